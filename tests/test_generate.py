@@ -1,0 +1,257 @@
+"""The fast generator against the plain reference, and the promises about splits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from listops_bench.errors import InvalidInput
+from listops_bench.expression import (
+    BOS_ID,
+    EOS_ID,
+    OPERATIONS,
+    Expression,
+    Node,
+    completion_text,
+    decisive_depth,
+    depth,
+    evaluate,
+    operations_in,
+    parse,
+    render,
+    trace,
+    vocabulary,
+)
+from listops_bench.generate import (
+    SPLITS,
+    Rows,
+    count_outcomes,
+    generate,
+    generate_blocks,
+    num_expressions,
+    rows_checksum,
+)
+from listops_bench.split import assign, canonical, held_out_operations, home_of
+from listops_bench.task import TaskSpec, curated_tasks, get_task
+
+NAMES = list(OPERATIONS)
+
+
+def assert_rows_are_right(rows: Rows, style: str) -> None:
+    """Every column of every row, from the text of its prompt alone."""
+    task = rows.task
+    words = vocabulary(task.modulus)
+    for r, (prompt, completion) in enumerate(zip(rows.prompts(), rows.completions(), strict=True)):
+        e = parse(prompt, task.modulus)
+        assert isinstance(e, Node)
+        assert render(e) + " =" == prompt
+        assert completion == completion_text(e, task.modulus, style)  # type: ignore[arg-type]
+        ids = rows.ids[rows.offsets[r] : rows.offsets[r + 1]]
+        assert (ids[0], ids[-1]) == (BOS_ID, EOS_ID)
+        assert " ".join(words[i] for i in ids[1:-1]) == prompt + completion
+        assert " ".join(words[i] for i in ids[1 : rows.prompt_lengths[r]]) == prompt
+        assert rows.num_tokens[r] == len(ids)
+        assert rows.answer[r] == evaluate(e, task.modulus)
+        assert NAMES[rows.root_operation[r]] == e.operation
+        assert rows.depth[r] == depth(e)
+        assert rows.decisive_depth[r] == decisive_depth(e, task.modulus)
+        assert _counts(rows.reductions[r]) == Counter(operations_in(e))
+        assert _counts(rows.unseen[r]) == Counter(held_out_operations(e, task.modulus))
+        assert assign(e, task.modulus) == home_of(rows.split)
+        _assert_shape(e, task, rows.split)
+
+
+def _counts(row: np.ndarray) -> Counter[str]:
+    return +Counter(dict(zip(NAMES, row.tolist(), strict=True)))
+
+
+def _assert_shape(e: Node, task: TaskSpec, split: str) -> None:
+    wider = split == "test_wider"
+    counts = list(_operand_counts(e))
+    assert all(k in task.operand_counts(name, wider=wider) for name, k in counts)
+    assert not wider or any(k == task.operand_counts(name, wider=True)[-1] for name, k in counts)
+    assert depth(e) == task.max_depth + 1 if split == "test_deeper" else 1 <= depth(e) <= task.max_depth
+    longest = [len(render(line).split()) + 1 for line in (e, *trace(e, task.modulus, "single"))]
+    assert 1 + sum(longest) <= task.max_tokens  # <bos>; each line is followed by "=" or <eos>
+
+
+def _operand_counts(e: Expression):  # type: ignore[no-untyped-def]
+    if isinstance(e, Node):
+        yield e.operation, len(e.operands)
+        for operand in e.operands:
+            yield from _operand_counts(operand)
+
+
+@st.composite
+def tasks(draw: st.DrawFn) -> TaskSpec:
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=7, unique=True))
+    low = draw(st.integers(2, 3))
+    return TaskSpec(
+        tuple(names),
+        modulus=draw(st.integers(2, 31)),
+        min_operands=low,
+        max_operands=draw(st.integers(max(low, 3), 4)),
+        max_depth=draw(st.integers(1, 6)),
+        nest_probability=draw(st.sampled_from([0.25, 0.5])),
+        depth_weights=draw(st.sampled_from([(0.015, 0.985), (0.5, 0.5), (0.2, 0.3, 0.5), (1.0,)])),
+        unique=False,
+    )
+
+
+@settings(max_examples=60)
+@given(tasks(), st.sampled_from(SPLITS), st.sampled_from(["parallel", "single", "none"]), st.integers(0, 2**40))
+def test_rows_of_any_task_equal_the_reference(task: TaskSpec, split: str, style: str, seed: int) -> None:
+    try:
+        rows = generate(task, split, seed=seed, num_rows=20, trace=style)  # type: ignore[arg-type]
+    except InvalidInput as error:  # tiny spaces, such as SUM mod 2, hold too few test rows
+        assert "distinct" in str(error)
+        return
+    assert_rows_are_right(rows, style)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("name", ["sum", "sum_max_med", "nadd", "sum_max_med_depth3"])
+def test_rows_of_curated_tasks_equal_the_reference(name: str, split: str) -> None:
+    assert_rows_are_right(generate(get_task(name), split, num_rows=200), "parallel")
+
+
+def _forms(rows: Rows, lines: bool = False) -> set[str]:
+    """Canonical forms of the rows; with ``lines``, of every line of their traces but facts and answers, too."""
+    forms = set()
+    for prompt in rows.prompts():
+        e = parse(prompt)
+        forms.add(render(canonical(e)))
+        if lines:
+            both = [*trace(e, rows.task.modulus), *trace(e, rows.task.modulus, "single")]
+            forms.update(render(canonical(line)) for line in both if depth(line) > 1)
+    return forms
+
+
+def test_no_canonical_form_stands_in_two_splits_of_any_task() -> None:
+    """Train at two seeds, lines of traces included, against each evaluation split; and each of these against the others."""
+    names = ("sum", "max", "nadd", "sum_max", "sum_max_med", "sum_max_med_depth3")
+    by_home: dict[str, set[str]] = {}
+    for name in names:
+        task = get_task(name)
+        for seed in (0, 1):
+            rows = generate(task, "train", seed=seed, num_rows=3_000)
+            by_home.setdefault("train", set()).update(_forms(rows, lines=True))
+        for split in SPLITS[1:]:
+            by_home.setdefault(home_of(split), set()).update(_forms(generate(task, split, num_rows=1_000)))
+    assert sorted(by_home) == ["test", "test_unseen_operands", "train", "validation"]
+    for a, forms in by_home.items():
+        for b, others in by_home.items():
+            assert a == b or not forms & others, (a, b, sorted(forms & others)[:3])
+
+
+@pytest.mark.parametrize("name", ["sum", "med", "sum_max_med"])
+def test_no_held_out_operands_in_train_and_always_in_unseen(name: str) -> None:
+    assert not generate(get_task(name), "train").unseen.any()
+    assert generate(get_task(name), "test_unseen_operands").unseen.any(axis=1).all()
+
+
+@pytest.mark.parametrize("name", curated_tasks())
+def test_every_curated_task_has_its_splits(name: str) -> None:
+    task = get_task(name)
+    for split in SPLITS:
+        rows = generate(task, split)
+        assert len(rows) == task.num_rows(split)
+        assert len(set(rows.prompts())) == len(rows)
+        assert rows.num_tokens.max() <= task.max_tokens
+
+
+def test_depth_shares_are_those_asked_for_in_single_and_joint_tasks() -> None:
+    for name in ("sum", "med", "sum_max_med"):
+        share = (generate(get_task(name), "train").depth == 1).mean()
+        assert share == pytest.approx(0.015, abs=0.002)
+    even = generate(get_task("sum_max_med", depth_weights=(0.2, 0.8), unique=False), "train", num_rows=10_000)
+    assert (even.depth == 1).mean() == pytest.approx(0.2, abs=0.02)
+
+
+def _same(a: Rows, b: Rows) -> bool:
+    return rows_checksum(a) == rows_checksum(b)
+
+
+@pytest.mark.parametrize("unique", [True, False])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_rows_do_not_depend_on_how_they_are_asked_for(split: str, unique: bool) -> None:
+    task = get_task("sum_max", unique=unique)
+    whole = generate(task, split, num_rows=3_000)
+    assert _same(generate(task, split, num_rows=1_000), whole.slice(0, 1_000))
+    assert _same(generate(task, split, start=1_500, num_rows=2_500), whole.slice(1_500, 2_500))
+    blocks = list(generate_blocks(task, split, stop=3_000, block_rows=700))
+    assert [len(block) for block in blocks] == [700, 700, 700, 700, 200]
+    assert [block.first for block in blocks] == [0, 700, 1400, 2100, 2800]
+    assert "".join(b.prompts()[0] for b in blocks) == "".join(whole.prompts()[i] for i in range(0, 3000, 700))
+
+
+def test_prompts_do_not_depend_on_the_trace_style() -> None:
+    styles = [generate(get_task("sum_max_med_depth3"), "test", num_rows=500, trace=s) for s in ("parallel", "single", "none")]  # type: ignore[arg-type]
+    assert styles[0].prompts() == styles[1].prompts() == styles[2].prompts()
+    assert styles[0].completions() != styles[1].completions()
+
+
+def test_the_seed_moves_train_only_and_seeds_share_nothing_but_chance() -> None:
+    task = get_task("sum_max_min_med", modulus=20)
+    a, b = (set(generate(task, "train", seed=s, num_rows=5_000).prompts()) for s in (42, 43))
+    assert len(a & b) < 50
+    assert _same(generate(task, "test", seed=42, num_rows=500), generate(task, "test", seed=43, num_rows=500))
+
+
+def test_an_endless_stream_can_be_entered_anywhere() -> None:
+    task = get_task("sum_max_med", unique=False)
+    stream = generate_blocks(task, "train", block_rows=100)
+    third = list(islice(stream, 3))[2]
+    assert _same(third, next(generate_blocks(task, "train", start=200, block_rows=100)))
+    with pytest.raises(InvalidInput, match="unique=False"):
+        next(generate_blocks(get_task("sum"), "train"))
+
+
+def test_unique_false_keeps_multiplicity() -> None:
+    prompts = generate(get_task("max", unique=False), "train").prompts()
+    assert len(set(prompts)) < len(prompts)
+
+
+def test_an_impossible_request_states_the_size_of_the_space() -> None:
+    with pytest.raises(InvalidInput, match=r"'train' of 'sum_mod2' .* of the 2,940 distinct expressions"):
+        generate(get_task("sum", modulus=2), "train")
+    with pytest.raises(InvalidInput, match="unique=False"):
+        generate(get_task("sum"), "train", num_rows=200_000)
+    assert len(generate(get_task("sum", unique=False), "train", num_rows=200_000)) == 200_000
+
+
+def test_the_size_of_the_space_by_hand() -> None:
+    assert num_expressions(get_task("sum", max_depth=1, depth_weights=(1.0,))) == 10**2 + 10**3
+    assert num_expressions(get_task("sum_med", max_depth=1, depth_weights=(1.0,))) == 10**2 + 2 * 10**3
+    assert num_expressions(get_task("max")) == 1110**2 + 1110**3
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ({"split": "tset"}, "did you mean 'test'"),
+        ({"split": "test", "trace": "one"}, "unknown trace style 'one'"),
+        ({"split": "test", "num_rows": 0}, "ask for at least 1"),
+    ],
+)
+def test_bad_requests_get_one_line(call: dict[str, object], said: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        generate(get_task("sum"), **call)  # type: ignore[arg-type]
+    assert said in str(caught.value)
+
+
+def test_outcomes_are_counted() -> None:
+    outcomes = count_outcomes(get_task("sum_max_med"), "test")
+    assert outcomes["accepted"] == 5_000
+    assert outcomes["wrong_split"] > outcomes["accepted"]
+
+
+def test_rows_are_pinned() -> None:
+    """Any change here is a change of the dataset version."""
+    sums = {name: rows_checksum(generate(get_task(name), "test", num_rows=500))[:12] for name in ("sum", "sum_max_med")}
+    assert sums == {"sum": "45241138d68e", "sum_max_med": "09c92750d047"}
