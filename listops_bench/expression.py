@@ -6,7 +6,7 @@ An expression is a number, or an operation applied to two or more operands, each
 
     [SUM 3 [MAX 2 9 ] 4 ]          Node("sum", (3, Node("max", (2, 9)), 4))
 
-Its *trace* rewrites the whole expression, line by line, until a number stands alone. As a training row, with modulus 10::
+Its *trace* rewrites the whole expression, line by line, until a number stands alone. As a row, with modulus 10::
 
     prompt                      completion
     [SUM 3 [MAX 2 9 ] 4 ] =     [SUM 3 9 4 ] = 6
@@ -140,7 +140,7 @@ def ssum_permutation(modulus: int) -> tuple[int, ...]:
 
 
 def ssum_statistics(modulus: int) -> dict[str, float]:
-    """What SSUM's permutation shares with the numbers: ``rank_correlation`` (chance 0), ``parity_agreement`` (chance 0.5)."""
+    """What SSUM's permutation shares with the numbers: ``rank_correlation`` (chance 0), ``parity_agreement`` (0.5)."""
     permutation = ssum_permutation(modulus)
     return {"rank_correlation": _rank_correlation(permutation), "parity_agreement": _parity_agreement(permutation)}
 
@@ -184,8 +184,8 @@ _BY_TOKEN = {op.token: op.name for op in OPERATIONS.values()} | {f"[{k}": v for 
 def vocabulary(modulus: int) -> tuple[str, ...]:
     """All tokens of a modulus, the id of each being its index; every task of the modulus shares them.
 
-    >>> vocabulary(3)
-    ('<pad>', '<bos>', '<eos>', '<unk>', '=', ']', '[SUM', '[PROD', '[NADD', '[SSUM', '[MAX', '[MIN', '[MED', '0', '1', '2')
+    >>> " ".join(vocabulary(3))
+    '<pad> <bos> <eos> <unk> = ] [SUM [PROD [NADD [SSUM [MAX [MIN [MED 0 1 2'
     """
     check_modulus(modulus)
     return (*SPECIAL_TOKENS, "=", "]", *(op.token for op in OPERATIONS.values()), *map(str, range(modulus)))
@@ -195,7 +195,9 @@ def check_modulus(modulus: int) -> None:
     """Raises InvalidInput unless numbers modulo ``modulus`` make a task."""
     if not isinstance(modulus, int) or isinstance(modulus, bool) or not MIN_MODULUS <= modulus <= MAX_MODULUS:
         nearest = MIN_MODULUS if not isinstance(modulus, int) or modulus < MIN_MODULUS else MAX_MODULUS
-        raise InvalidInput(f"modulus {modulus!r} is not in {MIN_MODULUS}..{MAX_MODULUS}; the nearest valid one is {nearest}")
+        raise InvalidInput(
+            f"modulus {modulus!r} is not in {MIN_MODULUS}..{MAX_MODULUS}; the nearest valid one is {nearest}"
+        )
 
 
 def parse(text: str, modulus: int | None = None) -> Expression:
@@ -220,12 +222,16 @@ def parse(text: str, modulus: int | None = None) -> Expression:
         elif word == "]":
             name, operands = stack.pop()
             if not stack or not operands:
-                raise InvalidInput(f"not a ListOps expression: ']' at token {position + 1} closes nothing in {text.strip()!r}")
+                raise InvalidInput(
+                    f"not a ListOps expression: ']' at token {position + 1} closes nothing in {text.strip()!r}"
+                )
             stack[-1][1].append(Node(name, tuple(operands)))
         else:
             stack[-1][1].append(_parse_number(word, modulus))
     if len(stack) > 1:
-        raise InvalidInput(f"not a ListOps expression: {OPERATIONS[stack[-1][0]].token!r} is never closed in {text.strip()!r}")
+        raise InvalidInput(
+            f"not a ListOps expression: {OPERATIONS[stack[-1][0]].token!r} is never closed in {text.strip()!r}"
+        )
     if len(stack[0][1]) != 1:
         raise InvalidInput(f"not a ListOps expression: {text.strip()!r} holds {len(stack[0][1])} expressions, not one")
     return stack[0][1][0]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,19 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from listops_bench import _kernels as kernels
+from listops_bench import _generate_kernels as kernels
+from listops_bench._generate_scan import NUM_OPERATIONS, SCRATCH
+from listops_bench._generate_tables import task_tables
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.expression import OPERATIONS, TRACE_STYLES, TraceStyle, ssum_permutation, vocabulary
-from listops_bench.split import (
-    FACT_OPERANDS,
-    HOMES,
-    OPERATION_KEYS,
-    SPLITS,
-    held_out_cutoffs,
-    home_of,
-    key64,
-    number_key,
-)
+from listops_bench.expression import OPERATIONS, TRACE_STYLES, TraceStyle, vocabulary
+from listops_bench.split import HOMES, SPLITS, home_of, key64
 from listops_bench.task import DATASET_VERSION, TaskSpec
 
 if TYPE_CHECKING:
@@ -59,7 +53,7 @@ class Rows:
         prompt_lengths: int32 [n], ids before the completion, ``<bos>`` included.
         answer, depth, decisive_depth: int32 [n].
         root_operation: int8 [n].
-        reductions, unseen: int16 [n, A], operations in the expression, and those of them evaluated on held-out operands.
+        reductions, unseen: int16 [n, A], operations in the expression, and those of them that are on held-out operands.
     """
 
     task: TaskSpec
@@ -115,9 +109,13 @@ class Rows:
     def slice(self, start: int, stop: int) -> Rows:
         """Rows ``start .. stop`` of these, ids and offsets cut to them."""
         begin, end = self.offsets[start], self.offsets[stop]
-        columns = {f: getattr(self, f)[start:stop] for f in _ROW_COLUMNS}
+        columns: dict[str, Any] = {f: getattr(self, f)[start:stop] for f in _ROW_COLUMNS}
         return dataclasses.replace(
-            self, first=self.first + start, ids=self.ids[begin:end], offsets=self.offsets[start : stop + 1] - begin, **columns
+            self,
+            first=self.first + start,
+            ids=self.ids[begin:end],
+            offsets=self.offsets[start : stop + 1] - begin,
+            **columns,
         )
 
     def to_arrow(self) -> pa.RecordBatch:
@@ -150,7 +148,7 @@ def concatenate(parts: list[Rows]) -> Rows:
         return parts[0]
     ends = np.cumsum([0, *(part.offsets[-1] for part in parts)])
     offsets = [part.offsets[:-1] + end for part, end in zip(parts, ends, strict=False)]
-    columns = {field: np.concatenate([getattr(part, field) for part in parts]) for field in ("ids", *_ROW_COLUMNS)}
+    columns: dict[str, Any] = {f: np.concatenate([getattr(part, f) for part in parts]) for f in ("ids", *_ROW_COLUMNS)}
     return dataclasses.replace(parts[0], offsets=np.concatenate([*offsets, ends[-1:]]), **columns)
 
 
@@ -190,7 +188,7 @@ def generate_blocks(
     trace: TraceStyle | None = None,
     block_rows: int = BLOCK_ROWS,
 ) -> Iterator[Rows]:
-    """`generate`, in blocks of up to ``block_rows``; without ``stop``, and ``unique=False``, an endless train stream."""
+    """`generate`, in blocks of up to ``block_rows``; without ``stop`` (and with ``unique=False``) an endless stream."""
     draw = _Draw(task, split, seed, trace, unique=task.unique or split != "train")
     if stop is None and draw.unique:
         raise InvalidInput("an endless stream of train rows needs unique=False")
@@ -213,8 +211,7 @@ def count_outcomes(task: TaskSpec, split: str, *, seed: int = 0, num_rows: int |
     draw.reserve(stop)
     for slot in range(0, stop, BLOCK_ROWS):
         draw.block(slot, min(BLOCK_ROWS, stop - slot), emit_from=stop)
-    names = ("accepted", "wrong_depth", "too_long", "wrong_split", "duplicate")
-    return dict(zip(names, map(int, draw.outcomes), strict=True))
+    return dict(zip(kernels.OUTCOMES, map(int, draw.outcomes), strict=True))
 
 
 class _Draw:
@@ -231,11 +228,11 @@ class _Draw:
         drawn_with = seed if split == "train" else "frozen"
         self.key = key64(f"listops_bench/{DATASET_VERSION}/{task.fingerprint()}/{split}/{drawn_with}")
         self.tables = task_tables(task, wider=split == "test_wider")
-        self.scratch = np.zeros(1, kernels.SCRATCH)[0]
+        self.scratch = np.zeros(1, SCRATCH)[0]
         self.cutoffs, self.depths = _depth_classes(task, split)
         self.closed = np.zeros(len(self.depths), np.bool_)
         self.seen = np.zeros(2, np.uint64)
-        self.outcomes = np.zeros(kernels.NUM_OUTCOMES, np.int64)
+        self.outcomes = np.zeros(len(kernels.OUTCOMES), np.int64)
 
     def reserve(self, num_rows: int | None) -> None:
         if self.unique and num_rows is not None:
@@ -267,7 +264,7 @@ class _Draw:
         return int(filled), int(exhausted)
 
     def _close(self, exhausted: int, slot: int) -> None:
-        """An evaluation split takes its remaining rows from the other depths; a train split says what it cannot have."""
+        """An evaluation split takes its remaining rows from the other depths; train says what it cannot have."""
         if exhausted >= 0 and self.split != "train":
             self.closed[exhausted] = True
             if not self.closed.all():
@@ -281,13 +278,14 @@ class _Draw:
             hint += ", lower the depth's weight, or set unique=False"
         raise InvalidInput(
             f"split {self.split!r} of {self.task.name!r} has too few distinct rows of {depths}: of the {space_text}"
-            f" distinct expressions of the task, {_MAX_ATTEMPTS:,} draws in a row gave no new one after row {slot:,}; {hint}"
+            f" distinct expressions of the task, {_MAX_ATTEMPTS:,} draws in a row gave no new one after row {slot:,};"
+            f" {hint}"
         )
 
 
 def _empty_columns(num_rows: int, max_tokens: int) -> dict[str, Any]:
     """Columns for ``num_rows`` rows; ids for the longest possible ones."""
-    row, counts = (num_rows,), (num_rows, kernels.NUM_OPERATIONS)
+    row, counts = (num_rows,), (num_rows, NUM_OPERATIONS)
     return {
         "ids": np.empty(num_rows * max_tokens + 8, np.uint8), "offsets": np.zeros(num_rows + 1, np.int64),
         "prompt_lengths": np.empty(row, np.int32), "answer": np.empty(row, np.int32),
@@ -298,7 +296,7 @@ def _empty_columns(num_rows: int, max_tokens: int) -> dict[str, Any]:
 
 
 def _depth_classes(task: TaskSpec, split: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Depth classes of a split: (where 53 random bits pass to the next one [C], shallowest and deepest depth [C, 2])."""
+    """Depth classes of a split: (where 53 random bits pass to the next [C], shallowest and deepest depth [C, 2])."""
     if split == "test_deeper":
         return np.array([2**53]), np.array([[task.max_depth + 1] * 2])
     weights = list(task.depth_weights[: task.max_depth])
@@ -311,53 +309,6 @@ def _depth_classes(task: TaskSpec, split: str) -> tuple[npt.NDArray[np.int64], n
         weights[-1] = 1.0
     shares = np.cumsum(weights) / sum(weights)
     return (shares * 2**53).astype(np.int64), np.array(depths, np.int64)
-
-
-# --- tables of a task -------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=64)
-def task_tables(task: TaskSpec, *, wider: bool = False) -> Any:
-    """A task as the record the kernels read; ``wider`` allows each operation its next operand count."""
-    names = list(OPERATIONS)
-    tables = np.zeros(1, kernels.TABLES)[0]
-    tables["modulus"], tables["max_tokens"] = task.modulus, task.max_tokens
-    tables["nest_below"] = int(task.nest_probability * 2**53)
-    tables["num_used"] = len(task.operations)
-    for i, name in enumerate(task.operations):
-        counts, a = task.operand_counts(name, wider=wider), names.index(name)
-        tables["used_A"][i] = a
-        tables["arities_AK"][a, : len(counts)], tables["num_arities_A"][a] = counts, len(counts)
-        tables["widest_A"][a] = counts[-1] if wider else 0
-    kinds = {"nadd": kernels.ALTERNATING, "med": kernels.MEDIAN}
-    tables["kind_A"] = [kinds.get(name, kernels.FOLD) for name in names]
-    tables["associative_A"] = [operation.associative for operation in OPERATIONS.values()]
-    tables["operation_keys_A"] = OPERATION_KEYS
-    tables["number_keys_n"][: task.modulus] = [number_key(v) for v in range(task.modulus)]
-    tables["fold_A2nn"][:, :, : task.modulus, : task.modulus] = _fold_tables(task.modulus)
-    for size in range(FACT_OPERANDS, int(tables["arities_AK"].max()) + 1):
-        cutoffs = held_out_cutoffs(task.modulus, size)
-        tables["held_patterns_K"][size] = 0 if 0 in cutoffs else len(cutoffs)
-        tables["held_codes_KP"][size, : len(cutoffs)] = list(cutoffs)
-        tables["held_cutoffs_KP"][size, : len(cutoffs)] = list(cutoffs.values())
-    return tables
-
-
-def _fold_tables(n: int) -> npt.NDArray[np.uint8]:
-    """uint8 [A, 2, n, n]: the value after one more operand, for operands at even and at odd positions."""
-    a, b = np.arange(n)[:, None], np.arange(n)[None]
-    p = np.array(ssum_permutation(n))
-    by_name = {
-        "sum": (a + b) % n, "prod": a * b % n, "ssum": np.argsort(p)[(p[a] + p[b]) % n],
-        "max": np.maximum(a, b), "min": np.minimum(a, b),
-    }  # fmt: skip
-    tables = np.zeros((len(OPERATIONS), 2, n, n), np.uint8)
-    for i, name in enumerate(OPERATIONS):
-        if name == "nadd":
-            tables[i] = (a + b) % n, (a - b) % n
-        elif name in by_name:
-            tables[i] = by_name[name]
-    return tables
 
 
 def num_expressions(task: TaskSpec, max_depth: int | None = None, *, wider: bool = False) -> int:
@@ -392,7 +343,7 @@ def _spell(ids: Any, starts: Any, stops: Any, modulus: int, *, leading_space: bo
 
 def _split_text(offsets: Any, text: Any) -> list[str]:
     whole, ends = text.tobytes().decode("ascii"), offsets.tolist()
-    return [whole[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    return [whole[a:b] for a, b in itertools.pairwise(ends)]
 
 
 def _string_array(offsets: Any, text: Any) -> Any:

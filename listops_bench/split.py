@@ -25,7 +25,7 @@ import hashlib
 import itertools
 import math
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from listops_bench.errors import InvalidInput
 from listops_bench.expression import OPERATIONS, Expression, Node, evaluate, render, trace
@@ -96,10 +96,10 @@ def _operand_sum(node: Node) -> int:
         return mix64(EVEN_KEY + even & _MASK) + mix64(ODD_KEY + odd & _MASK) & _MASK
     if operation.symmetry != "all":
         raise NotImplementedError(f"no hash for operations of symmetry {operation.symmetry!r} yet")
-    return sum(_operand_sum(x) if _flattens(node, x) else form_hash(x) for x in node.operands) & _MASK
+    return sum(_operand_sum(x) if _flattens(x, node) else form_hash(x) for x in node.operands) & _MASK
 
 
-def _flattens(parent: Node, operand: Expression) -> bool:
+def _flattens(operand: Expression, parent: Node) -> TypeGuard[Node]:
     same = isinstance(operand, Node) and operand.operation == parent.operation
     return same and OPERATIONS[parent.operation].associative
 
@@ -109,7 +109,7 @@ def canonical(expression: Expression) -> Expression:
     if isinstance(expression, int):
         return expression
     operands = [canonical(x) for x in expression.operands]
-    flat = [y for x in operands for y in (x.operands if isinstance(x, Node) and _flattens(expression, x) else (x,))]
+    flat = [y for x in operands for y in (x.operands if _flattens(x, expression) else (x,))]
     if OPERATIONS[expression.operation].symmetry == "all":
         flat.sort(key=render)
     elif OPERATIONS[expression.operation].symmetry == "alternating":
@@ -170,7 +170,9 @@ def is_held_out(values: tuple[int, ...], modulus: int) -> bool:
 def held_out_multisets(modulus: int, size: int = FACT_OPERANDS) -> list[tuple[int, ...]]:
     """The held-out multisets of a size, sorted: 22 of 220 for three operands modulo 10."""
     if math.comb(modulus + size - 1, size) > _MAX_RANKED:
-        raise InvalidInput(f"modulus {modulus} has more than {_MAX_RANKED} multisets of {size} operands: too many to list")
+        raise InvalidInput(
+            f"modulus {modulus} has more than {_MAX_RANKED} multisets of {size} operands: too many to list"
+        )
     every = itertools.combinations_with_replacement(range(modulus), size)
     return [values for values in every if is_held_out(values, modulus)]
 
@@ -218,4 +220,3 @@ def assign(expression: Expression, modulus: int = 10) -> Home | None:
         if any(home(line, modulus) != "train" for line in lines):
             return None
     return place
-

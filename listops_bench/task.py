@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -144,10 +145,12 @@ def _as_weights(weights: Any) -> tuple[float, ...]:
     return shares
 
 
-def _check_range(name: str, value: Any, low: float, high: float, types: type | tuple[type, ...] = int) -> None:
-    if not isinstance(value, types) or isinstance(value, bool) or not low <= value <= high:
-        comparable = isinstance(value, (int, float)) and not isinstance(value, bool)
-        nearest = min(max(value, low), high) if comparable and value == value else low
+def _check_range(name: str, value: Any, low: float, high: float, types: tuple[type, ...] = (int,)) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+    if not is_number:
+        raise InvalidInput(f"{name} {value!r} is not in {low}..{high}; the nearest valid one is {low}")
+    nearest = min(max(value, low), high)
+    if not isinstance(value, types) or value != nearest:
         raise InvalidInput(f"{name} {value!r} is not in {low}..{high}; the nearest valid one is {round(nearest)}")
 
 

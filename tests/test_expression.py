@@ -149,7 +149,7 @@ def test_foreign_notations_are_read() -> None:
     ],
 )
 def test_bad_expressions_get_one_line(text: str, said: str) -> None:
-    with pytest.raises(InvalidInput, match=".") as caught:
+    with pytest.raises(InvalidInput) as caught:
         parse(text, modulus=10)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)

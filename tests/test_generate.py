@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from listops_bench.errors import InvalidInput
@@ -108,9 +108,9 @@ def tasks(draw: st.DrawFn) -> TaskSpec:
 def test_rows_of_any_task_equal_the_reference(task: TaskSpec, split: str, style: str, seed: int) -> None:
     try:
         rows = generate(task, split, seed=seed, num_rows=20, trace=style)  # type: ignore[arg-type]
-    except InvalidInput as error:  # tiny spaces, such as SUM mod 2, hold too few test rows
-        assert "distinct" in str(error)
-        return
+    except InvalidInput as error:
+        assume("distinct" not in str(error))  # tiny spaces, such as SUM mod 2, hold too few test rows
+        raise
     assert_rows_are_right(rows, style)
 
 
@@ -133,7 +133,7 @@ def _forms(rows: Rows, lines: bool = False) -> set[str]:
 
 
 def test_no_canonical_form_stands_in_two_splits_of_any_task() -> None:
-    """Train at two seeds, lines of traces included, against each evaluation split; and each of these against the others."""
+    """Train at two seeds, lines of traces included, against each evaluation split, and these against each other."""
     names = ("sum", "max", "nadd", "sum_max", "sum_max_med", "sum_max_med_depth3")
     by_home: dict[str, set[str]] = {}
     for name in names:
@@ -191,7 +191,9 @@ def test_rows_do_not_depend_on_how_they_are_asked_for(split: str, unique: bool) 
 
 
 def test_prompts_do_not_depend_on_the_trace_style() -> None:
-    styles = [generate(get_task("sum_max_med_depth3"), "test", num_rows=500, trace=s) for s in ("parallel", "single", "none")]  # type: ignore[arg-type]
+    styles = [
+        generate(get_task("sum_max_med_depth3"), "test", num_rows=500, trace=s) for s in ("parallel", "single", "none")
+    ]  # type: ignore[arg-type]
     assert styles[0].prompts() == styles[1].prompts() == styles[2].prompts()
     assert styles[0].completions() != styles[1].completions()
 

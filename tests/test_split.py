@@ -103,7 +103,13 @@ def test_an_expression_whose_form_is_a_held_out_fact_appears_nowhere() -> None:
 
 
 def test_homes_are_shared_out_as_stated() -> None:
-    forms = [Node("sum", (a, b, Node("max", (c, d)))) for a in range(10) for b in range(a + 1) for c in range(10) for d in range(c + 1)]
+    forms = [
+        Node("sum", (a, b, Node("max", (c, d))))
+        for a in range(10)
+        for b in range(a + 1)
+        for c in range(10)
+        for d in range(c + 1)
+    ]
     shares = {place: count / len(forms) for place, count in Counter(map(home, forms)).items()}
     assert shares["test_unseen_operands"] == pytest.approx(0.05, abs=0.015)
     assert shares["train"] == pytest.approx(0.76, abs=0.03)
