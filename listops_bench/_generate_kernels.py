@@ -270,6 +270,15 @@ def fill(
 
 
 @njit(cache=True)
+def hash_forms(tables, scratch, ids, starts, stops, forms):
+    """Writes the hash of the canonical form of each line ``ids[starts[r] : stops[r]]`` to ``forms``."""
+    for r in range(len(starts)):
+        for i in range(starts[r], stops[r]):
+            scratch.line_T[i - starts[r]] = ids[i]
+        _, _, _, forms[r] = scan(tables, scratch, scratch.line_T, stops[r] - starts[r], scratch.next_T, True, False)
+
+
+@njit(cache=True)
 def spell(ids, starts, stops, leading_space, token_bytes, token_lengths, offsets, out):
     """Writes the tokens ``starts[r] .. stops[r]`` of each row as text, separated by one space, back to back.
 

@@ -140,11 +140,11 @@ def _value(tables, operation, values, count):
 def scan(tables, scratch, line, length, out, parallel, counting):
     """One pass over a line: writes the next line of its trace to ``out``.
 
-    Returns (length of the next line, home, whether an operation has held-out operands, value). With ``counting``, also
-    counts operations and held-out ones.
+    Returns (length of the next line, home, whether an operation has held-out operands, hash of the canonical form).
+    With ``counting``, also counts operations and held-out ones.
     """
     s = scratch
-    top, o, held_anywhere, reduced, home, value = -1, 0, False, False, TRAIN, np.int64(0)
+    top, o, held_anywhere, reduced, home, form = -1, 0, False, False, TRAIN, ZERO
     for i in range(length):
         token = np.int64(line[i])
         out[o] = line[i]
@@ -191,7 +191,7 @@ def scan(tables, scratch, line, length, out, parallel, counting):
                 break
             _close(tables, s, top, operation, operand_sum, form, value)
             top -= 1
-    return o, home, held_anywhere, value
+    return o, home, held_anywhere, form
 
 
 @njit(cache=True)

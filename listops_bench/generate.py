@@ -26,7 +26,14 @@ from listops_bench import _generate_kernels as kernels
 from listops_bench._generate_scan import NUM_OPERATIONS, SCRATCH
 from listops_bench._generate_tables import task_tables
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.expression import OPERATIONS, TRACE_STYLES, TraceStyle, vocabulary
+from listops_bench.expression import (
+    EQUALS_ID,
+    FIRST_NUMBER_ID,
+    OPERATIONS,
+    TRACE_STYLES,
+    TraceStyle,
+    vocabulary,
+)
 from listops_bench.split import HOMES, SPLITS, home_of, key64
 from listops_bench.task import DATASET_VERSION, TaskSpec
 
@@ -105,6 +112,24 @@ class Rows:
         """The completions' text as (int32 offsets [n+1], bytes)."""
         starts = self.offsets[:-1] + self.prompt_lengths
         return _spell(self.ids, starts, self.offsets[1:] - 1, self.task.modulus, leading_space=True)
+
+    def forms(self) -> npt.NDArray[np.uint64]:
+        """uint64 [n]: hash of each prompt's canonical form, as `split.form_hash`."""
+        starts = self.offsets[:-1] + 1
+        return self._hash_forms(starts, starts + self.prompt_lengths - 2)
+
+    def trace_forms(self) -> npt.NDArray[np.uint64]:
+        """Hashes of the canonical forms of all lines of all completions, but for their last ones (numbers)."""
+        ends = np.flatnonzero(self.ids == EQUALS_ID)
+        line_starts = ends + 1
+        is_line = self.ids[line_starts] < FIRST_NUMBER_ID
+        line_ends = np.append(ends[1:], len(self.ids))
+        return self._hash_forms(line_starts[is_line], line_ends[is_line])
+
+    def _hash_forms(self, starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+        forms = np.zeros(len(starts), np.uint64)
+        kernels.hash_forms(task_tables(self.task), np.zeros(1, SCRATCH)[0], self.ids, starts, stops, forms)
+        return forms
 
     def slice(self, start: int, stop: int) -> Rows:
         """Rows ``start .. stop`` of these, ids and offsets cut to them."""
@@ -362,10 +387,14 @@ def _name_lists(present: npt.NDArray[np.bool_]) -> Any:
 
 
 def rows_checksum(rows: Rows) -> str:
-    """sha256 over the canonical serialisation of rows: one line each, all columns, tab-separated."""
+    """sha256 over the canonical serialisation of rows: one line each, all columns, tab-separated, lists by comma."""
+    return columns_checksum(rows.to_arrow().to_pydict())
+
+
+def columns_checksum(columns: dict[str, list[Any]]) -> str:
+    """`rows_checksum` of rows that come from elsewhere, such as a file."""
     digest = hashlib.sha256()
-    table = rows.to_arrow().to_pydict()
-    for values in zip(*table.values(), strict=True):
+    for values in zip(*columns.values(), strict=True):
         line = "\t".join(",".join(v) if isinstance(v, list) else str(v) for v in values)
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()

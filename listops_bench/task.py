@@ -24,7 +24,7 @@ import yaml
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.expression import OPERATIONS, TRACE_STYLES, TraceStyle, check_modulus
 
-DATASET_VERSION = "0.1.0"
+DATASET_VERSION = "1.0.0"
 """Raised whenever any row of any task changes."""
 
 MAX_OPERANDS, MAX_DEPTH, MAX_TOKENS = 8, 8, 1024

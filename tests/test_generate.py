@@ -36,7 +36,7 @@ from listops_bench.generate import (
     num_expressions,
     rows_checksum,
 )
-from listops_bench.split import assign, canonical, held_out_operations, home_of
+from listops_bench.split import assign, canonical, form_hash, held_out_operations, home_of
 from listops_bench.task import TaskSpec, curated_tasks, get_task
 
 NAMES = list(OPERATIONS)
@@ -256,4 +256,30 @@ def test_outcomes_are_counted() -> None:
 def test_rows_are_pinned() -> None:
     """Any change here is a change of the dataset version."""
     sums = {name: rows_checksum(generate(get_task(name), "test", num_rows=500))[:12] for name in ("sum", "sum_max_med")}
-    assert sums == {"sum": "45241138d68e", "sum_max_med": "09c92750d047"}
+    assert sums == {"sum": "92d15552a618", "sum_max_med": "43e964730894"}
+
+
+def test_form_hashes_of_rows_and_of_their_traces() -> None:
+    rows = generate(get_task("sum_max_nadd_depth3"), "train", num_rows=500, trace="single")
+    assert rows.forms().tolist() == [form_hash(parse(prompt)) for prompt in rows.prompts()]
+    lines = [line for completion in rows.completions() for line in completion.split(" = ")[:-1]]
+    assert rows.trace_forms().tolist() == [form_hash(parse(line)) for line in lines]
+
+
+def _any_in(forms: np.ndarray, sorted_forms: np.ndarray) -> bool:
+    places = np.minimum(np.searchsorted(sorted_forms, forms), len(sorted_forms) - 1)
+    return bool((sorted_forms[places] == forms).any())
+
+
+@pytest.mark.parametrize("modulus", [10, 11, 20])
+def test_no_train_row_of_any_curated_task_shows_an_evaluation_form(modulus: int) -> None:
+    """Three seeds of 200,000 rows of every task, traces included, against all evaluation splits."""
+    tasks = [get_task(name, unique=False) for name in curated_tasks() if get_task(name).modulus == modulus]
+    evaluated = np.unique(np.concatenate([generate(t, split).forms() for t in tasks for split in SPLITS[1:]]))
+    for task in tasks:
+        for seed in (0, 1, 2):
+            for style in ("parallel", "single") if seed == 0 else ("parallel",):
+                rows = generate(task, "train", seed=seed, num_rows=200_000, trace=style)  # type: ignore[arg-type]
+                assert not _any_in(rows.trace_forms(), evaluated)
+            assert not _any_in(rows.forms(), evaluated)
+            assert not rows.unseen.any()
