@@ -1,0 +1,65 @@
+# `make demo` and `make test` do all set-up on a machine that has Python 3.11 or newer with pip, and nothing else.
+#
+#   make demo ARGS="--seeds 0"      options for the demo
+#   make test ARGS="-k split -x"    options for pytest
+#   PYTHON=python3.12 make demo     another interpreter
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+# An installation is as old as these two files: their checksum is part of the stamp's name, so a second `make demo`
+# installs nothing, and a changed dependency does.
+STAMP := $(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
+READY := $(VENV)/.ready-$(STAMP)
+READY_TEST := $(VENV)/.ready-test-$(STAMP)
+
+# Tiny models are slower on many threads than on one, and tests that share two cores even more so.
+TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+
+.PHONY: demo test lint format bench clean
+.DELETE_ON_ERROR:
+
+demo: $(READY)
+	@$(BIN)/listops-bench demo $(ARGS)
+
+test: $(READY_TEST)
+	@$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+lint: $(READY_TEST)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(READY_TEST)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(READY_TEST)
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@python="$(PYTHON)"; \
+	for candidate in $${python:-python3.11 python3.12 python3.13 python3 python}; do \
+	  if $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "error: no Python 3.11 or newer with venv and pip was found (on Debian: apt-get install python3 python3-venv)" >&2; exit 2; \
+	fi; \
+	echo "setting up $(VENV) with $$($$found --version)"; \
+	$$found -m venv $(VENV)
+
+$(READY): | $(BIN)/python
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
+	@echo "installing listops_bench and what it needs into $(VENV) (once; some minutes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(READY_TEST): | $(BIN)/python
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
+	@echo "installing listops_bench and what its tests need into $(VENV) (once; some minutes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $(READY) $@

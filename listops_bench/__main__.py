@@ -1,0 +1,9 @@
+"""``python -m listops_bench`` is the command ``listops-bench``."""
+
+from __future__ import annotations
+
+import sys
+
+from listops_bench.cli import main
+
+sys.exit(main())

@@ -1,0 +1,241 @@
+"""Batches for training: which rows a step sees, and how their tokens are laid out.
+
+The rows of step t are a pure function of (curriculum, seeds, t): every process can work out the whole batch without
+talking to the others, and a run that is resumed at step t needs nothing but t.
+
+Two layouts, with the loss at the positions whose next token belongs to the completion (K of them in all)::
+
+    rows     [1, N]   <bos> [SUM 3 4 ] = | <bos> [MAX [SUM 1 2 ] 5 ] =    [MAX 3 5 ] = 5     | ...   sorted by length
+    targets  [K]                       7                             [MAX 3    5 ] = 5 <eos>
+
+
+    padded   [B, T]   the same rows one below the other, padded on the right
+
+``<eos>`` is predicted and never an input: nothing comes after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn.functional import cross_entropy
+
+from listops_bench.curriculum import Stage
+from listops_bench.expression import PAD_ID, TraceStyle
+from listops_bench.generate import Rows, generate
+from listops_bench.model._linear import TOKEN_MULTIPLE
+from listops_bench.model._rows import RowLayout
+from listops_bench.split import key64
+from listops_bench.task import get_task
+
+Ints = npt.NDArray[np.int64]
+LossOn = Literal["completion", "all"]
+IGNORED = -100
+"""The target of a position that bears no loss."""
+
+
+# --- which rows -------------------------------------------------------------------------------------------------------
+
+
+def hashed(key: str, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """64 random-looking bits for each number (splitmix64, Steele et al. 2014), the same on every machine."""
+    x = numbers * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key64(key))
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+class Pool:
+    """The train rows of a stage's tasks, numbered through, and the order in which they are drawn."""
+
+    def __init__(self, rows: Sequence[Rows], shares: Sequence[float], key: str, batch_size: int) -> None:
+        self.sizes = [len(r) for r in rows]
+        self.first = np.concatenate([[0], np.cumsum(self.sizes)])
+        token_base = np.concatenate([[0], np.cumsum([len(r.ids) for r in rows])])
+        self.ids = np.concatenate([r.ids for r in rows])
+        offsets = [r.offsets[:-1] + base for r, base in zip(rows, token_base, strict=False)]
+        self.offsets = np.concatenate([*offsets, token_base[-1:]])
+        self.prompt_lengths = np.concatenate([r.prompt_lengths for r in rows]).astype(np.int64)
+        self.lengths = np.diff(self.offsets)
+        self.reductions = np.concatenate([r.reductions for r in rows])
+        self._bounds = np.cumsum(shares)[:-1]
+        self._key, self._batch_size = key, batch_size
+        self._orders: dict[tuple[int, int], Ints] = {}
+        self._counted = 0
+        self._drawn = np.zeros(len(rows), np.int64)
+
+    def rows_of_step(self, step: int) -> Ints:
+        """int64 [batch size]: the rows of a step of this stage, which counts from 0.
+
+        Slots are numbered through all steps. Each slot draws a task with the mixture's chances, and takes that task's
+        next row; a task's rows come in a fresh random order each time through.
+        """
+        slots = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
+        task = self._task_of(slots)
+        before = self._drawn_before(step)
+        rows = np.empty(len(slots), np.int64)
+        for i, size in enumerate(self.sizes):
+            mine = np.flatnonzero(task == i)
+            epochs, places = np.divmod(before[i] + np.arange(len(mine)), size)
+            for epoch in np.unique(epochs):
+                chosen = mine[epochs == epoch]
+                rows[chosen] = self.first[i] + self._order(i, int(epoch))[places[epochs == epoch]]
+        return rows
+
+    def _task_of(self, slots: Ints) -> Ints:
+        if len(self.sizes) == 1:
+            return np.zeros(len(slots), np.int64)
+        chance = (hashed(f"{self._key}/task", slots.astype(np.uint64)) >> np.uint64(11)) * 2.0**-53
+        return np.searchsorted(self._bounds, chance, side="right")
+
+    def _drawn_before(self, step: int) -> Ints:
+        """Rows drawn from each task in all earlier steps; quick when steps come in their order."""
+        if len(self.sizes) == 1:
+            return np.array([step * self._batch_size])
+        if step < self._counted:
+            self._counted, self._drawn = 0, np.zeros_like(self._drawn)
+        while self._counted < step:
+            stop = min(step, self._counted + 1000)
+            slots = np.arange(self._counted * self._batch_size, stop * self._batch_size)
+            self._drawn = self._drawn + np.bincount(self._task_of(slots), minlength=len(self.sizes))
+            self._counted = stop
+        return self._drawn
+
+    def _order(self, task: int, epoch: int) -> Ints:
+        if (task, epoch) not in self._orders:
+            # A batch spans two times through at most, unless it is larger than the pool: then they are made again.
+            self._orders = {k: order for k, order in self._orders.items() if k[0] != task or k[1] == epoch - 1}
+            numbers = np.arange(self.sizes[task], dtype=np.uint64)
+            self._orders[task, epoch] = np.argsort(hashed(f"{self._key}/order/{task}/{epoch}", numbers), kind="stable")
+        return self._orders[task, epoch]
+
+
+def make_pool(
+    stage: Stage,
+    index: int,
+    *,
+    data_seed: int,
+    dataset_seed: int,
+    trace: TraceStyle,
+    batch_size: int,
+    cache: dict[str, Rows],
+) -> Pool:
+    """The pool of the stage of an index. ``cache`` keeps generated rows between stages."""
+    for name in stage.tasks:
+        if name not in cache:
+            cache[name] = generate(get_task(name), "train", seed=dataset_seed, trace=trace)
+    return Pool([cache[name] for name in stage.tasks], stage.shares, f"listops/train/{data_seed}/{index}", batch_size)
+
+
+# --- how they are laid out --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows as a model takes them, on a CPU.
+
+    Attributes:
+        inputs: int64, ``input_ids`` and ``position_ids`` [1, N], or ``input_ids`` and ``attention_mask`` [B, T].
+        keep: int64 [K], the flat positions that bear loss, and ``targets`` int64 [K] their next tokens. Both may be
+            filled up with `IGNORED` targets, to keep shapes few.
+        layout: how [1, N] divides into rows; None in the padded layout.
+        tokens, loss_tokens: what counts, padding left out.
+    """
+
+    inputs: dict[str, torch.Tensor]
+    keep: torch.Tensor
+    targets: torch.Tensor
+    layout: RowLayout | None
+    tokens: int
+    loss_tokens: int
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device, copied without waiting for it."""
+        if device.type == "cpu":
+            return self
+        return replace(
+            self,
+            inputs={name: _send(x, device) for name, x in self.inputs.items()},
+            keep=_send(self.keep, device),
+            targets=_send(self.targets, device),
+            layout=self.layout and self.layout.to(device),
+        )
+
+    def logits(self, model: Callable[..., Any]) -> torch.Tensor:
+        """The model's logits [K, V] at the positions that bear loss."""
+        if self.layout is None:
+            logits: torch.Tensor = model(**self.inputs, use_cache=False).logits
+            return logits.flatten(0, 1)[self.keep]
+        output = model(**self.inputs, use_cache=False, logits_to_keep=self.keep, rows=self.layout)
+        return output.logits[0]
+
+    def loss(self, model: Callable[..., Any]) -> torch.Tensor:
+        """The cross entropy, summed over the positions that bear loss."""
+        return cross_entropy(self.logits(model).float(), self.targets, ignore_index=IGNORED, reduction="sum")
+
+
+def _send(x: torch.Tensor, device: torch.device) -> torch.Tensor:
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
+
+
+def loss_tokens(lengths: Ints, prompt_lengths: Ints, loss_on: LossOn) -> int:
+    """Positions of these rows that bear loss, ``<eos>`` among the targets."""
+    return int((lengths - (1 if loss_on == "all" else prompt_lengths)).sum())
+
+
+def lay_out(pool: Pool, rows: Ints, loss_on: LossOn, *, padded: bool = False) -> Batch:
+    """The tokens of some rows of a pool, in one of the two layouts."""
+    rows = rows[np.argsort(pool.lengths[rows], kind="stable")]
+    lengths = pool.lengths[rows] - 1
+    starts = np.cumsum(lengths) - lengths
+    place = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
+    source = np.repeat(pool.offsets[rows], lengths) + place
+    first_loss = np.zeros_like(lengths) if loss_on == "all" else pool.prompt_lengths[rows] - 1
+    bears_loss = place >= np.repeat(first_loss, lengths)
+    ids, targets = pool.ids[source].astype(np.int64), pool.ids[source[bears_loss] + 1].astype(np.int64)
+    keep = np.flatnonzero(bears_loss)
+    if padded:
+        return _padded(ids, lengths, starts, place, keep, targets)
+    return _end_to_end(ids, lengths, place, keep, targets)
+
+
+def _end_to_end(ids: Ints, lengths: Ints, place: Ints, keep: Ints, targets: Ints) -> Batch:
+    # Token counts are rounded up (see TOKEN_MULTIPLE): by one more row, of padding, which bears no loss.
+    groups = tuple(zip(*(x.tolist() for x in np.unique(lengths, return_counts=True)[::-1]), strict=True))
+    extra, extra_keep = -len(ids) % TOKEN_MULTIPLE, -len(keep) % TOKEN_MULTIPLE
+    return Batch(
+        inputs={
+            "input_ids": _tensor(np.pad(ids, (0, extra), constant_values=PAD_ID))[None],
+            "position_ids": _tensor(np.concatenate([place, np.arange(extra)]))[None],
+        },
+        keep=_tensor(np.pad(keep, (0, extra_keep))),
+        targets=_tensor(np.pad(targets, (0, extra_keep), constant_values=IGNORED)),
+        layout=RowLayout((*groups, (1, extra)) if extra else groups),
+        tokens=len(ids),
+        loss_tokens=len(targets),
+    )
+
+
+def _padded(ids: Ints, lengths: Ints, starts: Ints, place: Ints, keep: Ints, targets: Ints) -> Batch:
+    width = int(lengths.max())
+    flat = np.repeat(np.arange(len(lengths)) * width - starts, lengths) + np.arange(len(ids))
+    padded = np.full(len(lengths) * width, PAD_ID)
+    padded[flat] = ids
+    real = np.arange(width) < lengths[:, None]
+    return Batch(
+        inputs={"input_ids": _tensor(padded.reshape(-1, width)), "attention_mask": _tensor(real)},
+        keep=_tensor(flat[keep]),
+        targets=_tensor(targets),
+        layout=None,
+        tokens=len(ids),
+        loss_tokens=len(targets),
+    )
+
+
+def _tensor(x: npt.NDArray[Any]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(x, dtype=np.int64))

@@ -1,0 +1,360 @@
+"""The training loop. What every process can work out alike (rows, learning rate, tokens) needs no communication."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from transformers import PreTrainedModel
+
+from listops_bench._train_batches import Pool, lay_out, loss_tokens, make_pool
+from listops_bench._train_config import TrainConfig
+from listops_bench._train_log import Meter, Progress, numbers_in
+from listops_bench._train_optimizer import frozen_parameters, has_dropout, learning_rate, make_optimizer
+from listops_bench._train_processes import on_main
+from listops_bench._train_provenance import environment
+from listops_bench._train_state import RunFolder
+from listops_bench._train_validation import TeacherForced
+from listops_bench.errors import InvalidInput
+from listops_bench.expression import OPERATIONS
+from listops_bench.generate import Rows
+from listops_bench.model._linear import fast_linear
+from listops_bench.model._rows import attention_by_rows, using_rows
+from listops_bench.model.checkpoint import load_checkpoint, save_checkpoint, weights_sha256
+from listops_bench.model.ladder import build_model, modulus_of
+from listops_bench.split import key64
+from listops_bench.task import DATASET_VERSION
+from listops_bench.tokenizer import build_tokenizer
+
+Validate = Callable[[PreTrainedModel, int], dict[str, float]]
+OnStep = Callable[[Progress], None]
+
+
+class Trainer:
+    """One run, from its first step or its last saved state to its checkpoint folder."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        accelerator: Accelerator,
+        folder: RunFolder,
+        validate: Validate | None,
+        on_step: OnStep | None,
+    ) -> None:
+        self.config, self.accelerator, self.folder = config, accelerator, folder
+        self.curriculum = config.plan()
+        self.total_steps = self.curriculum.steps
+        self.rows_per_step = (
+            config.per_device_train_batch_size * config.gradient_accumulation_steps * accelerator.num_processes
+        )
+        self.model = self._build().to(accelerator.device)
+        self.frozen = [frozen_parameters(self.model, stage.freeze) for stage in self.curriculum.stages]
+        self.by_rows = attention_by_rows(self.model)
+        self.attention = self.model.config._attn_implementation
+        self.stochastic = has_dropout(self.model)
+        self.validate, self.on_step = validate or self._teacher_forced(), on_step
+        self.wrapped: Any = None
+        self.optimizer: Any = None
+        self.pool: Pool | None = None
+        self.rows: dict[str, Rows] = {}
+        self.meter = Meter()
+        self.step = self.resumed_at = self.tokens = self.loss_tokens = self.streak = 0
+        self.reductions = np.zeros(len(OPERATIONS), np.int64)
+        self.loss = math.nan
+        self.validation: dict[str, float] = {}
+        self.seconds_before, self.started = 0.0, time.monotonic()
+
+    def _build(self) -> PreTrainedModel:
+        modulus = self.curriculum.modulus
+        if self.config.init_from is None:
+            return build_model(self.config.resolved()["model"], modulus, self.config.seed).train()
+        model, _, _ = load_checkpoint(self.config.init_from)
+        found = modulus_of(model.config)
+        if found != modulus:
+            where = self.config.init_from
+            raise InvalidInput(
+                f"checkpoint {where!r} has the vocabulary of modulus {found}, the curriculum's is {modulus}"
+            )
+        return model.train()
+
+    def _teacher_forced(self) -> Validate:
+        config = self.config
+        if not config.eval_steps or not self.accelerator.is_main_process:
+            return lambda model, step: {}
+        figures = TeacherForced(self.curriculum, num_rows=config.eval_rows, trace=config.trace, padded=not self.by_rows)
+
+        def validate(model: PreTrainedModel, step: int) -> dict[str, float]:
+            with using_rows(model) if self.by_rows else nullcontext():
+                return figures(model, step)
+
+        return validate
+
+    def run(self) -> dict[str, Any]:
+        """Trains to the end and returns run.json."""
+        state = on_main(self.accelerator, self.folder.open)
+        if state is None:
+            self._begin_stage(0)
+        else:
+            self._restore(state)
+        self.accelerator.init_trackers("listops_bench", config=_plain(self.config))
+        self.meter.restart()
+        with ExitStack() as stack:
+            stack.enter_context(fast_linear(self.model))
+            if self.by_rows:
+                stack.enter_context(using_rows(self.model))
+            self._train()
+        return self._finish()
+
+    # --- steps --------------------------------------------------------------------------------------------------------
+
+    def _train(self) -> None:
+        while self.step < self.total_steps and not self._stops_early():
+            index = self.curriculum.stage_of(self.step)
+            if 0 < self.step == self.curriculum.start(index):
+                self._begin_stage(index)
+            self._train_step(index)
+            self.step += 1
+            if self._due(self.config.logging_steps) or self._due(self.config.eval_steps):
+                self._log(index)
+            if self._due(self.config.save_steps):
+                self._save(index)
+            self._report(index)
+
+    def _due(self, every: int) -> bool:
+        """After every so many steps, and at the end; never where that is 0."""
+        return every > 0 and (self.step % every == 0 or self.step == self.total_steps)
+
+    def _begin_stage(self, index: int) -> None:
+        """Rows, trained parameters and optimizer of a stage."""
+        config, stage = self.config, self.curriculum.stages[index]
+        self.pool = make_pool(
+            stage,
+            index,
+            data_seed=config.seed if config.data_seed is None else config.data_seed,
+            dataset_seed=config.dataset_seed,
+            trace=config.trace,
+            batch_size=self.rows_per_step,
+            cache=self.rows,
+        )
+        if stage.reset_optimizer or self.optimizer is None:
+            optimizer = make_optimizer(config, self.model.parameters(), self.accelerator.device)
+            self.optimizer = self.accelerator.prepare_optimizer(optimizer)
+        trained = {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(name not in self.frozen[index])
+            parameter.grad = None  # the optimizer passes by what has no gradient
+        changed = trained != {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+        if self.wrapped is None or (changed and self.wrapped is not self.model):
+            # DistributedDataParallel fixes the set of trained parameters when it wraps the model.
+            self.wrapped = self.accelerator.prepare_model(self.model)
+
+    def _train_step(self, index: int) -> None:
+        config, pool, accelerator = self.config, self.pool, self.accelerator
+        assert pool is not None
+        rows = pool.rows_of_step(self.step - self.curriculum.start(index))
+        total = loss_tokens(pool.lengths[rows], pool.prompt_lengths[rows], config.loss_on)
+        parts = np.array_split(rows, config.gradient_accumulation_steps * accelerator.num_processes)
+        mine = parts[accelerator.process_index :: accelerator.num_processes]
+        if self.stochastic:  # dropout too is a function of the step, so a resumed run draws what it would have drawn
+            torch.manual_seed(key64(f"listops/dropout/{config.seed}/{self.step}/{accelerator.process_index}") >> 1)
+        losses = []
+        for i, part in enumerate(mine):
+            batch = lay_out(pool, part, config.loss_on, padded=not self.by_rows).to(accelerator.device)
+            with accelerator.no_sync(self.wrapped) if i < len(mine) - 1 else nullcontext():
+                # Gradients are averaged over the processes; the loss is the mean over the tokens of all of them.
+                loss = batch.loss(self.wrapped) * (accelerator.num_processes / total)
+                accelerator.backward(loss)
+            losses.append(loss.detach())
+        norm = None
+        if config.max_grad_norm:
+            norm = accelerator.clip_grad_norm_(self.model.parameters(), config.max_grad_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate(index)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        tokens = int(pool.lengths[rows].sum()) - len(rows)
+        self.tokens += tokens
+        self.loss_tokens += total
+        self.reductions += pool.reductions[rows].sum(0, dtype=np.int64)
+        self.meter.add(torch.stack(losses).sum(), norm, tokens)
+
+    def _learning_rate(self, index: int) -> float:
+        return learning_rate(self.config, self.step, *self.curriculum.schedule(index))
+
+    # --- log, validation, early stop ----------------------------------------------------------------------------------
+
+    def _report(self, index: int) -> None:
+        if self.on_step is None or not self.accelerator.is_main_process:
+            return
+        speed = self.meter.steps_per_second
+        self.on_step(
+            Progress(
+                step=self.step,
+                total_steps=self.total_steps,
+                stage=str(self.curriculum.stages[index]),
+                loss=None if math.isnan(self.loss) else self.loss,
+                learning_rate=self.optimizer.param_groups[0]["lr"],
+                tokens=self.tokens,
+                tokens_per_second=self.meter.tokens_per_second,
+                seconds_left=(self.total_steps - self.step) / speed if speed else None,
+                validation=self.validation,
+            )
+        )
+
+    def _log(self, index: int) -> None:
+        """Writes a line of the log, with validation figures when they are due. Waits for the device."""
+        self.loss, norm = self.meter.read(self.accelerator, self.step)
+        line: dict[str, Any] = {
+            "step": self.step,
+            "stage": index,
+            "loss": self.loss,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "grad_norm": norm,
+            "tokens": self.tokens,
+            "loss_tokens": self.loss_tokens,
+            "reductions": self._reductions(),
+            "tokens_per_second": round(self.meter.tokens_per_second),
+        }
+        if self._due(self.config.eval_steps):
+            line["validation"] = self.validation = self._validate()
+            self._count_streak(index)
+        if self.accelerator.is_main_process:
+            self.folder.append_log(line)
+        self.accelerator.log(numbers_in(line), step=self.step)
+        self.meter.restart()
+
+    def _validate(self) -> dict[str, float]:
+        def figures() -> dict[str, float]:
+            with _for_validation(self.model, self.attention):
+                return {key: float(value) for key, value in self.validate(self.model, self.step).items()}
+
+        result: dict[str, float] = on_main(self.accelerator, figures)
+        return result
+
+    def _count_streak(self, index: int) -> None:
+        if self.config.early_stop is None or index < len(self.curriculum.stages) - 1:
+            return
+        if "trace_accuracy" not in self.validation:
+            raise InvalidInput("early_stop needs validation figures with a trace_accuracy")
+        self.streak = self.streak + 1 if self.validation["trace_accuracy"] >= self.config.early_stop else 0
+
+    def _stops_early(self) -> bool:
+        return self.config.early_stop is not None and self.streak >= self.config.early_stop_patience
+
+    def _reductions(self) -> dict[str, int]:
+        return {name: int(n) for name, n in zip(OPERATIONS, self.reductions, strict=True) if n}
+
+    # --- state --------------------------------------------------------------------------------------------------------
+
+    def _save(self, index: int) -> None:
+        if self.meter.pending:  # what a bad loss has spoilt must not become a state to go on from
+            self._log(index)
+        if not self.accelerator.is_main_process:
+            return
+        scaler = self.accelerator.scaler
+        self.folder.save_state(
+            {
+                "step": self.step,
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": None if scaler is None else scaler.state_dict(),
+                "tokens": self.tokens,
+                "loss_tokens": self.loss_tokens,
+                "reductions": self.reductions.tolist(),
+                "loss": self.loss,
+                "validation": self.validation,
+                "streak": self.streak,
+                "seconds": self._seconds(),
+            }
+        )
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.step = self.resumed_at = state["step"]
+        self.model.load_state_dict(state["model"])
+        # The stage of the last step done: at a boundary the next stage then begins as it would have.
+        self._begin_stage(self.curriculum.stage_of(self.step - 1))
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.accelerator.scaler is not None and state["scaler"] is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.tokens, self.loss_tokens = state["tokens"], state["loss_tokens"]
+        self.reductions = np.array(state["reductions"], np.int64)
+        self.loss, self.validation, self.streak = state["loss"], state["validation"], state["streak"]
+        self.seconds_before = state["seconds"]
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.started
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def _finish(self) -> dict[str, Any]:
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
+
+        def write() -> dict[str, Any]:
+            run = self._run_record()
+            self.model.requires_grad_(True)
+            tokenizer = build_tokenizer(self.curriculum.modulus)
+            save_checkpoint(self.folder.output_dir, self.model.eval(), tokenizer, run, finish=self.folder.copy_into)
+            self.folder.remove()
+            return {**run, "weights_sha256": weights_sha256(self.folder.output_dir)}
+
+        run: dict[str, Any] = on_main(self.accelerator, write)
+        return run
+
+    def _run_record(self) -> dict[str, Any]:
+        config, accelerator = self.config, self.accelerator
+        model = config.resolved()["model"] if config.init_from is None else config.init_from
+        return {
+            "name": f"{Path(model).name} on {self.curriculum}, seed {config.seed}",
+            "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "model": model,
+            "curriculum": str(self.curriculum),
+            "seed": config.seed,
+            "dataset_version": DATASET_VERSION,
+            "config": dataclasses.asdict(config),
+            "identity": self.folder.identity,
+            "training": {
+                "curriculum": str(self.curriculum),
+                "steps": self.step,
+                "budget": self.total_steps,
+                "tokens": self.tokens,
+                "loss_tokens": self.loss_tokens,
+                "reductions": self._reductions(),
+                "environment": environment(accelerator.device),
+                "wall_seconds": round(self._seconds(), 3),
+            },
+            "loss": self.loss,
+            "validation": self.validation,
+            "stopped_early": self.step < self.total_steps,
+            "rows_per_step": self.rows_per_step,
+            "num_processes": accelerator.num_processes,
+            "threads": torch.get_num_threads(),
+            "mixed_precision": accelerator.mixed_precision,
+            "layout": "rows" if self.by_rows else "padded",
+        }
+
+
+@contextmanager
+def _for_validation(model: PreTrainedModel, attention: str) -> Iterator[None]:
+    """Inside, the model is as anyone else would use it: in evaluation mode, with its ordinary attention."""
+    while_training = model.config._attn_implementation
+    model.set_attn_implementation(attention)
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train()
+        model.set_attn_implementation(while_training)
+
+
+def _plain(config: TrainConfig) -> dict[str, Any]:
+    return {key: value for key, value in dataclasses.asdict(config).items() if value is not None}

@@ -1,0 +1,67 @@
+"""The processes of a run: the accelerator, trackers, and work that only the main process does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from accelerate.tracking import get_available_trackers
+from accelerate.utils import broadcast_object_list
+
+from listops_bench.errors import InvalidInput
+
+
+def make_accelerator(report_to: str, num_processes: int | None, tracker_dir: Path) -> Accelerator:
+    """Device, precision and processes as the launcher (or nobody) set them.
+
+    Raises:
+        InvalidInput: fewer processes than were asked for, or a tracker that is not installed.
+    """
+    accelerator = Accelerator(log_with=_trackers(report_to) or None, project_dir=str(tracker_dir))
+    check_processes(num_processes, accelerator.num_processes)
+    return accelerator
+
+
+def check_processes(expected: int | None, actual: int) -> None:
+    """Raises InvalidInput where a launch asked for more processes than it got."""
+    # `accelerate launch --cpu --num_processes 2` starts one process. All that it leaves of the two is a rendezvous
+    # address without the world size that goes with it.
+    launched = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_PORT" in os.environ
+    silently_one = launched and actual == 1 and "WORLD_SIZE" not in os.environ
+    if actual < (expected or 1) or silently_one:
+        wanted = "several" if expected is None else str(expected)
+        raise InvalidInput(
+            f"{wanted} processes were asked for and {actual} was started; on CPUs, ACCELERATE_USE_CPU=true "
+            "accelerate launch --multi_gpu --num_processes N ... starts N"
+        )
+
+
+def _trackers(report_to: str) -> list[str]:
+    available = [str(getattr(tracker, "value", tracker)) for tracker in get_available_trackers()]
+    if report_to == "auto":
+        return [name for name in available if name == "tensorboard"]
+    names = [name.strip() for name in report_to.split(",") if name.strip() not in ("", "none")]
+    for name in names:
+        if name not in available:
+            raise InvalidInput(f"tracker {name!r} is not installed; there are: {', '.join(available) or 'none'}")
+    return names
+
+
+def on_main(accelerator: Accelerator, work: Callable[[], Any]) -> Any:
+    """Does something on the main process and gives every process its outcome, also where that is an InvalidInput."""
+    outcome: list[Any] = [None, None]
+    if accelerator.is_main_process:
+        try:
+            outcome = [work(), None]
+        except InvalidInput as error:
+            if accelerator.num_processes == 1:
+                raise
+            outcome = [None, str(error)]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(outcome)
+    if outcome[1] is not None:
+        raise InvalidInput(outcome[1])
+    return outcome[0]

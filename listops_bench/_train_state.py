@@ -1,0 +1,153 @@
+"""The folders of a run: where its state lies while it trains, and what tells two runs apart.
+
+    runs/first            the checkpoint: is there once the run has finished, whole
+    runs/first.training   while it runs: config.json, train_log.jsonl, state.pt, the trackers' files
+
+A run that was stopped goes on from the last state in its folder; the log is cut back to what it said then.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from listops_bench.errors import InvalidInput
+from listops_bench.model.checkpoint import RUN, TRAIN_LOG, remove_unfinished
+from listops_bench.result import write_atomic
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: there two processes in one folder go unnoticed
+    fcntl = None  # type: ignore[assignment]
+
+_CONFIG, _STATE, _LOCK = "config.json", "state.pt", "lock"
+TRACKERS = "trackers"
+
+
+def working_dir(output_dir: str | os.PathLike[str]) -> Path:
+    """Where a run keeps its state and log until it has finished."""
+    path = Path(output_dir)
+    return path.with_name(path.name + ".training")
+
+
+class RunFolder:
+    """The working folder of one run. Only the main process touches it."""
+
+    def __init__(self, output_dir: str, identity: Mapping[str, Any]) -> None:
+        self.output_dir = Path(output_dir)
+        self.path = working_dir(output_dir)
+        self.identity = dict(identity)
+        self._lock: BinaryIO | None = None
+
+    # --- what is there already ----------------------------------------------------------------------------------------
+
+    def finished_run(self) -> dict[str, Any] | None:
+        """run.json of this very run, if it has finished.
+
+        Raises:
+            InvalidInput: another run, or something that is no run, is at the output folder.
+        """
+        if not self.output_dir.exists() or (self.output_dir.is_dir() and not any(self.output_dir.iterdir())):
+            return None
+        try:
+            run: dict[str, Any] = json.loads((self.output_dir / RUN).read_text(encoding="utf-8"))
+            found = run["identity"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InvalidInput(f"output_dir {str(self.output_dir)!r} exists and holds no run; choose another") from None
+        self._compare(found, self.output_dir)
+        return run
+
+    def _compare(self, found: Mapping[str, Any], where: Path) -> None:
+        for key in sorted({*found, *self.identity}):
+            theirs, ours = found.get(key), self.identity.get(key)
+            if theirs != ours:
+                raise InvalidInput(
+                    f"output_dir {str(where)!r} holds another run: its {key} is {theirs!r}, this one's {ours!r}; "
+                    "choose another folder or delete it"
+                )
+
+    # --- begin, save, resume, end -------------------------------------------------------------------------------------
+
+    def open(self) -> dict[str, Any] | None:
+        """Takes the folder for this process, and returns the state to go on from, if there is one.
+
+        Raises:
+            InvalidInput: another run's state lies there, another process is at it, or it cannot be written or read.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.path / _LOCK).open("wb")
+        except OSError as error:
+            raise InvalidInput(f"cannot write {str(self.path)!r}: {error.strerror}") from None
+        try:
+            if fcntl is not None:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
+        except OSError:
+            raise InvalidInput(f"another process is training in {str(self.path)!r}") from None
+        self._remove_leftovers()
+        config = self.path / _CONFIG
+        if config.exists():
+            self._compare(json.loads(config.read_text(encoding="utf-8")), self.path)
+        else:
+            write_atomic(config, json.dumps(self.identity, indent=2) + "\n")
+        state = self._read_state()
+        self._cut_log(0 if state is None else state["log_bytes"])
+        return state
+
+    def _remove_leftovers(self) -> None:
+        """What a process that was killed while it wrote has left."""
+        for path in self.path.glob(f".{_STATE}.*"):
+            path.unlink()
+        remove_unfinished(self.output_dir)
+
+    def _read_state(self) -> dict[str, Any] | None:
+        path = self.path / _STATE
+        if not path.exists():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch, zipfile and pickle each have their own kinds
+            raise InvalidInput(f"{str(path)!r} is damaged ({type(error).__name__}); delete it to start again") from None
+        return state
+
+    def save_state(self, state: Mapping[str, Any]) -> None:
+        """Replaces the state; killed at any moment, the folder holds the old one or the new one."""
+        content = io.BytesIO()
+        torch.save({**state, "log_bytes": self.log.stat().st_size if self.log.exists() else 0}, content)
+        write_atomic(self.path / _STATE, content.getvalue())
+
+    @property
+    def log(self) -> Path:
+        return self.path / TRAIN_LOG
+
+    def append_log(self, line: Mapping[str, Any]) -> None:
+        with self.log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _cut_log(self, size: int) -> None:
+        if self.log.exists():
+            os.truncate(self.log, size)
+
+    def copy_into(self, checkpoint: Path) -> None:
+        """Adds the log and the trackers' files to a checkpoint that is being written."""
+        if self.log.exists():
+            shutil.copyfile(self.log, checkpoint / TRAIN_LOG)
+        if (self.path / TRACKERS).is_dir():
+            shutil.copytree(self.path / TRACKERS, checkpoint / TRACKERS)
+
+    def remove(self) -> None:
+        """Deletes the working folder: the checkpoint is there."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.close()
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None

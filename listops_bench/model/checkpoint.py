@@ -1,0 +1,244 @@
+"""Checkpoint folders: ordinary `transformers` folders with their provenance beside them.
+
+    config.json  model.safetensors  generation_config.json      what `AutoModelForCausalLM` reads
+    configuration_looped.py  modeling_looped.py                 so that it loads without this package
+    tokenizer.json  tokenizer_config.json  chat_template.jinja  what `AutoTokenizer` reads
+    README.md  run.json  train_log.jsonl                        the card, how it came about, its learning curve
+
+A folder appears whole or not at all: it is written beside its place and renamed.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+from listops_bench.errors import InvalidInput
+from listops_bench.model.ladder import modulus_of, parameter_counts
+from listops_bench.tokenizer import modulus_of as modulus_of_tokenizer
+from listops_bench.tokenizer import save_tokenizer
+
+WEIGHTS, RUN, CARD, TRAIN_LOG = "model.safetensors", "run.json", "README.md", "train_log.jsonl"
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def save_checkpoint(
+    folder: str | os.PathLike[str],
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    run: Mapping[str, Any],
+    *,
+    finish: Callable[[Path], None] | None = None,
+) -> Path:
+    """Writes a checkpoint folder, whole or not at all.
+
+    Args:
+        folder: must not exist, or be an empty folder.
+        run: becomes run.json; ``weights_sha256`` and ``parameters`` are added.
+        finish: called with the temporary folder before it gets its name, to add files of one's own.
+
+    Raises:
+        InvalidInput: there is something at that place already, or it cannot be written.
+    """
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InvalidInput(f"{str(target)!r} already exists; choose another folder or delete it")
+    try:
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise InvalidInput(f"cannot write {str(target)!r}: {error.strerror}") from None
+    try:
+        _write(temporary, model, tokenizer, run)
+        if finish is not None:
+            finish(temporary)
+        _flush(temporary)
+        temporary.rename(target)
+    except OSError as error:
+        raise InvalidInput(f"cannot write {str(target)!r}: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def remove_unfinished(folder: str | os.PathLike[str]) -> None:
+    """Deletes what a process that was killed in `save_checkpoint` has left beside the folder's place."""
+    target = Path(folder)
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _write(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: Mapping[str, Any]) -> None:
+    model.generation_config = _generation_config(model)
+    with _quiet():
+        model.save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
+    complete = {**run, "parameters": parameter_counts(model), "weights_sha256": weights_sha256(folder)}
+    (folder / RUN).write_text(json.dumps(complete, indent=2) + "\n", encoding="utf-8")
+    (folder / CARD).write_text(_card(model, complete), encoding="utf-8")
+
+
+def _generation_config(model: PreTrainedModel) -> GenerationConfig:
+    # A trace is at most about as long as its prompt, and both share the context.
+    context = int(getattr(model.config, "max_position_embeddings", 128))
+    return GenerationConfig(
+        max_new_tokens=context // 2,
+        do_sample=False,
+        bos_token_id=model.config.bos_token_id,
+        eos_token_id=model.config.eos_token_id,
+        pad_token_id=model.config.pad_token_id,
+    )
+
+
+def _flush(folder: Path) -> None:
+    """Sees to it that the files are on the disk before the name is: a crash leaves no folder of empty files."""
+    for path in (*(p for p in folder.rglob("*") if p.is_file()), folder):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def weights_sha256(folder: str | os.PathLike[str]) -> str:
+    """SHA-256 of ``model.safetensors``, as ``sha256sum`` prints it."""
+    with (Path(folder) / WEIGHTS).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _card(model: PreTrainedModel, run: Mapping[str, Any]) -> str:
+    """A short model card."""
+    curriculum = run.get("curriculum", "")
+    trained = f"Trained on `{curriculum}`." if curriculum else ""
+    parameters = run["parameters"]["total"]
+    return f"""---
+library_name: transformers
+pipeline_tag: text-generation
+tags: [listops, listops_bench]
+---
+
+# {run.get("name") or model.config.model_type}
+
+A model of {parameters:,} parameters for ListOps expressions modulo {modulus_of(model.config)}, solved step by step.
+{trained}
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained(path, trust_remote_code=True)  # not needed after `import listops_bench`
+tokenizer = AutoTokenizer.from_pretrained(path)
+ids = tokenizer("[SUM 3 [MAX 2 9 ] 4 ] =", return_tensors="pt")
+print(tokenizer.decode(model.generate(**ids)[0], skip_special_tokens=True))
+```
+
+`run.json` says how it was trained, `train_log.jsonl` holds its learning curve.
+Weights (SHA-256): `{run["weights_sha256"]}`
+"""
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def load_checkpoint(
+    folder: str | os.PathLike[str],
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, dict[str, Any]]:
+    """The model (float32, in evaluation mode, on the CPU), its tokenizer, and run.json ({} where there is none).
+
+    Reads safetensors only, and runs no code from the folder.
+
+    Raises:
+        InvalidInput: no such folder; a part is missing, cut off or does not fit; pickled weights only; the tokenizer is
+            not that of a ListOps modulus, or not the model's.
+    """
+    path = Path(folder)
+    _check_files(path)
+    run = _read_run(path)
+    try:
+        with _quiet():
+            model, report = AutoModelForCausalLM.from_pretrained(
+                path,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+                dtype="float32",
+            )
+            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # safetensors, json, torch and transformers each have their own kinds
+        raise InvalidInput(f"checkpoint {str(path)!r} cannot be read: {_one_line(error)}") from None
+    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
+        if report.get(problem):
+            first = sorted(map(str, report[problem]))[0]
+            what = problem.replace("_", " ")
+            raise InvalidInput(f"checkpoint {str(path)!r} does not fit its config.json: {what} {first}")
+    ours, theirs = modulus_of(model.config), modulus_of_tokenizer(tokenizer)
+    if ours != theirs:
+        raise InvalidInput(
+            f"checkpoint {str(path)!r} has a tokenizer of modulus {theirs} and a model of modulus {ours}"
+        )
+    return model.eval(), tokenizer, run
+
+
+def _check_files(path: Path) -> None:
+    if not path.is_dir():
+        raise InvalidInput(f"checkpoint {str(path)!r} is not a folder")
+    if not (path / WEIGHTS).is_file():
+        if any(found for pattern in _PICKLES for found in path.glob(pattern)):
+            raise InvalidInput(
+                f"checkpoint {str(path)!r} has pickled weights, which may run code; save it as {WEIGHTS}"
+            )
+        raise InvalidInput(f"checkpoint {str(path)!r} has no {WEIGHTS}")
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        if not (path / name).is_file():
+            raise InvalidInput(f"checkpoint {str(path)!r} has no {name}")
+
+
+def _read_run(path: Path) -> dict[str, Any]:
+    if not (path / RUN).is_file():
+        return {}
+    try:
+        run = json.loads((path / RUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"checkpoint {str(path)!r} has an unreadable {RUN}: {_one_line(error)}") from None
+    if not isinstance(run, dict):
+        raise InvalidInput(f"checkpoint {str(path)!r} has a {RUN} that is no object")
+    return run
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
+
+
+class _quiet:
+    """Without transformers' progress bars and load reports: files of some kilobytes."""
+
+    def __enter__(self) -> None:
+        self._level = transformers_logging.get_verbosity()
+        self._bars = transformers_logging.is_progress_bar_enabled()
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+
+    def __exit__(self, *exc: object) -> None:
+        transformers_logging.set_verbosity(self._level)
+        if self._bars:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,247 @@
+"""The ladder: model configurations by size, in families. ``model_configs/NAME/config.json`` is written from this page.
+
+One dial, the width, makes a rung::
+
+    looped_d048        one block applied 3 times, one head, learned positions: the reference family
+    looped_rope_d048   the same with rotary positions
+    gpt2_d048          GPT-2, 3 separate layers, one head
+    llama_d048         Llama, 3 separate layers, one head
+
+All have a context of 128 tokens, tied embeddings and no dropout. The numbers in a config are those of modulus 10.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, LlamaConfig, PreTrainedConfig, PreTrainedModel
+
+from listops_bench.errors import InvalidInput, unknown
+from listops_bench.expression import BOS_ID, EOS_ID, FIRST_NUMBER_ID, PAD_ID, check_modulus, vocabulary
+from listops_bench.model.configuration_looped import LoopedConfig
+from listops_bench.split import key64
+from listops_bench.task import resource_path
+
+CONTEXT = 128
+LAYERS = 3
+FLOPS_CONTEXT = 32
+"""Tokens of the row on which FLOPs per token are counted; a typical row has 20, the longest of depth 2 has 27."""
+
+_WIDTHS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+_FEW_WIDTHS = (16, 32, 48, 64, 128)
+_SHARED: dict[str, Any] = {
+    "vocab_size": len(vocabulary(10)),
+    "bos_token_id": BOS_ID,
+    "eos_token_id": EOS_ID,
+    "pad_token_id": PAD_ID,
+    "tie_word_embeddings": True,
+}
+
+
+def _looped(width: int) -> PreTrainedConfig:
+    return LoopedConfig(hidden_size=width, n_loop=LAYERS, max_position_embeddings=CONTEXT, **_SHARED)
+
+
+def _looped_rope(width: int) -> PreTrainedConfig:
+    return LoopedConfig(
+        hidden_size=width, n_loop=LAYERS, max_position_embeddings=CONTEXT, positions="rotary", **_SHARED
+    )
+
+
+def _gpt2(width: int) -> PreTrainedConfig:
+    # GPT-2's defaults drop 10% of everything.
+    return GPT2Config(
+        n_embd=width,
+        n_layer=LAYERS,
+        n_head=1,
+        n_positions=CONTEXT,
+        resid_pdrop=0,
+        embd_pdrop=0,
+        attn_pdrop=0,
+        **_SHARED,
+    )
+
+
+def _llama(width: int) -> PreTrainedConfig:
+    return LlamaConfig(
+        hidden_size=width,
+        intermediate_size=8 * width // 3 // 8 * 8,  # three matrices instead of two: as many parameters as a ratio of 4
+        num_hidden_layers=LAYERS,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        max_position_embeddings=CONTEXT,
+        **_SHARED,
+    )
+
+
+_FAMILIES: dict[str, tuple[Callable[[int], PreTrainedConfig], tuple[int, ...]]] = {
+    "looped": (_looped, _WIDTHS),
+    "looped_rope": (_looped_rope, _WIDTHS),
+    "gpt2": (_gpt2, _FEW_WIDTHS),
+    "llama": (_llama, _FEW_WIDTHS),
+}
+
+
+def model_names() -> tuple[str, ...]:
+    """The names of all rungs, family by family, by size."""
+    return tuple(f"{family}_d{width:03d}" for family, (_, widths) in _FAMILIES.items() for width in widths)
+
+
+def family_of(name: str) -> str:
+    """``"looped_rope"`` for ``"looped_rope_d048"``."""
+    return name.rpartition("_d")[0]
+
+
+def make_config(name: str) -> PreTrainedConfig:
+    """The configuration that a rung's file holds, made from its name.
+
+    Raises:
+        InvalidInput: no such rung.
+    """
+    if name not in model_names():
+        raise _unknown_model(name)
+    family, _, width = name.rpartition("_d")
+    return _FAMILIES[family][0](int(width))
+
+
+def write_configs(folder: str | os.PathLike[str]) -> list[Path]:
+    """Writes ``NAME/config.json`` for every rung, and returns the paths."""
+    paths = []
+    for name in model_names():
+        path = Path(folder) / name / "config.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_config_text(make_config(name)), encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def _config_text(config: PreTrainedConfig) -> str:
+    values = config.to_diff_dict()
+    values.pop("transformers_version", None)  # says who wrote the file, not what the model is
+    return json.dumps(values, indent=2, sort_keys=True) + "\n"
+
+
+def load_config(name_or_path: str | os.PathLike[str], modulus: int | None = 10) -> PreTrainedConfig:
+    """The configuration of a rung, or of a config file or model folder of your own.
+
+    Args:
+        modulus: whose vocabulary the model gets; None leaves the configuration's own.
+
+    Raises:
+        InvalidInput: no such rung or file (the nearest rung is named), or a configuration that fits no model.
+    """
+    path = Path(name_or_path)
+    if str(name_or_path) in model_names():
+        path = resource_path("model_configs", str(name_or_path))
+    elif not path.exists():
+        raise _unknown_model(str(name_or_path))
+    folder = path.parent if path.is_file() else path
+    if not (folder / "config.json").is_file():
+        raise InvalidInput(f"model {str(name_or_path)!r} has no config.json")
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (ValueError, KeyError, TypeError, OSError, AttributeError) as error:
+        raise InvalidInput(f"model {str(name_or_path)!r} has an unusable config.json: {_first_line(error)}") from None
+    if modulus is not None:
+        check_modulus(modulus)
+        config.vocab_size = len(vocabulary(modulus))
+        config.pad_token_id, config.bos_token_id, config.eos_token_id = PAD_ID, BOS_ID, EOS_ID
+    return config
+
+
+def _unknown_model(name: str) -> InvalidInput:
+    family, _, width = name.rpartition("_d")
+    if family in _FAMILIES and width.isdecimal():
+        near = min(_FAMILIES[family][1], key=lambda w: abs(w - int(width)))
+        return InvalidInput(f"unknown model {name!r}; did you mean '{family}_d{near:03d}'?")
+    return unknown("model", name, model_names())
+
+
+def modulus_of(config: PreTrainedConfig) -> int:
+    """The modulus of a model's vocabulary."""
+    return int(config.vocab_size) - FIRST_NUMBER_ID
+
+
+def build_model(
+    name: str | os.PathLike[str] | PreTrainedConfig, modulus: int | None = 10, seed: int = 0
+) -> PreTrainedModel:
+    """A model with fresh float32 weights that depend on the seed alone; torch's global random state stays as it is.
+
+    Raises:
+        InvalidInput: as `load_config`, or no causal language model can be made from the configuration.
+    """
+    config = copy.deepcopy(name) if isinstance(name, PreTrainedConfig) else load_config(name, modulus)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(key64(f"listops/init/{seed}") >> 1)
+        try:
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        except (ValueError, KeyError, TypeError, RuntimeError, AssertionError) as error:
+            reason = f"no language model can be made from {config.model_type!r}: {_first_line(error)}"
+            raise InvalidInput(reason) from None
+    return model
+
+
+def parameter_counts(model: PreTrainedModel) -> dict[str, int]:
+    """Sizes computed from the weights.
+
+    ``total`` counts every parameter once, however often it is used; ``embedding`` are those of token and position
+    tables and of the output layer, ``non_embedding`` the rest. ``flops_per_token`` are the floating-point operations
+    of the forward pass's matrix products (a multiply-add counts as two, a block applied three times three times), per
+    token of a row of `FLOPS_CONTEXT` tokens.
+    """
+    tables = [m.weight for m in model.modules() if isinstance(m, torch.nn.Embedding)]
+    output = model.get_output_embeddings()
+    if output is not None:
+        tables.append(output.weight)
+    total, embedding = _count(model.parameters()), _count(tables)
+    return {
+        "total": total,
+        "embedding": embedding,
+        "non_embedding": total - embedding,
+        "flops_per_token": _flops_per_token(model),
+    }
+
+
+def _count(parameters: Iterable[torch.Tensor]) -> int:
+    return sum(parameter.numel() for parameter in {id(p): p for p in parameters}.values())
+
+
+def _flops_per_token(model: PreTrainedModel) -> int:
+    """Two per weight of every matrix, each time it is applied, and four per place, layer and unit of attention."""
+    flops = 0
+
+    def count(module: torch.nn.Module, *_: Any) -> None:
+        nonlocal flops
+        flops += 2 * module.get_parameter("weight").numel()
+
+    matrices = [m for m in model.modules() if _is_matrix(m)]
+    hooks = [matrix.register_forward_hook(count) for matrix in matrices]
+    ids = torch.full((1, 1), BOS_ID, device=model.device)
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(input_ids=ids, position_ids=torch.zeros_like(ids), use_cache=False)
+    finally:
+        model.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    config = model.config
+    attended = config.hidden_size * config.num_hidden_layers * FLOPS_CONTEXT
+    return flops + 4 * attended
+
+
+def _is_matrix(module: torch.nn.Module) -> bool:
+    weight = getattr(module, "weight", None)
+    return isinstance(weight, torch.nn.Parameter) and weight.ndim == 2 and not isinstance(module, torch.nn.Embedding)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

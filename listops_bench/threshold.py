@@ -1,0 +1,42 @@
+"""Learned or not: the rule that boards and learning thresholds share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from listops_bench.result import Result
+from listops_bench.task import get_task
+
+LEARNED = 0.95
+"""The share of exact traces on a task's test rows from which on the task counts as learned."""
+
+
+def learned(results: Mapping[str, Result], task: str) -> bool | None:
+    """Whether one model has learned a task, as its results by task name show.
+
+    Learned is a trace accuracy of at least 95% on the task's test rows, and for a joint task also on those of each of
+    its operations alone: a mixture can pass while its hardest operation fails. None where a result that decides is
+    missing.
+    """
+    decisive = [_passes(results.get(name)) for name in (task, *single_tasks(task))]
+    if False in decisive:
+        return False
+    return None if None in decisive else True
+
+
+def single_tasks(task: str) -> tuple[str, ...]:
+    """The tasks of a joint task's operations alone: ``sum_max_mod20`` gives ``sum_mod20`` and ``max_mod20``.
+
+    Nothing for a task of one operation.
+    """
+    spec = get_task(task)
+    if len(spec.operations) == 1:
+        return ()
+    return tuple(get_task(name, modulus=spec.modulus, max_depth=spec.max_depth).name for name in spec.operations)
+
+
+def _passes(result: Result | None) -> bool | None:
+    if result is None or "test" not in result.splits:
+        return None
+    accuracy = result.splits["test"].metrics.trace_accuracy
+    return accuracy.n > 0 and accuracy.correct / accuracy.n >= LEARNED

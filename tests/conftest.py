@@ -1,0 +1,149 @@
+"""What all tests share: no network, one thread, property tests, a browser, and the rule about skipping in CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from importlib.util import find_spec
+from typing import Any
+
+# Before anything imports torch or a Hub client.
+os.environ.update(
+    HF_HUB_OFFLINE="1",
+    HF_DATASETS_OFFLINE="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    HF_HUB_DISABLE_PROGRESS_BARS="1",
+    TOKENIZERS_PARALLELISM="false",
+    OMP_NUM_THREADS="1",
+    MKL_NUM_THREADS="1",
+)
+
+# A cache of its own for every test session, shared by its workers: what lies in the user's cache decides no test.
+_OWN_CACHE = None
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _OWN_CACHE = os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="listops-tests-")
+
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+settings.register_profile(
+    "listops",
+    deadline=None,  # the first example may compile or import something
+    derandomize="CI" in os.environ,
+    max_examples=100,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("listops")
+
+
+def pytest_unconfigure() -> None:
+    if _OWN_CACHE is not None:
+        shutil.rmtree(_OWN_CACHE, ignore_errors=True)
+
+
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+# --- optional parts: skipped on a laptop, required in CI --------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def requires() -> Callable[[str], None]:
+    """``requires("chromium")`` or ``requires("lm_eval")`` skips the test where that program or package is missing.
+
+    In CI (``CI=true``) the skip counts as a failure, as every skip does there: what is never run proves nothing.
+    """
+
+    def check(name: str) -> None:
+        if shutil.which(name) is None and find_spec(name.replace("-", "_")) is None:
+            pytest.skip(f"{name} is not installed")
+
+    return check
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, Any, pytest.TestReport]:
+    report: pytest.TestReport = yield
+    expected = hasattr(report, "wasxfail") or item.get_closest_marker("gpu") is not None
+    if IN_CI and report.skipped and not expected:
+        _fail_instead(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, pytest.CollectReport]:
+    report: pytest.CollectReport = yield
+    if IN_CI and report.skipped:
+        _fail_instead(report)
+    return report
+
+
+def _fail_instead(report: pytest.TestReport | pytest.CollectReport) -> None:
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+    report.outcome = "failed"
+    report.longrepr = f"skipped tests count as failed in CI: {reason}"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a GPU")
+
+
+# --- one thread -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _one_torch_thread() -> None:
+    """A test that raised torch's thread count does not slow the next one down."""
+    import sys
+
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+
+
+# --- a browser --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def _chromium(requires: Callable[[str], None]) -> Iterator[Any]:
+    requires("selenium")
+    requires("chromium")
+    requires("chromedriver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1280,1000"):
+        options.add_argument("--" + argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    driver.set_page_load_timeout(30)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def chromium(_chromium: Any) -> Any:
+    """A headless Chromium (selenium's driver) whose console is empty. ``console(chromium)`` reads it."""
+    _chromium.get_log("browser")
+    _chromium.set_window_size(1280, 1000)
+    return _chromium
+
+
+@pytest.fixture
+def console() -> Callable[[Any], list[str]]:
+    """``console(driver)`` gives the page's console errors and warnings since the last look."""
+
+    def read(driver: Any) -> list[str]:
+        return [entry["message"] for entry in driver.get_log("browser") if entry["level"] in {"SEVERE", "WARNING"}]
+
+    return read

@@ -1,0 +1,150 @@
+"""Results as an evaluation makes them, with numbers of one's choice, for tests of what comes after it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from typing import Any
+
+from listops_bench.result import (
+    SCHEMA_VERSION,
+    Architecture,
+    Environment,
+    Evaluation,
+    Model,
+    Parameters,
+    Recipe,
+    Result,
+    SplitResult,
+    TaskId,
+    Training,
+)
+from listops_bench.score import SCORER_VERSION, Metrics, Summary
+from listops_bench.task import DATASET_VERSION, get_task
+
+
+def metrics(answers: int, traces: int, n: int) -> Metrics:
+    return Metrics(Summary.of(answers, n), Summary.of(traces, n), Summary.of(n + traces, 2 * n))
+
+
+def split_result(accuracy: float, n: int = 5000) -> SplitResult:
+    """A split with one slice value of each kind but ``depth``, which has two."""
+    traces = round(accuracy * n)
+    answers = min(n, traces + round(0.1 * (n - traces)))
+    whole = metrics(answers, traces, n)
+    half = metrics(answers // 2, traces // 2, n // 2)
+    rest = metrics(answers - answers // 2, traces - traces // 2, n - n // 2)
+    return SplitResult(
+        n=n,
+        rows_sha256=sha256(f"rows {n}"),
+        predictions_sha256=sha256(f"predictions {accuracy} {n}"),
+        metrics=whole,
+        first_wrong_step={"1": n - traces} if traces < n else {},
+        slices={
+            "depth": {"1": half, "2": rest},
+            "root_operation": {"sum": whole},
+            "operand_count": {"3": whole},
+            "decisive_depth": {"2": whole},
+        },
+    )
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def environment() -> Environment:
+    packages = {"python": "3.11.2", "listops-bench": "0.1.0", "torch": "2.13.0", "transformers": "5.23.0"}
+    return Environment(packages=packages, commit="0123456789ab", dirty=False, hardware="AMD EPYC, 2 threads")
+
+
+def training(curriculum: str) -> Training:
+    return Training(
+        curriculum=curriculum,
+        steps=3000,
+        budget=3000,
+        tokens=7_700_000,
+        loss_tokens=3_100_000,
+        reductions={"sum": 1_000_000},
+        environment=environment(),
+        wall_seconds=110.5,
+    )
+
+
+def result(
+    task: str = "sum",
+    accuracy: float = 0.97,
+    *,
+    curriculum: str | None = "sum:3000",
+    seed: int = 0,
+    width: int = 48,
+    family: str = "looped",
+    n: int = 5000,
+    **changes: Any,
+) -> Result:
+    """A result of model ``looped_dWIDTH``; ``changes`` replaces top-level fields."""
+    name = f"{family}_d{width:03d}"
+    recipe = f"{name}-" + (curriculum or "handmade").replace(":", "-").replace(",", "-").replace("*", "x")
+    embedding = 23 * width + 128 * width
+    body = 12 * width * width + 9 * width
+    fields: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "model": Model(recipe, None, sha256(f"{recipe} {seed} {width} {family}")),
+        "recipe": Recipe(recipe, seed),
+        "parameters": Parameters(embedding + body, embedding, body, 6 * body),
+        "architecture": Architecture(family, name, "listops_looped", width, 3, 1, 128),
+        "track": "reference",
+        "task": TaskId(task, get_task(task).modulus, "parallel"),
+        "dataset_version": DATASET_VERSION,
+        "scorer_version": SCORER_VERSION,
+        "splits": {
+            "test": split_result(accuracy, n),
+            "test_unseen_operands": split_result(accuracy * 0.8, min(n, 2000)),
+            "test_deeper": split_result(accuracy * 0.1, min(n, 2000)),
+            "test_wider": split_result(accuracy * 0.2, min(n, 2000)),
+        },
+        "training": training(curriculum) if curriculum else None,
+        "evaluation": Evaluation("2026-11-23T12:00:00Z", 1.5, environment()),
+    }
+    return Result(**(fields | changes))
+
+
+def demo_results() -> list[Result]:
+    """Three curricula, two seeds each, at one size: what ``make demo`` ends with."""
+    mixture, stages = "sum_max_med:3000", "max_med:1200,sum:1800"
+    return [
+        result("sum", 0.041, curriculum="sum:3000", seed=0),
+        result("sum", 0.052, curriculum="sum:3000", seed=1),
+        result("sum", 0.984, curriculum=mixture, seed=0),
+        result("sum", 0.612, curriculum=mixture, seed=1),
+        result("sum", 0.978, curriculum=stages, seed=0),
+        result("sum", 0.969, curriculum=stages, seed=1),
+        result("sum_max_med", 0.991, curriculum=mixture, seed=0),
+        result("sum_max_med", 0.874, curriculum=mixture, seed=1),
+    ]
+
+
+def many_results(count: int) -> list[Result]:
+    """A full ladder: sizes x tasks x curricula x seeds, the larger the likelier to have learned."""
+    draw = random.Random(0)
+    singles = ("sum", "prod", "nadd", "max", "min", "med")
+    joint = ("max_med", "sum_max", "sum_prod", "sum_max_med", "sum_max_min_med", "ssum_max_med")
+    cases = [
+        (family, width, task, curriculum, seed)
+        for family in ("looped", "looped_rope", "gpt2", "llama")
+        for width in (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+        for seed in range(3)
+        for task, curriculum in [
+            *((t, f"{t}:3000") for t in (*singles, *joint)),
+            *((t, "sum_max_med:3000") for t in ("sum", "max", "med")),
+            ("sum", "max_med:1200,sum:1800"),
+        ]
+    ]
+    found = []
+    for family, width, task, curriculum, seed in cases[:count]:
+        hard = {"sum": 60, "prod": 40, "nadd": 70}.get(task, 20) * (0.4 if "med" in curriculum else 1)
+        lucky = draw.random() < 1 / (1 + math.exp(-4 * math.log(width / hard)))
+        accuracy = draw.uniform(0.93, 1) if lucky else draw.uniform(0.02, 0.4)
+        found.append(result(task, accuracy, curriculum=curriculum, seed=seed, width=width, family=family))
+    return found

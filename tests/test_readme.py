@@ -1,0 +1,44 @@
+"""What the README shows is what there is."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from listops_bench.cli import build_parser
+from listops_bench.generate import generate
+from listops_bench.task import get_task
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def test_the_row_is_a_real_row() -> None:
+    (block,) = [text for _, text in BLOCKS if text.startswith("id ")]
+    task, split, number = block.split()[1].split("/")
+    rows = generate(get_task(task), split, num_rows=int(number) + 1).to_arrow().to_pylist()
+    for column, value in rows[int(number)].items():
+        shown = f"[{', '.join(value)}]" if isinstance(value, list) else str(value)
+        assert re.search(rf"(^|\s){column}\s+{re.escape(shown.strip())}(\s|$)", block), (column, shown)
+
+
+@pytest.mark.parametrize("code", [text for language, text in BLOCKS if language == "python"])
+def test_python_snippets_are_python(code: str) -> None:
+    ast.parse(code)
+
+
+COMMANDS = re.findall(r"listops-bench ([a-z][^`\n]*)", README)
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS)))
+def test_commands_parse(command: str) -> None:
+    words = shlex.split(command, comments=True)
+    parser = build_parser()
+    verb, _ = parser._chosen(words)
+    assert verb is not parser
+    if verb.forward is None and not verb.verbs:
+        assert parser.parse_known_args(words)[1] == []
