@@ -47,6 +47,16 @@ def prepare(arguments: Namespace) -> None:
     print(folder)
 
 
+def export(arguments: Namespace) -> None:
+    from listops_bench._dataset_release import FLAGSHIP
+    from listops_bench._dataset_release import export as write_folder
+
+    written = write_folder(
+        arguments.folder, arguments.task or FLAGSHIP, on_file=lambda path: print(f"writing {path}", file=sys.stderr)
+    )
+    print(f"{arguments.folder}: {sum(part.rows for part in written):,} rows in {len(written)} files")
+
+
 def trace(arguments: Namespace) -> None:
     from listops_bench import expression
 
@@ -116,6 +126,33 @@ def _answer(checkpoint: str, prompt: str) -> None:
     completion = " " + tokenizer.decode(written[0, size:], skip_special_tokens=True)
     right = "right" if score(text, completion, modulus=modulus).answer else "wrong"
     print(f"{text}{completion}\n{right}: {expression.completion_text(root, modulus).strip()}")
+
+
+def build_board(arguments: Namespace) -> None:
+    from listops_bench.leaderboard import build
+
+    built = build(
+        arguments.results,
+        arguments.output_dir,
+        runs=arguments.runs,
+        curve_task=arguments.curve_task,
+        title=arguments.title,
+    )
+    print(f"{built.num_results} results: {built.page}, {built.markdown}")
+
+
+def validate_results(arguments: Namespace) -> int:
+    from listops_bench.result import read_result
+
+    invalid = 0
+    for file in arguments.files:
+        try:
+            read_result(file)
+        except InvalidInput as error:
+            invalid += 1
+            print(f"error: {error}", file=sys.stderr)
+    print(f"{len(arguments.files) - invalid} of {len(arguments.files)} result files are valid")
+    return 2 if invalid else 0
 
 
 def demo(arguments: Namespace) -> int:

@@ -125,7 +125,7 @@ def _register_dataset() -> None:
 
 
 def _register_model_when_needed() -> None:
-    """Has `AutoConfig` import `listops_bench.model`, which registers itself, when it is first asked for a configuration.
+    """Has `AutoConfig` import `listops_bench.model`, which registers itself, when it is first asked for a config.
 
     Not at once: transformers is in the middle of its own circular imports here. All Auto classes and pipelines find out
     what kind of model they have before them through these two methods.

@@ -72,7 +72,7 @@ class Group:
 
     @cached_property
     def kind(self) -> str:
-        return training_kind(self.first)
+        return training_kind(self.curriculum, self.task)
 
     def summaries(self, split: str = "test", metric: str = "trace_accuracy") -> list[Summary]:
         return [summary for run in self.runs if (summary := run.summary(split, metric)) is not None]
@@ -87,9 +87,11 @@ class Group:
         return sum(run.learned is True for run in self.runs)
 
     @property
-    def undecided(self) -> bool:
-        """Whether it takes results on other tasks to say if a run has learned this one."""
-        return any(run.learned is None for run in self.runs)
+    def learned(self) -> str:
+        """With how many seeds the task was learned: ``1/2``, or ``0–1/2`` where that is not decided for one of them."""
+        sure = self.num_learned
+        possible = sure + sum(run.learned is None for run in self.runs)
+        return f"{sure}/{len(self.runs)}" if possible == sure else f"{sure}–{possible}/{len(self.runs)}"
 
 
 @dataclass(frozen=True)
@@ -163,25 +165,22 @@ def groups(results: Sequence[Result]) -> tuple[Group, ...]:
     return tuple(sorted(found, key=_group_order))
 
 
-def training_kind(result: Result) -> str:
-    """One of `KINDS`: what the curriculum is to the task of the result.
+def training_kind(curriculum: str, task: str) -> str:
+    """One of `KINDS`: what a curriculum is to a task that is scored.
 
     Trained on nothing else, it is ``alone``; on one mixture with others, ``joint``; on different things one after the
     other, ``transfer``. Anything else is ``other``: weights not trained here, or trained without the task's operations.
     """
-    if result.training is None:
-        return "other"
     try:
-        curriculum = parse_curriculum(result.training.curriculum)
+        plan = parse_curriculum(curriculum)
     except InvalidInput:
         return "other"
-    mixtures = [frozenset(stage.mixture) for stage in curriculum.stages]
-    trained = {operation for task in curriculum.tasks for operation in get_task(task).operations}
-    if not set(get_task(result.task.name).operations) <= trained:
+    trained = {operation for name in plan.tasks for operation in get_task(name).operations}
+    if not set(get_task(task).operations) <= trained:
         return "other"
-    if len(set(mixtures)) > 1:
+    if len({frozenset(stage.mixture) for stage in plan.stages}) > 1:
         return "transfer"
-    return "alone" if curriculum.tasks == (result.task.name,) else "joint"
+    return "alone" if plan.tasks == (task,) else "joint"
 
 
 def plan_of(curriculum: str) -> str:
@@ -205,7 +204,15 @@ def _size(group: Group) -> Size:
 
 
 def _size_order(size: Size) -> tuple[object, ...]:
-    return size.family, size.parameters, size.model, list(KINDS).index(size.kind)
+    # The reference family first, the families that vary it after it.
+    return (
+        size.family != "looped",
+        not size.family.startswith("looped"),
+        size.family,
+        size.parameters,
+        size.model,
+        list(KINDS).index(size.kind),
+    )
 
 
 def _model_key(result: Result) -> str:

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from listops_bench.threshold import LEARNED
 if TYPE_CHECKING:
     import altair as alt
 
-WIDE, NARROW = 700, 330
+WIDE, NARROW = 840, 330
 """Widths of the two drawings, in CSS pixels; the page shows the second where there is no room for the first."""
 
 # Okabe and Ito's colours (Color Universal Design, 2008), which colour-blind readers tell apart; shapes and dashes say
@@ -30,7 +31,7 @@ SHAPES = {"alone": "circle", "joint": "square", "transfer": "triangle-up", "othe
 DASHES = {"alone": [2, 2], "joint": [7, 3], "transfer": [1, 0], "other": [6, 2, 2, 2]}
 
 _INK, _QUIET, _GRID, _AXIS = "#1d2329", "#5b6570", "#e6e9ec", "#9aa3ab"
-_NAMES, _MEANS = 180, 58  # pixels for the names of rows, and for their means
+_NAMES, _MEANS = 190, 58  # pixels for the names of rows, and for their means
 _MOST_GROUPS = 30  # of rows; beyond that, the figure over sizes tells more
 
 
@@ -73,20 +74,20 @@ def figures(board: Board, curves: Sequence[Curve] = (), curves_title: str = "Lea
             "Each point is one run and each line its 95% interval over the test rows; the bar and the number at the "
             f"right are the mean over seeds. From the dashed line on, {learned}"
         )
-        drawn.append(_figure("runs", "Every run", caption, lambda width: _runs_chart(groups, width)))
+        drawn.append(_figure("runs", "Every run", caption, partial(_runs_chart, groups)))
     if len({group.parameters for group in groups}) > 1:
         caption = (
             "Each point is the mean over the seeds of one recipe, and each upright line reaches from its worst to its "
-            "best seed (of a single seed, it is the 95% interval over the test rows). The lines along the sizes join the "
-            f"means of one family. From the dashed line on, {learned}"
+            "best seed (of a single seed, it is the 95% interval over the test rows). The lines along the sizes join "
+            f"the means of one family. From the dashed line on, {learned}"
         )
-        drawn.append(_figure("sizes", "Accuracy against size", caption, lambda width: _sizes_chart(groups, width)))
+        drawn.append(_figure("sizes", "Accuracy against size", caption, partial(_sizes_chart, groups)))
     shown = [curve for curve in curves if curve.points]
     if shown:
         caption = f"Each line is one run. From the dashed line on, {learned}"
         if any(curve.stages for curve in shown):
             caption += " A dotted upright line marks the step at which a curriculum turns to its next stage."
-        drawn.append(_figure("curves", curves_title, caption, lambda width: _curves_chart(shown, width)))
+        drawn.append(_figure("curves", curves_title, caption, partial(_curves_chart, shown)))
     return drawn
 
 
@@ -103,10 +104,24 @@ def spell(summary: Summary) -> str:
     return f"{summary.accuracy:.1%} (95% interval {100 * summary.low:.1f} to {summary.high:.1%}), n = {summary.n:,}"
 
 
+class _Sheet:
+    """The rows that a drawing is made from, kept beside its charts: inside them, altair would copy and check each."""
+
+    def __init__(self) -> None:
+        self.datasets: dict[str, list[dict[str, Any]]] = {}
+
+    def chart(self, rows: list[dict[str, Any]]) -> alt.Chart:
+        import altair as alt
+
+        name = f"rows_{len(self.datasets)}"
+        self.datasets[name] = rows
+        return alt.Chart(alt.NamedData(name))
+
+
 # --- every run --------------------------------------------------------------------------------------------------------
 
 
-def _runs_chart(groups: Sequence[Group], width: int) -> alt.TopLevelMixin:
+def _runs_chart(groups: Sequence[Group], sheet: _Sheet, width: int) -> alt.TopLevelMixin:
     """A panel for each task, in it a row for each recipe."""
     import altair as alt
 
@@ -114,20 +129,22 @@ def _runs_chart(groups: Sequence[Group], width: int) -> alt.TopLevelMixin:
     one_model = len({group.model for group in groups}) == 1
     panels = []
     for task in tasks:
-        rows = [(_row_name(group, one_model), group) for group in groups if group.task == task]
+        rows = _named([group for group in groups if group.task == task], one_model)
         title = f"Scored on {task}, after training on"
-        panels.append(_runs_panel(rows, width, title=title, axis=task == tasks[-1]))
+        panels.append(_runs_panel(sheet, rows, width, title=title, axis=task == tasks[-1]))
     return alt.vconcat(*panels, spacing=14)
 
 
-def _runs_panel(groups: Sequence[tuple[str, Group]], width: int, *, title: str, axis: bool) -> alt.LayerChart:
+def _runs_panel(
+    sheet: _Sheet, groups: Sequence[tuple[str, Group]], width: int, *, title: str, axis: bool
+) -> alt.LayerChart:
     """Seeds one below the other in each row; the row's name stands left of it, on telephones above it."""
     import altair as alt
 
     narrow = width < WIDE
     inner = width - _MEANS - (12 if narrow else _NAMES)
-    runs = alt.Chart(alt.Data(values=[row for name, group in groups for row in _seed_rows(name, group)]))
-    means = alt.Chart(alt.Data(values=[_mean_row(name, group) for name, group in groups]))
+    runs = sheet.chart([row for name, group in groups for row in _seed_rows(name, group)])
+    means = sheet.chart([_mean_row(name, group) for name, group in groups])
     names = alt.Axis(labels=not narrow, labelLimit=_NAMES - 12, labelPadding=8, ticks=False, domain=False)
     title_x = "exact traces among the test rows" if axis else None
     x, low = _share_x(title_x, "accuracy", labels=axis), _share_x(title_x, "low", labels=axis)
@@ -150,6 +167,15 @@ def _runs_panel(groups: Sequence[tuple[str, Group]], width: int, *, title: str, 
         layers.append(names_above.encode(x=alt.value(0), text="row:N", **plain))
     height = (50 if narrow else 36) * len(groups)
     return alt.layer(*layers).properties(width=inner, height=height, title=_panel_title(title))
+
+
+def _named(groups: Sequence[Group], one_model: bool) -> list[tuple[str, Group]]:
+    """Groups with names of their own: where a model learned one plan in two ways, the recipe tells them apart."""
+    names = [_row_name(group, one_model) for group in groups]
+    return [
+        (name if names.count(name) == 1 else f"{name} ({group.first.track}, {group.first.recipe.id[-8:]})", group)
+        for name, group in zip(names, groups, strict=True)
+    ]
 
 
 def _row_name(group: Group, one_model: bool) -> str:
@@ -177,7 +203,7 @@ def _mean_row(name: str, group: Group) -> dict[str, Any]:
 # --- accuracy against size --------------------------------------------------------------------------------------------
 
 
-def _sizes_chart(groups: Sequence[Group], width: int) -> alt.TopLevelMixin:
+def _sizes_chart(groups: Sequence[Group], sheet: _Sheet, width: int) -> alt.TopLevelMixin:
     """Small multiples: a panel for each task, parameters along a logarithmic axis."""
     import altair as alt
 
@@ -192,7 +218,7 @@ def _sizes_chart(groups: Sequence[Group], width: int) -> alt.TopLevelMixin:
     ticks = sorted(set(sizes)) if len(set(sizes)) <= 3 else [10**k for k in range(2, 10)]
     x = alt.X("parameters:Q", title="parameters", scale=scale, axis=alt.Axis(format=".2~s", values=ticks))
     panels = [
-        _sizes_panel([group for group in groups if group.task == task], x, legend).properties(
+        _sizes_panel(sheet, [group for group in groups if group.task == task], x, legend).properties(
             width=inner, height=150, title=_panel_title(task)
         )
         for task in tasks
@@ -200,10 +226,10 @@ def _sizes_chart(groups: Sequence[Group], width: int) -> alt.TopLevelMixin:
     return alt.concat(*panels, columns=columns, spacing={"row": 18, "column": 14})
 
 
-def _sizes_panel(groups: Sequence[Group], x: alt.X, legend: alt.Legend | None) -> alt.LayerChart:
+def _sizes_panel(sheet: _Sheet, groups: Sequence[Group], x: alt.X, legend: alt.Legend | None) -> alt.LayerChart:
     import altair as alt
 
-    data = alt.Chart(alt.Data(values=[_size_row(group) for group in groups]))
+    data = sheet.chart([_size_row(group) for group in groups])
     colour = _kind_colour(legend)
     along = data.mark_line(strokeWidth=1.2, opacity=0.55, aria=False).encode(
         x=x, y=_share_y("mean(accuracy)"), color=colour, strokeDash=_kind_dash(), detail="family:N"
@@ -242,19 +268,19 @@ def _size_row(group: Group) -> dict[str, Any]:
 # --- learning curves --------------------------------------------------------------------------------------------------
 
 
-def _curves_chart(curves: Sequence[Curve], width: int) -> alt.TopLevelMixin:
+def _curves_chart(curves: Sequence[Curve], sheet: _Sheet, width: int) -> alt.TopLevelMixin:
     """Accuracy over steps, a line for each run."""
     import altair as alt
 
     kinds = [kind for kind in KINDS if any(curve.kind == kind for curve in curves)]
     labels = {kind: next(curve.label for curve in curves if curve.kind == kind) for kind in kinds}
     legend = _legend(kinds, labels, width)
-    data = alt.Chart(alt.Data(values=[row for curve in curves for row in _curve_rows(curve)]))
+    data = sheet.chart([row for curve in curves for row in _curve_rows(curve)])
     last = max(step for curve in curves for step, _, _ in curve.points)
     steps = alt.Axis(format=",d", tickCount=6 if width == WIDE else 3)
     x = alt.X("step:Q", title="training step", scale=alt.Scale(domain=[0, last], nice=False), axis=steps)
     starts = sorted({step for curve in curves for step in curve.stages if 0 < step < last})
-    stages = alt.Chart(alt.Data(values=[{"step": step} for step in starts]))
+    stages = sheet.chart([{"step": step} for step in starts])
     layers = [
         _learned_rule("y"),
         stages.mark_rule(strokeWidth=1.5, color=_QUIET, strokeDash=[1, 3], aria=False).encode(x=x),
@@ -350,28 +376,25 @@ def _kind_dash() -> alt.StrokeDash:
 # --- drawing ----------------------------------------------------------------------------------------------------------
 
 
-def _figure(name: str, title: str, caption: str, chart: Callable[[int], alt.TopLevelMixin]) -> Figure:
-    wide, narrow = (_draw(chart(width), f"{name}-{width}", title) for width in (WIDE, NARROW))
+def _figure(name: str, title: str, caption: str, chart: Callable[[_Sheet, int], alt.TopLevelMixin]) -> Figure:
+    wide, narrow = (_draw(chart, width, f"{name}-{width}", title) for width in (WIDE, NARROW))
     return Figure(name, title, caption, wide, narrow)
 
 
-def _draw(chart: alt.TopLevelMixin, prefix: str, title: str) -> str:
+def _draw(chart: Callable[[_Sheet, int], alt.TopLevelMixin], width: int, prefix: str, title: str) -> str:
     import vl_convert
 
-    text = {
-        "labelFontSize": 12,
-        "titleFontSize": 12,
-        "titleFontWeight": "normal",
-        "labelColor": _INK,
-        "titleColor": _INK,
-    }
+    sheet = _Sheet()
+    size = {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
+    text = size | {"labelColor": _INK, "titleColor": _INK}
     styled = (
-        chart.configure(font="Helvetica, Arial, sans-serif", background="white", padding=4)
+        chart(sheet, width)
+        .configure(font="Helvetica, Arial, sans-serif", background="white", padding=4)
         .configure_axis(**text, gridColor=_GRID, domainColor=_AXIS, tickColor=_AXIS)
         .configure_legend(**text)
         .configure_view(stroke=None)
     )
-    svg: str = vl_convert.vegalite_to_svg(styled.to_dict())
+    svg: str = vl_convert.vegalite_to_svg(styled.to_dict() | {"datasets": sheet.datasets})
     return _embeddable(svg, prefix, title)
 
 

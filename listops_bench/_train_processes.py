@@ -28,13 +28,15 @@ def make_accelerator(report_to: str, num_processes: int | None, tracker_dir: Pat
 def check_processes(expected: int | None, actual: int) -> None:
     """Raises InvalidInput where a launch asked for more processes than it got."""
     # `accelerate launch --cpu --num_processes 2` starts one process. All that it leaves of the two is a rendezvous
-    # address without the world size that goes with it.
+    # address without the world size that goes with it. Without ACCELERATE_USE_CPU=true, `--multi_gpu` starts two that
+    # do not know of each other.
     launched = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_PORT" in os.environ
     silently_one = launched and actual == 1 and "WORLD_SIZE" not in os.environ
-    if actual < (expected or 1) or silently_one:
-        wanted = "several" if expected is None else str(expected)
+    wanted = max(expected or 1, int(os.environ.get("WORLD_SIZE", "1")))
+    if actual < wanted or silently_one:
+        number = str(wanted) if wanted > 1 else "several"
         raise InvalidInput(
-            f"{wanted} processes were asked for and {actual} was started; on CPUs, ACCELERATE_USE_CPU=true "
+            f"{number} processes were asked for and {actual} take part; on CPUs, ACCELERATE_USE_CPU=true "
             "accelerate launch --multi_gpu --num_processes N ... starts N"
         )
 

@@ -65,7 +65,7 @@ class RunFolder:
         return run
 
     def _compare(self, found: Mapping[str, Any], where: Path) -> None:
-        for key in sorted({*found, *self.identity}):
+        for key in {**self.identity, **found}:
             theirs, ours = found.get(key), self.identity.get(key)
             if theirs != ours:
                 raise InvalidInput(

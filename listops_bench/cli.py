@@ -97,6 +97,15 @@ def _add_data_verbs(parser: _Parser) -> None:
     _add_task_parameters(verb)
 
     verb = parser.add_verb(
+        "export",
+        _commands.export,
+        "write tasks as a dataset folder: parquet, card and checksums, loadable by path and ready for the Hub",
+        "export runs/dataset --task sum sum_max_med",
+    )
+    verb.add_argument("folder", metavar="DIR")
+    verb.add_argument("--task", nargs="+", metavar="TASK", help="(default: the tasks of the frozen release)")
+
+    verb = parser.add_verb(
         "trace", _commands.trace, "solve an expression step by step", 'trace "[SUM 3 [MAX 2 9 ] 4 ] =" --modulus 10'
     )
     verb.add_argument("expression", metavar="EXPRESSION", help="in ListOps brackets, quoted")
@@ -175,7 +184,33 @@ def _add_model_verbs(parser: _Parser) -> None:
 
 
 def _add_board_verbs(parser: _Parser) -> None:
-    pass
+    board = parser.add_verb(
+        "leaderboard",
+        None,
+        "build the board, or validate result files",
+        "leaderboard build leaderboard/results --output-dir leaderboard",
+    )
+    verb = board.add_verb(
+        "build",
+        _commands.build_board,
+        "make the board's Markdown, figures and static page from result files",
+        "leaderboard build runs/results --output-dir runs/board",
+    )
+    verb.add_argument(
+        "results", nargs="?", default="leaderboard/results", metavar="DIR", help="(default: leaderboard/results)"
+    )
+    verb.add_argument("--output-dir", default="leaderboard", metavar="DIR", help="(default: leaderboard)")
+    verb.add_argument("--runs", nargs="+", default=[], metavar="DIR", help="checkpoints whose learning curves to draw")
+    verb.add_argument("--curve-task", default="sum", metavar="TASK", help="of the learning curves (default: sum)")
+    verb.add_argument("--title", default="listops_bench board", metavar="TEXT", help="of the page")
+
+    verb = board.add_verb(
+        "validate",
+        _commands.validate_results,
+        "check result files: schema, counts, intervals, versions",
+        "leaderboard validate leaderboard/results/*/*/*.json",
+    )
+    verb.add_argument("files", nargs="+", metavar="FILE")
 
 
 def _add_demo(parser: _Parser) -> None:

@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from listops_bench._demo_jobs import Job, run_jobs
-from listops_bench._demo_live import SUM_ACCURACY, Display, read_log
+from listops_bench._demo_live import Display
 from listops_bench._demo_page import Report, Run, write_page
-from listops_bench._demo_story import ARMS, Score
+from listops_bench._demo_story import ARMS
 from listops_bench._train_config import TrainConfig
 from listops_bench.errors import InvalidInput
 from listops_bench.result import Result, read_results
-from listops_bench.score import SCORER_VERSION, Summary
+from listops_bench.score import SCORER_VERSION
 from listops_bench.task import DATASET_VERSION, get_task
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def run_demo(config: DemoConfig, console: Console | None = None) -> int:
     runs = _score([plan for plan in plans if plan.record() is not None], folder / "results", console)
     report = _report(config, runs, failed)
     page = write_page(report, folder)
-    _build_board(folder)
+    _build_board(folder, report)
     _print_report(console, report, page, time.monotonic() - started)
     return 1 if failed else 0
 
@@ -249,7 +249,7 @@ def _score(plans: Sequence[Plan], results_dir: Path, console: Console) -> list[R
             console.print(f"scoring {plan.name} on the test rows of {' and '.join(missing)}")
             for result in _evaluate(plan.checkpoint, missing, results_dir):
                 results[result.task.name] = result
-        runs.append(_run(plan, record, results))
+        runs.append(Run(plan.arm, plan.seed, plan.checkpoint, results["sum"], results.get(MIXTURE)))
     return sorted(runs, key=lambda run: (list(ARMS).index(run.arm), run.seed))
 
 
@@ -274,34 +274,6 @@ def _evaluate(checkpoint: Path, tasks: Sequence[str], results_dir: Path) -> list
     return evaluate_checkpoint(checkpoint, tasks, "test", device="cpu", results_dir=results_dir)
 
 
-def _run(plan: Plan, record: dict[str, Any], results: dict[str, Result]) -> Run:
-    training = record["training"]
-    metrics = results["sum"].splits["test"].metrics
-    mixture = results.get(MIXTURE)
-    return Run(
-        arm=plan.arm,
-        seed=plan.seed,
-        exact=_as_score(plan, metrics.trace_accuracy),
-        answers=_as_score(plan, metrics.answer_accuracy),
-        mixture=_as_score(plan, mixture.splits["test"].metrics.trace_accuracy) if mixture else None,
-        curve=[
-            (line["step"], line["validation"][SUM_ACCURACY])
-            for line in read_log(plan.log)
-            if SUM_ACCURACY in line.get("validation", {})
-        ],
-        curriculum=record["curriculum"],
-        tokens=training["tokens"],
-        sum_reductions=training["reductions"].get("sum", 0),
-        seconds=training["wall_seconds"],
-        parameters=record["parameters"]["total"],
-        environment=training["environment"],
-    )
-
-
-def _as_score(plan: Plan, summary: Summary) -> Score:
-    return Score(plan.arm, plan.seed, summary.correct, summary.n)
-
-
 # --- what is shown ----------------------------------------------------------------------------------------------------
 
 
@@ -314,7 +286,6 @@ def _report(config: DemoConfig, runs: Sequence[Run], failed: Sequence[str]) -> R
         failed=failed,
         model=config.model,
         steps=config.steps,
-        switch_step=config.switch_step,
         example=(expression.prompt_text(example), expression.completion_text(example)),
         command=_demo_command(config),
     )
@@ -325,11 +296,12 @@ def _demo_command(config: DemoConfig) -> str:
     return f"listops-bench demo --model {config.model} --steps {config.steps} --seeds {seeds}"
 
 
-def _build_board(folder: Path) -> None:
+def _build_board(folder: Path, report: Report) -> None:
     from listops_bench.leaderboard import build
 
-    if (folder / "results").is_dir():
-        build(folder / "results", folder / "board")
+    if report.runs:
+        runs = [run.checkpoint for run in report.runs]
+        build(folder / "results", folder / "board", runs=runs, title="listops_bench demo board", lead=report.sentence)
 
 
 def _print_report(console: Console, report: Report, page: Path, seconds: float) -> None:
@@ -337,8 +309,8 @@ def _print_report(console: Console, report: Report, page: Path, seconds: float) 
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("trained on", "seed", "SUM test rows exact", "95% interval", "n", "mixture rows exact", "time"):
-        table.add_column(name, justify="left" if name == "trained on" else "right")
+    for name in ("trained on", "seed", "SUM exact", "95% interval", "n", "mixture exact", "time"):
+        table.add_column(name, justify="left" if name == "trained on" else "right", no_wrap=True)
     for run in report.runs:
         low, high = run.exact.interval
         table.add_row(
@@ -348,7 +320,7 @@ def _print_report(console: Console, report: Report, page: Path, seconds: float) 
             f"{low:.1%} to {high:.1%}",
             f"{run.exact.n:,}",
             f"{run.mixture.accuracy:.1%}" if run.mixture else "",
-            f"{run.seconds:.0f} s",
+            f"{run.training.wall_seconds:.0f} s",
         )
     if report.runs:
         console.print(table)

@@ -36,6 +36,7 @@ NEAR_TIE = 1e-4
 
 # Tokens of one batch: enough to keep the arithmetic units busy, few enough to stay in a CPU's cache.
 _CPU_BATCH_TOKENS, _GPU_BATCH_TOKENS = 32_768, 1_048_576
+_PARAMETERS_PER_THREAD = 100_000
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -133,13 +134,17 @@ def _limits(model: PreTrainedModel, rows: Rows, max_new_tokens: int | None) -> I
 @contextmanager
 def _exact_arithmetic(model: PreTrainedModel) -> Iterator[None]:
     """No gradients, dropout, autocast or TF32; what was set before is set again afterwards."""
-    was_training, precision = model.training, torch.get_float32_matmul_precision()
+    was_training, precision, threads = model.training, torch.get_float32_matmul_precision(), torch.get_num_threads()
+    size = sum(parameter.numel() for parameter in model.parameters())
     model.eval()
     torch.set_float32_matmul_precision("highest")
+    # The threads of a small product wait for each other longer than they work, the more so on a busy machine.
+    torch.set_num_threads(min(threads, 1 + size // _PARAMETERS_PER_THREAD))
     try:
         with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
             yield
     finally:
+        torch.set_num_threads(threads)
         torch.set_float32_matmul_precision(precision)
         model.train(was_training)
 

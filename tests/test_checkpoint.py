@@ -97,7 +97,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 folder = {str(checkpoint)!r}
 model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
-tokenizer = AutoTokenizer.from_pretrained(folder)
+tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
 ids = tokenizer({PROMPT!r}, return_tensors="pt")
 assert model.lm_head.weight is model.model.embedding.weight
 with torch.no_grad():

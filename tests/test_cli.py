@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from listops_bench import __version__, _commands, cli
+from tests.fake_results import demo_results
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -187,6 +188,46 @@ def test_trace_solves_step_by_step(capsys: pytest.CaptureFixture[str]) -> None:
 def test_trace_takes_a_modulus_and_a_style(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["trace", "[SUM [MAX 2 19 ] [MIN 4 3 ] ]", "--modulus", "20", "--style", "single"]) == 0
     assert capsys.readouterr().out.splitlines()[1:] == ["[SUM 19 [MIN 4 3 ] ]", "[SUM 19 3 ]", "2"]
+
+
+def test_an_exported_folder_is_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "data"
+    assert cli.main(["export", str(folder), "--task", "max"]) == 0
+    assert capsys.readouterr().out == f"{folder}: 62,000 rows in 6 files\n"
+    assert (folder / "README.md").exists()
+    assert cli.main(["export", str(folder), "--task", "maxx"]) == 2
+
+
+def test_prepare_prints_the_cache_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["prepare", "max", "--num-train", "100", "--num-test", "10", "--cache-dir", str(tmp_path)]
+    assert cli.main(words) == 0
+    folder = Path(capsys.readouterr().out.strip())
+    assert folder.is_relative_to(tmp_path)
+    assert list(folder.glob("*.arrow"))
+
+
+def test_baselines_come_with_n_and_intervals(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["baselines", "max", "--num-train", "500", "--num-test", "200"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"majority +\d+\.\d% +\d+\.\d% to \d+\.\d% +200", text)
+
+
+def test_the_board_is_built_and_its_results_are_validated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from listops_bench.result import write_result
+
+    files = [str(write_result(tmp_path / "results", result)) for result in demo_results()]
+    assert cli.main(["leaderboard", "build", str(tmp_path / "results"), "--output-dir", str(tmp_path / "board")]) == 0
+    assert (tmp_path / "board" / "site" / "index.html").exists()
+    assert capsys.readouterr().out.startswith("8 results: ")
+
+    assert cli.main(["leaderboard", "validate", *files]) == 0
+    Path(files[0]).write_text(Path(files[0]).read_text().replace('"correct": ', '"correct": 1', 1))
+    assert cli.main(["leaderboard", "validate", *files]) == 2
+    out, err = capsys.readouterr()
+    assert out.splitlines() == ["8 of 8 result files are valid", "7 of 8 result files are valid"]
+    assert err.startswith(f"error: {files[0]}: ")
+    assert len(err.splitlines()) == 1
+    assert cli.main(["leaderboard", "build", str(tmp_path / "none")]) == 2
 
 
 def test_a_checkpoint_answers_a_prompt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,8 +25,8 @@ def test_the_expected_outcome() -> None:
     assert describe(scores(alone=[4.1, 5.2], joint=[62, 97.5], transfer=[98, 97])) == (
         "Trained before SUM and beside SUM, MAX and MED helped a lot with every seed: on the same 5,000 SUM test rows "
         "SUM alone got 4.1% and 5.2% exactly right (seeds 0 and 1), the mixture 62.0% and 97.5% and MAX+MED first "
-        "98.0% and 97.0%; the 95% that count as learned were reached by the mixture (1 of 2 runs) and MAX+MED first (2 of 2 "
-        "runs)."
+        "98.0% and 97.0%; the 95% that count as learned were reached by the mixture (1 of 2 runs) and MAX+MED first "
+        "(2 of 2 runs)."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,7 @@ def test_generation_is_the_same_with_and_without_cache_and_padding(model: PreTra
 def test_a_row_laid_beside_others_does_not_see_them(model: PreTrainedModel) -> None:
     """Rows end to end, by our own attention: the logits are those of each row alone, to the last neighbour."""
     rows = tokens(4, 4, 7, 12)
-    ids = torch.tensor([sum(rows, [])])
+    ids = torch.tensor([list(chain(*rows))])
     positions = torch.cat([torch.arange(len(row)) for row in rows])[None]
     layout = RowLayout(((2, 4), (1, 7), (1, 12)))
     assert attention_by_rows(model)
@@ -125,7 +126,7 @@ def test_a_row_laid_beside_others_does_not_see_them(model: PreTrainedModel) -> N
 
 def test_the_padded_way_for_accelerators_gives_the_same(model: PreTrainedModel) -> None:
     rows = tokens(4, 4, 7, 12)
-    ids = torch.tensor([sum(rows, [])])
+    ids = torch.tensor([list(chain(*rows))])
     positions = torch.cat([torch.arange(len(row)) for row in rows])[None]
     groups = ((2, 4), (1, 7), (1, 12))
     index = torch.cat([b * 12 + torch.arange(len(row)) for b, row in enumerate(rows)])
@@ -140,7 +141,7 @@ def test_the_padded_way_for_accelerators_gives_the_same(model: PreTrainedModel) 
 
 
 def test_gradients_do_not_cross_rows(model: PreTrainedModel) -> None:
-    ids = torch.tensor([sum(tokens(4, 6), [])])
+    ids = torch.tensor([list(chain(*tokens(4, 6)))])
     positions = torch.tensor([[*range(4), *range(6)]])
     embedded = model.get_input_embeddings()(ids).detach().requires_grad_()
     with using_rows(model):
@@ -164,7 +165,7 @@ def test_weights_are_tied_and_counted_once(model: PreTrainedModel) -> None:
 def test_packed_rows_do_not_leak_without_our_attention_either(looped: LoopedForCausalLM) -> None:
     """Positions that begin again are all it takes: transformers masks across rows, whatever the cache setting."""
     rows = tokens(1, 5, 8)
-    ids = torch.tensor([sum(rows, [])])
+    ids = torch.tensor([list(chain(*rows))])
     positions = torch.tensor([[0, *range(5), *range(8)]])
     for training in (True, False):
         looped.train(training)
@@ -326,8 +327,7 @@ def test_the_config_files_are_those_that_the_ladder_writes(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", model_names())
 def test_every_rung_loads_and_computes(name: str) -> None:
     loaded, made = AutoConfig.from_pretrained(resource_path("model_configs", name)), make_config(name)
-    made.transformers_version = loaded.transformers_version
-    assert loaded.to_dict() == made.to_dict()
+    assert {**loaded.to_diff_dict(), "_name_or_path": None} == {**made.to_diff_dict(), "_name_or_path": None}
     built = build_model(name)
     assert built(torch.tensor([[1, 6, 13, 14, 5, 4]])).logits.shape == (1, 6, V)
     width = int(name.rpartition("_d")[2])

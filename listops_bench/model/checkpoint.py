@@ -144,8 +144,9 @@ A model of {parameters:,} parameters for ListOps expressions modulo {modulus_of(
 ```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-model = AutoModelForCausalLM.from_pretrained(path, trust_remote_code=True)  # not needed after `import listops_bench`
-tokenizer = AutoTokenizer.from_pretrained(path)
+# After `import listops_bench` no remote code is needed.
+model = AutoModelForCausalLM.from_pretrained(path, trust_remote_code=True)
+tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=True)
 ids = tokenizer("[SUM 3 [MAX 2 9 ] 4 ] =", return_tensors="pt")
 print(tokenizer.decode(model.generate(**ids)[0], skip_special_tokens=True))
 ```

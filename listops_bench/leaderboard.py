@@ -1,0 +1,140 @@
+"""The board: result files in, Markdown and a static page out. No torch; the same results give the same bytes.
+
+    leaderboard/results/**/*.json   ->   leaderboard/README.md            the board as Markdown
+                                         leaderboard/site/index.html      the page; opens from the file
+                                         leaderboard/site/figures/        its figures as SVG and PNG
+
+Results of another dataset or scorer version are never mixed in: they stand on boards of their own, with a page each.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from listops_bench import _records
+from listops_bench._leaderboard_data import Board, boards, plan_of, training_kind
+from listops_bench._leaderboard_figures import Curve, Figure, figures, png
+from listops_bench._leaderboard_markdown import markdown
+from listops_bench._leaderboard_page import page
+from listops_bench.curriculum import parse_curriculum
+from listops_bench.errors import InvalidInput
+from listops_bench.result import read_results, write_atomic
+from listops_bench.task import get_task
+
+SITE = "site"
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was written, and from how many results."""
+
+    page: Path
+    markdown: Path
+    figures: tuple[Path, ...]
+    num_results: int
+
+
+def build(
+    results_dir: str | os.PathLike[str],
+    out_dir: str | os.PathLike[str],
+    *,
+    runs: Sequence[str | os.PathLike[str]] = (),
+    curve_task: str = "sum",
+    title: str = "listops_bench board",
+    lead: str = "",
+) -> Built:
+    """Builds the board of a results folder.
+
+    Args:
+        results_dir: ``MODEL/REVISION/TASK.json``; every file must be valid.
+        out_dir: gets ``README.md`` and ``site/``; may be the folder that the results lie in.
+        runs: checkpoint folders whose learning curves on ``curve_task`` are drawn.
+        title: of the page.
+        lead: a sentence to stand above everything.
+
+    Raises:
+        InvalidInput: no such folder, an invalid result file, or a run without a log.
+    """
+    results = read_results(results_dir)
+    found = boards(results)
+    curves = [read_curve(run, curve_task) for run in runs]
+    drawn = figures(found[0], curves, f"Learning curves on {curve_task}, validation rows") if found else []
+    out = Path(out_dir)
+    names = ["index.html", *(_file_name(board) for board in found[1:])]
+    site = out / SITE
+    pages: dict[Path, str | bytes] = {}
+    for place, board in enumerate(found or [None]):
+        others = [(name, other.version) for name, other in zip(names, found, strict=False) if other is not board]
+        inside = drawn if place == 0 else figures(board) if board else []
+        pages[site / names[place]] = page(
+            board, title=title, lead=lead if place == 0 else "", figures=inside, others=others, figure_files=place == 0
+        )
+    pictures = _pictures(site / "figures", drawn)
+    readme = out / "README.md"
+    pages[readme] = markdown(found, title=title, lead=lead, figures=drawn, site=SITE)
+    for path, content in (pages | pictures).items():
+        write_atomic(path, content)
+    _remove_others(site, {*pages, *pictures})
+    return Built(site / "index.html", readme, tuple(pictures), len(results))
+
+
+def read_curve(run: str | os.PathLike[str], task: str) -> Curve:
+    """A checkpoint's accuracy on a task's validation rows along its training.
+
+    Raises:
+        InvalidInput: the folder has no run.json and train_log.jsonl of ours.
+    """
+    folder = Path(run)
+    record = _read_json(folder / "run.json")
+    try:
+        text, seed = str(record["curriculum"]), int(record["seed"])
+        n = min(int(record["config"]["eval_rows"]), get_task(task).num_validation)
+        curriculum = parse_curriculum(text)
+    except (KeyError, TypeError, ValueError):
+        raise InvalidInput(f"{folder / 'run.json'}: not the record of a training run") from None
+    points = []
+    for number, line in enumerate(_read_text(folder / "train_log.jsonl").splitlines(), start=1):
+        entry = _records.loads(line, f"{folder / 'train_log.jsonl'} line {number}")
+        accuracy = entry.get("validation", {}).get(f"{task}/trace_accuracy")
+        if accuracy is not None:
+            points.append((int(entry["step"]), round(accuracy * n), n))
+    starts = [curriculum.start(index) for index in range(1, len(curriculum.stages))]
+    return Curve(plan_of(text), training_kind(text, task), seed, points, starts)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    record = _records.loads(_read_text(path), str(path))
+    if not isinstance(record, dict):
+        raise InvalidInput(f"{path}: not an object")
+    return record
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path}: cannot be read ({error})") from None
+
+
+def _file_name(board: Board) -> str:
+    return f"board-{board.dataset_version}-{board.scorer_version}.html"
+
+
+def _pictures(folder: Path, drawn: Sequence[Figure]) -> dict[Path, str | bytes]:
+    pictures: dict[Path, str | bytes] = {}
+    for figure in drawn:
+        pictures[folder / f"{figure.name}.svg"] = figure.wide
+        pictures[folder / f"{figure.name}.png"] = png(figure.wide)
+    return pictures
+
+
+def _remove_others(site: Path, written: set[Path]) -> None:
+    """Deletes what an earlier build left in the site: only files that a build could have made."""
+    earlier = [*site.glob("board-*.html"), *site.glob("figures/*.svg"), *site.glob("figures/*.png")]
+    for path in earlier:
+        if path not in written:
+            path.unlink()
