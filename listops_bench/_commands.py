@@ -118,7 +118,7 @@ def _answer(checkpoint: str, prompt: str) -> None:
     model, tokenizer, _ = load_checkpoint(checkpoint)
     modulus = modulus_of(model.config)
     text = expression.prompt_text(expression.parse(prompt, modulus))
-    size, context = len(text.split()) + 1, context_length(model)  # <bos> comes before it
+    size, context = len(text.split()), context_length(model)
     if context is not None and size >= context:
         raise InvalidInput(f"the prompt has {size} tokens, and the model's context is {context}")
     inputs = tokenizer(text, return_tensors="pt")

@@ -203,7 +203,7 @@ rows = load_dataset("listops_bench", "{name}", modulus=20, seed=1)   # any param
 | operations | [{operations}] | all operations |
 | depth, num_operations | {depth}, {num_operations} | nesting; operations in the expression |
 | decisive_depth | {decisive} | the answer is the same whatever stands deeper than this |
-| num_tokens | {num_tokens} | tokens of prompt and completion, with `<bos>` and `<eos>` |
+| num_tokens | {num_tokens} | tokens of prompt and completion, with `<eos>` |
 | unseen_operations | [] | operations evaluated on held-out operands (see below) |
 
 Each line of a completion is the whole expression with all innermost operations replaced by their values, until a number

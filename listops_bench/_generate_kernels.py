@@ -50,7 +50,7 @@ def _draw(tables, scratch, state, deepest):
     Length is -1 where the prompt alone would be too long.
     """
     line, left, level, depth, wide = scratch.line_T, scratch.count_L, 0, 0, False
-    length, limit = 0, tables.max_tokens - 4  # <bos>, "=", one answer, <eos>
+    length, limit = 0, tables.max_tokens - 3  # "=", one answer, <eos>
     opens = True
     while True:
         if opens:
@@ -78,7 +78,7 @@ def _draw(tables, scratch, state, deepest):
 
 @njit(cache=True)
 def _candidate(tables, scratch, state, shallowest, deepest, wanted_home, need_wide):
-    """Draws one candidate; returns (outcome, prompt length in ids without <bos> and "=", depth, row lengths).
+    """Draws one candidate; returns (outcome, prompt length in ids without "=", depth, row lengths).
 
     The row lengths are those of the parallel and the single trace, which lie in ``parallel_T`` and ``single_T``.
     """
@@ -252,12 +252,12 @@ def fill(
         value = row[size - 2]
         copy(row, size, ids, written)
         if style == ANSWER_ONLY:
-            size = length + 4
+            size = length + 3
             ids[written + size - 2] = value
             ids[written + size - 1] = EOS_ID
         written += size
         offsets[emitted + 1] = written
-        prompt_lengths[emitted] = length + 2
+        prompt_lengths[emitted] = length + 1
         answer[emitted] = np.int64(value) - FIRST_NUMBER_ID
         root[emitted] = np.int64(scratch.line_T[0]) - FIRST_OPERATION_ID
         depths[emitted] = depth

@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from listops_bench.expression import BOS_ID as _BOS
 from listops_bench.expression import EOS_ID as _EOS
 from listops_bench.expression import EQUALS_ID, FIRST_NUMBER_ID, FIRST_OPERATION_ID, MAX_MODULUS, OPERATIONS
 from listops_bench.split import (
@@ -236,15 +235,14 @@ def copy(source, count, target, at):
 
 @njit(cache=True)
 def write_trace(tables, scratch, length, row, parallel, in_train):
-    """Writes ``<bos> prompt completion <eos>`` of ``line_T`` to ``row``.
+    """Writes ``prompt completion <eos>`` of ``line_T`` to ``row``.
 
     Returns the number of ids; 0 if there are too many, -1 if ``in_train`` and a line of the trace is not at home there.
     """
     line, spare = scratch.next_T, scratch.other_T
-    row[0] = _BOS
     copy(scratch.line_T, length, line, 0)
-    copy(line, length, row, 1)
-    size = length + 1
+    copy(line, length, row, 0)
+    size = length
     while length > 1:
         next_length, home, _, _ = scan(tables, scratch, line, length, spare, parallel, False)
         if in_train and home != TRAIN:

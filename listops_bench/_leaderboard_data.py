@@ -116,6 +116,12 @@ class Board:
     def version(self) -> str:
         return f"dataset {self.dataset_version}, scorer {self.scorer_version}"
 
+    @property
+    def summary(self) -> str:
+        """``8 results of 6 models on 2 tasks``."""
+        models, results = count(self.num_models, "model"), count(self.num_results, "result")
+        return f"{results} of {models} on {count(len(self.tasks), 'task')}"
+
     @cached_property
     def tasks(self) -> tuple[str, ...]:
         return tuple(sorted({group.task for group in self.groups}, key=task_order))
@@ -189,7 +195,13 @@ def plan_of(curriculum: str) -> str:
         stages = parse_curriculum(curriculum).stages
     except InvalidInput:
         return curriculum
-    return ", then ".join(dict.fromkeys(" + ".join(stage.tasks) for stage in stages))
+    mixtures = (" + ".join(sorted(stage.tasks, key=task_order)) for stage in stages)
+    return ", then ".join(dict.fromkeys(mixtures))
+
+
+def count(number: int, noun: str) -> str:
+    """``1 seed``, ``2,000 seeds``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def task_order(name: str) -> tuple[object, ...]:

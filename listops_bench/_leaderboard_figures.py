@@ -14,7 +14,7 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from listops_bench._leaderboard_data import KINDS, Board, Group
+from listops_bench._leaderboard_data import KINDS, Board, Group, count
 from listops_bench.score import Summary
 from listops_bench.threshold import LEARNED
 
@@ -195,8 +195,8 @@ def _seed_rows(name: str, group: Group) -> list[dict[str, Any]]:
 
 
 def _mean_row(name: str, group: Group) -> dict[str, Any]:
-    mean, seeds = group.mean() or 0.0, len(group.summaries())
-    text = f"{name}: {mean:.1%} is the mean of {seeds} {'seed' if seeds == 1 else 'seeds'}"
+    mean = group.mean() or 0.0
+    text = f"{name}: {mean:.1%} is the mean of {count(len(group.summaries()), 'seed')}"
     return {"row": name, "kind": group.kind, "offset": 0, "accuracy": mean, "mean": f"{mean:.1%}", "text": text}
 
 

@@ -18,7 +18,7 @@ Wilson interval over n test rows, which does not cover the luck of the seed."""
 _EMPTY = """No results yet. Train a model, score it, and build this page again:
 
     accelerate launch -m listops_bench.train --task sum_max_med --model looped_d048 --output-dir runs/first
-    listops-bench evaluate runs/first --results leaderboard/results
+    listops-bench evaluate runs/first --output-dir leaderboard/results
     listops-bench leaderboard build"""
 
 
@@ -33,8 +33,7 @@ def markdown(boards: Sequence[Board], *, title: str, lead: str, figures: Sequenc
     for place, board in enumerate(boards):
         drawn = [] if place else [f"![{figure.title}]({site}/figures/{figure.name}.svg)" for figure in figures]
         heading = f"## {'Earlier board' if place else 'Board'}: {board.version}"
-        count = f"{board.num_results:,} results of {board.num_models:,} models."
-        parts += [heading, count, _matrix(board), *drawn, _results(board)]
+        parts += [heading, f"{board.summary}.", _matrix(board), *drawn, _results(board)]
     return "\n\n".join([*parts, _NOTE]) + "\n"
 
 

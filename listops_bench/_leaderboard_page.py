@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from listops_bench._leaderboard_data import KINDS, Board, Group, Run, Size
+from listops_bench._leaderboard_data import KINDS, Board, Group, Run, Size, count
 from listops_bench._leaderboard_figures import COLOURS, Figure, spell
 from listops_bench.score import Summary
 from listops_bench.threshold import LEARNED
@@ -129,7 +129,7 @@ def _cell(size: Size, groups: Sequence[Group]) -> dict[str, Any]:
     best = groups[0]
     mean = best.mean() or 0.0
     heading = f"{size.model}, {size.parameters:,} parameters, trained on {best.plan}, scored on {best.task}:"
-    lines = [heading, f"{mean:.1%} is the mean of {_seeds(len(best.summaries()))}"]
+    lines = [heading, f"{mean:.1%} is the mean of {count(len(best.summaries()), 'seed')}"]
     lines += [f"{_seed(run)}: {spell(summary)}" for run, summary in _scored(best)]
     lines.append(f"learned with {best.learned} {'seed' if len(best.runs) == 1 else 'seeds'}")
     if len(groups) > 1:
@@ -138,7 +138,7 @@ def _cell(size: Size, groups: Sequence[Group]) -> dict[str, Any]:
         "task": best.task,
         "track": " ".join(sorted({group.first.track for group in groups})),
         "percent": f"{mean:.1%}",
-        "count": best.learned,
+        "learned_with": best.learned,
         "learned": best.num_learned == len(best.runs),
         "colour": _shade(mean),
         "tip": "\n".join(lines),
@@ -238,7 +238,3 @@ def _scored(group: Group) -> list[tuple[Run, Summary]]:
 def _seed(run: Run) -> str:
     seed = run.result.recipe.seed
     return "no seed" if seed is None else f"seed {seed}"
-
-
-def _seeds(count: int) -> str:
-    return "1 seed" if count == 1 else f"{count} seeds"

@@ -5,8 +5,8 @@ talking to the others, and a run that is resumed at step t needs nothing but t.
 
 Two layouts, with the loss at the positions whose next token belongs to the completion (K of them in all)::
 
-    rows     [1, N]   <bos> [SUM 3 4 ] = | <bos> [MAX [SUM 1 2 ] 5 ] =    [MAX 3 5 ] = 5     | ...   sorted by length
-    targets  [K]                       7                             [MAX 3    5 ] = 5 <eos>
+    rows     [1, N]   [SUM 3 4 ] = | [MAX [SUM 1 2 ] 5 ] =    [MAX 3 5 ] = 5     | ...   sorted by length
+    targets  [K]                 7                       [MAX 3    5 ] = 5 <eos>
 
 
     padded   [B, T]   the same rows one below the other, padded on the right
@@ -51,68 +51,39 @@ def hashed(key: str, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 class Pool:
-    """The train rows of a stage's tasks, numbered through, and the order in which they are drawn."""
+    """The train rows of a stage's tasks, numbered through, and which of them each step draws."""
 
     def __init__(self, rows: Sequence[Rows], shares: Sequence[float], key: str, batch_size: int) -> None:
-        self.sizes = [len(r) for r in rows]
-        self.first = np.concatenate([[0], np.cumsum(self.sizes)])
-        token_base = np.concatenate([[0], np.cumsum([len(r.ids) for r in rows])])
+        self.sizes = np.array([len(r) for r in rows])
+        self.first = np.cumsum(self.sizes) - self.sizes
+        tokens = np.array([len(r.ids) for r in rows])
+        starts = [r.offsets[:-1] + before for r, before in zip(rows, np.cumsum(tokens) - tokens, strict=True)]
         self.ids = np.concatenate([r.ids for r in rows])
-        offsets = [r.offsets[:-1] + base for r, base in zip(rows, token_base, strict=False)]
-        self.offsets = np.concatenate([*offsets, token_base[-1:]])
+        self.offsets = np.concatenate([*starts, [tokens.sum()]])
         self.prompt_lengths = np.concatenate([r.prompt_lengths for r in rows]).astype(np.int64)
         self.lengths = np.diff(self.offsets)
         self.reductions = np.concatenate([r.reductions for r in rows])
         self._bounds = np.cumsum(shares)[:-1]
         self._key, self._batch_size = key, batch_size
-        self._orders: dict[tuple[int, int], Ints] = {}
-        self._counted = 0
-        self._drawn = np.zeros(len(rows), np.int64)
 
     def rows_of_step(self, step: int) -> Ints:
         """int64 [batch size]: the rows of a step of this stage, which counts from 0.
 
-        Slots are numbered through all steps. Each slot draws a task with the mixture's chances, and takes that task's
-        next row; a task's rows come in a fresh random order each time through.
+        Every row of a batch is drawn by itself, with replacement: first its task, with the mixture's chances, then one
+        of the task's rows. Going through all rows in turn, epoch by epoch, is another recipe: with it, SUM is learned
+        later, if at all within the same steps.
         """
-        slots = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
-        task = self._task_of(slots)
-        before = self._drawn_before(step)
-        rows = np.empty(len(slots), np.int64)
-        for i, size in enumerate(self.sizes):
-            mine = np.flatnonzero(task == i)
-            epochs, places = np.divmod(before[i] + np.arange(len(mine)), size)
-            for epoch in np.unique(epochs):
-                chosen = mine[epochs == epoch]
-                rows[chosen] = self.first[i] + self._order(i, int(epoch))[places[epochs == epoch]]
+        slots = np.arange(step * self._batch_size, (step + 1) * self._batch_size, dtype=np.uint64)
+        task = np.searchsorted(self._bounds, _chances(f"{self._key}/task", slots), side="right")
+        place = (_chances(f"{self._key}/row", slots) * self.sizes[task]).astype(np.int64)
+        rows: Ints = self.first[task] + place
         return rows
 
-    def _task_of(self, slots: Ints) -> Ints:
-        if len(self.sizes) == 1:
-            return np.zeros(len(slots), np.int64)
-        chance = (hashed(f"{self._key}/task", slots.astype(np.uint64)) >> np.uint64(11)) * 2.0**-53
-        return np.searchsorted(self._bounds, chance, side="right")
 
-    def _drawn_before(self, step: int) -> Ints:
-        """Rows drawn from each task in all earlier steps; quick when steps come in their order."""
-        if len(self.sizes) == 1:
-            return np.array([step * self._batch_size])
-        if step < self._counted:
-            self._counted, self._drawn = 0, np.zeros_like(self._drawn)
-        while self._counted < step:
-            stop = min(step, self._counted + 1000)
-            slots = np.arange(self._counted * self._batch_size, stop * self._batch_size)
-            self._drawn = self._drawn + np.bincount(self._task_of(slots), minlength=len(self.sizes))
-            self._counted = stop
-        return self._drawn
-
-    def _order(self, task: int, epoch: int) -> Ints:
-        if (task, epoch) not in self._orders:
-            # A batch spans two times through at most, unless it is larger than the pool: then they are made again.
-            self._orders = {k: order for k, order in self._orders.items() if k[0] != task or k[1] == epoch - 1}
-            numbers = np.arange(self.sizes[task], dtype=np.uint64)
-            self._orders[task, epoch] = np.argsort(hashed(f"{self._key}/order/{task}/{epoch}", numbers), kind="stable")
-        return self._orders[task, epoch]
+def _chances(key: str, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
+    """A random-looking number in [0, 1) for each number: 53 bits of `hashed`, the most that a float64 holds."""
+    chances: npt.NDArray[np.float64] = (hashed(key, numbers) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return chances
 
 
 def make_pool(

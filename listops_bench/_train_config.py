@@ -186,7 +186,13 @@ def read_config(argv: Sequence[str]) -> TrainConfig:
         InvalidInput: an unknown flag or key (the nearest known one is named), or a value that does not fit.
         SystemExit: after ``--help``.
     """
-    parser = _Parser(prog=PROGRAM, description="Trains one model.", epilog=f"example: {_EXAMPLE}", allow_abbrev=False)
+    parser = _Parser(
+        prog=PROGRAM,
+        usage="%(prog)s --task TASK --output-dir DIR [options]",
+        description="Trains one model. Started again, it goes on where it was stopped.",
+        epilog=f"example: {_EXAMPLE}",
+        allow_abbrev=False,
+    )
     parser.add_argument("--config", metavar="FILE", help="a YAML file of the values below; flags override it")
     for field in dataclasses.fields(TrainConfig):
         kind = next(t for t in _members(_TYPES[field.name]) if t is not types.NoneType)

@@ -257,9 +257,14 @@ def _results_there(results_dir: Path) -> dict[tuple[str, str], Result]:
     """Results of today's rows and scorer, by weights and task."""
     if not results_dir.is_dir():
         return {}
+    try:
+        results = read_results(results_dir)
+    except InvalidInput:  # of an earlier version, or damaged: they are made again from the checkpoints
+        shutil.rmtree(results_dir)
+        return {}
     return {
         (result.model.weights_sha256, result.task.name): result
-        for result in read_results(results_dir)
+        for result in results
         if (result.dataset_version, result.scorer_version) == (DATASET_VERSION, SCORER_VERSION) and _enough_rows(result)
     }
 

@@ -136,7 +136,7 @@ def evaluate_checkpoint(
     specs = wanted or _own_tasks(loaded, checkpoint)
     for task in specs:
         _check_modulus(task, loaded, checkpoint)
-    loaded.model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    loaded.model.to(_device(device))
     job = _Job(loaded, trace or loaded.trace, track, num_rows, batch_size, on_split or (lambda task, split: None))
     results = []
     for task in specs:
@@ -148,6 +148,15 @@ def evaluate_checkpoint(
             write_result(results_dir, result)
         results.append(result)
     return results
+
+
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError):  # torch's errors for a word it does not know, and for a device it lacks
+        raise InvalidInput(f"device {name!r} is not there; use 'cpu'") from None
 
 
 def open_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:

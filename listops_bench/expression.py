@@ -172,9 +172,10 @@ def _is_sum(permutation: tuple[int, ...]) -> bool:
 
 # --- text -------------------------------------------------------------------------------------------------------------
 
-SPECIAL_TOKENS = ("<pad>", "<bos>", "<eos>", "<unk>")
-PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
-EQUALS_ID, CLOSE_ID, FIRST_OPERATION_ID = 4, 5, 6
+SPECIAL_TOKENS = ("<pad>", "<eos>", "<unk>")
+"""No ``<bos>``: a row begins with its first word, as in the paper's pipeline, and no harness can forget or repeat it."""
+PAD_ID, EOS_ID, UNK_ID = range(3)
+EQUALS_ID, CLOSE_ID, FIRST_OPERATION_ID = 3, 4, 5
 FIRST_NUMBER_ID = FIRST_OPERATION_ID + len(OPERATIONS)
 
 _FOREIGN_NAMES = {"SM": "sum", "MEDIAN": "med"}  # NYU's and LRA's files write SM for SUM
@@ -185,7 +186,7 @@ def vocabulary(modulus: int) -> tuple[str, ...]:
     """All tokens of a modulus, the id of each being its index; every task of the modulus shares them.
 
     >>> " ".join(vocabulary(3))
-    '<pad> <bos> <eos> <unk> = ] [SUM [PROD [NADD [SSUM [MAX [MIN [MED 0 1 2'
+    '<pad> <eos> <unk> = ] [SUM [PROD [NADD [SSUM [MAX [MIN [MED 0 1 2'
     """
     check_modulus(modulus)
     return (*SPECIAL_TOKENS, "=", "]", *(op.token for op in OPERATIONS.values()), *map(str, range(modulus)))

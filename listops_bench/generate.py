@@ -4,8 +4,8 @@ Row i of a split is drawn from a random stream of its own, keyed by (task parame
 candidates are drawn until one belongs to the split (and, with ``unique``, is new). So rows do not depend on the number
 of processes or rows asked for, and rows ``a..b`` of an endless stream can be drawn without those before. A row as ids::
 
-    <bos> [SUM 3 [MAX 2 9 ] 4 ] = [SUM 3 9 4 ] = 6 <eos>
-    |------- prompt_length ------|
+    [SUM 3 [MAX 2 9 ] 4 ] = [SUM 3 9 4 ] = 6 <eos>
+    |---- prompt_length ---|
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class Rows:
 
     Attributes:
         task, split, first: what they are; row r is number ``first + r`` of the split.
-        ids: uint8 [sum of row lengths], every row as ``<bos> prompt completion <eos>``, back to back.
+        ids: uint8 [sum of row lengths], every row as ``prompt completion <eos>``, back to back.
         offsets: int64 [n+1], where each row begins in ``ids``.
-        prompt_lengths: int32 [n], ids before the completion, ``<bos>`` included.
+        prompt_lengths: int32 [n], ids before the completion.
         answer, depth, decisive_depth: int32 [n].
         root_operation: int8 [n].
         reductions, unseen: int16 [n, A], operations in the expression, and those of them that are on held-out operands.
@@ -81,7 +81,7 @@ class Rows:
 
     @property
     def num_tokens(self) -> npt.NDArray[np.int32]:
-        """int32 [n]: ids of each row, ``<bos>`` and ``<eos>`` included."""
+        """int32 [n]: ids of each row, ``<eos>`` included."""
         return np.diff(self.offsets).astype(np.int32)
 
     @property
@@ -105,8 +105,8 @@ class Rows:
 
     def prompt_bytes(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
         """The prompts' text as (int32 offsets [n+1], bytes), the layout of an Arrow string column."""
-        starts = self.offsets[:-1] + 1
-        return _spell(self.ids, starts, self.offsets[:-1] + self.prompt_lengths, self.task.modulus, leading_space=False)
+        starts = self.offsets[:-1]
+        return _spell(self.ids, starts, starts + self.prompt_lengths, self.task.modulus, leading_space=False)
 
     def completion_bytes(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
         """The completions' text as (int32 offsets [n+1], bytes)."""
@@ -115,8 +115,8 @@ class Rows:
 
     def forms(self) -> npt.NDArray[np.uint64]:
         """uint64 [n]: hash of each prompt's canonical form, as `split.form_hash`."""
-        starts = self.offsets[:-1] + 1
-        return self._hash_forms(starts, starts + self.prompt_lengths - 2)
+        starts = self.offsets[:-1]
+        return self._hash_forms(starts, starts + self.prompt_lengths - 1)
 
     def trace_forms(self) -> npt.NDArray[np.uint64]:
         """Hashes of the canonical forms of all lines of all completions, but for their last ones (numbers)."""

@@ -4,7 +4,7 @@ A row's greedy completion equals the reference exactly when, with the reference 
 ``<eos>`` included) is the model's first choice. One pass over all rows decides that. Only the rest is decoded, from the
 first token on which model and reference differ::
 
-    row         <bos> [SUM 3 [MAX 2 9 ] 4 ] = [SUM 3 9 4 ] = 6 <eos>
+    row         [SUM 3 [MAX 2 9 ] 4 ] = [SUM 3 9 4 ] = 6 <eos>
     choices                                   [SUM 3 8 4 ] = 6 <eos>
     same?                                       y  y n              keep "[SUM 3 8", decode on
 

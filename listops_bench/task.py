@@ -44,7 +44,7 @@ class TaskSpec:
         depth_weights: shares of the rows of depth 1, 2, ...; the last one is that of all deeper rows together. The
             same for single and joint tasks, since the share of depth 1 decides whether an operation can be learned
             as a table.
-        max_tokens: longest row, ``<bos>`` and ``<eos>`` included, in the longest trace style: so the prompts of a
+        max_tokens: longest row, ``<eos>`` included, in the longest trace style: so the prompts of a
             task do not depend on the style, and each style fits the context.
         trace: style of the completions.
         unique: no train row stands twice. False keeps the multiplicity of sampling.

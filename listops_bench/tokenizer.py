@@ -2,11 +2,10 @@
 
 Every word is one token; text is words separated by one space, and decoding gives exactly that text back::
 
-    "[SUM 3 [MAX 2 9 ] 4 ] ="   ->   <bos> [SUM 3 [MAX 2 9 ] 4 ] =
-                                     1     6    16 10  15 22 5 17 5 4
+    "[SUM 3 [MAX 2 9 ] 4 ] ="   ->   [SUM 3  [MAX 2  9  ] 4  ] =
+                                     5    15 9    14 21 4 16 4 3
 
-``<bos>`` is part of the tokenizer, so that no harness can forget it. Padding is on the left: a batch of prompts can be
-generated from as it stands.
+Nothing is put before or behind the words. Padding is on the left: a batch of prompts can be generated from as it stands.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.expression import BOS_ID, SPECIAL_TOKENS, vocabulary
+from listops_bench.expression import SPECIAL_TOKENS, vocabulary
 
 MODEL_MAX_LENGTH = 128
 PASS_THROUGH_CHAT_TEMPLATE = "{%- for m in messages %}{{- m['content'] }}{%- endfor %}"
@@ -31,22 +30,18 @@ def build_tokenizer(modulus: int = 10) -> PreTrainedTokenizerFast:
     """The tokenizer that all tasks of a modulus share.
 
     >>> build_tokenizer(10)("[SUM 3 4 ] =").input_ids
-    [1, 6, 16, 17, 5, 4]
+    [5, 15, 16, 4, 3]
 
     Raises:
         InvalidInput: the modulus is out of range.
     """
     words = vocabulary(modulus)
-    pad, bos, eos, unk = SPECIAL_TOKENS
+    pad, eos, unk = SPECIAL_TOKENS
     core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=unk))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    core.post_processor = processors.TemplateProcessing(
-        single=f"{bos} $A", pair=f"{bos} $A $B", special_tokens=[(bos, BOS_ID)]
-    )
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
         pad_token=pad,
-        bos_token=bos,
         eos_token=eos,
         unk_token=unk,
         padding_side="left",
@@ -59,7 +54,7 @@ def build_tokenizer(modulus: int = 10) -> PreTrainedTokenizerFast:
 
 
 def encode_prompts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[list[int]]:
-    """Token ids per prompt, ``<bos>`` first; unlike the bare tokenizer it takes no word that it does not know.
+    """Token ids per prompt; unlike the bare tokenizer it takes no word that it does not know.
 
     Raises:
         InvalidInput: a word outside the vocabulary (a number outside the modulus, an unknown operation), named.

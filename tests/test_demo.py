@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -142,6 +143,20 @@ def test_a_second_demo_trains_and_scores_nothing(finished: tuple[Path, str], mon
 
 
 @pytest.mark.slow
+def test_damaged_results_are_made_again(
+    finished: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "demo"
+    shutil.copytree(finished[0], folder)
+    first = next((folder / "results").rglob("*.json"))
+    first.write_text("{")
+    code, text = run(small(folder), monkeypatch)
+    assert code == 0
+    assert text.count("scoring ") == 3
+    assert first.stat().st_size > 100
+
+
+@pytest.mark.slow
 def test_another_demo_in_the_same_folder_is_an_error(finished: tuple[Path, str]) -> None:
     folder, _ = finished
     with pytest.raises(
@@ -154,8 +169,6 @@ def test_another_demo_in_the_same_folder_is_an_error(finished: tuple[Path, str])
 def test_a_run_that_fails_is_reported_and_the_rest_is_shown(
     finished: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    import shutil
-
     folder = tmp_path / "demo"
     shutil.copytree(finished[0], folder)
     shutil.rmtree(folder / "checkpoints" / "joint-seed0")
@@ -171,8 +184,6 @@ def test_a_run_that_fails_is_reported_and_the_rest_is_shown(
 def test_fresh_deletes_what_was_made_and_nothing_else(
     finished: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    import shutil
-
     folder = tmp_path / "demo"
     shutil.copytree(finished[0], folder)
     (folder / "my notes.txt").write_text("mine")

@@ -211,6 +211,8 @@ def test_a_model_that_only_calls_itself_a_rung_is_none() -> None:
         ({"tasks": "sum_mod20"}, "task 'sum_mod20' has modulus 20, and checkpoint .* was made for modulus 10"),
         ({"track": "best"}, "unknown track 'best'"),
         ({"num_rows": 0}, "num_rows 0"),
+        ({"device": "gpu0"}, "device 'gpu0' is not there; use 'cpu'"),
+        ({"device": "cuda:77"}, "device 'cuda:77' is not there"),
     ],
 )
 def test_bad_requests_are_one_line(checkpoint: Path, options: dict[str, Any], message: str) -> None:

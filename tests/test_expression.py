@@ -157,7 +157,7 @@ def test_bad_expressions_get_one_line(text: str, said: str) -> None:
 
 def test_vocabulary_is_closed_and_shared() -> None:
     words = vocabulary(11)
-    assert len(set(words)) == len(words) == 6 + len(OPERATIONS) + 11
+    assert len(set(words)) == len(words) == 5 + len(OPERATIONS) + 11
     assert words[:10] == vocabulary(20)[:10]
     with pytest.raises(InvalidInput, match="modulus 1 "):
         vocabulary(1)

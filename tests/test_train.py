@@ -87,18 +87,14 @@ def small_pool(sizes: list[int], shares: list[float], batch_size: int, key: str 
     return Pool(rows, shares, key, batch_size)
 
 
-def test_every_row_comes_once_each_time_through() -> None:
-    pool = small_pool([50], [1.0], 20)
-    drawn = np.concatenate([pool.rows_of_step(step) for step in range(10)])
-    epochs = drawn.reshape(4, 50)
-    assert all(sorted(epoch.tolist()) == list(range(50)) for epoch in epochs)
-    assert len({tuple(epoch.tolist()) for epoch in epochs}) == 4
-
-
-def test_a_batch_may_be_larger_than_the_pool() -> None:
-    counts = np.bincount(small_pool([7], [1.0], 30).rows_of_step(3), minlength=7)
-    assert counts.sum() == 30
-    assert counts.max() - counts.min() <= 2
+def test_rows_are_drawn_alike_and_with_replacement() -> None:
+    """The counts of 100,000 draws from 50 rows are those of independent draws (chi-squared, 49 degrees of freedom)."""
+    pool = small_pool([50], [1.0], 100)
+    drawn = np.stack([pool.rows_of_step(step) for step in range(1000)])
+    counts = np.bincount(drawn.ravel(), minlength=50)
+    assert 20 < ((counts - 2000) ** 2 / 2000).sum() < 100
+    distinct = np.mean([len(set(batch)) for batch in drawn.tolist()])
+    assert distinct == pytest.approx(50 * (1 - 0.98**100), abs=0.5)
 
 
 def test_the_rows_of_a_step_depend_on_nothing_before_it() -> None:
@@ -130,7 +126,7 @@ def test_seeds_and_stages_have_orders_of_their_own() -> None:
 @pytest.mark.parametrize("loss_on", ["completion", "all"])
 @pytest.mark.parametrize("padded", [False, True])
 def test_loss_falls_on_the_completion_and_its_end(loss_on: Any, padded: bool) -> None:
-    """What is to be predicted, row by row: the completion and <eos>, or everything after <bos>."""
+    """What is to be predicted, row by row: the completion and <eos>, or everything after the first token."""
     pool = pool_of("sum_max_med:1")
     rows = pool.rows_of_step(0)
     batch = lay_out(pool, rows, loss_on, padded=padded)

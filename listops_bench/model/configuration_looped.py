@@ -28,7 +28,7 @@ class LoopedConfig(PreTrainedConfig):
     keys_to_ignore_at_inference = ["past_key_values"]  # annotated, it would become a field
     attribute_map = {"num_hidden_layers": "n_loop"}  # one slot of key-value cache per loop
 
-    vocab_size: int = 23
+    vocab_size: int = 22
     hidden_size: int = 48
     num_attention_heads: int = 1
     n_loop: int = 3
@@ -41,8 +41,8 @@ class LoopedConfig(PreTrainedConfig):
     use_cache: bool = True
     tie_word_embeddings: bool = True
     pad_token_id: int | None = 0
-    bos_token_id: int | None = 1
-    eos_token_id: int | list[int] | None = 2
+    bos_token_id: int | None = None
+    eos_token_id: int | list[int] | None = 1
 
     def __post_init__(self, **kwargs: Any) -> None:
         for name in ("vocab_size", "hidden_size", "num_attention_heads", "n_loop", "feed_forward_ratio"):

@@ -23,7 +23,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, LlamaConfig, PreTrainedConfig, PreTrainedModel
 
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.expression import BOS_ID, EOS_ID, FIRST_NUMBER_ID, PAD_ID, check_modulus, vocabulary
+from listops_bench.expression import EOS_ID, FIRST_NUMBER_ID, PAD_ID, check_modulus, vocabulary
 from listops_bench.model.configuration_looped import LoopedConfig
 from listops_bench.split import key64
 from listops_bench.task import resource_path
@@ -37,7 +37,7 @@ _WIDTHS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _FEW_WIDTHS = (16, 32, 48, 64, 128)
 _SHARED: dict[str, Any] = {
     "vocab_size": len(vocabulary(10)),
-    "bos_token_id": BOS_ID,
+    "bos_token_id": None,
     "eos_token_id": EOS_ID,
     "pad_token_id": PAD_ID,
     "tie_word_embeddings": True,
@@ -151,7 +151,7 @@ def load_config(name_or_path: str | os.PathLike[str], modulus: int | None = 10) 
     if modulus is not None:
         check_modulus(modulus)
         config.vocab_size = len(vocabulary(modulus))
-        config.pad_token_id, config.bos_token_id, config.eos_token_id = PAD_ID, BOS_ID, EOS_ID
+        config.pad_token_id, config.bos_token_id, config.eos_token_id = PAD_ID, None, EOS_ID
     return config
 
 
@@ -222,7 +222,7 @@ def _flops_per_token(model: PreTrainedModel) -> int:
 
     matrices = [m for m in model.modules() if _is_matrix(m)]
     hooks = [matrix.register_forward_hook(count) for matrix in matrices]
-    ids = torch.full((1, 1), BOS_ID, device=model.device)
+    ids = torch.full((1, 1), EOS_ID, device=model.device)
     was_training = model.training
     model.eval()
     try:
