@@ -173,7 +173,7 @@ def _is_sum(permutation: tuple[int, ...]) -> bool:
 # --- text -------------------------------------------------------------------------------------------------------------
 
 SPECIAL_TOKENS = ("<pad>", "<eos>", "<unk>")
-"""No ``<bos>``: a row begins with its first word, as in the paper's pipeline, and no harness can forget or repeat it."""
+"""No ``<bos>``: a row begins with its first word, as in the paper's pipeline, so no harness can forget or repeat it."""
 PAD_ID, EOS_ID, UNK_ID = range(3)
 EQUALS_ID, CLOSE_ID, FIRST_OPERATION_ID = 3, 4, 5
 FIRST_NUMBER_ID = FIRST_OPERATION_ID + len(OPERATIONS)

@@ -5,7 +5,8 @@ Every word is one token; text is words separated by one space, and decoding give
     "[SUM 3 [MAX 2 9 ] 4 ] ="   ->   [SUM 3  [MAX 2  9  ] 4  ] =
                                      5    15 9    14 21 4 16 4 3
 
-Nothing is put before or behind the words. Padding is on the left: a batch of prompts can be generated from as it stands.
+Nothing is put before or behind the words. Padding is on the left: a batch of prompts can be generated from as it
+stands.
 """
 
 from __future__ import annotations

@@ -85,6 +85,7 @@ def train(config: TrainConfig, validate: Validate | None = None, on_step: OnStep
     identity = {
         "dataset_version": DATASET_VERSION,
         "num_processes": accelerator.num_processes,
+        "mixed_precision": accelerator.mixed_precision,
         **config.resolved(),
         **_initial_weights(config),
     }

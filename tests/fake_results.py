@@ -86,7 +86,7 @@ def result(
     """A result of model ``looped_dWIDTH``; ``changes`` replaces top-level fields."""
     name = f"{family}_d{width:03d}"
     recipe = f"{name}-" + (curriculum or "handmade").replace(":", "-").replace(",", "-").replace("*", "x")
-    embedding = 23 * width + 128 * width
+    embedding = 22 * width + 128 * width
     body = 12 * width * width + 9 * width
     fields: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,

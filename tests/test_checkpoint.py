@@ -129,7 +129,7 @@ def test_equal_weights_make_equal_files(checkpoint: Path, tmp_path: Path) -> Non
 
 def test_the_card_says_what_it_is(checkpoint: Path) -> None:
     card = (checkpoint / "README.md").read_text()
-    assert "5,664 parameters" in card
+    assert "5,648 parameters" in card
     assert "`sum:10`" in card
     assert weights_sha256(checkpoint) in card
 

@@ -12,7 +12,7 @@ from strategies import expressions
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from listops_bench.errors import InvalidInput
-from listops_bench.expression import BOS_ID, EOS_ID, PAD_ID, Node, completion_text, prompt_text, vocabulary
+from listops_bench.expression import EOS_ID, PAD_ID, Node, completion_text, prompt_text, vocabulary
 from listops_bench.generate import generate
 from listops_bench.task import get_task
 from listops_bench.tokenizer import build_tokenizer, encode_prompts, modulus_of, save_tokenizer
@@ -39,7 +39,7 @@ def test_ids_are_places_in_the_vocabulary(modulus: int) -> None:
 def test_text_comes_back_as_it_was(expression: Node) -> None:
     for text in (prompt_text(expression), prompt_text(expression) + completion_text(expression)):
         ids = TOKENIZER(text).input_ids
-        assert ids[0] == BOS_ID
+        assert len(ids) == len(text.split())  # nothing is put before or behind
         assert EOS_ID not in ids
         assert TOKENIZER.decode(ids, skip_special_tokens=True) == text
 
@@ -56,9 +56,9 @@ def test_rows_of_the_generator_are_what_the_tokenizer_makes_of_their_text(task: 
 
 def test_batches_are_padded_on_the_left() -> None:
     batch = TOKENIZER([PROMPT, "[SUM 1 2 ] ="], padding=True)
-    missing = len(batch.input_ids[0]) - 6
+    missing = len(batch.input_ids[0]) - 5
     assert batch.input_ids[1] == [PAD_ID] * missing + TOKENIZER("[SUM 1 2 ] =").input_ids
-    assert batch.attention_mask[1] == [0] * missing + [1] * 6
+    assert batch.attention_mask[1] == [0] * missing + [1] * 5
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_the_saved_tokenizer_loads_as_it_was(saved: Path) -> None:
     assert loaded(PROMPT).input_ids == TOKENIZER(PROMPT).input_ids
     assert loaded.decode(loaded(PROMPT).input_ids, skip_special_tokens=True) == PROMPT
     assert (loaded.padding_side, loaded.pad_token_id, loaded.model_max_length) == ("left", PAD_ID, 128)
-    assert (loaded.bos_token_id, loaded.eos_token_id) == (BOS_ID, EOS_ID)
+    assert (loaded.bos_token_id, loaded.eos_token_id) == (None, EOS_ID)
     assert modulus_of(loaded) == 10
 
 
