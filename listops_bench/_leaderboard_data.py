@@ -83,6 +83,12 @@ class Group:
         return fmean(summary.accuracy for summary in found) if found else None
 
     @property
+    def rows(self) -> str:
+        """Seeds and test rows of each: ``2 × 5,000``."""
+        sizes = sorted({summary.n for summary in self.summaries()})
+        return f"{len(self.summaries())} × {' or '.join(f'{n:,}' for n in sizes)}" if sizes else ""
+
+    @property
     def num_learned(self) -> int:
         return sum(run.learned is True for run in self.runs)
 
@@ -121,6 +127,11 @@ class Board:
         """``8 results of 6 models on 2 tasks``."""
         models, results = count(self.num_models, "model"), count(self.num_results, "result")
         return f"{results} of {models} on {count(len(self.tasks), 'task')}"
+
+    @property
+    def num_rows(self) -> tuple[int, ...]:
+        """The numbers of test rows that occur."""
+        return tuple(sorted({summary.n for group in self.groups for summary in group.summaries()}))
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:

@@ -70,8 +70,8 @@ class Pool:
         """int64 [batch size]: the rows of a step of this stage, which counts from 0.
 
         Every row of a batch is drawn by itself, with replacement: first its task, with the mixture's chances, then one
-        of the task's rows. Going through all rows in turn, epoch by epoch, is another recipe: with it, SUM is learned
-        later, if at all within the same steps.
+        of the task's rows. Going through all rows in turn, epoch by epoch, would be another recipe, and what is learned
+        depends on the recipe.
         """
         slots = np.arange(step * self._batch_size, (step + 1) * self._batch_size, dtype=np.uint64)
         task = np.searchsorted(self._bounds, _chances(f"{self._key}/task", slots), side="right")

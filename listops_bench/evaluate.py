@@ -46,6 +46,7 @@ from listops_bench.result import (
     Track,
     Training,
     result_path,
+    single_tasks,
     write_atomic,
     write_result,
 )
@@ -60,7 +61,6 @@ from listops_bench.score import (
     summarise_slices,
 )
 from listops_bench.task import DATASET_VERSION, TaskSpec, get_task
-from listops_bench.threshold import single_tasks
 
 if TYPE_CHECKING:
     from rich.table import Table

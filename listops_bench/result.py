@@ -282,6 +282,17 @@ def json_schema() -> dict[str, Any]:
     )
 
 
+def single_tasks(task: str) -> tuple[str, ...]:
+    """The tasks of a joint task's operations alone: ``sum_max_mod20`` gives ``sum_mod20`` and ``max_mod20``.
+
+    Nothing for a task of one operation.
+    """
+    spec = get_task(task)
+    if len(spec.operations) == 1:
+        return ()
+    return tuple(get_task(name, modulus=spec.modulus, max_depth=spec.max_depth).name for name in spec.operations)
+
+
 # --- consistency ------------------------------------------------------------------------------------------------------
 
 

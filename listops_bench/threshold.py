@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from listops_bench.result import Result
-from listops_bench.task import get_task
+from listops_bench.result import Result, single_tasks
 
 LEARNED = 0.95
 """The share of exact traces on a task's test rows from which on the task counts as learned."""
@@ -22,17 +21,6 @@ def learned(results: Mapping[str, Result], task: str) -> bool | None:
     if False in decisive:
         return False
     return None if None in decisive else True
-
-
-def single_tasks(task: str) -> tuple[str, ...]:
-    """The tasks of a joint task's operations alone: ``sum_max_mod20`` gives ``sum_mod20`` and ``max_mod20``.
-
-    Nothing for a task of one operation.
-    """
-    spec = get_task(task)
-    if len(spec.operations) == 1:
-        return ()
-    return tuple(get_task(name, modulus=spec.modulus, max_depth=spec.max_depth).name for name in spec.operations)
 
 
 def _passes(result: Result | None) -> bool | None:

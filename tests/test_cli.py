@@ -248,7 +248,7 @@ def test_a_checkpoint_answers_a_prompt(tmp_path: Path, capsys: pytest.CaptureFix
     lines = capsys.readouterr().err.splitlines()
     assert lines[:2] == [
         "error: number 14 is outside 0..9; the nearest valid one is 9",
-        "error: the prompt has 204 tokens, and the model's context is 128",
+        "error: the prompt has 203 tokens, and the model's context is 128",
     ]
     assert len(lines) == 4
 

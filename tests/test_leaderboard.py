@@ -22,8 +22,8 @@ from listops_bench._leaderboard_figures import COLOURS, NARROW, WIDE, Curve, fig
 from listops_bench._leaderboard_markdown import markdown
 from listops_bench.errors import InvalidInput
 from listops_bench.leaderboard import build, read_curve
-from listops_bench.result import Architecture, Recipe, Result, result_path, write_result
-from listops_bench.threshold import learned, single_tasks
+from listops_bench.result import Architecture, Recipe, Result, result_path, single_tasks, write_result
+from listops_bench.threshold import learned
 
 SHA = "ab" * 32
 
