@@ -156,7 +156,8 @@ def validate_results(arguments: Namespace) -> int:
 
 
 def demo(arguments: Namespace) -> int:
-    from listops_bench.demo import DemoConfig, run_demo
+    from listops_bench._demo_config import DemoConfig
+    from listops_bench.demo import run_demo
 
     fields = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(DemoConfig)}
     return run_demo(DemoConfig(**fields))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from listops_bench import __version__, _commands
+from listops_bench._demo_config import DemoConfig
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.task import TaskSpec
 
@@ -221,10 +222,12 @@ def _add_demo(parser: _Parser) -> None:
         "demo --seeds 0 1 --output-dir runs/demo",
     )
     verb.add_argument("--fresh", action="store_true", help="train everything again")
-    verb.add_argument("--output-dir", default="runs/demo", metavar="DIR", help="(default: runs/demo)")
-    verb.add_argument("--seeds", type=int, nargs="+", default=[0, 1], metavar="N", help="(default: 0 1)")
-    verb.add_argument("--steps", type=positive, default=3000, metavar="N", help="steps of every run (default: 3000)")
-    verb.add_argument("--model", default="looped_d048", metavar="NAME", help="(default: looped_d048)")
+    verb.add_argument("--output-dir", metavar="DIR", help="(default: %(default)s)")
+    verb.add_argument("--seeds", type=int, nargs="+", metavar="N", help="(default: 0 1)")
+    verb.add_argument("--steps", type=positive, metavar="N", help="steps of every run (default: %(default)s)")
+    verb.add_argument("--model", metavar="NAME", help="(default: %(default)s)")
+    verb.add_argument("--learning-rate", type=float, metavar="X", help="(default: %(default)s)")
+    verb.set_defaults(**dataclasses.asdict(DemoConfig()))
 
 
 # --- argparse with our manners ----------------------------------------------------------------------------------------

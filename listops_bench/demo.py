@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from listops_bench._demo_config import MIXTURE, DemoConfig
 from listops_bench._demo_jobs import Job, run_jobs
 from listops_bench._demo_live import Display
 from listops_bench._demo_page import Report, Run, write_page
@@ -35,43 +36,6 @@ from listops_bench.task import DATASET_VERSION, get_task
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-MIXTURE = "sum_max_med"
-TRANSFER_SHARE = 0.4
-"""The part of the steps that the transfer spends on MAX and MED before it turns to SUM."""
-
-
-@dataclass(frozen=True)
-class DemoConfig:
-    """What to train. ``fresh`` deletes what an earlier demo left in the folder.
-
-    Raises:
-        InvalidInput: too few steps to have two stages, or seeds that are negative or given twice.
-    """
-
-    output_dir: str = "runs/demo"
-    seeds: tuple[int, ...] = (0, 1)
-    steps: int = 3000
-    model: str = "looped_d048"
-    fresh: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "seeds", tuple(self.seeds))
-        if self.steps < 2:
-            raise InvalidInput(f"steps {self.steps} cannot be shared by two stages; the least is 2")
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
-            raise InvalidInput(f"seeds {list(self.seeds)} are not one or more different numbers from 0 on")
-
-    @property
-    def switch_step(self) -> int:
-        """Where the transfer turns from MAX and MED to SUM."""
-        return max(1, round(self.steps * TRANSFER_SHARE))
-
-    def curriculum(self, arm: str) -> str:
-        """``max_med:1200,sum:1800`` for the transfer."""
-        if arm == "transfer":
-            return f"max_med:{self.switch_step},sum:{self.steps - self.switch_step}"
-        return f"{'sum' if arm == 'alone' else MIXTURE}:{self.steps}"
 
 
 @dataclass(frozen=True)
@@ -131,6 +95,7 @@ def plan_runs(config: DemoConfig) -> list[Plan]:
                 output_dir=str(checkpoints / f"{arm}-seed{seed}"),
                 curriculum=config.curriculum(arm),
                 model=config.model,
+                learning_rate=config.learning_rate,
                 seed=seed,
                 logging_steps=max(1, config.steps // 120),
                 eval_steps=max(1, config.steps // 30),
@@ -298,7 +263,8 @@ def _report(config: DemoConfig, runs: Sequence[Run], failed: Sequence[str]) -> R
 
 def _demo_command(config: DemoConfig) -> str:
     seeds = " ".join(map(str, config.seeds))
-    return f"listops-bench demo --model {config.model} --steps {config.steps} --seeds {seeds}"
+    recipe = f"--model {config.model} --steps {config.steps} --learning-rate {config.learning_rate:g}"
+    return f"listops-bench demo {recipe} --seeds {seeds}"
 
 
 def _build_board(folder: Path, report: Report) -> None:

@@ -35,10 +35,10 @@ STEPS = 6
 def test_all_curricula_have_the_same_model_and_number_of_steps() -> None:
     plans = plan_runs(DemoConfig())
     assert [(plan.arm, plan.seed) for plan in plans] == [(arm, seed) for seed in (0, 1) for arm in ARMS]
-    assert {plan.training.plan().steps for plan in plans} == {3000}
+    assert {plan.training.plan().steps for plan in plans} == {DemoConfig().steps}
     assert {plan.training.model for plan in plans} == {"looped_d048"}
     assert len({plan.checkpoint for plan in plans}) == 6
-    assert plans[2].training.curriculum == "max_med:1200,sum:1800"
+    assert plans[2].training.curriculum == "max_med:500,sum:1600"
 
 
 def test_runs_of_one_seed_differ_in_the_curriculum_alone() -> None:
