@@ -18,7 +18,7 @@ from listops_bench.task import TaskSpec, get_task
 from listops_bench.threshold import learned
 
 KINDS = {
-    "alone": "on the task alone",
+    "alone": "on one operation",
     "joint": "on a mixture",
     "transfer": "in stages",
     "other": "otherwise",
@@ -185,8 +185,9 @@ def groups(results: Sequence[Result]) -> tuple[Group, ...]:
 def training_kind(curriculum: str, task: str) -> str:
     """One of `KINDS`: what a curriculum is to a task that is scored.
 
-    Trained on nothing else, it is ``alone``; on one mixture with others, ``joint``; on different things one after the
-    other, ``transfer``. Anything else is ``other``: weights not trained here, or trained without the task's operations.
+    Trained on its one operation only, it is ``alone``; on several operations together, ``joint``; on different things
+    one after the other, ``transfer``. Anything else is ``other``: weights not trained here, or without the task's
+    operations.
     """
     try:
         plan = parse_curriculum(curriculum)
@@ -197,7 +198,7 @@ def training_kind(curriculum: str, task: str) -> str:
         return "other"
     if len({frozenset(stage.mixture) for stage in plan.stages}) > 1:
         return "transfer"
-    return "alone" if plan.tasks == (task,) else "joint"
+    return "alone" if len(trained) == 1 else "joint"
 
 
 def plan_of(curriculum: str) -> str:

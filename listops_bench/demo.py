@@ -280,7 +280,7 @@ def _print_report(console: Console, report: Report, page: Path, seconds: float) 
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("trained on", "seed", "SUM exact", "95% interval", "n", "mixture exact", "time"):
+    for name in ("trained on", "seed", "SUM exact", "95% interval", "n", "mixture", "time"):
         table.add_column(name, justify="left" if name == "trained on" else "right", no_wrap=True)
     for run in report.runs:
         low, high = run.exact.interval
