@@ -48,9 +48,15 @@ def prepare(arguments: Namespace) -> None:
 
 
 def export(arguments: Namespace) -> None:
-    from listops_bench._dataset_release import FLAGSHIP
+    from listops_bench._dataset_release import FLAGSHIP, check
     from listops_bench._dataset_release import export as write_folder
 
+    if arguments.check:
+        checked = list(check(arguments.folder))
+        print(
+            f"{arguments.folder}: {len(checked)} files hold the {sum(part.rows for part in checked):,} rows they should"
+        )
+        return
     written = write_folder(
         arguments.folder, arguments.task or FLAGSHIP, on_file=lambda path: print(f"writing {path}", file=sys.stderr)
     )

@@ -163,7 +163,7 @@ def _task_section(task: TaskSpec) -> str:
             f"### {task.name}",
             "",
             describe_task(task.name).get("description", ""),
-            f"Modulus {task.modulus}, {task.min_operands} to {task.max_operands} operands, depth {task.max_depth}.",
+            f"Modulus {task.modulus}, {task.min_operands} to {task.max_operands} operands, depth to {task.max_depth}.",
             "",
             split_table(facts),
             "",
@@ -171,7 +171,7 @@ def _task_section(task: TaskSpec) -> str:
             "",
             histogram_table(facts),
             "",
-            "What shortcuts reach, as answer accuracy (`listops_bench.baseline` defines them):",
+            "What shortcuts reach, as answer accuracy:",
             "",
             baseline_table(facts),
             "",
@@ -187,8 +187,8 @@ seeded and row for row the same on every machine; these files are its frozen rel
 
 ```python
 from datasets import load_dataset
-rows = load_dataset("listops_bench", "{name}")                       # after `import listops_bench`, or from these files
-rows = load_dataset("listops_bench", "{name}", modulus=20, seed=1)   # any parameter (needs the package)
+rows = load_dataset("listops_bench", "{name}")  # after `import listops_bench`, or from these files
+rows = load_dataset("listops_bench", "{name}", modulus=20, seed=1)  # any parameter (needs the package)
 ```
 
 ## A row
@@ -215,8 +215,10 @@ with rank correlation {rank_correlation:.3f} and parity agreement {parity_agreem
 
 ## Splits, and what each of them measures
 
-A split is a property of the expression, not of the sampling: two expressions that are the same up to operand order or
-associativity never stand on two sides, whatever the task (of the same modulus), the seed or the number of rows.
+A split is a property of the expression, not of the sampling: of two expressions that are the same up to operand order
+or associativity (of one *canonical form*), never does one stand in train and the other in an evaluation split, nor one
+in `validation`, `test` or `test_unseen_operands` and the other in another of these: whatever the task of the same
+modulus, the seed or the number of rows.
 
 - `train`: the facts (one operation on two or three numbers) that are not held out, and 76% of the other canonical
   forms. No line of a train row's trace, in either style, has a form of another split.
@@ -225,20 +227,25 @@ associativity never stand on two sides, whatever the task (of the same modulus),
   operations) is evaluated nowhere in train. Each row evaluates an operation on one of them: this asks whether **the
   operation itself** was learned or a table of it. Score it at the held-out step and per operation, and cluster
   intervals by multiset, since these are few.
-- `test_deeper`, `test_wider`: one level deeper, or one operand more (MED: two), than the task, from the test forms.
+- `test_deeper`, `test_wider`: one level deeper, or one operand more (MED: two), than the task, with the homes of
+  `test`.
 
 1.5% of the train rows have depth 1, in single and joint tasks alike. No row stands twice in a split. The seed moves
 train only.
 
 In the tables below, *distinct problems* are canonical forms; *rows in train* are those whose canonical form stands in
 train (seed 0), traces included; *too long* is the share of drawn candidates that were rejected for their length.
+`data/checksums.tsv` holds a sha256 over the rows of every split; `listops-bench export DIR --check` compares.
 
 ## What to know before using it
 
 - Where a single associative operation is nested in itself (`sum`, `max`, `prod` ...), the nesting flattens: the
   operation applied to all leaves is right by construction. Depth is no difficulty there; the operation is. NADD and MED
   do not flatten.
-- Answers are not uniform: see the histograms, and read every accuracy beside the shortcuts' one.
+- Answers are not uniform: see the histograms, and read every accuracy beside that of the shortcuts, fitted on train:
+  the most frequent answer (*majority*), that of the root operation (*root_operation*), the root operation on its number
+  operands only (*ignore_subtrees*), the most frequent answer for the same root and numbers in any order
+  (*bag_of_operands*), and the root operation on all numbers (*root_on_leaves*).
 - Rows longer than 128 tokens in the longest trace style are not drawn, so deep rows are the smaller of their depth.
 - Synthetic: no personal data, no licence but this one.
 

@@ -99,7 +99,9 @@ def check(folder: str | Path, *, splits: Sequence[str] = SPLITS) -> Iterator[Che
     Raises:
         InvalidInput: names the first file that is missing, unreadable or altered, and the command that mends it.
     """
-    for line in read_checksums(folder):
+    lines = read_checksums(folder)
+    mend = _mend(folder, list(dict.fromkeys(line.task for line in lines)))
+    for line in lines:
         if line.split not in splits:
             continue
         path = Path(folder) / line.path
@@ -107,14 +109,15 @@ def check(folder: str | Path, *, splits: Sequence[str] = SPLITS) -> Iterator[Che
             columns = pq.read_table(path).to_pydict()
         except (OSError, pa.ArrowInvalid) as error:
             reason = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
-            raise InvalidInput(f"frozen file '{path}' {reason}; {_mend(folder)}") from error
+            raise InvalidInput(f"frozen file '{path}' {reason}; {mend}") from error
         if columns_checksum(columns) != line.sha256:
-            raise InvalidInput(f"frozen file '{path}' does not hold the rows of its checksum; {_mend(folder)}")
+            raise InvalidInput(f"frozen file '{path}' does not hold the rows of its checksum; {mend}")
         yield line
 
 
-def _mend(folder: str | Path) -> str:
-    return f"`listops-bench export {folder}` writes it anew"
+def _mend(folder: str | Path, tasks: Sequence[str] = FLAGSHIP) -> str:
+    chosen = "" if set(tasks) == set(FLAGSHIP) else f" --task {' '.join(tasks)}"
+    return f"`listops-bench export {folder}{chosen}` writes it anew"
 
 
 def _write_parquet(table: pa.Table, path: Path) -> None:

@@ -105,6 +105,7 @@ def _add_data_verbs(parser: _Parser) -> None:
     )
     verb.add_argument("folder", metavar="DIR")
     verb.add_argument("--task", nargs="+", metavar="TASK", help="(default: the tasks of the frozen release)")
+    verb.add_argument("--check", action="store_true", help="write nothing: compare the folder with its checksums")
 
     verb = parser.add_verb(
         "trace", _commands.trace, "solve an expression step by step", 'trace "[SUM 3 [MAX 2 9 ] 4 ] =" --modulus 10'
