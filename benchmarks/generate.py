@@ -1,6 +1,6 @@
 """Speed of the generator, against a straightforward recursive one that makes the same kind of rows, in the same run.
 
-    python benchmarks/generate.py
+    python benchmarks/generate.py > benchmarks/results/generate.json
 
 Prints one JSON object: tokens/s of both and their ratio (both make every column, both traces' split check and text),
 seconds of a cold ``load_dataset`` of a 50,000-row task, and the growth of memory over a stream of 10 million rows.
@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import random
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
+from pathlib import Path
 
 from listops_bench.expression import (
     Expression,
@@ -48,6 +51,7 @@ def main() -> None:
         "load_dataset_cold_seconds": round(_cold_load_seconds(), 2),
         "stream_rows": STREAM_ROWS,
         **_stream_memory(task),
+        "environment": _environment(),
     }
     print(json.dumps(figures, indent=2))
 
@@ -126,6 +130,16 @@ def _stream_memory(task: TaskSpec) -> dict[str, float]:
         "stream_seconds": round(seconds, 1),
         "peak_mib_after_a_tenth": round(early, 1),
         "peak_mib_after_all": round(_peak_mebibytes(), 1),
+    }
+
+
+def _environment() -> dict[str, str]:
+    packages = ("listops-bench", "numpy", "numba", "pyarrow", "datasets")
+    cpu = [line.split(": ")[1] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    return {
+        "cpu": f"{cpu[0]}, one of {os.cpu_count()} cores",
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
     }
 
 
