@@ -310,6 +310,12 @@ class Trainer:
         run: dict[str, Any] = on_main(self.accelerator, write)
         return run
 
+    def release(self) -> None:
+        """Lets go of the wrapped model: its threads must have ended before the process group does, or the process may
+        abort when it exits."""
+        self.wrapped = None
+        self.accelerator.free_memory()
+
     def _run_record(self) -> dict[str, Any]:
         config, accelerator = self.config, self.accelerator
         model = config.resolved()["model"] if config.init_from is None else config.init_from

@@ -98,6 +98,7 @@ def train(config: TrainConfig, validate: Validate | None = None, on_step: OnStep
         run = trainer.run()
     finally:
         folder.close()
+        trainer.release()
     return _result(folder, run, resumed_at=trainer.resumed_at)
 
 
