@@ -26,14 +26,20 @@ def tasks(arguments: Namespace) -> None:
 
 
 def baselines(arguments: Namespace) -> None:
-    from listops_bench.baseline import baselines as score_baselines
+    from listops_bench._dataset_card import baseline_table, histogram_table, measure, split_table
+    from listops_bench.errors import unknown
     from listops_bench.score import wilson_interval
+    from listops_bench.split import SPLITS
 
     task = get_task(arguments.task, **task_parameters(arguments))
+    if arguments.split not in SPLITS[1:]:
+        raise unknown("split", arguments.split, SPLITS[1:])
+    facts = measure(task, seed=arguments.seed)
     table = _table("shortcut", "answers right", "95% interval", "n")
-    for shortcut in score_baselines(task, arguments.split, seed=arguments.seed):
+    for shortcut in next(f for f in facts if f.split == arguments.split).baselines:
         low, high = wilson_interval(shortcut.correct, shortcut.n)
         table.add_row(shortcut.name, f"{shortcut.accuracy:.1%}", f"{low:.1%} to {high:.1%}", f"{shortcut.n:,}")
+    print("\n\n".join([split_table(facts), histogram_table(facts), baseline_table(facts)]), end="\n\n")
     _print(f"{task.name}, {arguments.split}", table)
 
 

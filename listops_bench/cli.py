@@ -77,7 +77,7 @@ def _add_data_verbs(parser: _Parser) -> None:
     verb = parser.add_verb(
         "baselines",
         _commands.baselines,
-        "score the shortcuts that a model could take: what it gets above them means something",
+        "a task's splits, answers, overlap with train and shortcuts: what a model gets above these means something",
         "baselines sum_max_med --split test",
     )
     verb.add_argument("task", metavar="TASK", help="any operations joined by _")

@@ -128,6 +128,16 @@ def test_config_names_are_the_curated_tasks() -> None:
     assert datasets.get_dataset_config_names("listops_bench") == list(listops_bench.curated_tasks())
 
 
+def test_a_version_of_datasets_that_is_not_known_is_only_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets.load
+
+    from listops_bench.dataset import register
+
+    monkeypatch.delattr(datasets.load, "DatasetModule")
+    with pytest.warns(RuntimeWarning, match=r"listops_bench\.load"):
+        register()
+
+
 def test_other_datasets_still_resolve(tmp_path: Path) -> None:
     import datasets
 
