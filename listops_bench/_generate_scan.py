@@ -11,8 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from listops_bench.expression import EOS_ID as _EOS
-from listops_bench.expression import EQUALS_ID, FIRST_NUMBER_ID, FIRST_OPERATION_ID, MAX_MODULUS, OPERATIONS
+from listops_bench.expression import EOS_ID, EQUALS_ID, FIRST_NUMBER_ID, FIRST_OPERATION_ID, MAX_MODULUS, OPERATIONS
 from listops_bench.split import (
     EVEN_KEY,
     FACT_OPERANDS,
@@ -253,5 +252,5 @@ def write_trace(tables, scratch, length, row, parallel, in_train):
         copy(spare, next_length, row, size + 1)
         size += 1 + next_length
         line, spare, length = spare, line, next_length
-    row[size] = _EOS
+    row[size] = EOS_ID
     return size + 1

@@ -30,7 +30,7 @@ from listops_bench.expression import PAD_ID, TraceStyle
 from listops_bench.generate import Rows, generate
 from listops_bench.model._linear import TOKEN_MULTIPLE
 from listops_bench.model._rows import RowLayout
-from listops_bench.split import key64
+from listops_bench.split import key64, mix64
 from listops_bench.task import get_task
 
 Ints = npt.NDArray[np.int64]
@@ -44,10 +44,7 @@ IGNORED = -100
 
 def hashed(key: str, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """64 random-looking bits for each number (splitmix64, Steele et al. 2014), the same on every machine."""
-    x = numbers * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key64(key))
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    return mix64(numbers * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key64(key)))
 
 
 class Pool:

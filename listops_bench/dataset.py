@@ -180,6 +180,12 @@ def source_hash() -> str:
     return hashlib.sha256("".join(map(inspect.getsource, modules)).encode()).hexdigest()[:16]
 
 
+def _builder(name: str, cache_dir: str | Path | None, parameters: dict[str, Any]) -> ListOpsBench:
+    """The builder that ``load_dataset`` would make."""
+    where = cache_dir and str(cache_dir)
+    return ListOpsBench(config_name=name, cache_dir=where, dataset_name=NAME, hash=source_hash(), **parameters)
+
+
 def load(
     name: str,
     split: str | None = None,
@@ -198,9 +204,7 @@ def load(
         num_proc: processes that prepare the cache; the rows do not depend on it.
         parameters: any of `TaskSpec`, and ``seed``.
     """
-    builder = ListOpsBench(
-        config_name=name, cache_dir=cache_dir and str(cache_dir), dataset_name=NAME, hash=source_hash(), **parameters
-    )
+    builder = _builder(name, cache_dir, parameters)
     if streaming:
         return builder.as_streaming_dataset(split=split)
     builder.download_and_prepare(num_proc=num_proc)
@@ -209,9 +213,7 @@ def load(
 
 def prepare(name: str, *, num_proc: int | None = None, cache_dir: str | Path | None = None, **parameters: Any) -> Path:
     """Generates a task into datasets' cache, so that loading it later takes no time; returns the cache folder."""
-    builder = ListOpsBench(
-        config_name=name, cache_dir=cache_dir and str(cache_dir), dataset_name=NAME, hash=source_hash(), **parameters
-    )
+    builder = _builder(name, cache_dir, parameters)
     builder.download_and_prepare(num_proc=num_proc)
     return Path(builder.cache_dir)
 

@@ -25,7 +25,10 @@ import hashlib
 import itertools
 import math
 from functools import lru_cache
-from typing import Literal, TypeGuard
+from typing import Any, Literal, TypeGuard, overload
+
+import numpy as np
+import numpy.typing as npt
 
 from listops_bench.errors import InvalidInput
 from listops_bench.expression import OPERATIONS, Expression, Node, evaluate, render, trace
@@ -60,9 +63,13 @@ def key64(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-def mix64(x: int) -> int:
+@overload
+def mix64(x: int) -> int: ...
+@overload
+def mix64(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]: ...
+def mix64(x: Any) -> Any:
     """A bijection of 64-bit numbers in which every input bit reaches every output bit: the finaliser of splitmix64
-    (Steele, Lea and Flood, 2014, doi:10.1145/2714064.2660195)."""
+    (Steele, Lea and Flood, 2014, doi:10.1145/2714064.2660195). Takes a number, or a uint64 array of them."""
     x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
     x = (x ^ (x >> 27)) * 0x94D049BB133111EB & _MASK
     return x ^ (x >> 31)
@@ -188,11 +195,10 @@ def held_out_operations(expression: Expression, modulus: int = 10) -> list[str]:
 
 # --- homes and splits -------------------------------------------------------------------------------------------------
 
-_UNSEEN_BELOW = int(UNSEEN_HOME_SHARE * 2**64)
-_REST = 2**64 - _UNSEEN_BELOW
-TRAIN_BELOW = _UNSEEN_BELOW + int(TRAIN_SHARE * _REST)
+UNSEEN_BELOW = int(UNSEEN_HOME_SHARE * 2**64)
+_REST = 2**64 - UNSEEN_BELOW
+TRAIN_BELOW = UNSEEN_BELOW + int(TRAIN_SHARE * _REST)
 VALIDATION_BELOW = TRAIN_BELOW + int(VALIDATION_SHARE * _REST)
-UNSEEN_BELOW = _UNSEEN_BELOW
 
 
 def home(expression: Expression, modulus: int = 10) -> Home:
