@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from listops_bench import __version__, _commands, cli
+from listops_bench import __version__, _cli_data, cli
+from listops_bench._cli_parser import Parser
 from tests.fake_results import demo_results
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,9 +25,9 @@ def run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, **options)  # type: ignore[call-overload, no-any-return]
 
 
-def verbs() -> dict[str, cli._Parser]:
+def verbs() -> dict[str, Parser]:
     """Every verb, those of ``leaderboard`` as ``leaderboard build``."""
-    found: dict[str, cli._Parser] = {}
+    found: dict[str, Parser] = {}
     todo = dict(cli.build_parser().verbs)
     while todo:
         name, parser = todo.popitem()
@@ -148,7 +149,7 @@ def ending_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
     def fail(arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr(_commands, "tasks", fail)
+    monkeypatch.setattr(_cli_data, "tasks", fail)
     return cli.main(["tasks"])
 
 

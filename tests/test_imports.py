@@ -20,7 +20,7 @@ ROOMS = (
 )  # fmt: skip
 """A module imports from its own room or an earlier one. Rooms that are not there yet keep their place."""
 
-SIDE_ROOMS = {"_commands": "cli", "__main__": "cli"}
+SIDE_ROOMS = {"__main__": "cli"}
 """Private modules whose name does not say to which room they belong (``_demo_page`` is in ``demo``)."""
 
 TOP = ("__init__",)
