@@ -48,6 +48,7 @@ Line = Annotated[str, Text(r"[^\x00-\x1f\x7f]*", 300)]
 CurriculumText = Annotated[str, Text(r"(?!.*\.ya?ml\s*$)[^\x00-\x1f\x7f]*", 2000)]
 Positive = Annotated[int, Range(1)]
 Seconds = Annotated[float, Range(0)]
+Timestamp = Annotated[str, Text(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", 20)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ class Training:
 class Evaluation:
     """How the figures were made. Everything in a result but for this and wall times is the same in every evaluation."""
 
-    created: Annotated[str, Text(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", 20)]
+    created: Timestamp
     wall_seconds: Seconds
     environment: Environment
 
