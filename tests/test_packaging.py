@@ -120,7 +120,8 @@ def canonical(name: str) -> str:
     return name.lower().replace("_", "-")
 
 
-NEEDED = [Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]]
+EXTRAS = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
+NEEDED = [need for line in PROJECT["dependencies"] + EXTRAS if (need := Requirement(line)).name != PROJECT["name"]]
 
 
 @pytest.mark.parametrize("requirement", NEEDED, ids=lambda requirement: requirement.name)
