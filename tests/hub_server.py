@@ -1,0 +1,513 @@
+"""A look-alike of the Hub's HTTP interface on loopback, in memory, for the real ``huggingface_hub`` client.
+
+    with HubServer() as hub:                          # http://127.0.0.1:PORT
+        hub.url, hub.environment(home)                # what a client process needs to find it
+        hub.repo("model", "org/name").files()         # what was pushed
+        hub.repo("dataset", "org/results").pulls      # pull requests
+        hub.drop_uploads = 1                          # the next upload loses its connection halfway
+
+It knows what pushing, pulling and opening pull requests need: repositories, branches, tags, files at revisions, large
+files (LFS), commits with or without a pull request, and discussions. Tokens: "writer" may write to ``NAMESPACES``,
+"reader" may only read, and without one public repositories can be read. Errors have the Hub's codes.
+"""
+
+from __future__ import annotations
+
+import base64
+import fnmatch
+import hashlib
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import yaml
+
+NAMESPACES = ("tester", "org")
+WRITER, READER = "writer", "reader"
+LARGE = ("*.safetensors", "*.parquet", "*.bin", "*.png")
+_PREFIXES = {"model": "", "dataset": "datasets/", "space": "spaces/"}
+
+
+# --- what is stored ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A file's content, and how it was uploaded. Its ids are those that the client compares with its own."""
+
+    content: bytes
+    large: bool
+
+    @property
+    def oid(self) -> str:
+        """git's id, and for large files that of the pointer."""
+        content = self.pointer if self.large else self.content
+        return hashlib.sha1(b"blob %d\0%s" % (len(content), content)).hexdigest()
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def etag(self) -> str:
+        return self.sha256 if self.large else self.oid
+
+    @property
+    def pointer(self) -> bytes:
+        text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {len(self.content)}\n"
+        return text.encode()
+
+
+@dataclass(frozen=True)
+class Commit:
+    oid: str
+    parent: str | None
+    title: str
+    files: dict[str, Blob]
+    date: str
+
+
+@dataclass
+class Pull:
+    """A pull request; its files are those of ``refs/pr/NUMBER``."""
+
+    number: int
+    title: str
+    description: str
+    status: str = "open"
+
+
+@dataclass
+class Repo:
+    kind: str
+    id: str
+    private: bool = False
+    commits: dict[str, Commit] = field(default_factory=dict)
+    refs: dict[str, str] = field(default_factory=dict)
+    pulls: dict[int, Pull] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.commit("refs/heads/main", {}, "initial commit")
+
+    def commit(self, ref: str, files: dict[str, Blob], title: str, parent: str | None = None) -> Commit:
+        content = json.dumps(
+            [self.id, parent, title, len(self.commits), [(p, b.oid) for p, b in sorted(files.items())]]
+        )
+        oid = hashlib.sha1(content.encode()).hexdigest()
+        self.commits[oid] = Commit(oid, parent, title, files, _now())
+        self.refs[ref] = oid
+        return self.commits[oid]
+
+    def find(self, revision: str) -> Commit | None:
+        """The commit of a branch, tag, full reference or commit id."""
+        oids = [self.refs.get(form + revision) for form in ("refs/heads/", "refs/tags/", "")]
+        return self.commits.get(next((oid for oid in oids if oid), revision))
+
+    def files(self, revision: str = "main") -> dict[str, bytes]:
+        commit = self.find(revision)
+        assert commit is not None, revision
+        return {path: blob.content for path, blob in commit.files.items()}
+
+    def history(self, revision: str = "main") -> list[str]:
+        """Titles, the newest first."""
+        commit, titles = self.find(revision), []
+        while commit is not None:
+            titles.append(commit.title)
+            commit = self.commits.get(commit.parent or "")
+        return titles
+
+    def add(self, files: dict[str, bytes], revision: str = "main") -> str:
+        """A commit from outside the client; returns its id."""
+        parent = self.find(revision)
+        assert parent is not None
+        blobs = {path: Blob(content, _is_large(path)) for path, content in files.items()}
+        return self.commit(f"refs/heads/{revision}", parent.files | blobs, "changed elsewhere", parent.oid).oid
+
+
+def _is_large(path: str) -> bool:
+    return any(fnmatch.fnmatch(path, pattern) for pattern in LARGE)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+
+
+# --- the server -------------------------------------------------------------------------------------------------------
+
+
+class HubServer:
+    """The server and its store. ``drop_uploads`` large uploads lose their connection after half of their bytes.
+
+    ``on_half_upload`` is called at that point, before the connection goes: to kill the client, for instance.
+    """
+
+    def __init__(self) -> None:
+        self.repos: dict[tuple[str, str], Repo] = {}
+        self.blobs: dict[str, bytes] = {}
+        self.requests: list[tuple[str, str, int]] = []
+        self.drop_uploads = 0
+        self.on_half_upload: Callable[[], None] = lambda: None
+        self.lock = threading.RLock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> HubServer:
+        # The default poll of half a second would be the time that every shutdown takes.
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def environment(self, home: Path, token: str | None = WRITER) -> dict[str, str]:
+        """For a client process: this server, a cache of its own, and nothing else to talk to. "" means unset."""
+        return {
+            "HF_ENDPOINT": self.url,
+            "HF_HOME": str(home),
+            "HF_TOKEN": token or "",
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_OFFLINE": "",
+            "HF_DATASETS_OFFLINE": "",
+        }
+
+    def repo(self, kind: str, repo_id: str) -> Repo:
+        return self.repos[kind, repo_id]
+
+    def create(self, kind: str, repo_id: str, *, private: bool = False) -> Repo:
+        self.repos[kind, repo_id] = Repo(kind, repo_id, private)
+        return self.repos[kind, repo_id]
+
+    def uploads(self) -> int:
+        """Large files whose whole content has arrived."""
+        return sum(method == "PUT" and status == 200 for method, _, status in self.requests)
+
+
+class _Refused(Exception):
+    """An answer that is an error, with the Hub's code in its headers."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+class _Dropped(Exception):
+    """The connection was cut."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    hub: HubServer  # set by the server that makes the class
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def _answer(self) -> None:
+        parts = urlsplit(self.path)
+        self.query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        self.status = 0
+        try:
+            body = self._body()
+            with self.hub.lock:
+                self._route(parts.path, body)
+        except _Refused as error:
+            headers = {"X-Error-Code": error.code, "X-Error-Message": error.message}
+            self._json({"error": error.message}, error.status, headers)
+        except _Dropped:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+        self.hub.requests.append((self.command, self.path, self.status))
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _answer
+
+    def _body(self) -> bytes:
+        length = int(self.headers.get("Content-Length") or 0)
+        if self.command == "PUT" and self.hub.drop_uploads:
+            self.hub.drop_uploads -= 1
+            self.rfile.read(length // 2)
+            self.hub.on_half_upload()
+            raise _Dropped
+        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+            return self.rfile.read(length)
+        chunks = []
+        while size := int(self.rfile.readline(), 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(chunks)
+
+    def _route(self, path: str, body: bytes) -> None:
+        for pattern, serve in _ROUTES:
+            if found := pattern.fullmatch(path):
+                serve(self, body, *(unquote(group or "") for group in found.groups()))
+                return
+        raise _Refused(404, "", f"no route {self.command} {path}")
+
+    # --- answers ---
+
+    def _json(self, value: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        self._send(json.dumps(value).encode(), status, {"Content-Type": "application/json", **(headers or {})})
+
+    def _send(self, content: bytes, status: int, headers: dict[str, str]) -> None:
+        self.status = status
+        self.send_response(status)
+        for key, value in {"Content-Length": str(len(content)), **headers}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    # --- who may do what ---
+
+    @property
+    def _token(self) -> str:
+        return self.headers.get("Authorization", "").removeprefix("Bearer ")
+
+    def _check_writer(self, repo_id: str) -> None:
+        if self._token not in (WRITER, READER):
+            raise _Refused(401, "", "Invalid username or password.")
+        if self._token == READER or repo_id.partition("/")[0] not in NAMESPACES:
+            raise _Refused(403, "", f"You don't have the rights to write to {repo_id}")
+
+    def _repo(self, kinds: str, repo_id: str) -> Repo:
+        """``kinds`` as it stands in addresses: ``models``, ``datasets``, or nothing for models."""
+        repo = self.hub.repos.get((kinds.rstrip("s/") or "model", repo_id))
+        if repo is None or (repo.private and not self._token):
+            # The Hub does not tell strangers what exists.
+            raise _Refused(404 if self._token else 401, "RepoNotFound", "Repository not found")
+        return repo
+
+    def _commit(self, repo: Repo, revision: str) -> Commit:
+        commit = repo.find(revision)
+        if commit is None:
+            raise _Refused(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+        return commit
+
+    # --- account and repositories ---
+
+    def _whoami(self, body: bytes) -> None:
+        if not self._token:
+            raise _Refused(401, "", "Invalid username or password.")
+        orgs = [{"type": "org", "name": name} for name in NAMESPACES[1:]]
+        self._json({"type": "user", "id": "1", "name": NAMESPACES[0], "orgs": orgs})
+
+    def _create_repo(self, body: bytes) -> None:
+        asked = json.loads(body)
+        repo_id = f"{asked.get('organization') or NAMESPACES[0]}/{asked['name']}"
+        kind = asked.get("type") or "model"
+        self._check_writer(repo_id)
+        url = f"{self.hub.url}/{_PREFIXES[kind]}{repo_id}"
+        if (kind, repo_id) in self.hub.repos:
+            self._json({"error": "You already created this repo", "url": url}, 409)
+            return
+        private = asked.get("visibility") == "private" or bool(asked.get("private"))
+        self.hub.create(kind, repo_id, private=private)
+        self._json({"url": url, "name": repo_id, "id": "1"})
+
+    def _validate_yaml(self, body: bytes) -> None:
+        text = json.loads(body)["content"]
+        header = re.match(r"---\r?\n(.*?)\n---", text, re.DOTALL)
+        try:
+            yaml.safe_load(header[1] if header else "")
+        except yaml.YAMLError as error:
+            self._json({"errors": [{"message": str(error)}], "warnings": []}, 400)
+            return
+        self._json({"errors": [], "warnings": []})
+
+    def _info(self, body: bytes, kinds: str, repo_id: str, revision: str) -> None:
+        repo = self._repo(kinds, repo_id)
+        commit = self._commit(repo, revision or "main")
+        siblings: list[dict[str, Any]] = []
+        for path, blob in sorted(commit.files.items()):
+            siblings.append({"rfilename": path})
+            if self.query.get("blobs"):
+                siblings[-1] |= {"size": len(blob.content), "blobId": blob.oid}
+                siblings[-1] |= {"lfs": self._lfs(blob)} if blob.large else {}
+        self._json(
+            {
+                "_id": "0" * 24, "id": repo.id, "modelId": repo.id, "sha": commit.oid, "private": repo.private,
+                "gated": False, "disabled": False, "downloads": 0, "likes": 0, "tags": [],
+                "lastModified": commit.date, "createdAt": commit.date, "siblings": siblings,
+            }
+        )  # fmt: skip
+
+    # --- files ---
+
+    def _lfs(self, blob: Blob) -> dict[str, Any]:
+        return {"oid": blob.sha256, "sha256": blob.sha256, "size": len(blob.content), "pointerSize": len(blob.pointer)}
+
+    def _entry(self, path: str, blob: Blob) -> dict[str, Any]:
+        entry = {"type": "file", "path": path, "size": len(blob.content), "oid": blob.oid}
+        return entry | ({"lfs": self._lfs(blob)} if blob.large else {})
+
+    def _tree(self, body: bytes, kinds: str, repo_id: str, revision: str, folder: str) -> None:
+        commit = self._commit(self._repo(kinds, repo_id), revision)
+        inside = folder.strip("/") + "/" if folder.strip("/") else ""
+        recursive = self.query.get("recursive", "").lower() in {"true", "1"}
+        entries: dict[str, dict[str, Any]] = {}
+        for path, blob in sorted(commit.files.items()):
+            if not path.startswith(inside):
+                continue
+            names = path[len(inside) :].split("/")
+            for depth in range(1, len(names) if recursive else min(2, len(names))):
+                place = inside + "/".join(names[:depth])
+                entries[place] = {"type": "directory", "path": place, "oid": "0" * 40, "size": 0}
+            if recursive or len(names) == 1:
+                entries[path] = self._entry(path, blob)
+        if inside and not entries:
+            raise _Refused(404, "EntryNotFound", f"{folder} does not exist on {revision}")
+        self._json(list(entries.values()))
+
+    def _paths_info(self, body: bytes, kinds: str, repo_id: str, revision: str) -> None:
+        commit = self._commit(self._repo(kinds, repo_id), revision)
+        is_json = "json" in self.headers.get("Content-Type", "")
+        paths = json.loads(body)["paths"] if is_json else parse_qs(body.decode()).get("paths", [])
+        found = [self._entry(path, commit.files[path]) for path in paths if path in commit.files]
+        folders = [path for path in paths if any(name.startswith(path.rstrip("/") + "/") for name in commit.files)]
+        self._json([*found, *({"type": "directory", "path": path, "oid": "0" * 40} for path in folders)])
+
+    def _resolve(self, body: bytes, kinds: str, repo_id: str, revision: str, path: str) -> None:
+        commit = self._commit(self._repo(kinds, repo_id), revision)
+        blob = commit.files.get(path)
+        if blob is None:
+            raise _Refused(404, "EntryNotFound", f"{path} does not exist on {revision}")
+        headers = {"ETag": f'"{blob.etag}"', "X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes"}
+        if blob.large:
+            headers |= {"X-Linked-Size": str(len(blob.content)), "X-Linked-ETag": f'"{blob.etag}"'}
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        if wanted is None or self.command == "HEAD":
+            self._send(blob.content, 200, headers)
+            return
+        start, end = int(wanted[1]), int(wanted[2] or len(blob.content) - 1)
+        headers["Content-Range"] = f"bytes {start}-{end}/{len(blob.content)}"
+        self._send(blob.content[start : end + 1], 206, headers)
+
+    # --- references ---
+
+    def _refs(self, body: bytes, kinds: str, repo_id: str) -> None:
+        groups: dict[str, list[dict[str, str]]] = {"branches": [], "tags": [], "converts": [], "pullRequests": []}
+        places = {"refs/heads/": "branches", "refs/tags/": "tags", "refs/pr/": "pullRequests"}
+        for ref, oid in self._repo(kinds, repo_id).refs.items():
+            prefix = next(prefix for prefix in places if ref.startswith(prefix))
+            groups[places[prefix]].append({"name": ref.removeprefix(prefix), "ref": ref, "targetCommit": oid})
+        self._json(groups)
+
+    def _create_branch(self, body: bytes, kinds: str, repo_id: str, name: str) -> None:
+        self._check_writer(repo_id)
+        repo = self._repo(kinds, repo_id)
+        start = self._commit(repo, json.loads(body or b"{}").get("startingPoint") or "main")
+        if f"refs/heads/{name}" in repo.refs:
+            raise _Refused(409, "", "Reference already exists")
+        repo.refs[f"refs/heads/{name}"] = start.oid
+        self._json({})
+
+    # --- uploads and commits ---
+
+    def _preupload(self, body: bytes, kinds: str, repo_id: str, revision: str) -> None:
+        self._check_writer(repo_id)
+        commit = self._commit(self._repo(kinds, repo_id), revision)
+        answers = []
+        for file in json.loads(body)["files"]:
+            there = commit.files.get(file["path"])
+            mode = "lfs" if _is_large(file["path"]) else "regular"
+            oid = there.etag if there else None  # the client leaves out what is there already
+            answers.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False, "oid": oid})
+        self._json({"files": answers})
+
+    def _lfs_batch(self, body: bytes, kinds: str, repo_id: str) -> None:
+        self._check_writer(repo_id)
+        objects = [{"oid": asked["oid"], "size": asked["size"]} for asked in json.loads(body)["objects"]]
+        for one in objects:
+            if one["oid"] not in self.hub.blobs:
+                one["actions"] = {"upload": {"href": f"{self.hub.url}/lfs/{one['oid']}"}}
+        self._json({"transfer": "basic", "objects": objects})
+
+    def _lfs_put(self, body: bytes, oid: str) -> None:
+        if hashlib.sha256(body).hexdigest() != oid:
+            raise _Refused(400, "", "the content does not have that checksum")
+        self.hub.blobs[oid] = body
+        self._json({})
+
+    def _make_commit(self, body: bytes, kinds: str, repo_id: str, revision: str) -> None:
+        repo = self._repo(kinds, repo_id)
+        as_pull = self.query.get("create_pr") == "1"
+        if as_pull and not self._token:
+            raise _Refused(401, "", "Invalid username or password.")
+        if not as_pull:
+            self._check_writer(repo_id)
+        parent = self._commit(repo, revision)
+        header, *operations = [json.loads(line) for line in body.splitlines() if line.strip()]
+        title = header["value"]["summary"]
+        expected = header["value"].get("parentCommit")
+        if expected and expected != parent.oid:
+            raise _Refused(412, "", "A commit has happened since. Please refresh and try again.")
+        files = dict(parent.files)
+        for operation in operations:
+            self._apply(files, operation["key"], operation["value"])
+        ref = f"refs/heads/{revision}" if f"refs/heads/{revision}" in repo.refs else revision
+        url = None
+        web = f"{self.hub.url}/{_PREFIXES[repo.kind]}{repo.id}"
+        if as_pull:
+            number = len(repo.pulls) + 1
+            repo.pulls[number] = Pull(number, title, header["value"].get("description", ""))
+            ref, url = f"refs/pr/{number}", f"{web}/discussions/{number}"
+        oid = repo.commit(ref, files, title, parent.oid).oid
+        self._json({"success": True, "commitOid": oid, "commitUrl": f"{web}/commit/{oid}", "pullRequestUrl": url})
+
+    def _apply(self, files: dict[str, Blob], key: str, value: dict[str, Any]) -> None:
+        if key == "file":
+            files[value["path"]] = Blob(base64.b64decode(value["content"]), large=False)
+        elif key == "lfsFile":
+            if value["oid"] not in self.hub.blobs:
+                raise _Refused(400, "", "the large file was not uploaded")
+            files[value["path"]] = Blob(self.hub.blobs[value["oid"]], large=True)
+        elif key == "deletedFile":
+            files.pop(value["path"], None)
+
+    # --- pull requests ---
+
+    def _discussions(self, body: bytes, kinds: str, repo_id: str) -> None:
+        repo = self._repo(kinds, repo_id)
+        wanted = self.query.get("status", "all")
+        pulls = [pull for pull in repo.pulls.values() if wanted in ("all", pull.status)]
+        author = {"name": NAMESPACES[0]}
+        shown = [
+            {
+                "num": pull.number, "title": pull.title, "status": pull.status, "isPullRequest": True, "author": author,
+                "createdAt": _now(), "repo": {"name": repo.id, "type": repo.kind},
+            }
+            for pull in pulls
+        ]  # fmt: skip
+        self._json({"discussions": shown, "count": len(shown), "start": 0})
+
+
+_REPO = r"([^/]+/[^/]+)"
+_API = rf"/api/(models|datasets|spaces)/{_REPO}"
+_ROUTES: list[tuple[re.Pattern[str], Callable[..., None]]] = [
+    (re.compile(pattern), serve)
+    for pattern, serve in {
+        r"/api/whoami-v2": _Handler._whoami,
+        r"/api/repos/create": _Handler._create_repo,
+        r"/api/validate-yaml": _Handler._validate_yaml,
+        r"/lfs/([0-9a-f]{64})": _Handler._lfs_put,
+        rf"/(datasets/|spaces/)?{_REPO}\.git/info/lfs/objects/batch": _Handler._lfs_batch,
+        rf"/(datasets/|spaces/)?{_REPO}/resolve/([^/]+)/(.+)": _Handler._resolve,
+        rf"{_API}(?:/revision/([^/]+))?": _Handler._info,
+        rf"{_API}/tree/([^/]+)(/.*)?": _Handler._tree,
+        rf"{_API}/paths-info/([^/]+)": _Handler._paths_info,
+        rf"{_API}/refs": _Handler._refs,
+        rf"{_API}/branch/([^/]+)": _Handler._create_branch,
+        rf"{_API}/preupload/([^/]+)": _Handler._preupload,
+        rf"{_API}/commit/([^/]+)": _Handler._make_commit,
+        rf"{_API}/discussions": _Handler._discussions,
+    }.items()
+]
