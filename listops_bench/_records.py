@@ -157,16 +157,24 @@ def _record_decoder(kind: Any) -> Decoder:
     hints = typing.get_type_hints(kind, include_extras=True)
     names = [field.name for field in dataclasses.fields(kind)]
     fields = [(name, decoder(hints[name])) for name in names]
-    known = set(names)
+    known, defaults = set(names), _defaults(kind)
 
     def read(value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise InvalidInput(f"{where}: {_short(value)} is not an object")
         if value.keys() != known:
-            _wrong_keys(value, names, where)
+            value = defaults | value
+            if value.keys() != known:
+                _wrong_keys(value, names, where)
         return kind(*[read_field(value[name], f"{where}.{name}") for name, read_field in fields])
 
     return read
+
+
+def _defaults(kind: Any) -> dict[str, Any]:
+    """Fields that JSON may leave away: those that a class was given later, so that older files still read."""
+    fields = dataclasses.fields(kind)
+    return {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
 
 
 def _wrong_keys(value: dict[str, Any], names: list[str], where: str) -> None:
@@ -258,7 +266,7 @@ def _short(value: Any) -> str:
 
 
 def json_schema(kind: type[Any], *, title: str, description: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a record: every key required, no other allowed."""
+    """The JSON Schema (draft 2020-12) of a record: every key without a default required, no other allowed."""
     definitions: dict[str, Any] = {}
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -303,7 +311,7 @@ def _object_schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {name: _schema(hints[name], definitions) for name in names},
-        "required": names,
+        "required": [name for name in names if name not in _defaults(kind)],
         "additionalProperties": False,
     }
 

@@ -21,6 +21,7 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from listops_bench import _records
+from listops_bench._result_learning import read_learning
 from listops_bench._train_provenance import environment
 from listops_bench.curriculum import parse_curriculum
 from listops_bench.errors import InvalidInput, unknown
@@ -36,6 +37,7 @@ from listops_bench.result import (
     Environment,
     Evaluation,
     EvaluationSplit,
+    Learning,
     Model,
     Parameters,
     Recipe,
@@ -80,6 +82,7 @@ class Checkpoint:
     identity: Model
     recipe: Recipe
     training: Training | None
+    learning: dict[str, Learning]
 
     @property
     def modulus(self) -> int:
@@ -169,7 +172,8 @@ def open_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
     where = str(Path(folder) / "run.json")
     training = _records.decode(Training, run["training"], f"{where}: training") if "training" in run else None
     recipe = _recipe(run, model.config, where)
-    return Checkpoint(model, run, Model(recipe.id, None, weights_sha256(folder)), recipe, training)
+    learning = read_learning(folder) if training else {}
+    return Checkpoint(model, run, Model(recipe.id, None, weights_sha256(folder)), recipe, training, learning)
 
 
 def _recipe(run: dict[str, Any], config: PreTrainedConfig, where: str) -> Recipe:
@@ -278,6 +282,7 @@ class _Job:
                 wall_seconds=round(time.monotonic() - started, 3),
                 environment=where,
             ),
+            learning=loaded.learning.get(task.name),
         )
         return result, predictions
 

@@ -20,10 +20,10 @@ from listops_bench._leaderboard_data import Board, boards, plan_of, training_kin
 from listops_bench._leaderboard_figures import Curve, Figure, figures, png
 from listops_bench._leaderboard_markdown import markdown
 from listops_bench._leaderboard_page import page
+from listops_bench._result_learning import read_learning
 from listops_bench.curriculum import parse_curriculum
 from listops_bench.errors import InvalidInput
 from listops_bench.result import read_results, write_atomic
-from listops_bench.task import get_task
 
 SITE = "site"
 
@@ -92,32 +92,25 @@ def read_curve(run: str | os.PathLike[str], task: str) -> Curve:
     record = _read_json(folder / "run.json")
     try:
         text, seed = str(record["curriculum"]), int(record["seed"])
-        n = min(int(record["config"]["eval_rows"]), get_task(task).num_validation)
         curriculum = parse_curriculum(text)
     except (KeyError, TypeError, ValueError):
         raise InvalidInput(f"{folder / 'run.json'}: not the record of a training run") from None
-    points = []
-    for number, line in enumerate(_read_text(folder / "train_log.jsonl").splitlines(), start=1):
-        entry = _records.loads(line, f"{folder / 'train_log.jsonl'} line {number}")
-        accuracy = entry.get("validation", {}).get(f"{task}/trace_accuracy")
-        if accuracy is not None:
-            points.append((int(entry["step"]), round(accuracy * n), n))
+    if not (folder / "train_log.jsonl").exists():
+        raise InvalidInput(f"{folder / 'train_log.jsonl'}: cannot be read (there is none)")
+    learning = read_learning(folder).get(task)
+    points = [(int(step), right, learning.n) for step, right in learning.correct.items()] if learning else []
     starts = [curriculum.start(index) for index in range(1, len(curriculum.stages))]
     return Curve(plan_of(text), training_kind(text, task), seed, points, starts)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    record = _records.loads(_read_text(path), str(path))
+    try:
+        record = _records.loads(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path}: cannot be read ({error})") from None
     if not isinstance(record, dict):
         raise InvalidInput(f"{path}: not an object")
     return record
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path}: cannot be read ({error})") from None
 
 
 def _file_name(board: Board) -> str:

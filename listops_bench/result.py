@@ -46,6 +46,7 @@ TaskName = Annotated[str, Text(r"[a-z0-9]+(?:_[a-z0-9]+)*", 80)]
 Line = Annotated[str, Text(r"[^\x00-\x1f\x7f]*", 300)]
 # Never the name of a YAML file, which a curriculum may be elsewhere: reading a result opens no other file.
 CurriculumText = Annotated[str, Text(r"(?!.*\.ya?ml\s*$)[^\x00-\x1f\x7f]*", 2000)]
+Step = Annotated[str, Text(r"[1-9][0-9]*", 12)]
 Positive = Annotated[int, Range(1)]
 Seconds = Annotated[float, Range(0)]
 Timestamp = Annotated[str, Text(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", 20)]
@@ -152,6 +153,17 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
+class Learning:
+    """How the training went, as its log says: exact traces among the first ``n`` validation rows of the task.
+
+    ``correct`` by step: ``{"250": 3, "500": 251}``. What was learned is decided on test rows; this says when.
+    """
+
+    n: Positive
+    correct: dict[Step, Count]
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """How the figures were made. Everything in a result but for this and wall times is the same in every evaluation."""
 
@@ -162,7 +174,11 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One model on one task. ``training`` is None for weights that were not trained here."""
+    """One model on one task.
+
+    ``training`` is None for weights that were not trained here, and ``learning`` for those whose training did not
+    validate on the task.
+    """
 
     schema_version: Literal[1]
     model: Model
@@ -176,6 +192,7 @@ class Result:
     splits: dict[EvaluationSplit, SplitResult]
     training: Training | None
     evaluation: Evaluation
+    learning: Learning | None = None
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -318,6 +335,10 @@ def _problems(result: Result) -> Iterator[str]:
         yield f"task.modulus: {task.modulus} is not that of {task.name!r}, {spec.modulus}"
     if not result.splits:
         yield "splits: there is none"
+    if result.learning is not None:
+        for step, correct in result.learning.correct.items():
+            if correct > result.learning.n:
+                yield f"learning.correct.{step}: {correct} correct of {result.learning.n}"
     for name, split in result.splits.items():
         if result.dataset_version == DATASET_VERSION and split.n > spec.num_rows(name):
             yield f"splits.{name}.n: {split.n} rows, and the split has {spec.num_rows(name)}"

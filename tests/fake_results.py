@@ -12,6 +12,7 @@ from listops_bench.result import (
     Architecture,
     Environment,
     Evaluation,
+    Learning,
     Model,
     Parameters,
     Recipe,
@@ -70,6 +71,11 @@ def training(curriculum: str) -> Training:
         environment=environment(),
         wall_seconds=110.5,
     )
+
+
+def learning(*points: tuple[int, float], n: int = 256) -> Learning:
+    """Shares of exact traces at steps: ``learning((250, 0.02), (500, 0.97))``."""
+    return Learning(n, {str(step): round(share * n) for step, share in points})
 
 
 def result(

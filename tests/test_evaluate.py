@@ -23,7 +23,7 @@ from listops_bench.generate import generate, rows_checksum
 from listops_bench.model.checkpoint import save_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model, load_config, model_names, parameter_counts
 from listops_bench.predict import predict
-from listops_bench.result import Result, find_results, read_result, result_path
+from listops_bench.result import Learning, Result, find_results, read_result, result_path
 from listops_bench.score import SCORER_VERSION, score
 from listops_bench.task import DATASET_VERSION, get_task
 from listops_bench.tokenizer import build_tokenizer
@@ -39,7 +39,7 @@ def run_record(curriculum: str = "max_med:10,sum:20", seed: int = 3, **identity:
         "model": "looped_d008",
         "curriculum": curriculum,
         "seed": seed,
-        "config": {"trace": "parallel", "seed": seed},
+        "config": {"trace": "parallel", "seed": seed, "eval_rows": 256},
         "identity": {"curriculum": curriculum, "learning_rate": 2e-3, "seed": seed, "data_seed": seed, **identity},
         "training": {
             "curriculum": curriculum, "steps": 30, "budget": 30, "tokens": 9000, "loss_tokens": 3000,
@@ -54,7 +54,10 @@ def make_checkpoint(folder: Path, run: dict[str, Any], name: str = "looped_d008"
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_checkpoint(tmp_path_factory.mktemp("runs") / "first", run_record())
+    folder = make_checkpoint(tmp_path_factory.mktemp("runs") / "first", run_record())
+    validations = [{"step": 10, "validation": {"trace_accuracy": 0.25, "sum/trace_accuracy": 0.25}}, {"step": 15}]
+    (folder / "train_log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in validations))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +106,8 @@ def test_provenance_is_complete(checkpoint: Path, results: list[Result]) -> None
     assert first.training.curriculum == "max_med:10,sum:20"
     assert "torch" in first.evaluation.environment.packages
     assert first.evaluation.environment.hardware
+    assert first.learning == Learning(n=256, correct={"10": 64})
+    assert results[1].learning is None
 
 
 def test_the_same_evaluation_gives_the_same_result_but_for_its_times(checkpoint: Path, results: list[Result]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from fake_results import demo_results, many_results, result, split_result
+from fake_results import demo_results, learning, many_results, result, split_result
 
 from listops_bench import _records
 from listops_bench.errors import InvalidInput
@@ -118,6 +118,23 @@ def test_all_results_of_a_folder(tmp_path: Path) -> None:
     assert len(read_results(tmp_path)) == len(find_results(tmp_path)) == 30
     with pytest.raises(InvalidInput, match="does not exist"):
         read_results(tmp_path / "nothing")
+
+
+def test_when_something_was_learned_is_kept_and_may_be_left_away(tmp_path: Path) -> None:
+    original = result(learning=learning((250, 0.1), (500, 0.97)))
+    path = write_result(tmp_path, original)
+    assert read_result(path) == original
+    assert '"correct": {"250": 26, "500": 248}' in path.read_text()
+    rewrite(path, lambda content: content.pop("learning"))  # as a file from before the field was there
+    older = read_result(path)
+    assert older == dataclasses.replace(original, learning=None)
+    jsonschema.validate(json.loads(path.read_text()), json_schema())
+    rewrite(path, set_at("learning", to={"n": 256, "correct": {"250": 257}}))
+    with pytest.raises(InvalidInput, match="257 correct of 256"):
+        read_result(path)
+    rewrite(path, set_at("learning", to={"n": 256, "correct": {"-1": 3}}))
+    with pytest.raises(InvalidInput, match="form"):
+        read_result(path)
 
 
 # --- the schema -------------------------------------------------------------------------------------------------------
