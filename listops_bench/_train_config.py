@@ -43,12 +43,18 @@ _RANGES: dict[str, tuple[float, float]] = {
     "eval_steps": (0, math.inf),
     "eval_rows": (1, 2**31 - 1),
     "save_steps": (0, math.inf),
+    "checkpoint_steps": (0, math.inf),
     "early_stop": (0, 1),
     "early_stop_patience": (1, math.inf),
     "num_processes": (1, 2**20),
 }
 _OPEN = ("learning_rate", "adam_beta1", "adam_beta2", "adam_epsilon")
 """Values at the ends of their range are out of it: a learning rate of 0, a beta of 1."""
+
+_DECIDES_NOTHING = (
+    "output_dir", "task", "max_steps", "logging_steps", "save_steps", "checkpoint_steps", "report_to", "num_processes",
+)  # fmt: skip
+"""Options that leave the end weights as they are, or that the curriculum's text says already."""
 
 
 def _option(default: Any, help: str) -> Any:
@@ -91,6 +97,9 @@ class TrainConfig:
     eval_steps: int = _option(250, "steps between validations; 0 for none")
     eval_rows: int = _option(256, "validation rows per task")
     save_steps: int = _option(500, "steps between states to resume from; 0 for none")
+    checkpoint_steps: int = _option(
+        0, "steps between checkpoints to keep, in OUTPUT_DIR/checkpoints, the initial weights first; 0 for none"
+    )
     early_stop: float | None = _option(
         None, "stop in the last stage once the lowest validation trace accuracy of its tasks is at least this"
     )
@@ -121,7 +130,7 @@ class TrainConfig:
     def resolved(self) -> dict[str, Any]:
         """What decides the end weights (the process count apart), in one spelling: it identifies a run."""
         values = dataclasses.asdict(self)
-        for key in ("output_dir", "task", "max_steps", "logging_steps", "save_steps", "report_to", "num_processes"):
+        for key in _DECIDES_NOTHING:
             del values[key]
         if self.early_stop is None:  # then validation only watches
             for key in ("eval_steps", "eval_rows", "early_stop_patience"):

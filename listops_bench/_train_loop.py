@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -29,7 +28,7 @@ from listops_bench.expression import OPERATIONS
 from listops_bench.generate import Rows
 from listops_bench.model._linear import fast_linear
 from listops_bench.model._rows import attention_by_rows, using_rows
-from listops_bench.model.checkpoint import load_checkpoint, save_checkpoint, weights_sha256
+from listops_bench.model.checkpoint import load_checkpoint, save_checkpoint, step_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model, modulus_of
 from listops_bench.split import key64
 from listops_bench.task import DATASET_VERSION
@@ -69,7 +68,8 @@ class Trainer:
         self.meter = Meter()
         self.step = self.resumed_at = self.tokens = self.loss_tokens = self.streak = 0
         self.reductions = np.zeros(len(OPERATIONS), np.int64)
-        self.loss = math.nan
+        self.environment = environment(accelerator.device)
+        self.loss: float | None = None
         self.validation: dict[str, float] = {}
         self.seconds_before, self.started = 0.0, time.monotonic()
 
@@ -103,6 +103,7 @@ class Trainer:
         state = on_main(self.accelerator, self.folder.open)
         if state is None:
             self._begin_stage(0)
+            self._keep_checkpoint()
         else:
             self._restore(state)
         self.accelerator.init_trackers("listops_bench", config=_plain(self.config))
@@ -125,8 +126,12 @@ class Trainer:
             self.step += 1
             if self._due(self.config.logging_steps) or self._due(self.config.eval_steps):
                 self._log(index)
+            if self.config.checkpoint_steps and self.step % self.config.checkpoint_steps == 0:
+                self._finish_line(index)
+                self._keep_checkpoint()
             if self._due(self.config.save_steps):
-                self._save(index)
+                self._finish_line(index)
+                self._save()
             self._report(index)
 
     def _due(self, every: int) -> bool:
@@ -201,7 +206,7 @@ class Trainer:
                 step=self.step,
                 total_steps=self.total_steps,
                 stage=str(self.curriculum.stages[index]),
-                loss=None if math.isnan(self.loss) else self.loss,
+                loss=self.loss,
                 learning_rate=self.optimizer.param_groups[0]["lr"],
                 tokens=self.tokens,
                 tokens_per_second=self.meter.tokens_per_second,
@@ -255,9 +260,25 @@ class Trainer:
 
     # --- state --------------------------------------------------------------------------------------------------------
 
-    def _save(self, index: int) -> None:
-        if self.meter.pending:  # what a bad loss has spoilt must not become a state to go on from
+    def _finish_line(self, index: int) -> None:
+        """Before weights are written: what a bad loss has spoilt must not become a state to go on from."""
+        if self.meter.pending:
             self._log(index)
+
+    def _keep_checkpoint(self) -> None:
+        """Keeps the weights as they are now. Before the state of the same step, so that a state vouches for them."""
+        if not self.config.checkpoint_steps or self.step == self.total_steps:
+            return
+
+        def write() -> None:
+            run = self._run_record(after_steps=self.step)
+            target, tokenizer = step_checkpoint(self.folder.path, self.step), build_tokenizer(self.curriculum.modulus)
+            with _for_validation(self.model, self.attention):
+                save_checkpoint(target, self.model, tokenizer, run, finish=self.folder.copy_log)
+
+        on_main(self.accelerator, write)
+
+    def _save(self) -> None:
         if not self.accelerator.is_main_process:
             return
         scaler = self.accelerator.scaler
@@ -316,18 +337,21 @@ class Trainer:
         self.wrapped = None
         self.accelerator.free_memory()
 
-    def _run_record(self) -> dict[str, Any]:
+    def _run_record(self, **along_the_way: int) -> dict[str, Any]:
+        """run.json of the finished run, or of a checkpoint along the way, which is a recipe of its own."""
         config, accelerator = self.config, self.accelerator
         model = config.resolved()["model"] if config.init_from is None else config.init_from
+        words = [f"{Path(model).name} on {self.curriculum}", f"seed {config.seed}"]
+        words += [f"after {steps} steps" for steps in along_the_way.values()]
         return {
-            "name": f"{Path(model).name} on {self.curriculum}, seed {config.seed}",
-            "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "name": ", ".join(words),
+            "written": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "model": model,
             "curriculum": str(self.curriculum),
             "seed": config.seed,
             "dataset_version": DATASET_VERSION,
             "config": dataclasses.asdict(config),
-            "identity": self.folder.identity,
+            "identity": {**self.folder.identity, **along_the_way},
             "training": {
                 "curriculum": str(self.curriculum),
                 "steps": self.step,
@@ -335,12 +359,12 @@ class Trainer:
                 "tokens": self.tokens,
                 "loss_tokens": self.loss_tokens,
                 "reductions": self._reductions(),
-                "environment": environment(accelerator.device),
+                "environment": self.environment,
                 "wall_seconds": round(self._seconds(), 3),
             },
             "loss": self.loss,
             "validation": self.validation,
-            "stopped_early": self.step < self.total_steps,
+            "stopped_early": self._stops_early() and self.step < self.total_steps,
             "rows_per_step": self.rows_per_step,
             "num_processes": accelerator.num_processes,
             "threads": torch.get_num_threads(),

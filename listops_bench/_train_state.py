@@ -1,9 +1,10 @@
 """The folders of a run: where its state lies while it trains, and what tells two runs apart.
 
     runs/first            the checkpoint: is there once the run has finished, whole
-    runs/first.training   while it runs: config.json, train_log.jsonl, state.pt, the trackers' files
+    runs/first.training   while it runs: config.json, train_log.jsonl, state.pt, checkpoints/, the trackers' files
 
-A run that was stopped goes on from the last state in its folder; the log is cut back to what it said then.
+A run that was stopped goes on from the last state in its folder; the log is cut back to what it said then, and later
+checkpoints are made again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, BinaryIO
 import torch
 
 from listops_bench.errors import InvalidInput
-from listops_bench.model.checkpoint import RUN, TRAIN_LOG, remove_unfinished
+from listops_bench.model.checkpoint import CHECKPOINTS, RUN, TRAIN_LOG, remove_unfinished, step_checkpoints
 from listops_bench.result import write_atomic
 
 try:
@@ -99,6 +100,7 @@ class RunFolder:
             write_atomic(config, json.dumps(self.identity, indent=2) + "\n")
         state = self._read_state()
         self._cut_log(0 if state is None else state["log_bytes"])
+        self._remove_checkpoints(after=-1 if state is None else state["step"])
         return state
 
     def _remove_leftovers(self) -> None:
@@ -106,6 +108,13 @@ class RunFolder:
         for path in self.path.glob(f".{_STATE}.*"):
             path.unlink()
         remove_unfinished(self.output_dir)
+        for path in (self.path / CHECKPOINTS).glob(".*"):
+            shutil.rmtree(path)
+
+    def _remove_checkpoints(self, *, after: int) -> None:
+        for step, path in step_checkpoints(self.path):
+            if step > after:
+                shutil.rmtree(path)
 
     def _read_state(self) -> dict[str, Any] | None:
         path = self.path / _STATE
@@ -135,12 +144,17 @@ class RunFolder:
         if self.log.exists():
             os.truncate(self.log, size)
 
-    def copy_into(self, checkpoint: Path) -> None:
-        """Adds the log and the trackers' files to a checkpoint that is being written."""
+    def copy_log(self, checkpoint: Path) -> None:
+        """Adds the log to a checkpoint that is being written."""
         if self.log.exists():
             shutil.copyfile(self.log, checkpoint / TRAIN_LOG)
-        if (self.path / TRACKERS).is_dir():
-            shutil.copytree(self.path / TRACKERS, checkpoint / TRACKERS)
+
+    def copy_into(self, checkpoint: Path) -> None:
+        """Adds what the run has written along the way to its last checkpoint, which is being written."""
+        self.copy_log(checkpoint)
+        for name in (TRACKERS, CHECKPOINTS):
+            if (self.path / name).is_dir():
+                shutil.copytree(self.path / name, checkpoint / name)
 
     def remove(self) -> None:
         """Deletes the working folder: the checkpoint is there."""

@@ -92,6 +92,7 @@ def train(config: TrainConfig, validate: Validate | None = None, on_step: OnStep
     folder = RunFolder(config.output_dir, identity)
     finished = on_main(accelerator, folder.finished_run)
     if finished is not None:
+        _check_checkpoints(config, finished)
         return _result(folder, finished, already_done=True)
     trainer = Trainer(config, accelerator, folder, validate, on_step)
     try:
@@ -110,6 +111,16 @@ def _initial_weights(config: TrainConfig) -> dict[str, str]:
         return {"initial_weights_sha256": weights_sha256(config.init_from)}
     except OSError:
         raise InvalidInput(f"checkpoint {config.init_from!r} has no model.safetensors") from None
+
+
+def _check_checkpoints(config: TrainConfig, finished: dict[str, Any]) -> None:
+    """A finished run cannot be asked for checkpoints along the way any more."""
+    kept = finished["config"].get("checkpoint_steps", 0)
+    if config.checkpoint_steps not in (0, kept):
+        raise InvalidInput(
+            f"output_dir {config.output_dir!r} holds this run already, with checkpoint_steps {kept} and not "
+            f"{config.checkpoint_steps}; choose another folder or delete it"
+        )
 
 
 def _result(folder: RunFolder, run: dict[str, Any], *, already_done: bool = False, resumed_at: int = 0) -> TrainResult:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import pytest
 import torch
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
+from runs import EXAMPLES, SMALL, environment, interrupt_at, log_of, small
 from torch.nn.functional import cross_entropy
 from transformers import GPTNeoXConfig
 
@@ -37,7 +36,6 @@ from listops_bench.train import (
     Progress,
     TrainConfig,
     TrainingFailed,
-    TrainResult,
     learning_rate,
     main,
     read_config,
@@ -45,37 +43,10 @@ from listops_bench.train import (
     working_dir,
 )
 
-ROOT = Path(__file__).resolve().parent.parent
-EXAMPLES = ROOT / "examples" / "accelerate"
-
-SMALL: dict[str, Any] = {
-    "model": "looped_d008",
-    "per_device_train_batch_size": 16,
-    "warmup_steps": 2,
-    "logging_steps": 2,
-    "eval_steps": 0,
-    "save_steps": 0,
-    "report_to": "none",
-}
-
-
-def small(output_dir: Path, **values: Any) -> TrainConfig:
-    """A run of a few steps."""
-    if not {"task", "curriculum"} & set(values):
-        values |= {"task": "sum", "max_steps": values.get("max_steps", 4)}
-    if "init_from" in values:
-        values["model"] = None
-    return TrainConfig(**{**SMALL, "output_dir": str(output_dir), **values})
-
 
 def pool_of(text: str, *, seed: int = 0, batch_size: int = 32, index: int = 0) -> Pool:
     stage = parse_curriculum(text).stages[index]
     return make_pool(stage, index, data_seed=seed, dataset_seed=0, trace="parallel", batch_size=batch_size, cache={})
-
-
-def log_of(result: TrainResult) -> list[dict[str, Any]]:
-    lines = (result.output_dir / "train_log.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
 
 
 # --- which rows a step sees -------------------------------------------------------------------------------------------
@@ -450,14 +421,6 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-def interrupt_at(step: int) -> Callable[[Progress], None]:
-    def on_step(progress: Progress) -> None:
-        if progress.step == step:
-            raise KeyboardInterrupt
-
-    return on_step
-
-
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     config = small(tmp_path / "run", save_steps=1)
 
@@ -575,10 +538,6 @@ def test_a_killed_run_ends_with_the_weights_of_one_never_stopped(tmp_path: Path)
         for key in ("tokens", "loss_tokens", "reductions", "learning_rate", "stage", "validation"):
             assert line.get(key) == killed[step].get(key), (step, key)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["between", "killed", "whole"]
-
-
-def environment(**values: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **values}
 
 
 # --- several processes ------------------------------------------------------------------------------------------------

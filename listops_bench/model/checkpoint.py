@@ -4,6 +4,7 @@
     configuration_looped.py  modeling_looped.py                 so that it loads without this package
     tokenizer.json  tokenizer_config.json  chat_template.jinja  what `AutoTokenizer` reads
     README.md  run.json  train_log.jsonl                        the card, how it came about, its learning curve
+    checkpoints/step-00500/...                                  the same, as it was after 500 steps (where asked for)
 
 A folder appears whole or not at all: it is written beside its place and renamed.
 """
@@ -34,6 +35,7 @@ from listops_bench.tokenizer import modulus_of as modulus_of_tokenizer
 from listops_bench.tokenizer import save_tokenizer
 
 WEIGHTS, RUN, CARD, TRAIN_LOG = "model.safetensors", "run.json", "README.md", "train_log.jsonl"
+CHECKPOINTS = "checkpoints"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -154,6 +156,23 @@ print(tokenizer.decode(model.generate(**ids)[0], skip_special_tokens=True))
 `run.json` says how it was trained, `train_log.jsonl` holds its learning curve.
 Weights (SHA-256): `{run["weights_sha256"]}`
 """
+
+
+# --- along the training ---------------------------------------------------------------------------------------------
+
+
+def step_checkpoint(folder: str | os.PathLike[str], step: int) -> Path:
+    """Where a run's checkpoint of a step lies: ``FOLDER/checkpoints/step-00500``."""
+    return Path(folder) / CHECKPOINTS / f"step-{step:05d}"
+
+
+def step_checkpoints(folder: str | os.PathLike[str]) -> list[tuple[int, Path]]:
+    """The checkpoints that a run kept while it trained, as (steps done, folder), from first to last.
+
+    The weights it ended with are in the folder itself, and not among them.
+    """
+    found = (Path(folder) / CHECKPOINTS).glob("step-*")
+    return sorted((int(path.name.removeprefix("step-")), path) for path in found)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
