@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from listops_bench._demo_jobs import Job
+from listops_bench._jobs import Job
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

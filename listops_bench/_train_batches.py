@@ -143,8 +143,11 @@ class Batch:
         return output.logits[0]
 
     def loss(self, model: Callable[..., Any]) -> torch.Tensor:
-        """The cross entropy, summed over the positions that bear loss."""
-        return cross_entropy(self.logits(model).float(), self.targets, ignore_index=IGNORED, reduction="sum")
+        """The cross entropy in float32 or better, summed over the positions that bear loss."""
+        logits = self.logits(model)
+        if logits.dtype != torch.float64:
+            logits = logits.float()
+        return cross_entropy(logits, self.targets, ignore_index=IGNORED, reduction="sum")
 
 
 def _send(x: torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -6,8 +6,6 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,17 +19,15 @@ from listops_bench._train_log import Meter, Progress, numbers_in
 from listops_bench._train_optimizer import frozen_parameters, has_dropout, learning_rate, make_optimizer
 from listops_bench._train_processes import on_main
 from listops_bench._train_provenance import environment
+from listops_bench._train_record import Seen, initial_model, rows_per_step, run_record
 from listops_bench._train_state import RunFolder
 from listops_bench._train_validation import TeacherForced
 from listops_bench.errors import InvalidInput
-from listops_bench.expression import OPERATIONS
 from listops_bench.generate import Rows
 from listops_bench.model._linear import fast_linear
 from listops_bench.model._rows import attention_by_rows, using_rows
-from listops_bench.model.checkpoint import load_checkpoint, save_checkpoint, step_checkpoint, weights_sha256
-from listops_bench.model.ladder import build_model, modulus_of
+from listops_bench.model.checkpoint import save_checkpoint, step_checkpoint, weights_sha256
 from listops_bench.split import key64
-from listops_bench.task import DATASET_VERSION
 from listops_bench.tokenizer import build_tokenizer
 
 Validate = Callable[[PreTrainedModel, int], dict[str, float]]
@@ -52,10 +48,8 @@ class Trainer:
         self.config, self.accelerator, self.folder = config, accelerator, folder
         self.curriculum = config.plan()
         self.total_steps = self.curriculum.steps
-        self.rows_per_step = (
-            config.per_device_train_batch_size * config.gradient_accumulation_steps * accelerator.num_processes
-        )
-        self.model = self._build().to(accelerator.device)
+        self.rows_per_step = rows_per_step(config, accelerator.num_processes)
+        self.model = initial_model(config).to(accelerator.device)
         self.frozen = [frozen_parameters(self.model, stage.freeze) for stage in self.curriculum.stages]
         self.by_rows = attention_by_rows(self.model)
         self.attention = self.model.config._attn_implementation
@@ -66,25 +60,12 @@ class Trainer:
         self.pool: Pool | None = None
         self.rows: dict[str, Rows] = {}
         self.meter = Meter()
-        self.step = self.resumed_at = self.tokens = self.loss_tokens = self.streak = 0
-        self.reductions = np.zeros(len(OPERATIONS), np.int64)
+        self.step = self.resumed_at = self.streak = 0
+        self.seen = Seen()
         self.environment = environment(accelerator.device)
         self.loss: float | None = None
         self.validation: dict[str, float] = {}
         self.seconds_before, self.started = 0.0, time.monotonic()
-
-    def _build(self) -> PreTrainedModel:
-        modulus = self.curriculum.modulus
-        if self.config.init_from is None:
-            return build_model(self.config.resolved()["model"], modulus, self.config.seed).train()
-        model, _, _ = load_checkpoint(self.config.init_from)
-        found = modulus_of(model.config)
-        if found != modulus:
-            where = self.config.init_from
-            raise InvalidInput(
-                f"checkpoint {where!r} has the vocabulary of modulus {found}, the curriculum's is {modulus}"
-            )
-        return model.train()
 
     def _teacher_forced(self) -> Validate:
         config = self.config
@@ -187,9 +168,7 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad()
         tokens = int(pool.lengths[rows].sum()) - len(rows)
-        self.tokens += tokens
-        self.loss_tokens += total
-        self.reductions += pool.reductions[rows].sum(0, dtype=np.int64)
+        self.seen.add(tokens, total, pool.reductions[rows].sum(0, dtype=np.int64))
         self.meter.add(torch.stack(losses).sum(), norm, tokens)
 
     def _learning_rate(self, index: int) -> float:
@@ -208,7 +187,7 @@ class Trainer:
                 stage=str(self.curriculum.stages[index]),
                 loss=self.loss,
                 learning_rate=self.optimizer.param_groups[0]["lr"],
-                tokens=self.tokens,
+                tokens=self.seen.tokens,
                 tokens_per_second=self.meter.tokens_per_second,
                 seconds_left=(self.total_steps - self.step) / speed if speed else None,
                 validation=self.validation,
@@ -224,9 +203,7 @@ class Trainer:
             "loss": self.loss,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "grad_norm": norm,
-            "tokens": self.tokens,
-            "loss_tokens": self.loss_tokens,
-            "reductions": self._reductions(),
+            **self.seen.record(),
             "tokens_per_second": round(self.meter.tokens_per_second),
         }
         if self._due(self.config.eval_steps):
@@ -254,9 +231,6 @@ class Trainer:
 
     def _stops_early(self) -> bool:
         return self.config.early_stop is not None and self.streak >= self.config.early_stop_patience
-
-    def _reductions(self) -> dict[str, int]:
-        return {name: int(n) for name, n in zip(OPERATIONS, self.reductions, strict=True) if n}
 
     # --- state --------------------------------------------------------------------------------------------------------
 
@@ -288,9 +262,7 @@ class Trainer:
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": None if scaler is None else scaler.state_dict(),
-                "tokens": self.tokens,
-                "loss_tokens": self.loss_tokens,
-                "reductions": self.reductions.tolist(),
+                **self.seen.state(),
                 "loss": self.loss,
                 "validation": self.validation,
                 "streak": self.streak,
@@ -306,8 +278,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.accelerator.scaler is not None and state["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        self.tokens, self.loss_tokens = state["tokens"], state["loss_tokens"]
-        self.reductions = np.array(state["reductions"], np.int64)
+        self.seen = Seen.from_state(state)
         self.loss, self.validation, self.streak = state["loss"], state["validation"], state["streak"]
         self.seconds_before = state["seconds"]
 
@@ -339,38 +310,18 @@ class Trainer:
 
     def _run_record(self, **along_the_way: int) -> dict[str, Any]:
         """run.json of the finished run, or of a checkpoint along the way, which is a recipe of its own."""
-        config, accelerator = self.config, self.accelerator
-        model = config.resolved()["model"] if config.init_from is None else config.init_from
-        words = [f"{Path(model).name} on {self.curriculum}", f"seed {config.seed}"]
-        words += [f"after {steps} steps" for steps in along_the_way.values()]
-        return {
-            "name": ", ".join(words),
-            "written": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "model": model,
-            "curriculum": str(self.curriculum),
-            "seed": config.seed,
-            "dataset_version": DATASET_VERSION,
-            "config": dataclasses.asdict(config),
-            "identity": {**self.folder.identity, **along_the_way},
-            "training": {
-                "curriculum": str(self.curriculum),
-                "steps": self.step,
-                "budget": self.total_steps,
-                "tokens": self.tokens,
-                "loss_tokens": self.loss_tokens,
-                "reductions": self._reductions(),
-                "environment": self.environment,
-                "wall_seconds": round(self._seconds(), 3),
-            },
-            "loss": self.loss,
-            "validation": self.validation,
-            "stopped_early": self._stops_early() and self.step < self.total_steps,
-            "rows_per_step": self.rows_per_step,
-            "num_processes": accelerator.num_processes,
-            "threads": torch.get_num_threads(),
-            "mixed_precision": accelerator.mixed_precision,
-            "layout": "rows" if self.by_rows else "padded",
-        }
+        return run_record(
+            self.config,
+            {**self.folder.identity, **along_the_way},
+            self.seen,
+            steps=self.step,
+            environment=self.environment,
+            seconds=self._seconds(),
+            loss=self.loss,
+            validation=self.validation,
+            stopped_early=self._stops_early() and self.step < self.total_steps,
+            layout="rows" if self.by_rows else "padded",
+        )
 
 
 @contextmanager

@@ -38,6 +38,26 @@ def working_dir(output_dir: str | os.PathLike[str]) -> Path:
     return path.with_name(path.name + ".training")
 
 
+def take_lock(path: Path) -> BinaryIO | None:
+    """Takes a lock that ends with this process, however that ends; None where another process has it.
+
+    Raises:
+        InvalidInput: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("wb")
+    except OSError as error:
+        raise InvalidInput(f"cannot write {str(path.parent)!r}: {error.strerror}") from None
+    try:
+        if fcntl is not None:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    return lock
+
+
 class RunFolder:
     """The working folder of one run. Only the main process touches it."""
 
@@ -82,16 +102,9 @@ class RunFolder:
         Raises:
             InvalidInput: another run's state lies there, another process is at it, or it cannot be written or read.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / _LOCK).open("wb")
-        except OSError as error:
-            raise InvalidInput(f"cannot write {str(self.path)!r}: {error.strerror}") from None
-        try:
-            if fcntl is not None:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
-        except OSError:
-            raise InvalidInput(f"another process is training in {str(self.path)!r}") from None
+        self._lock = take_lock(self.path / _LOCK)
+        if self._lock is None:
+            raise InvalidInput(f"another process is training in {str(self.path)!r}")
         self._remove_leftovers()
         config = self.path / _CONFIG
         if config.exists():

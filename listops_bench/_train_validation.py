@@ -6,7 +6,7 @@ gets exactly right, and the other way round. So one forward pass gives the trace
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from listops_bench._train_batches import Batch, Pool, lay_out
 from listops_bench.curriculum import Curriculum
 from listops_bench.expression import TraceStyle
-from listops_bench.generate import generate
+from listops_bench.generate import Rows, generate
 from listops_bench.task import TaskSpec, get_task
 
 _ROWS_PER_BATCH = 256
@@ -31,17 +31,25 @@ class TeacherForced:
 
     def __init__(self, curriculum: Curriculum, *, num_rows: int, trace: TraceStyle, padded: bool) -> None:
         self._curriculum = curriculum
-        self._names = [_with_operations(stage.tasks) for stage in curriculum.stages]
-        names = dict.fromkeys(chain(*self._names))
-        self._batches = {name: _batches(get_task(name), num_rows, trace, padded) for name in names}
+        self._batches = {name: _batches(get_task(name), num_rows, trace, padded) for name in watched(curriculum)}
 
     def __call__(self, model: PreTrainedModel, step: int) -> dict[str, float]:
         """All figures of a model in evaluation mode, after a number of steps."""
         right = {name: [_exact_rows(model, *batch) for batch in batches] for name, batches in self._batches.items()}
         scores = {name: float(torch.cat(rows).float().mean()) for name, rows in right.items()}
-        trained_on = self._names[self._curriculum.stage_of(step - 1)]
-        figures = {f"{name}/trace_accuracy": score for name, score in scores.items()}
-        return {"trace_accuracy": min(scores[name] for name in trained_on), **figures}
+        return validation_figures(scores, self._curriculum, step)
+
+
+def watched(curriculum: Curriculum) -> list[str]:
+    """The tasks of a curriculum and each of their operations alone, in the order of their first use."""
+    return list(dict.fromkeys(chain(*(_with_operations(stage.tasks) for stage in curriculum.stages))))
+
+
+def validation_figures(scores: Mapping[str, float], curriculum: Curriculum, step: int) -> dict[str, float]:
+    """The figures after a number of steps, from the accuracy on each watched task."""
+    trained_on = _with_operations(curriculum.stages[curriculum.stage_of(step - 1)].tasks)
+    figures = {f"{name}/trace_accuracy": score for name, score in scores.items()}
+    return {"trace_accuracy": min(scores[name] for name in trained_on), **figures}
 
 
 def _with_operations(tasks: Sequence[str]) -> list[str]:
@@ -53,12 +61,16 @@ def _with_operations(tasks: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def validation_rows(task: TaskSpec, num_rows: int, trace: TraceStyle) -> Rows:
+    """The first validation rows of a task."""
+    return generate(task, "validation", num_rows=min(num_rows, task.num_validation), trace=trace)
+
+
 def _batches(task: TaskSpec, num_rows: int, trace: TraceStyle, padded: bool) -> list[tuple[Batch, torch.Tensor]]:
-    rows = generate(task, "validation", num_rows=min(num_rows, task.num_validation), trace=trace)
-    pool = Pool([rows], [1.0], "", 1)
+    pool = Pool([validation_rows(task, num_rows, trace)], [1.0], "", 1)
     by_length = np.argsort(pool.lengths, kind="stable")
     batches = []
-    for start in range(0, len(rows), _ROWS_PER_BATCH):
+    for start in range(0, len(by_length), _ROWS_PER_BATCH):
         chosen = by_length[start : start + _ROWS_PER_BATCH]
         answers = pool.lengths[chosen] - pool.prompt_lengths[chosen]
         row_of_target = torch.from_numpy(np.repeat(np.arange(len(chosen)), answers))

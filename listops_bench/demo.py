@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from listops_bench._demo_config import MIXTURE, DemoConfig
-from listops_bench._demo_jobs import Job, run_jobs
 from listops_bench._demo_live import Display
 from listops_bench._demo_page import Report, Run, write_page
 from listops_bench._demo_story import ARMS
+from listops_bench._jobs import Job, run_jobs
 from listops_bench._train_config import TrainConfig
 from listops_bench.errors import InvalidInput
 from listops_bench.result import Result, read_results

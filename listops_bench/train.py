@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +24,9 @@ from listops_bench._train_log import Progress, TrainingFailed
 from listops_bench._train_loop import OnStep, Trainer, Validate
 from listops_bench._train_optimizer import learning_rate
 from listops_bench._train_processes import make_accelerator, on_main
+from listops_bench._train_record import run_identity
 from listops_bench._train_state import TRACKERS, RunFolder, working_dir
 from listops_bench.errors import InvalidInput
-from listops_bench.model.checkpoint import weights_sha256
-from listops_bench.task import DATASET_VERSION
 
 __all__ = [
     "Progress",
@@ -82,35 +81,21 @@ def train(config: TrainConfig, validate: Validate | None = None, on_step: OnStep
         TrainingFailed: the loss is no longer finite.
     """
     accelerator = make_accelerator(config.report_to, config.num_processes, working_dir(config.output_dir) / TRACKERS)
-    identity = {
-        "dataset_version": DATASET_VERSION,
-        "num_processes": accelerator.num_processes,
-        "mixed_precision": accelerator.mixed_precision,
-        **config.resolved(),
-        **_initial_weights(config),
-    }
+    identity = run_identity(
+        config, num_processes=accelerator.num_processes, mixed_precision=accelerator.mixed_precision
+    )
     folder = RunFolder(config.output_dir, identity)
     finished = on_main(accelerator, folder.finished_run)
     if finished is not None:
         _check_checkpoints(config, finished)
-        return _result(folder, finished, already_done=True)
+        return result_of(folder.output_dir, finished, already_done=True)
     trainer = Trainer(config, accelerator, folder, validate, on_step)
     try:
         run = trainer.run()
     finally:
         folder.close()
         trainer.release()
-    return _result(folder, run, resumed_at=trainer.resumed_at)
-
-
-def _initial_weights(config: TrainConfig) -> dict[str, str]:
-    """Which weights ``init_from`` means; its folder's content could change."""
-    if config.init_from is None:
-        return {}
-    try:
-        return {"initial_weights_sha256": weights_sha256(config.init_from)}
-    except OSError:
-        raise InvalidInput(f"checkpoint {config.init_from!r} has no model.safetensors") from None
+    return result_of(folder.output_dir, run, resumed_at=trainer.resumed_at)
 
 
 def _check_checkpoints(config: TrainConfig, finished: dict[str, Any]) -> None:
@@ -123,10 +108,13 @@ def _check_checkpoints(config: TrainConfig, finished: dict[str, Any]) -> None:
         )
 
 
-def _result(folder: RunFolder, run: dict[str, Any], *, already_done: bool = False, resumed_at: int = 0) -> TrainResult:
+def result_of(
+    output_dir: Path, run: Mapping[str, Any], *, already_done: bool = False, resumed_at: int = 0
+) -> TrainResult:
+    """What run.json says a run came to."""
     training = run["training"]
     return TrainResult(
-        output_dir=folder.output_dir,
+        output_dir=output_dir,
         steps=training["steps"],
         loss=run["loss"],
         validation=run["validation"],

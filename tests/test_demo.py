@@ -18,9 +18,9 @@ import pytest
 from rich.console import Console
 
 from listops_bench import _demo_live, cli, demo
-from listops_bench._demo_jobs import Job
 from listops_bench._demo_page import Report, Run, write_page
 from listops_bench._demo_story import ARMS
+from listops_bench._jobs import Job
 from listops_bench.demo import DemoConfig, plan_runs, run_demo
 from listops_bench.errors import InvalidInput
 from tests.fake_results import demo_results

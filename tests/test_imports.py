@@ -15,8 +15,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "listops_bench"
 
 ROOMS = (
     "_hook", "errors", "expression", "task", "split", "generate", "baseline", "dataset", "tokenizer", "model",
-    "curriculum", "_records", "score", "result", "predict", "train", "packed", "sweep", "evaluate", "threshold",
-    "leaderboard", "verify", "analysis", "hub", "harness", "demo", "cli",
+    "curriculum", "_records", "score", "result", "predict", "train", "packed", "evaluate", "_jobs", "sweep",
+    "threshold", "leaderboard", "verify", "analysis", "hub", "harness", "demo", "cli",
 )  # fmt: skip
 """A module imports from its own room or an earlier one. Rooms that are not there yet keep their place."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from listops_bench._demo_jobs import Job, run_jobs
+from listops_bench._jobs import Job, run_jobs
 
 WAIT_SECONDS = 20.0
 
@@ -103,7 +103,7 @@ def test_an_interruption_ends_the_processes_and_their_children(tmp_path: Path) -
 
 
 def test_a_process_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("listops_bench._demo_jobs.GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("listops_bench._jobs.GRACE_SECONDS", 0.2)
     code = """
         import signal, time
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -127,7 +127,7 @@ def test_a_parent_asked_to_end_ends_its_processes_first(tmp_path: Path, number: 
     parent = """
         import os, sys
         from pathlib import Path
-        from listops_bench._demo_jobs import Job, run_jobs
+        from listops_bench._jobs import Job, run_jobs
         command = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"]
         jobs = [Job("child", command, Path("child.txt"))]
         try:
