@@ -272,11 +272,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _token(self) -> str:
         return self.headers.get("Authorization", "").removeprefix("Bearer ")
 
-    def _check_writer(self, repo_id: str) -> None:
+    def _check_writer(self, repo_id: str, *, pull: bool = False) -> None:
+        """Whose token writes may write to its own repositories, and open pull requests to all."""
         if self._token not in (WRITER, READER):
             raise _Refused(401, "", "Invalid username or password.")
-        if self._token == READER or repo_id.partition("/")[0] not in NAMESPACES:
+        own = repo_id.partition("/")[0] in NAMESPACES
+        if self._token == READER or not (own or pull):
             raise _Refused(403, "", f"You don't have the rights to write to {repo_id}")
+
+    @property
+    def _as_pull(self) -> bool:
+        return self.query.get("create_pr") == "1"
 
     def _repo(self, kinds: str, repo_id: str) -> Repo:
         """``kinds`` as it stands in addresses: ``models``, ``datasets``, or nothing for models."""
@@ -413,7 +419,7 @@ class _Handler(BaseHTTPRequestHandler):
     # --- uploads and commits ---
 
     def _preupload(self, body: bytes, kinds: str, repo_id: str, revision: str) -> None:
-        self._check_writer(repo_id)
+        self._check_writer(repo_id, pull=self._as_pull)
         commit = self._commit(self._repo(kinds, repo_id), revision)
         answers = []
         for file in json.loads(body)["files"]:
@@ -424,7 +430,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._json({"files": answers})
 
     def _lfs_batch(self, body: bytes, kinds: str, repo_id: str) -> None:
-        self._check_writer(repo_id)
+        self._check_writer(repo_id, pull=True)  # whether it is for one is said with the commit only
         objects = [{"oid": asked["oid"], "size": asked["size"]} for asked in json.loads(body)["objects"]]
         for one in objects:
             if one["oid"] not in self.hub.blobs:
@@ -439,11 +445,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _make_commit(self, body: bytes, kinds: str, repo_id: str, revision: str) -> None:
         repo = self._repo(kinds, repo_id)
-        as_pull = self.query.get("create_pr") == "1"
-        if as_pull and not self._token:
-            raise _Refused(401, "", "Invalid username or password.")
-        if not as_pull:
-            self._check_writer(repo_id)
+        self._check_writer(repo_id, pull=self._as_pull)
         parent = self._commit(repo, revision)
         header, *operations = [json.loads(line) for line in body.splitlines() if line.strip()]
         title = header["value"]["summary"]
@@ -456,7 +458,7 @@ class _Handler(BaseHTTPRequestHandler):
         ref = f"refs/heads/{revision}" if f"refs/heads/{revision}" in repo.refs else revision
         url = None
         web = f"{self.hub.url}/{_PREFIXES[repo.kind]}{repo.id}"
-        if as_pull:
+        if self._as_pull:
             number = len(repo.pulls) + 1
             repo.pulls[number] = Pull(number, title, header["value"].get("description", ""))
             ref, url = f"refs/pr/{number}", f"{web}/discussions/{number}"

@@ -129,26 +129,33 @@ def weights_sha256(folder: str | os.PathLike[str]) -> str:
 
 def _card(model: PreTrainedModel, run: Mapping[str, Any]) -> str:
     """A short model card."""
+    header = f"---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [{', '.join(TAGS)}]\n---\n"
+    title = str(run.get("name") or model.config.model_type)
+    return f"{header}\n# {title}\n\n{card_text(run, modulus_of(model.config))}"
+
+
+TAGS = ("listops", "listops_bench")
+
+
+def card_text(run: Mapping[str, Any], modulus: int, place: str = "path") -> str:
+    """What every model card says: size, curriculum and usage.
+
+    Args:
+        run: as in run.json, with ``parameters`` and ``weights_sha256``.
+        place: the Python expression that a reader gives `from_pretrained`.
+    """
     curriculum = run.get("curriculum", "")
     trained = f"Trained on `{curriculum}`." if curriculum else ""
     parameters = run["parameters"]["total"]
-    return f"""---
-library_name: transformers
-pipeline_tag: text-generation
-tags: [listops, listops_bench]
----
-
-# {run.get("name") or model.config.model_type}
-
-A model of {parameters:,} parameters for ListOps expressions modulo {modulus_of(model.config)}, solved step by step.
+    return f"""A model of {parameters:,} parameters for ListOps expressions modulo {modulus}, solved step by step.
 {trained}
 
 ```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 # After `import listops_bench` no remote code is needed.
-model = AutoModelForCausalLM.from_pretrained(path, trust_remote_code=True)
-tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=True)
+model = AutoModelForCausalLM.from_pretrained({place}, trust_remote_code=True)
+tokenizer = AutoTokenizer.from_pretrained({place}, trust_remote_code=True)
 ids = tokenizer("[SUM 3 [MAX 2 9 ] 4 ] =", return_tensors="pt")
 print(tokenizer.decode(model.generate(**ids)[0], skip_special_tokens=True))
 ```
