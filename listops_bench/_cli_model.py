@@ -28,7 +28,13 @@ def add_verbs(parser: Parser) -> None:
         "score a checkpoint on tasks, or have it answer one prompt",
         "evaluate runs/first --task sum max --split test --output-dir runs/results",
     )
-    verb.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint folder")
+    verb.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint folder, or a model id on the Hub")
+    verb.add_argument("--revision", metavar="NAME", help="branch, tag or commit of a model on the Hub (default: main)")
+    verb.add_argument(
+        "--trust-remote-code",
+        action="store_true",
+        help="run Python files that come with the model, if it needs any",
+    )
     verb.add_argument(
         "--task", nargs="+", metavar="TASK", help="(default: those it was trained on, and their operations alone)"
     )
@@ -68,12 +74,14 @@ def evaluate(arguments: Namespace) -> None:
     from listops_bench.evaluate import evaluate_checkpoint, print_results
 
     if arguments.prompt is not None:
-        _answer(arguments.checkpoint, arguments.prompt)
+        _answer(arguments)
         return
     results = evaluate_checkpoint(
         arguments.checkpoint,
         arguments.task,
         arguments.split,
+        revision=arguments.revision,
+        trust_remote_code=arguments.trust_remote_code,
         num_rows=arguments.num_rows,
         batch_size=arguments.batch_size,
         device=arguments.device,
@@ -85,23 +93,29 @@ def evaluate(arguments: Namespace) -> None:
     print_results(results)
 
 
-def _answer(checkpoint: str, prompt: str) -> None:
+def _answer(arguments: Namespace) -> None:
     """Prints what the model writes after a prompt, and whether that is right."""
     from listops_bench import expression
     from listops_bench.model.checkpoint import load_checkpoint
     from listops_bench.model.ladder import modulus_of
+    from listops_bench.model.source import resolve
     from listops_bench.predict import context_length
     from listops_bench.score import score
+    from listops_bench.task import TaskSpec
 
-    root = expression.parse(prompt)
-    model, tokenizer, _ = load_checkpoint(checkpoint)
+    root = expression.parse(arguments.prompt)
+    trust = arguments.trust_remote_code
+    source = resolve(arguments.checkpoint, arguments.revision, trust_remote_code=trust)
+    model, tokenizer, _ = load_checkpoint(source.folder, trust_remote_code=trust)
     modulus = modulus_of(model.config)
-    text = expression.prompt_text(expression.parse(prompt, modulus))
+    text = expression.prompt_text(expression.parse(arguments.prompt, modulus))
     size, context = len(text.split()), context_length(model)
     if context is not None and size >= context:
         raise InvalidInput(f"the prompt has {size} tokens, and the model's context is {context}")
     inputs = tokenizer(text, return_tensors="pt")
-    written = model.generate(**inputs, do_sample=False, max_new_tokens=(context or 2 * size) - size)
+    reference = expression.completion_text(root, modulus)
+    limit = max(TaskSpec.max_tokens // 2, len(reference.split()) + 1)  # as in every evaluation
+    written = model.generate(**inputs, do_sample=False, max_new_tokens=min(limit, (context or size + limit) - size))
     completion = " " + tokenizer.decode(written[0, size:], skip_special_tokens=True)
     right = "right" if score(text, completion, modulus=modulus).answer else "wrong"
-    print(f"{text}{completion}\n{right}: {expression.completion_text(root, modulus).strip()}")
+    print(f"{text}{completion}\n{right}: {reference.strip()}")

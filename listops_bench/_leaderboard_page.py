@@ -204,7 +204,7 @@ def _seed_lines(group: Group) -> list[dict[str, Any]]:
     lines = []
     for run in group.runs:
         cells = [_value(run.summary(split, metric)) for _, split, metric in _SEED_FIGURES]
-        weights = run.result.model.weights_sha256[:12]
+        weights = (run.result.model.weights_sha256 or "")[:12]
         lines.append({"seed": _seed(run), "weights": weights, "cells": cells})
     return lines
 

@@ -172,9 +172,14 @@ def _record_decoder(kind: Any) -> Decoder:
 
 
 def _defaults(kind: Any) -> dict[str, Any]:
-    """Fields that JSON may leave away: those that a class was given later, so that older files still read."""
-    fields = dataclasses.fields(kind)
-    return {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
+    """The JSON of fields that may be left away: those that a class was given later, so that older files still read."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        if field.default is not dataclasses.MISSING:
+            found[field.name] = encode(field.default)
+        elif field.default_factory is not dataclasses.MISSING:
+            found[field.name] = encode(field.default_factory())
+    return found
 
 
 def _wrong_keys(value: dict[str, Any], names: list[str], where: str) -> None:

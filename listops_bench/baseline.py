@@ -39,9 +39,9 @@ class Baseline:
         return self.correct / self.n
 
 
-def baselines(task: TaskSpec, split: str = "test", *, seed: int = 0) -> list[Baseline]:
-    """All shortcut baselines of a split of a task, fitted on its train rows of a seed."""
-    return score_shortcuts(generate(task, "train", seed=seed), generate(task, split, seed=seed))
+def baselines(task: TaskSpec, split: str = "test", *, seed: int = 0, num_rows: int | None = None) -> list[Baseline]:
+    """All shortcut baselines of a split of a task (of its first rows), fitted on its train rows of a seed."""
+    return score_shortcuts(generate(task, "train", seed=seed), generate(task, split, seed=seed, num_rows=num_rows))
 
 
 def score_shortcuts(train: Rows, rows: Rows) -> list[Baseline]:

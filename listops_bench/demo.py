@@ -228,7 +228,7 @@ def _results_there(results_dir: Path) -> dict[tuple[str, str], Result]:
         shutil.rmtree(results_dir)
         return {}
     return {
-        (result.model.weights_sha256, result.task.name): result
+        (result.model.weights_sha256 or "", result.task.name): result
         for result in results
         if (result.dataset_version, result.scorer_version) == (DATASET_VERSION, SCORER_VERSION) and _enough_rows(result)
     }

@@ -1,7 +1,7 @@
 """A checkpoint's results: every row of the splits asked for, answered greedily and scored.
 
 evaluate_checkpoint("runs/sum_max_med", "sum")      -> [Result]: one for each task
-print_results(results)                              -> a table with n and intervals
+print_results(results)                              -> tables with n, intervals and shortcuts
 """
 
 from __future__ import annotations
@@ -9,44 +9,38 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import Any, cast, get_args
 
 import torch
-from transformers import PreTrainedConfig, PreTrainedModel
 
 from listops_bench import _records
-from listops_bench._result_learning import read_learning
+from listops_bench._evaluate_checkpoint import Checkpoint, architecture, open_checkpoint
+from listops_bench._evaluate_table import print_results, results_tables
+from listops_bench._score_held_out import HeldOutSteps, held_out_steps
 from listops_bench._train_provenance import environment
 from listops_bench.curriculum import parse_curriculum
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.expression import OPERATIONS, TRACE_STYLES, TraceStyle, parse
+from listops_bench.expression import OPERATIONS, TraceStyle, parse
 from listops_bench.generate import Rows, generate, rows_checksum
-from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
-from listops_bench.model.ladder import family_of, make_config, model_names, modulus_of, parameter_counts
+from listops_bench.model.ladder import parameter_counts
 from listops_bench.predict import predict
 from listops_bench.result import (
     SCHEMA_VERSION,
     TRACKS,
-    Architecture,
     Environment,
     Evaluation,
     EvaluationSplit,
-    Learning,
-    Model,
+    OperationName,
     Parameters,
-    Recipe,
     Result,
     SliceName,
     SplitResult,
     TaskId,
     Track,
-    Training,
     result_path,
     single_tasks,
     write_atomic,
@@ -64,35 +58,23 @@ from listops_bench.score import (
 )
 from listops_bench.task import DATASET_VERSION, TaskSpec, get_task
 
-if TYPE_CHECKING:
-    from rich.table import Table
+__all__ = [
+    "EVALUATION_SPLITS",
+    "TEST_SPLITS",
+    "Checkpoint",
+    "architecture",
+    "evaluate_checkpoint",
+    "open_checkpoint",
+    "print_results",
+    "results_tables",
+    "score_split",
+]
 
 EVALUATION_SPLITS: tuple[EvaluationSplit, ...] = get_args(EvaluationSplit)
 TEST_SPLITS = EVALUATION_SPLITS[1:]
 
+HeldOut = dict[OperationName, HeldOutSteps]
 OnSplit = Callable[[str, str], None]
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A loaded checkpoint with what a result says of it."""
-
-    model: PreTrainedModel
-    run: dict[str, Any]
-    identity: Model
-    recipe: Recipe
-    training: Training | None
-    learning: dict[str, Learning]
-
-    @property
-    def modulus(self) -> int:
-        return modulus_of(self.model.config)
-
-    @property
-    def trace(self) -> TraceStyle:
-        """The style of the completions it was trained on."""
-        style = self.run.get("config", {}).get("trace", "parallel")
-        return style if style in TRACE_STYLES else "parallel"
 
 
 def evaluate_checkpoint(
@@ -100,6 +82,8 @@ def evaluate_checkpoint(
     tasks: str | Sequence[str] | None = None,
     splits: str | Sequence[str] | None = None,
     *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
     num_rows: int | None = None,
     trace: TraceStyle | None = None,
     track: Track = "open",
@@ -109,13 +93,16 @@ def evaluate_checkpoint(
     predictions_dir: str | os.PathLike[str] | None = None,
     on_split: OnSplit | None = None,
 ) -> list[Result]:
-    """Scores a checkpoint folder on one or more tasks.
+    """Scores a checkpoint on one or more tasks.
 
     Args:
-        checkpoint: a folder as `train` writes it, or any Hugging Face causal model with our tokenizer.
+        checkpoint: a folder as `train` writes it, or with any Hugging Face causal model and our tokenizer; or the id of
+            such a model on the Hub.
         tasks: names; by default those that it was trained on, and each of their operations alone, by which it is
             decided whether a joint task has been learned.
         splits: by default all test splits.
+        revision: of a model on the Hub: a branch, tag or commit.
+        trust_remote_code: run the Python files that come with the model, where it needs some of its own.
         num_rows: the first rows of each split, where it has more.
         trace: style of the reference completions; by default the style it was trained on.
         track: see the rules of the board.
@@ -135,7 +122,7 @@ def evaluate_checkpoint(
     if track not in TRACKS:
         raise unknown("track", track, TRACKS)
     wanted = None if tasks is None else [get_task(name) for name in ([tasks] if isinstance(tasks, str) else tasks)]
-    loaded = open_checkpoint(checkpoint)
+    loaded = open_checkpoint(checkpoint, revision, trust_remote_code=trust_remote_code)
     specs = wanted or _own_tasks(loaded, checkpoint)
     for task in specs:
         _check_modulus(task, loaded, checkpoint)
@@ -160,67 +147,6 @@ def _device(name: str | None) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError):  # torch's errors for a word it does not know, and for a device it lacks
         raise InvalidInput(f"device {name!r} is not there; use 'cpu'") from None
-
-
-def open_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
-    """Loads a checkpoint folder, with its provenance where it has some.
-
-    Raises:
-        InvalidInput: a broken folder, or provenance that is not what `train` writes.
-    """
-    model, _, run = load_checkpoint(folder)
-    where = str(Path(folder) / "run.json")
-    training = _records.decode(Training, run["training"], f"{where}: training") if "training" in run else None
-    recipe = _recipe(run, model.config, where)
-    learning = read_learning(folder) if training else {}
-    return Checkpoint(model, run, Model(recipe.id, None, weights_sha256(folder)), recipe, training, learning)
-
-
-def _recipe(run: dict[str, Any], config: PreTrainedConfig, where: str) -> Recipe:
-    """The configuration of a run, its seed apart: the id says what matters most in words, and the rest as a hash."""
-    name = architecture(config).name
-    identity = run.get("identity")
-    if identity is None:
-        return Recipe(_slug(f"{name}-{run.get('name') or 'untrained'}"), None)
-    seed = run.get("seed")
-    if not isinstance(identity, dict) or type(seed) is not int:
-        raise InvalidInput(f"{where}: identity or seed is not what training writes")
-    # The order of the rows follows the seed unless it was given one of its own.
-    seeds = {"seed"} | ({"data_seed"} if identity.get("data_seed") == seed else set())
-    fixed = {key: value for key, value in identity.items() if key not in seeds}
-    digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
-    words = _slug(f"{name}-{run.get('curriculum', '')}")
-    return Recipe(f"{words}-{digest[:8]}", seed)
-
-
-def _slug(text: str) -> str:
-    """A plain name for files and ids."""
-    return re.sub(r"[^A-Za-z0-9_]+", "-", text)[:120].strip("-") or "model"
-
-
-def architecture(config: PreTrainedConfig) -> Architecture:
-    """The shape of a model. Its name is the ladder's rung that it is: found by comparing, not what it calls itself."""
-    width, kind = int(config.hidden_size), str(config.model_type)
-    name = next(
-        (n for n in model_names() if n.endswith(f"_d{width:03d}") and _same_shape(make_config(n), config)), None
-    )
-    return Architecture(
-        family=family_of(name) if name else kind,
-        name=name or f"{kind}_d{width:03d}_l{config.num_hidden_layers}",
-        model_type=kind,
-        hidden_size=width,
-        num_layers=int(config.num_hidden_layers),
-        num_heads=int(config.num_attention_heads),
-        context=int(config.max_position_embeddings),
-    )
-
-
-_NO_SHAPE = {"vocab_size", "transformers_version", "dtype", "architectures", "auto_map", "_name_or_path", "use_cache"}
-
-
-def _same_shape(a: PreTrainedConfig, b: PreTrainedConfig) -> bool:
-    first, second = a.to_dict(), b.to_dict()
-    return all(first.get(key) == second.get(key) for key in {*first, *second} - _NO_SHAPE)
 
 
 def _splits(names: Sequence[str] | None) -> list[EvaluationSplit]:
@@ -289,21 +215,27 @@ class _Job:
     def _score(self, task: TaskSpec, split: str) -> tuple[SplitResult, list[dict[str, Any]]]:
         num_rows = min(self.num_rows or task.num_rows(split), task.num_rows(split))
         rows = generate(task, split, num_rows=num_rows, trace=self.trace)
-        prompts, references = rows.prompts(), rows.completions()
-        completions = predict(self.checkpoint.model, rows, batch_size=self.batch_size).completions
-        scores = [
-            score(prompt, completion, reference, modulus=task.modulus)
-            for prompt, completion, reference in zip(prompts, completions, references, strict=True)
-        ]
-        result = SplitResult(
-            n=len(rows),
-            rows_sha256=rows_checksum(rows),
-            predictions_sha256=hashlib.sha256("".join(text + "\n" for text in completions).encode()).hexdigest(),
-            metrics=summarise(scores),
-            first_wrong_step=count_first_wrong_steps(scores),
-            slices=cast(dict[SliceName, dict[str, Metrics]], summarise_slices(scores, _columns(rows, prompts))),
-        )
-        return result, _prediction_lines(rows, prompts, references, completions, scores)
+        return score_split(rows, predict(self.checkpoint.model, rows, batch_size=self.batch_size).completions)
+
+
+def score_split(rows: Rows, completions: Sequence[str]) -> tuple[SplitResult, list[dict[str, Any]]]:
+    """The score of one completion for each row, and a line of `predictions_dir` for each."""
+    prompts, references, modulus = rows.prompts(), rows.completions(), rows.task.modulus
+    scores = [
+        score(prompt, completion, reference, modulus=modulus)
+        for prompt, completion, reference in zip(prompts, completions, references, strict=True)
+    ]
+    unseen = rows.split == "test_unseen_operands"
+    result = SplitResult(
+        n=len(rows),
+        rows_sha256=rows_checksum(rows),
+        predictions_sha256=hashlib.sha256("".join(text + "\n" for text in completions).encode()).hexdigest(),
+        metrics=summarise(scores),
+        first_wrong_step=count_first_wrong_steps(scores),
+        slices=cast(dict[SliceName, dict[str, Metrics]], summarise_slices(scores, _columns(rows, prompts))),
+        held_out=cast(HeldOut, held_out_steps(prompts, completions, modulus)) if unseen else {},
+    )
+    return result, _prediction_lines(rows, prompts, references, completions, scores)
 
 
 def _columns(rows: Rows, prompts: Sequence[str]) -> dict[str, Sequence[int | str]]:
@@ -335,42 +267,3 @@ def _prediction_lines(
         }
         for row_id, prompt, reference, completion, scored in columns
     ]
-
-
-# --- for people -------------------------------------------------------------------------------------------------------
-
-
-def results_table(results: Iterable[Result]) -> Table:
-    """A line for each task and split: n, the metrics and their 95% intervals."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left")
-    for name in ("task", "split"):
-        table.add_column(name, no_wrap=True)
-    for name in ("n", "trace accuracy", "95% interval", "answer accuracy", "95% interval", "valid steps"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for result in results:
-        for place, (split, scored) in enumerate(result.splits.items()):
-            metrics = scored.metrics
-            cells = [f"{scored.n:,}"]
-            for summary in (metrics.trace_accuracy, metrics.answer_accuracy):
-                cells += [f"{summary.accuracy:.1%}", f"{100 * summary.low:.1f} to {summary.high:.1%}"]
-            steps = metrics.valid_step_rate
-            cells.append(f"{steps.accuracy:.1%} of {steps.n:,}")
-            table.add_row("" if place else result.task.name, split, *cells)
-    table.caption = (
-        "trace: the whole completion is right; answer: it ends with the right number; valid steps: lines that are "
-        "correct reductions of the line before"
-    )
-    return table
-
-
-def print_results(results: Iterable[Result]) -> None:
-    """Prints `results_table`; into a pipe or file without folding it."""
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = 200
-    console.print(results_table(results))

@@ -67,7 +67,8 @@ def predict(
 ) -> Predictions:
     """Greedy completions of any causal language model with our vocabulary.
 
-    Every row may go on until the context is full; ``max_new_tokens`` lowers that, for all rows alike.
+    A completion is cut at `TaskSpec.completion_limit`, or at the length of its reference where that is longer;
+    ``max_new_tokens`` sets another limit, for all rows alike. None goes beyond the context.
 
     Args:
         model: weights in float32 or float64. It is left in the mode (train or eval) it was in.
@@ -116,19 +117,19 @@ def _limits(model: PreTrainedModel, rows: Rows, max_new_tokens: int | None) -> I
         raise InvalidInput(f"max_new_tokens {max_new_tokens} is not a number of tokens; the least is 1")
     context = context_length(model)
     prompts, lengths = rows.prompt_lengths.astype(np.int64), rows.num_tokens.astype(np.int64)
-    unlimited = np.iinfo(np.int64).max
-    wanted = unlimited if max_new_tokens is None else max_new_tokens
+    limits = np.maximum(lengths - prompts, rows.task.completion_limit)
+    if max_new_tokens is not None:
+        limits = np.full(len(rows), max_new_tokens)
     if context is None:
-        # Nothing bounds the row: as long again as the longest is far beyond any right answer.
-        return np.full(len(rows), min(wanted, 2 * int(lengths.max(initial=1))))
-    needed = np.minimum(lengths, prompts + wanted) if max_new_tokens else lengths
+        return limits
+    needed = np.minimum(lengths, prompts + limits)
     if (needed > context).any():
         worst = int((needed > context).argmax())
         raise InvalidInput(
             f"row {rows.row_ids()[worst]} needs {needed[worst]} tokens (its prompt has {prompts[worst]}), "
             f"and the model's context is {context}"
         )
-    return np.minimum(context - prompts, wanted)
+    return np.minimum(context - prompts, limits)
 
 
 @contextmanager

@@ -17,12 +17,13 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from listops_bench import _records
 from listops_bench._records import Count, Range, Sha256, Text
+from listops_bench._score_held_out import HeldOutSteps
 from listops_bench.errors import InvalidInput
 from listops_bench.expression import TraceStyle
 from listops_bench.score import METRICS, SLICES, Metrics, Summary
@@ -54,11 +55,14 @@ Timestamp = Annotated[str, Text(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", 20)]
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Whose answers were scored. ``revision`` is a commit on the Hub, None for a folder of one's own."""
+    """Whose answers were scored. ``revision`` is a commit on the Hub, None for a folder of one's own.
+
+    The weights' hash may be None where a revision says which they are: those of a model that another harness has run.
+    """
 
     id: ModelId
     revision: Revision | None
-    weights_sha256: Sha256
+    weights_sha256: Sha256 | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +75,31 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Sizes computed from the weights: ``total`` unique parameters = ``embedding`` + ``non_embedding``."""
+    """Sizes computed from the weights: ``total`` unique parameters = ``embedding`` + ``non_embedding``.
+
+    Of a model that another harness has run only the total is known.
+    """
 
     total: Positive
-    embedding: Count
-    non_embedding: Count
-    flops_per_token: Count
+    embedding: Count | None
+    non_embedding: Count | None
+    flops_per_token: Count | None
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """``family`` groups the sizes of one ladder; ``num_layers`` counts loops of a shared block too."""
+    """``family`` groups the sizes of one ladder; ``num_layers`` counts loops of a shared block too.
+
+    What a model's configuration does not name is None, as is everything about one that another harness has run.
+    """
 
     family: Line
     name: Line
     model_type: Line
-    hidden_size: Positive
-    num_layers: Positive
-    num_heads: Positive
-    context: Positive
+    hidden_size: Positive | None
+    num_layers: Positive | None
+    num_heads: Positive | None
+    context: Positive | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +121,7 @@ class SplitResult:
         predictions_sha256: of the completions, each followed by a new line.
         first_wrong_step: rows that go wrong first at step "1", "2", ...
         slices: the metrics by slice and value: ``slices["depth"]["2"]``.
+        held_out: of ``test_unseen_operands`` alone: the score at the held-out step, by operation.
     """
 
     n: Positive
@@ -119,6 +130,7 @@ class SplitResult:
     metrics: Metrics
     first_wrong_step: dict[str, Positive]
     slices: dict[SliceName, dict[str, Metrics]]
+    held_out: dict[OperationName, HeldOutSteps] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +217,8 @@ def result_path(results_dir: str | os.PathLike[str], result: Result) -> Path:
 
 def _path_parts(result: Result) -> tuple[str, str, str]:
     model = result.model
-    return model.id.replace("/", "__"), model.revision or model.weights_sha256[:12], f"{result.task.name}.json"
+    version = model.revision or (model.weights_sha256 or "")[:12]
+    return model.id.replace("/", "__"), version, f"{result.task.name}.json"
 
 
 def write_result(results_dir: str | os.PathLike[str], result: Result) -> Path:
@@ -326,7 +339,10 @@ def validate(result: Result, where: str = "result") -> None:
 
 def _problems(result: Result) -> Iterator[str]:
     parameters, task = result.parameters, result.task
-    if parameters.total != parameters.embedding + parameters.non_embedding:
+    if result.model.revision is None and result.model.weights_sha256 is None:
+        yield "model: neither a revision nor the weights' hash says which weights they are"
+    parts = (parameters.embedding, parameters.non_embedding)
+    if parts != (None, None) and parameters.total != sum(part or 0 for part in parts):
         yield "parameters: total is not embedding + non_embedding"
     spec = get_task(task.name)
     if spec.name != task.name:
@@ -344,6 +360,8 @@ def _problems(result: Result) -> Iterator[str]:
             yield f"splits.{name}.n: {split.n} rows, and the split has {spec.num_rows(name)}"
         for problem in _split_problems(split, result.task.trace):
             yield f"splits.{name}.{problem}"
+        if split.held_out and name != "test_unseen_operands":
+            yield f"splits.{name}.held_out: only test_unseen_operands has held-out steps"
 
 
 def _split_problems(split: SplitResult, trace: TraceStyle) -> Iterator[str]:
@@ -369,6 +387,19 @@ def _split_problems(split: SplitResult, trace: TraceStyle) -> Iterator[str]:
             parts = [getattr(group, metric) for group in groups.values()]
             if _total(parts) != (whole.n, whole.correct):
                 yield f"slices.{name}: the parts' {metric} do not add up to the whole"
+
+    yield from (f"held_out.{name}: {p}" for name, steps in split.held_out.items() for p in _held_out_problems(steps))
+
+
+def _held_out_problems(found: HeldOutSteps) -> Iterator[str]:
+    if not found.correct <= found.n <= found.steps:
+        yield f"{found.correct} right of {found.n} reached of {found.steps}"
+    elif not min(found.n, 1) <= found.multisets <= found.n:
+        yield f"{found.multisets} multisets among {found.n} steps"
+    elif abs(found.accuracy - (found.correct / found.n if found.n else 0)) > 1e-6:
+        yield f"accuracy does not follow from {found.correct} correct of {found.n}"
+    elif not found.low <= found.accuracy <= found.high:
+        yield "accuracy lies outside its interval"
 
 
 def _total(parts: Iterable[Summary]) -> tuple[int, int]:

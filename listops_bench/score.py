@@ -131,13 +131,13 @@ def _valid_steps(expression: Expression, lines: Sequence[str], modulus: int) -> 
     valid = []
     before: Expression | None = expression
     for line in lines:
-        after = _read_line(line, modulus)
+        after = read_line(line, modulus)
         valid.append(before is not None and after is not None and is_reduction(before, after, modulus))
         before = after
     return valid
 
 
-def _read_line(line: str, modulus: int) -> Expression | None:
+def read_line(line: str, modulus: int) -> Expression | None:
     """The expression of a line that is written exactly as we write it, else None."""
     if _nesting(line) > _MAX_NESTING:
         return None
@@ -169,13 +169,14 @@ def _first_wrong_step(lines: Sequence[str], valid: Sequence[bool]) -> int | None
 # --- many rows --------------------------------------------------------------------------------------------------------
 
 
-def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(correct: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
     """The score interval of a proportion, which keeps its coverage near 0 and 1 and for small n.
 
         (p + z²/2n ± z·sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n),  p = correct/n
 
     E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927) 209-212. It is
     the interval for independent rows: where rows share what decides them (the lines of one trace), it is too narrow.
+    Counts need not be whole: `clustered_interval` asks for an effective number of rows.
 
     >>> [round(bound, 4) for bound in wilson_interval(9, 10)]
     [0.5958, 0.9821]
@@ -184,7 +185,7 @@ def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> tuple[flo
         raise ValueError(f"{correct} correct of {n} rows")
     if n == 0:
         return 0.0, 1.0
-    z2 = _quantile(confidence) ** 2
+    z2 = normal_quantile(confidence) ** 2
     p = correct / n
     scale = 1 / (1 + z2 / n)
     centre = p + z2 / (2 * n)
@@ -196,7 +197,7 @@ def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> tuple[flo
 
 
 @lru_cache
-def _quantile(confidence: float) -> float:
+def normal_quantile(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 

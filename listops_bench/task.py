@@ -117,6 +117,15 @@ class TaskSpec:
         own = {"train": self.num_train, "validation": self.num_validation, "test": self.num_test}
         return own.get(split, self.num_extra)
 
+    @property
+    def completion_limit(self) -> int:
+        """Tokens, ``<eos>`` included, after which a completion is cut, in every harness: half of the longest row.
+
+        A row whose own reference is longer may be as long as that. Among the curated tasks only single-step traces of
+        deep or wide expressions are (of up to 101 tokens); the longest parallel trace has 44.
+        """
+        return self.max_tokens // 2
+
     def fingerprint(self) -> str:
         """Canonical JSON of what decides which expressions are drawn: neither row counts nor the trace style do."""
         fields = dataclasses.asdict(self)

@@ -7,6 +7,7 @@ import math
 import random
 from typing import Any
 
+from listops_bench._score_held_out import HeldOutSteps
 from listops_bench.result import (
     SCHEMA_VERSION,
     Architecture,
@@ -14,6 +15,7 @@ from listops_bench.result import (
     Evaluation,
     Learning,
     Model,
+    OperationName,
     Parameters,
     Recipe,
     Result,
@@ -29,7 +31,9 @@ def metrics(answers: int, traces: int, n: int) -> Metrics:
     return Metrics(Summary.of(answers, n), Summary.of(traces, n), Summary.of(n + traces, 2 * n))
 
 
-def split_result(accuracy: float, n: int = 5000) -> SplitResult:
+def split_result(
+    accuracy: float, n: int = 5000, held_out: dict[OperationName, HeldOutSteps] | None = None
+) -> SplitResult:
     """A split with one slice value of each kind but ``depth``, which has two."""
     traces = round(accuracy * n)
     answers = min(n, traces + round(0.1 * (n - traces)))
@@ -48,7 +52,13 @@ def split_result(accuracy: float, n: int = 5000) -> SplitResult:
             "operand_count": {"3": whole},
             "decisive_depth": {"2": whole},
         },
+        held_out=held_out or {},
     )
+
+
+def held_out_steps(accuracy: float) -> dict[OperationName, HeldOutSteps]:
+    """22 multisets of 60 steps each, a tenth of which were not reached."""
+    return {"sum": HeldOutSteps.of(22 * 60, {(i, i, i): (round(54 * accuracy), 54) for i in range(22)})}
 
 
 def sha256(text: str) -> str:
@@ -106,7 +116,7 @@ def result(
         "scorer_version": SCORER_VERSION,
         "splits": {
             "test": split_result(accuracy, n),
-            "test_unseen_operands": split_result(accuracy * 0.8, min(n, 2000)),
+            "test_unseen_operands": split_result(accuracy * 0.8, min(n, 2000), held_out_steps(accuracy * 0.8)),
             "test_deeper": split_result(accuracy * 0.1, min(n, 2000)),
             "test_wider": split_result(accuracy * 0.2, min(n, 2000)),
         },

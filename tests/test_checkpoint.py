@@ -119,6 +119,11 @@ def test_generation_stops_within_the_context(checkpoint: Path) -> None:
     assert (config.pad_token_id, config.bos_token_id, config.eos_token_id) == (0, None, 1)
 
 
+def test_a_model_of_single_steps_may_fill_the_context(tmp_path: Path) -> None:
+    config = GenerationConfig.from_pretrained(save(tmp_path / "c", config={"trace": "single"}))
+    assert (config.max_new_tokens, config.max_length) == (None, 128)
+
+
 def test_the_hash_is_that_of_the_file(checkpoint: Path) -> None:
     assert weights_sha256(checkpoint) == hashlib.sha256((checkpoint / "model.safetensors").read_bytes()).hexdigest()
 
@@ -241,7 +246,20 @@ def test_code_in_a_folder_is_never_run(copied: Path) -> None:
         copied, model_type="theirs", auto_map={"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"}
     )
     (copied / "evil.py").write_text("raise SystemExit('it ran')")
-    assert "cannot be read" in refused(copied)
+    message = refused(copied)
+    assert "evil.Model" in message
+    assert "--trust-remote-code" in message
+
+
+def test_code_in_a_folder_is_run_where_asked_for(copied: Path) -> None:
+    """The looped family's own files, under a model type that nobody knows."""
+    for name in ("configuration_looped.py", "modeling_looped.py"):
+        text = (copied / name).read_text().replace('"listops_looped"', '"theirs"')
+        (copied / name).write_text(text)
+    change_config(copied, model_type="theirs")
+    assert "--trust-remote-code" in refused(copied)
+    model, _, _ = load_checkpoint(copied, trust_remote_code=True)
+    assert type(model).__module__.startswith("transformers_modules.")
 
 
 def test_a_folder_without_provenance_is_read_all_the_same(copied: Path) -> None:

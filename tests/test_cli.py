@@ -115,7 +115,10 @@ BAD = [
     ("tasks sum --rows 0", f"argument --rows: {AT_LEAST_1} (see: listops-bench tasks --help)"),
     ("train --tusk sum", "unknown option '--tusk'; did you mean '--task'?"),
     ("train --task summ --output-dir x", "unknown task 'summ'; did you mean 'sum'?"),
-    ("evaluate no/such/folder --task sum", "checkpoint 'no/such/folder' is not a folder"),
+    (
+        "evaluate no/such/folder --task sum",
+        "checkpoint 'no/such/folder' is not a folder, nor a model id such as 'org/name'",
+    ),
     ("evaluate x --split tset", "unknown evaluation split 'tset'; did you mean 'test'?"),
     ("evaluate x --track refrence", "unknown track 'refrence'; did you mean 'reference'?"),
     ("baselines sum --split tst", "unknown split 'tst'; did you mean 'test'?"),

@@ -16,8 +16,9 @@ from rich.console import Console
 
 from listops_bench import evaluate as module
 from listops_bench import result as result_module
+from listops_bench.baseline import baselines
 from listops_bench.errors import InvalidInput
-from listops_bench.evaluate import TEST_SPLITS, architecture, evaluate_checkpoint, open_checkpoint, results_table
+from listops_bench.evaluate import TEST_SPLITS, architecture, evaluate_checkpoint, open_checkpoint, results_tables
 from listops_bench.expression import OPERATIONS
 from listops_bench.generate import generate, rows_checksum
 from listops_bench.model.checkpoint import save_checkpoint, weights_sha256
@@ -281,10 +282,30 @@ def test_more_rows_than_there_are_is_all_of_them(checkpoint: Path, monkeypatch: 
 
 def test_the_table_never_hides_n_or_interval(results: list[Result]) -> None:
     console = Console(file=io.StringIO(), width=200, markup=False)
-    console.print(results_table(results))
+    for table in results_tables(results):
+        console.print(table)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     for found in results:
         assert found.task.name in text
         trace = found.splits["test"].metrics.trace_accuracy
         assert f"{100 * trace.low:.1f} to {trace.high:.1%}" in text
-    assert text.count(f" {N} ") == 4
+    assert text.split("shortcuts on")[0].count(f" {N} ") == 4
+
+
+def test_the_table_has_the_shortcuts_of_the_same_rows_beside_the_scores(results: list[Result]) -> None:
+    scores, shortcuts, held_out = results_tables(results)
+    columns = {column.header: list(column.cells) for column in shortcuts.columns}
+    (best,) = (list(column.cells) for column in scores.columns if column.header == "best shortcut")
+    assert columns["shortcuts on"] == ["sum", "", "sum_max", ""]
+    place = 0
+    for found in results:
+        for split, scored in found.splits.items():
+            for shortcut in baselines(get_task(found.task.name), split, num_rows=scored.n):
+                assert columns[shortcut.name][place] == f"{shortcut.accuracy:.1%}"
+            assert best[place] == max((columns[name][place] for name in list(columns)[2:]), key=percent)
+            place += 1
+    assert list(held_out.columns[1].cells) == ["sum", "max", "sum"]
+
+
+def percent(cell: str) -> float:
+    return float(cell.rstrip("%"))

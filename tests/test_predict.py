@@ -75,7 +75,7 @@ def by_generate(model: Any, rows: Rows, max_new_tokens: int | None = None) -> tu
     texts, stopped = [], []
     for prompt in rows.prompts():
         ids = tokenizer(prompt, return_tensors="pt")
-        room = 128 - ids.input_ids.shape[1]
+        room = 64  # half of the longest row: what `TaskSpec.completion_limit` says
         out = model.generate(
             **ids,
             do_sample=False,
@@ -133,12 +133,34 @@ def test_a_limit_cuts_every_row_where_generate_would(limit: int) -> None:
         check_against_generate(model, rows_of(num_rows=12), max_new_tokens=limit)
 
 
+@pytest.mark.parametrize("task", ["sum", "max_med", "sum_max_med_depth3", "max_med_mod20"])
+@pytest.mark.parametrize("split", ["test", "test_unseen_operands", "test_deeper", "test_wider"])
+def test_the_limit_cuts_no_reference_and_fits_the_context(task: str, split: str) -> None:
+    spec = get_task(task)
+    rows = generate(spec, split, num_rows=200)
+    assert spec.completion_limit == 64
+    assert int((rows.num_tokens - rows.prompt_lengths).max()) <= spec.completion_limit
+    # A batch that is padded to its longest prompt has room for it, too.
+    assert int(rows.prompt_lengths.max()) + spec.completion_limit <= 128
+
+
+def test_a_reference_longer_than_the_limit_is_not_cut_either() -> None:
+    rows = generate(get_task("sum"), "test_deeper", num_rows=40, trace="single")
+    lengths = rows.num_tokens - rows.prompt_lengths
+    assert lengths.max() > 64
+    assert predict(_Parrot(rows), rows).completions == rows.completions()  # type: ignore[arg-type]
+    # One that never stops gets no further than the limit, or the length of its reference.
+    endless = predict(_Parrot(rows, dict.fromkeys(range(40), (0, FIRST_NUMBER_ID)), goes_on=True), rows)  # type: ignore[arg-type]
+    assert [len(text.split()) for text in endless.completions] == [max(64, int(n)) for n in lengths]
+
+
 class _Parrot(torch.nn.Module):
     """A causal "model" that knows the rows by heart, and may write an id of its own at one place of a row."""
 
-    def __init__(self, rows: Rows, slips: dict[int, tuple[int, int]] | None = None, vocabulary_size: int = 22) -> None:
+    def __init__(self, rows: Rows, slips: dict[int, tuple[int, int]] | None = None, goes_on: bool = False) -> None:
         super().__init__()
-        self.table = torch.nn.Parameter(torch.zeros(vocabulary_size, 1))
+        self.otherwise = FIRST_NUMBER_ID if goes_on else EOS_ID
+        self.table = torch.nn.Parameter(torch.zeros(22, 1))
         self.config = load_config("looped_d016")
         self.device = torch.device("cpu")
         self.calls = 0
@@ -163,7 +185,7 @@ class _Parrot(torch.nn.Module):
         logits = torch.zeros(*input_ids.shape, len(self.table))
         for b, row in enumerate(input_ids.tolist()):
             for t in range(len(row)):
-                logits[b, t, self._next.get(tuple(row[: t + 1]), EOS_ID)] = 1.0
+                logits[b, t, self._next.get(tuple(row[: t + 1]), self.otherwise)] = 1.0
         return type("Output", (), {"logits": logits})
 
 

@@ -18,7 +18,9 @@ from listops_bench import _records
 from listops_bench.errors import InvalidInput
 from listops_bench.result import (
     MAX_FILE_BYTES,
+    Architecture,
     Model,
+    Parameters,
     find_results,
     json_schema,
     read_result,
@@ -235,6 +237,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 # --- consistency ------------------------------------------------------------------------------------------------------
 
 METRICS_OF_TEST = ("splits", "test", "metrics")
+HELD_OUT = ("splits", "test_unseen_operands", "held_out", "sum")
 FORGED: dict[str, tuple[Change, str]] = {
     "altered accuracy": (set_at(*METRICS_OF_TEST, "trace_accuracy", "accuracy", to=0.99), "does not follow"),
     "altered interval": (set_at(*METRICS_OF_TEST, "trace_accuracy", "low", to=0.5), "does not follow"),
@@ -255,6 +258,17 @@ FORGED: dict[str, tuple[Change, str]] = {
     "steps that never went wrong": (set_at("splits", "test", "first_wrong_step", to={}), "more rows without"),
     "steps that went wrong": (set_at("splits", "test", "first_wrong_step", to={"1": 4000}), "fewer rows without"),
     "step nought": (set_at("splits", "test", "first_wrong_step", to={"0": 150}), "steps are 1, 2"),
+    "no weights": (set_at("model", "weights_sha256", to=None), "neither a revision nor the weights' hash"),
+    "steps never reached": (set_at(*HELD_OUT, "n", to=2000), "of 1320"),
+    "too many multisets": (set_at(*HELD_OUT, "multisets", to=1300), "1300 multisets among 1188"),
+    "altered held-out accuracy": (set_at(*HELD_OUT, "accuracy", to=0.9), "accuracy does not follow"),
+    "altered held-out interval": (set_at(*HELD_OUT, "low", to=0.9), "outside its interval"),
+    "held-out steps elsewhere": (
+        lambda content: content["splits"]["test"].update(
+            held_out=content["splits"]["test_unseen_operands"]["held_out"]
+        ),
+        "only test_unseen_operands has",
+    ),
     "traces beat answers": (lambda content: swap(content["splits"]["test"]["metrics"]), "more exact traces than"),
 }
 
@@ -269,6 +283,24 @@ def test_numbers_that_disagree_are_refused(written: Path, name: str) -> None:
     rewrite(written, change)
     with pytest.raises(InvalidInput, match=message):
         read_result(written)
+
+
+def test_a_file_from_before_the_held_out_score_is_read_as_one_without_it(written: Path) -> None:
+    rewrite(written, lambda content: content["splits"]["test_unseen_operands"].pop("held_out"))
+    jsonschema.validate(json.loads(written.read_text()), json_schema())
+    assert read_result(written).splits["test_unseen_operands"].held_out == {}
+
+
+def test_a_model_that_another_harness_has_run_is_known_by_its_revision(tmp_path: Path) -> None:
+    foreign = dataclasses.replace(
+        result(training=None),
+        model=Model("org/large", "f" * 40, None),
+        parameters=Parameters(8_000_000_000, None, None, None),
+        architecture=Architecture("prompted", "large", "unknown", None, None, None, None),
+    )
+    path = write_result(tmp_path, foreign)
+    assert path == tmp_path / "org__large" / ("f" * 40) / "sum.json"
+    assert read_result(path, tmp_path) == foreign
 
 
 def test_rows_of_an_older_dataset_may_be_more(written: Path) -> None:

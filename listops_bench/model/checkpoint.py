@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import (
+    CONFIG_MAPPING,
     AutoModelForCausalLM,
     AutoTokenizer,
     GenerationConfig,
@@ -31,12 +32,13 @@ from transformers.utils import logging as transformers_logging
 
 from listops_bench.errors import InvalidInput
 from listops_bench.model.ladder import modulus_of, parameter_counts
+from listops_bench.model.source import WEIGHTS, check_weights
+from listops_bench.task import TaskSpec
 from listops_bench.tokenizer import modulus_of as modulus_of_tokenizer
 from listops_bench.tokenizer import save_tokenizer
 
-WEIGHTS, RUN, CARD, TRAIN_LOG = "model.safetensors", "run.json", "README.md", "train_log.jsonl"
+RUN, CARD, TRAIN_LOG = "run.json", "README.md", "train_log.jsonl"
 CHECKPOINTS = "checkpoints"
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -90,7 +92,7 @@ def remove_unfinished(folder: str | os.PathLike[str]) -> None:
 
 
 def _write(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: Mapping[str, Any]) -> None:
-    model.generation_config = _generation_config(model)
+    model.generation_config = _generation_config(model, run)
     with _quiet():
         model.save_pretrained(folder)
     save_tokenizer(tokenizer, folder)
@@ -99,11 +101,16 @@ def _write(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
     (folder / CARD).write_text(_card(model, complete), encoding="utf-8")
 
 
-def _generation_config(model: PreTrainedModel) -> GenerationConfig:
-    # A trace is at most about as long as its prompt, and both share the context.
-    context = int(getattr(model.config, "max_position_embeddings", 128))
+def _generation_config(model: PreTrainedModel, run: Mapping[str, Any]) -> GenerationConfig:
+    """A plain ``generate()`` cuts where evaluation does (`TaskSpec.completion_limit`), and never within the context."""
+    longest_row: int = TaskSpec.max_tokens
+    context = int(getattr(model.config, "max_position_embeddings", None) or longest_row)
+    if run.get("config", {}).get("trace") == "single":
+        limit = {"max_length": context}  # these traces can be longer than half a row
+    else:
+        limit = {"max_new_tokens": min(longest_row, context) // 2}
     return GenerationConfig(
-        max_new_tokens=context // 2,
+        **limit,
         do_sample=False,
         bos_token_id=model.config.bos_token_id,
         eos_token_id=model.config.eos_token_id,
@@ -186,30 +193,32 @@ def step_checkpoints(folder: str | os.PathLike[str]) -> list[tuple[int, Path]]:
 
 
 def load_checkpoint(
-    folder: str | os.PathLike[str],
+    folder: str | os.PathLike[str], *, trust_remote_code: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, dict[str, Any]]:
     """The model (float32, in evaluation mode, on the CPU), its tokenizer, and run.json ({} where there is none).
 
-    Reads safetensors only, and runs no code from the folder.
+    Reads safetensors only, and runs no code from the folder unless ``trust_remote_code`` says so.
 
     Raises:
-        InvalidInput: no such folder; a part is missing, cut off or does not fit; pickled weights only; the tokenizer is
-            not that of a ListOps modulus, or not the model's.
+        InvalidInput: no such folder; a part is missing, cut off or does not fit; pickled weights only; a model that
+            needs code of its own, unasked for; the tokenizer is not that of a ListOps modulus, or not the model's.
     """
     path = Path(folder)
     _check_files(path)
     run = _read_run(path)
+    if not trust_remote_code:
+        _check_architecture(path)
     try:
         with _quiet():
             model, report = AutoModelForCausalLM.from_pretrained(
                 path,
                 local_files_only=True,
-                trust_remote_code=False,
+                trust_remote_code=trust_remote_code,
                 use_safetensors=True,
                 output_loading_info=True,
                 dtype="float32",
             )
-            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=trust_remote_code)
     except Exception as error:  # safetensors, json, torch and transformers each have their own kinds
         raise InvalidInput(f"checkpoint {str(path)!r} cannot be read: {_one_line(error)}") from None
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
@@ -228,27 +237,36 @@ def load_checkpoint(
 def _check_files(path: Path) -> None:
     if not path.is_dir():
         raise InvalidInput(f"checkpoint {str(path)!r} is not a folder")
-    if not (path / WEIGHTS).is_file():
-        if any(found for pattern in _PICKLES for found in path.glob(pattern)):
-            raise InvalidInput(
-                f"checkpoint {str(path)!r} has pickled weights, which may run code; save it as {WEIGHTS}"
-            )
-        raise InvalidInput(f"checkpoint {str(path)!r} has no {WEIGHTS}")
+    check_weights([file.name for file in path.iterdir() if file.is_file()], str(path))
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         if not (path / name).is_file():
             raise InvalidInput(f"checkpoint {str(path)!r} has no {name}")
 
 
+def _check_architecture(path: Path) -> None:
+    """Refuses a model that `transformers` and this package know nothing of, but for code that lies beside it."""
+    config = _read_object(path / "config.json", path)
+    if "auto_map" in config and config.get("model_type") not in CONFIG_MAPPING:
+        raise InvalidInput(
+            f"checkpoint {str(path)!r} needs code of its own to be loaded ({config['auto_map']}), which is not run "
+            "unless you say --trust-remote-code"
+        )
+
+
 def _read_run(path: Path) -> dict[str, Any]:
     if not (path / RUN).is_file():
         return {}
+    return _read_object(path / RUN, path)
+
+
+def _read_object(file: Path, folder: Path) -> dict[str, Any]:
     try:
-        run = json.loads((path / RUN).read_text(encoding="utf-8"))
+        value = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"checkpoint {str(path)!r} has an unreadable {RUN}: {_one_line(error)}") from None
-    if not isinstance(run, dict):
-        raise InvalidInput(f"checkpoint {str(path)!r} has a {RUN} that is no object")
-    return run
+        raise InvalidInput(f"checkpoint {str(folder)!r} has an unreadable {file.name}: {_one_line(error)}") from None
+    if not isinstance(value, dict):
+        raise InvalidInput(f"checkpoint {str(folder)!r} has a {file.name} that is no object")
+    return value
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,0 +1,117 @@
+"""A checkpoint with what a result says of it: whose it is, how it was trained, its shape."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from listops_bench import _records
+from listops_bench._result_learning import read_learning
+from listops_bench.errors import InvalidInput
+from listops_bench.expression import TRACE_STYLES, TraceStyle
+from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
+from listops_bench.model.ladder import family_of, make_config, model_names, modulus_of
+from listops_bench.model.source import resolve
+from listops_bench.result import Architecture, Learning, Model, Recipe, Training
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint with what a result says of it."""
+
+    model: PreTrainedModel
+    run: dict[str, Any]
+    identity: Model
+    recipe: Recipe
+    training: Training | None
+    learning: dict[str, Learning]
+
+    @property
+    def modulus(self) -> int:
+        return modulus_of(self.model.config)
+
+    @property
+    def trace(self) -> TraceStyle:
+        """The style of the completions it was trained on."""
+        style = self.run.get("config", {}).get("trace", "parallel")
+        return style if style in TRACE_STYLES else "parallel"
+
+
+def open_checkpoint(
+    checkpoint: str | os.PathLike[str], revision: str | None = None, *, trust_remote_code: bool = False
+) -> Checkpoint:
+    """Loads a checkpoint, with its provenance where it has some.
+
+    Args:
+        checkpoint: a folder, or a model id on the Hub; ``revision`` and ``trust_remote_code`` are those of `resolve`.
+
+    Raises:
+        InvalidInput: as `resolve` and `load_checkpoint`, or provenance that is not what `train` writes.
+    """
+    source = resolve(checkpoint, revision, trust_remote_code=trust_remote_code)
+    model, _, run = load_checkpoint(source.folder, trust_remote_code=trust_remote_code)
+    where = str(source.folder / "run.json")
+    training = _records.decode(Training, run["training"], f"{where}: training") if "training" in run else None
+    recipe = _recipe(run, model.config, where)
+    identity = Model(source.id or recipe.id, source.revision, weights_sha256(source.folder))
+    learning = read_learning(source.folder) if training else {}
+    return Checkpoint(model, run, identity, recipe, training, learning)
+
+
+def _recipe(run: dict[str, Any], config: PreTrainedConfig, where: str) -> Recipe:
+    """The configuration of a run, its seed apart: the id says what matters most in words, and the rest as a hash."""
+    name = architecture(config).name
+    identity = run.get("identity")
+    if identity is None:
+        return Recipe(slug(f"{name}-{run.get('name') or 'untrained'}"), None)
+    seed = run.get("seed")
+    if not isinstance(identity, dict) or type(seed) is not int:
+        raise InvalidInput(f"{where}: identity or seed is not what training writes")
+    # The order of the rows follows the seed unless it was given one of its own.
+    seeds = {"seed"} | ({"data_seed"} if identity.get("data_seed") == seed else set())
+    fixed = {key: value for key, value in identity.items() if key not in seeds}
+    digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+    words = slug(f"{name}-{run.get('curriculum', '')}")
+    return Recipe(f"{words}-{digest[:8]}", seed)
+
+
+def slug(text: str) -> str:
+    """A plain name for files and ids."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text)[:120].strip("-") or "model"
+
+
+def architecture(config: PreTrainedConfig) -> Architecture:
+    """The shape of a model. Its name is the ladder's rung that it is: found by comparing, not what it calls itself."""
+    width, kind = _size(config, "hidden_size"), str(config.model_type)
+    layers = _size(config, "num_hidden_layers")
+    rungs = [] if width is None else [n for n in model_names() if n.endswith(f"_d{width:03d}")]
+    name = next((n for n in rungs if _same_shape(make_config(n), config)), None)
+    return Architecture(
+        family=family_of(name) if name else kind,
+        name=name or "_".join([kind, *([f"d{width:03d}"] if width else []), *([f"l{layers}"] if layers else [])]),
+        model_type=kind,
+        hidden_size=width,
+        num_layers=layers,
+        num_heads=_size(config, "num_attention_heads"),
+        context=_size(config, "max_position_embeddings"),
+    )
+
+
+def _size(config: PreTrainedConfig, name: str) -> int | None:
+    """A size that a configuration names, under the name that most have for it."""
+    value = getattr(config, name, None)
+    return value if isinstance(value, int) and value > 0 else None
+
+
+_NO_SHAPE = {"vocab_size", "transformers_version", "dtype", "architectures", "auto_map", "_name_or_path", "use_cache"}
+
+
+def _same_shape(a: PreTrainedConfig, b: PreTrainedConfig) -> bool:
+    first, second = a.to_dict(), b.to_dict()
+    return all(first.get(key) == second.get(key) for key in {*first, *second} - _NO_SHAPE)

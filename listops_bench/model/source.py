@@ -1,0 +1,122 @@
+"""Where a checkpoint comes from: a folder of one's own, or a repository on the Hugging Face Hub at one commit.
+
+    resolve("runs/first")                  Source(folder=runs/first, id=None, revision=None)
+    resolve("org/name", revision="v1.0")   Source(folder=~/.cache/.../<commit>, id="org/name", revision="<commit>")
+
+Nothing is opened here but the list of files; `load_checkpoint` reads the folder.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from listops_bench.errors import InvalidInput
+
+WEIGHTS = "model.safetensors"
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+# What a checkpoint is read from. Code is fetched only where the user has asked to run it.
+_FILES, _CODE = ("*.safetensors", "*.json", "*.jsonl", "*.jinja", "*.txt", "*.model", "README.md"), ("*.py",)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A checkpoint folder on this machine.
+
+    Attributes:
+        folder: holds config.json, model.safetensors and the tokenizer's files.
+        id: ``org/name`` on the Hub; None for a folder of one's own.
+        revision: the commit (40 hexadecimal digits) that ``folder`` holds; None for a folder of one's own.
+    """
+
+    folder: Path
+    id: str | None = None
+    revision: str | None = None
+
+
+def resolve(
+    checkpoint: str | os.PathLike[str], revision: str | None = None, *, trust_remote_code: bool = False
+) -> Source:
+    """The folder of a checkpoint, downloaded into the Hub's cache where it is not on this machine yet.
+
+    Args:
+        checkpoint: a folder, or else a model id on the Hub (``org/name``). A folder of that name comes first.
+        revision: a branch, tag or commit on the Hub; by default the head of its main branch. It is looked up once, and
+            what is returned names the commit.
+        trust_remote_code: fetch the repository's Python files too. They are never run here.
+
+    Raises:
+        InvalidInput: neither a folder nor a model that can be had: no such repository or revision, no access, or no
+            connection and nothing in the cache; or its weights are pickled, which may run code when they are loaded.
+    """
+    folder = Path(checkpoint)
+    if folder.is_dir():
+        if revision is not None:
+            raise InvalidInput(f"checkpoint {str(checkpoint)!r} is a folder, and only a model on the Hub has revisions")
+        return Source(folder)
+    name = os.fspath(checkpoint)
+    if not _HUB_ID.fullmatch(name):
+        raise InvalidInput(f"checkpoint {name!r} is not a folder, nor a model id such as 'org/name'")
+    patterns = [*_FILES, *(_CODE if trust_remote_code else ())]
+    return _from_hub(name, revision, patterns)
+
+
+def check_weights(names: Collection[str], where: str) -> None:
+    """Refuses a folder or repository, given the names of its files, without weights as safetensors.
+
+    Raises:
+        InvalidInput: saying whether there are pickled ones instead.
+    """
+    if WEIGHTS in names:
+        return
+    if any(fnmatch.filter(names, pattern) for pattern in PICKLES):
+        raise InvalidInput(f"checkpoint {where!r} has pickled weights, which may run code; save it as {WEIGHTS}")
+    raise InvalidInput(f"checkpoint {where!r} has no {WEIGHTS}")
+
+
+def _from_hub(name: str, revision: str | None, patterns: list[str]) -> Source:
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        found = HfApi().model_info(name, revision=revision)
+        check_weights([file.rfilename for file in found.siblings or ()], name)
+        folder = snapshot_download(name, revision=found.sha, allow_patterns=patterns)
+    except InvalidInput:
+        raise
+    except HfHubHTTPError as error:  # the Hub's answer: no such repository or revision, or no access to it
+        raise InvalidInput(
+            f"checkpoint {_at(name, revision)} is no folder here, and the Hub says: {_line(error)}"
+        ) from None
+    except Exception as error:  # no connection, or told to be offline: each layer below has an error of its own
+        folder = _from_cache(name, revision, patterns, error)
+    return Source(Path(folder), name, Path(folder).name)
+
+
+def _from_cache(name: str, revision: str | None, patterns: list[str], reason: Exception) -> str:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True)
+    except LocalEntryNotFoundError:
+        raise InvalidInput(
+            f"checkpoint {_at(name, revision)} is no folder here, is not in the cache, and the Hub cannot be reached: "
+            f"{_line(reason)}"
+        ) from None
+    check_weights([path.name for path in Path(folder).iterdir()], name)
+    return folder
+
+
+def _at(name: str, revision: str | None) -> str:
+    return repr(name if revision is None else f"{name}@{revision}")
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:200]
