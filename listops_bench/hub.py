@@ -21,8 +21,9 @@ from listops_bench._hub_card import CURVE, EVAL_RESULTS, eval_results, learning_
 from listops_bench._hub_client import Files, Pushed, RepoType, check_repo_id, upload
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate import OnSplit, evaluate_checkpoint, open_checkpoint
-from listops_bench.model.checkpoint import CARD, RUN, TRAIN_LOG, WEIGHTS
+from listops_bench.model.checkpoint import CARD, RUN, TRAIN_LOG
 from listops_bench.model.ladder import parameter_counts
+from listops_bench.model.source import WEIGHTS
 from listops_bench.result import Result, read_results
 from listops_bench.task import DATASET_VERSION, get_task
 
@@ -79,7 +80,7 @@ def prepare_model(
     if results_dir is None:
         results = evaluate_checkpoint(checkpoint, tasks, device=device, on_split=on_split)
     else:
-        results = _results_of(loaded.identity.weights_sha256, results_dir, tasks)
+        results = _results_of(loaded.identity.weights_sha256 or "", results_dir, tasks)
     folder = Path(checkpoint)
     files: dict[str, Path | bytes] = {name: folder / name for name in CHECKPOINT_FILES if (folder / name).is_file()}
     facts = {"parameters": parameter_counts(loaded.model), "weights_sha256": loaded.identity.weights_sha256}

@@ -18,7 +18,7 @@ from pathlib import Path
 from listops_bench.errors import InvalidInput
 
 WEIGHTS = "model.safetensors"
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 # What a checkpoint is read from. Code is fetched only where the user has asked to run it.
 _FILES, _CODE = ("*.safetensors", "*.json", "*.jsonl", "*.jinja", "*.txt", "*.model", "README.md"), ("*.py",)
@@ -74,7 +74,7 @@ def check_weights(names: Collection[str], where: str) -> None:
     """
     if WEIGHTS in names:
         return
-    if any(fnmatch.filter(names, pattern) for pattern in PICKLES):
+    if any(fnmatch.filter(names, pattern) for pattern in _PICKLES):
         raise InvalidInput(f"checkpoint {where!r} has pickled weights, which may run code; save it as {WEIGHTS}")
     raise InvalidInput(f"checkpoint {where!r} has no {WEIGHTS}")
 
