@@ -1,4 +1,4 @@
-"""Verbs about the board: leaderboard build, leaderboard validate."""
+"""Verbs about the board: leaderboard build, leaderboard thresholds, leaderboard validate."""
 
 from __future__ import annotations
 
@@ -31,6 +31,18 @@ def add_verbs(parser: Parser) -> None:
     verb.add_argument("--title", default="listops_bench board", metavar="TEXT", help="of the page")
 
     verb = board.add_verb(
+        "thresholds",
+        print_thresholds,
+        "print from which size on each task is learned, with intervals",
+        "leaderboard thresholds runs/results",
+    )
+    verb.add_argument(
+        "results", nargs="?", default="leaderboard/results", metavar="DIR", help="(default: leaderboard/results)"
+    )
+    verb.add_argument("--times", action="store_true", help="also print after how many steps, by size")
+    verb.add_argument("--json", action="store_true", help="print everything as JSON instead")
+
+    verb = board.add_verb(
         "validate",
         validate_results,
         "check result files: schema, counts, intervals, versions",
@@ -53,6 +65,21 @@ def build_board(arguments: Namespace) -> None:
         title=arguments.title,
     )
     print(f"{built.num_results} results: {built.page}, {built.markdown}")
+
+
+def print_thresholds(arguments: Namespace) -> None:
+    from listops_bench._cli_print import print_tables
+    from listops_bench._leaderboard_table import threshold_table, time_table
+    from listops_bench.leaderboard import read_boards, thresholds_json
+
+    found = read_boards(arguments.results)
+    if arguments.json:
+        print(thresholds_json(found), end="")
+        return
+    measured = [board for board in found if board.arms]
+    if not measured:
+        raise InvalidInput(f"{arguments.results}: no task was learned, or failed, at two sizes in one way of training")
+    print_tables(*(table for b in measured for table in [threshold_table(b), *([time_table(b)] * arguments.times)]))
 
 
 def validate_results(arguments: Namespace) -> int:

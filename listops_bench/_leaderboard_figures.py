@@ -14,7 +14,8 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from listops_bench._leaderboard_data import KINDS, Board, Group, count
+from listops_bench._leaderboard_data import Board
+from listops_bench._leaderboard_groups import KINDS, Group, count
 from listops_bench.score import Summary
 from listops_bench.threshold import LEARNED
 

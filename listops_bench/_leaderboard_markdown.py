@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from listops_bench._leaderboard_data import KINDS, Board, Group
+from listops_bench._leaderboard_data import Board
 from listops_bench._leaderboard_figures import Figure
+from listops_bench._leaderboard_groups import KINDS, Group
 from listops_bench.score import Summary
 from listops_bench.threshold import LEARNED
 

@@ -12,8 +12,9 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from listops_bench._leaderboard_data import KINDS, Board, Group, Run, Size, count
+from listops_bench._leaderboard_data import Board, Size
 from listops_bench._leaderboard_figures import COLOURS, Figure, spell
+from listops_bench._leaderboard_groups import KINDS, Group, Run, count
 from listops_bench.score import Summary
 from listops_bench.threshold import LEARNED
 

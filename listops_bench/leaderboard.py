@@ -3,12 +3,14 @@
     leaderboard/results/**/*.json   ->   leaderboard/README.md            the board as Markdown
                                          leaderboard/site/index.html      the page; opens from the file
                                          leaderboard/site/figures/        its figures as SVG and PNG
+                                         leaderboard/site/thresholds.json learning thresholds, for programs
 
 Results of another dataset or scorer version are never mixed in: they stand on boards of their own, with a page each.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from listops_bench import _records
-from listops_bench._leaderboard_data import Board, boards, plan_of, training_kind
+from listops_bench._leaderboard_data import Board, boards
 from listops_bench._leaderboard_figures import Curve, Figure, figures, png
+from listops_bench._leaderboard_groups import plan_of, training_kind
 from listops_bench._leaderboard_markdown import markdown
 from listops_bench._leaderboard_page import page
+from listops_bench._leaderboard_thresholds import as_json
 from listops_bench._result_learning import read_learning
 from listops_bench.curriculum import parse_curriculum
 from listops_bench.errors import InvalidInput
@@ -59,8 +63,7 @@ def build(
     Raises:
         InvalidInput: no such folder, an invalid result file, or a run without a log.
     """
-    results = read_results(results_dir)
-    found = boards(results)
+    found = read_boards(results_dir)
     curves = [read_curve(run, curve_task) for run in runs]
     drawn = figures(found[0], curves, f"Learning curves on {curve_task}, validation rows") if found else []
     out = Path(out_dir)
@@ -75,11 +78,35 @@ def build(
         )
     pictures = _pictures(site / "figures", drawn)
     readme = out / "README.md"
+    if found:
+        pages[site / "thresholds.json"] = thresholds_json(found)
     pages[readme] = markdown(found, title=title, lead=lead, figures=drawn, site=SITE)
     for path, content in (pages | pictures).items():
         write_atomic(path, content)
     _remove_others(site, {*pages, *pictures})
-    return Built(site / "index.html", readme, tuple(pictures), len(results))
+    return Built(site / "index.html", readme, tuple(pictures), sum(board.num_results for board in found))
+
+
+def read_boards(results_dir: str | os.PathLike[str]) -> list[Board]:
+    """The boards of a results folder, the newest dataset and scorer first.
+
+    Raises:
+        InvalidInput: no such folder, or an invalid result file.
+    """
+    return boards(read_results(results_dir))
+
+
+def thresholds_json(found: Sequence[Board]) -> str:
+    """The learning thresholds of some boards, as JSON text."""
+    records = [
+        {
+            "dataset_version": board.dataset_version,
+            "scorer_version": board.scorer_version,
+            "thresholds": as_json(board.arms, board.comparisons),
+        }
+        for board in found
+    ]
+    return json.dumps(records, indent=1) + "\n"
 
 
 def read_curve(run: str | os.PathLike[str], task: str) -> Curve:

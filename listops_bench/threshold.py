@@ -38,6 +38,7 @@ LEARNED = 0.95
 operands, from which on it counts as learned there."""
 
 ThresholdSplit = Literal["test", "test_unseen_operands"]
+THRESHOLD_SPLITS: tuple[ThresholdSplit, ...] = ("test", "test_unseen_operands")
 Kind = Literal["number", "above", "below", "unknown"]
 """Whether there is an estimate, it lies above or below a bound, or the data do not say."""
 

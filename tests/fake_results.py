@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import random
 from typing import Any
@@ -164,3 +165,65 @@ def many_results(count: int) -> list[Result]:
         accuracy = draw.uniform(0.93, 1) if lucky else draw.uniform(0.02, 0.4)
         found.append(result(task, accuracy, curriculum=curriculum, seed=seed, width=width, family=family))
     return found
+
+
+LADDER = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
+"""Widths."""
+
+N50 = {
+    ("max", "max:6000"): 3_000,
+    ("min", "min:6000"): 3_000,
+    ("med", "med:6000"): 9_000,
+    ("prod", "prod:6000"): 40_000,
+    ("sum", "sum:6000"): 75_000,
+    ("nadd", "nadd:6000"): 10_000_000,
+    ("sum", "sum_max_med:6000"): 22_000,
+    ("max", "sum_max_med:6000"): 4_000,
+    ("med", "sum_max_med:6000"): 11_000,
+    ("sum_max_med", "sum_max_med:6000"): 24_000,
+    ("sum", "max_med:2000,sum:4000"): 18_000,
+}
+"""With so many parameters, half of the seeds of `ladder_results` learn."""
+
+
+def ladder_results(
+    families: tuple[str, ...] = ("looped",), seeds: int = 5, widths: tuple[int, ...] = LADDER
+) -> list[Result]:
+    """Runs over a ladder of sizes, two-humped: each has learned or is far from it."""
+    draw = random.Random(1)
+    found = []
+    for family, width, seed in itertools.product(families, widths, range(seeds)):
+        luck = {curriculum: draw.random() for _, curriculum in N50}
+        for (task, curriculum), middle in N50.items():
+            size = result(width=width).parameters.total
+            lucky = luck[curriculum] < 1 / (1 + (middle / size) ** 3)
+            high = draw.uniform(0.96, 1.0) if lucky else draw.uniform(0.02, 0.4)
+            unseen = draw.uniform(0.95, 1.0) if lucky and size > 2 * middle else high * draw.uniform(0.6, 0.9)
+            found.append(
+                result(
+                    task,
+                    high,
+                    curriculum=curriculum,
+                    seed=seed,
+                    width=width,
+                    family=family,
+                    splits={
+                        "test": split_result(high),
+                        "test_unseen_operands": split_result(unseen, 2000),
+                        "test_deeper": split_result(high * 0.1, 2000),
+                        "test_wider": split_result(high * 0.2, 2000),
+                    },
+                    learning=_rising(draw, high, 6000),
+                )
+            )
+    return found
+
+
+def _rising(draw: random.Random, last: float, steps: int) -> Learning:
+    """A plateau, and where the run learns, a steep way off it."""
+    leaves = draw.uniform(0.2, 0.8) if last > 0.9 else 2
+    points = []
+    for step in range(steps // 20, steps + 1, steps // 20):
+        share = min(last, 0.03 + 8 * max(0.0, step / steps - leaves))
+        points.append((step, share))
+    return learning(*points)

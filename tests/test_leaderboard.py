@@ -17,8 +17,9 @@ import pytest
 from fake_results import demo_results, many_results, result, split_result
 
 from listops_bench import _leaderboard_page, _records
-from listops_bench._leaderboard_data import boards, plan_of, training_kind
+from listops_bench._leaderboard_data import boards
 from listops_bench._leaderboard_figures import COLOURS, NARROW, WIDE, Curve, figures, png
+from listops_bench._leaderboard_groups import plan_of, training_kind
 from listops_bench._leaderboard_markdown import markdown
 from listops_bench.errors import InvalidInput
 from listops_bench.leaderboard import build, read_curve
@@ -155,7 +156,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_is_built(demo: Path) -> None:
-    assert sorted(files_of(demo / "site")) == ["figures/runs.png", "figures/runs.svg", "index.html"]
+    assert sorted(files_of(demo / "site")) == ["figures/runs.png", "figures/runs.svg", "index.html", "thresholds.json"]
     html = (demo / "site/index.html").read_text()
     assert "SUM &amp; more &lt;helped&gt;." in html
     assert "n = 5,000" in html
