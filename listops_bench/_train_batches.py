@@ -16,6 +16,7 @@ Two layouts, with the loss at the positions whose next token belongs to the comp
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -63,14 +64,20 @@ class Pool:
         self._bounds = np.cumsum(shares)[:-1]
         self._key, self._batch_size = key, batch_size
 
-    def rows_of_step(self, step: int) -> Ints:
-        """int64 [batch size]: the rows of a step of this stage, which counts from 0.
+    def reordered(self, key: str) -> Pool:
+        """The same rows, drawn in the order of another key."""
+        other = copy.copy(self)
+        other._key = key
+        return other
+
+    def rows_of_step(self, step: int, steps: int = 1) -> Ints:
+        """int64 [batch size]: the rows of a step of this stage, which counts from 0; or of several, one after another.
 
         Every row of a batch is drawn by itself, with replacement: first its task, with the mixture's chances, then one
         of the task's rows. Going through all rows in turn, epoch by epoch, would be another recipe, and what is learned
         depends on the recipe.
         """
-        slots = np.arange(step * self._batch_size, (step + 1) * self._batch_size, dtype=np.uint64)
+        slots = np.arange(step * self._batch_size, (step + steps) * self._batch_size, dtype=np.uint64)
         task = np.searchsorted(self._bounds, _chances(f"{self._key}/task", slots), side="right")
         place = (_chances(f"{self._key}/row", slots) * self.sizes[task]).astype(np.int64)
         rows: Ints = self.first[task] + place
@@ -94,10 +101,21 @@ def make_pool(
     cache: dict[str, Rows],
 ) -> Pool:
     """The pool of the stage of an index. ``cache`` keeps generated rows between stages."""
+    rows = stage_rows(stage, dataset_seed, trace, cache)
+    return Pool(rows, stage.shares, draw_key(data_seed, index), batch_size)
+
+
+def stage_rows(stage: Stage, dataset_seed: int, trace: TraceStyle, cache: dict[str, Rows]) -> list[Rows]:
+    """The train rows of a stage's tasks; generated where the cache has none."""
     for name in stage.tasks:
         if name not in cache:
             cache[name] = generate(get_task(name), "train", seed=dataset_seed, trace=trace)
-    return Pool([cache[name] for name in stage.tasks], stage.shares, f"listops/train/{data_seed}/{index}", batch_size)
+    return [cache[name] for name in stage.tasks]
+
+
+def draw_key(data_seed: int, index: int) -> str:
+    """What decides the order in which the stage of an index draws its rows."""
+    return f"listops/train/{data_seed}/{index}"
 
 
 # --- how they are laid out --------------------------------------------------------------------------------------------
@@ -128,9 +146,9 @@ class Batch:
             return self
         return replace(
             self,
-            inputs={name: _send(x, device) for name, x in self.inputs.items()},
-            keep=_send(self.keep, device),
-            targets=_send(self.targets, device),
+            inputs={name: send(x, device) for name, x in self.inputs.items()},
+            keep=send(self.keep, device),
+            targets=send(self.targets, device),
             layout=self.layout and self.layout.to(device),
         )
 
@@ -150,13 +168,15 @@ class Batch:
         return cross_entropy(logits, self.targets, ignore_index=IGNORED, reduction="sum")
 
 
-def _send(x: torch.Tensor, device: torch.device) -> torch.Tensor:
+def send(x: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A copy on a device, without waiting for it where that can be."""
     return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
 
 
-def loss_tokens(lengths: Ints, prompt_lengths: Ints, loss_on: LossOn) -> int:
-    """Positions of these rows that bear loss, ``<eos>`` among the targets."""
-    return int((lengths - (1 if loss_on == "all" else prompt_lengths)).sum())
+def loss_tokens(lengths: Ints, prompt_lengths: Ints, loss_on: LossOn) -> Ints:
+    """Positions of rows [..., B] that bear loss, ``<eos>`` among the targets, summed over B."""
+    count: Ints = (lengths - (1 if loss_on == "all" else prompt_lengths)).sum(-1)
+    return count
 
 
 def lay_out(pool: Pool, rows: Ints, loss_on: LossOn, *, padded: bool = False) -> Batch:

@@ -147,7 +147,7 @@ class Trainer:
         config, pool, accelerator = self.config, self.pool, self.accelerator
         assert pool is not None
         rows = pool.rows_of_step(self.step - self.curriculum.start(index))
-        total = loss_tokens(pool.lengths[rows], pool.prompt_lengths[rows], config.loss_on)
+        total = int(loss_tokens(pool.lengths[rows], pool.prompt_lengths[rows], config.loss_on))
         parts = np.array_split(rows, config.gradient_accumulation_steps * accelerator.num_processes)
         mine = parts[accelerator.process_index :: accelerator.num_processes]
         if self.stochastic:  # dropout too is a function of the step, so a resumed run draws what it would have drawn
