@@ -35,6 +35,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "adam_beta1": (0, 1),
     "adam_beta2": (0, 1),
     "adam_epsilon": (0, 1),
+    "momentum": (0, 1),
     "max_grad_norm": (0, math.inf),
     "seed": (0, 2**63 - 1),
     "data_seed": (0, 2**63 - 1),
@@ -50,6 +51,16 @@ _RANGES: dict[str, tuple[float, float]] = {
 }
 _OPEN = ("learning_rate", "adam_beta1", "adam_beta2", "adam_epsilon")
 """Values at the ends of their range are out of it: a learning rate of 0, a beta of 1."""
+
+_ADAM, _MOMENTUM = ("adam_beta1", "adam_beta2", "adam_epsilon"), ("momentum",)
+_NOT_OF: dict[str, tuple[str, ...]] = {
+    "adamw_torch": _MOMENTUM,
+    "adafactor": (*_ADAM, *_MOMENTUM),
+    "adagrad": (*_ADAM, *_MOMENTUM),
+    "rmsprop": _ADAM,
+    "sgd": _ADAM,
+}
+"""Options that an optimizer does not have."""
 
 _DECIDES_NOTHING = (
     "output_dir", "task", "max_steps", "logging_steps", "save_steps", "checkpoint_steps", "report_to", "num_processes",
@@ -81,14 +92,18 @@ class TrainConfig:
     loss_on: Literal["completion", "all"] = _option("completion", "tokens that bear loss: completion or all")
     per_device_train_batch_size: int = _option(128, "rows per process and backward pass")
     gradient_accumulation_steps: int = _option(1, "backward passes per step")
-    learning_rate: float = _option(2e-3, "AdamW's peak learning rate")
+    optim: Literal["adamw_torch", "adafactor", "adagrad", "rmsprop", "sgd"] = _option(
+        "adamw_torch", "optimizer: adamw_torch, adafactor, adagrad, rmsprop or sgd, all of them torch's"
+    )
+    learning_rate: float = _option(2e-3, "peak learning rate")
     warmup_steps: int = _option(100, "linear warm-up, in steps, at the beginning of every schedule")
     lr_scheduler_type: Literal["cosine", "constant"] = _option("cosine", "after the warm-up: cosine or constant")
     min_lr_ratio: float = _option(0.1, "where the cosine ends, as a share of the learning rate")
-    weight_decay: float = _option(0.01, "AdamW's weight decay, on all parameters")
+    weight_decay: float = _option(0.01, "weight decay, on all parameters")
     adam_beta1: float = _option(0.9, "AdamW's first decay rate")
     adam_beta2: float = _option(0.98, "AdamW's second decay rate")
     adam_epsilon: float = _option(1e-8, "AdamW's epsilon")
+    momentum: float = _option(0.9, "momentum of sgd and rmsprop")
     max_grad_norm: float = _option(1.0, "gradient norm to clip to; 0 switches it off")
     seed: int = _option(0, "of the initial weights, and of the order of the rows unless data_seed is given")
     data_seed: int | None = _option(None, "of the order of the rows")
@@ -101,9 +116,11 @@ class TrainConfig:
         0, "steps between checkpoints to keep, in OUTPUT_DIR/checkpoints, the initial weights first; 0 for none"
     )
     early_stop: float | None = _option(
-        None, "stop in the last stage once the lowest validation trace accuracy of its tasks is at least this"
+        None,
+        "stop in the last stage once the trace accuracy on the validation rows of its tasks and of each of their "
+        "operations is at least this",
     )
-    early_stop_patience: int = _option(1, "validations in a row that must reach it")
+    early_stop_patience: int = _option(1, "validations in a row that must reach it, or a stage's own /until=")
     report_to: str = _option("auto", "trackers, by comma; none; auto is tensorboard where it is installed")
     num_processes: int | None = _option(None, "processes that must take part; fewer are an error")
 
@@ -118,7 +135,13 @@ class TrainConfig:
             raise InvalidInput("a curriculum has its own steps; leave --steps out")
         if self.model is not None and self.init_from is not None:
             raise InvalidInput("init_from brings its own model; leave --model out")
-        self.plan()
+        if self.goes_by_validation and not self.eval_steps:
+            raise InvalidInput("stopping at an accuracy needs validation; eval_steps is 0")
+
+    @property
+    def goes_by_validation(self) -> bool:
+        """Whether an accuracy decides how long the run is. Otherwise validation only watches."""
+        return self.early_stop is not None or any(stage.until is not None for stage in self.plan().stages)
 
     def plan(self) -> Curriculum:
         """The curriculum, however it was given."""
@@ -132,9 +155,9 @@ class TrainConfig:
         values = dataclasses.asdict(self)
         for key in _DECIDES_NOTHING:
             del values[key]
-        if self.early_stop is None:  # then validation only watches
-            for key in ("eval_steps", "eval_rows", "early_stop_patience"):
-                del values[key]
+        unused = () if self.goes_by_validation else ("eval_steps", "eval_rows", "early_stop_patience")
+        for key in (*unused, *_NOT_OF[self.optim]):
+            del values[key]
         values["curriculum"] = str(self.plan())
         if self.init_from is None:
             values["model"] = DEFAULT_MODEL if self.model is None else self.model
@@ -203,6 +226,10 @@ def read_config(argv: Sequence[str]) -> TrainConfig:
         allow_abbrev=False,
     )
     parser.add_argument("--config", metavar="FILE", help="a YAML file of the values below; flags override it")
+    parser.add_argument(
+        *("--no-early-stop", "--no_early_stop"),
+        action="store_const", const=None, dest="early_stop", default=argparse.SUPPRESS, help="train to the last step",
+    )  # fmt: skip
     for field in dataclasses.fields(TrainConfig):
         kind = next(t for t in _members(_TYPES[field.name]) if t is not types.NoneType)
         read = kind if kind in (int, float) else str

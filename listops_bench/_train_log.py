@@ -13,7 +13,11 @@ from accelerate import Accelerator
 
 
 class TrainingFailed(RuntimeError):
-    """The run cannot go on: its loss is no longer a number. The message names the step."""
+    """The run cannot go on: its loss is no longer a number. ``step`` is the first whose loss was none (from 1)."""
+
+    def __init__(self, step: int, loss: float) -> None:
+        super().__init__(f"the loss at step {step} is {loss}; try a lower learning rate")
+        self.step, self.loss = step, loss
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,7 @@ class Meter:
         self.tokens_per_second, self.steps_per_second = self._tokens / seconds, len(losses) / seconds
         for i, loss in enumerate(losses):
             if not math.isfinite(loss):
-                bad = step - len(losses) + i + 1
-                raise TrainingFailed(f"the loss at step {bad} is {loss}; try a lower learning rate")
+                raise TrainingFailed(step - len(losses) + i + 1, loss)
         return math.fsum(losses) / len(losses), None if self._norm is None else float(self._norm)
 
 

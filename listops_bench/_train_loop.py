@@ -22,6 +22,7 @@ from listops_bench._train_provenance import environment
 from listops_bench._train_record import Seen, initial_model, rows_per_step, run_record
 from listops_bench._train_state import RunFolder
 from listops_bench._train_validation import TeacherForced
+from listops_bench.curriculum import Course
 from listops_bench.errors import InvalidInput
 from listops_bench.generate import Rows
 from listops_bench.model._linear import fast_linear
@@ -47,7 +48,7 @@ class Trainer:
     ) -> None:
         self.config, self.accelerator, self.folder = config, accelerator, folder
         self.curriculum = config.plan()
-        self.total_steps = self.curriculum.steps
+        self.course = Course(self.curriculum)
         self.rows_per_step = rows_per_step(config, accelerator.num_processes)
         self.model = initial_model(config).to(accelerator.device)
         self.frozen = [frozen_parameters(self.model, stage.freeze) for stage in self.curriculum.stages]
@@ -75,7 +76,7 @@ class Trainer:
 
         def validate(model: PreTrainedModel, step: int) -> dict[str, float]:
             with using_rows(model) if self.by_rows else nullcontext():
-                return figures(model, step)
+                return figures(model, step, self.course.index)
 
         return validate
 
@@ -83,11 +84,12 @@ class Trainer:
         """Trains to the end and returns run.json."""
         state = on_main(self.accelerator, self.folder.open)
         if state is None:
-            self._begin_stage(0)
+            self._begin_stage()
             self._keep_checkpoint()
         else:
             self._restore(state)
-        self.accelerator.init_trackers("listops_bench", config=_plain(self.config))
+        with self.folder.writing():
+            self.accelerator.init_trackers("listops_bench", config=_plain(self.config))
         self.meter.restart()
         with ExitStack() as stack:
             stack.enter_context(fast_linear(self.model))
@@ -99,29 +101,32 @@ class Trainer:
     # --- steps --------------------------------------------------------------------------------------------------------
 
     def _train(self) -> None:
-        while self.step < self.total_steps and not self._stops_early():
-            index = self.curriculum.stage_of(self.step)
-            if 0 < self.step == self.curriculum.start(index):
-                self._begin_stage(index)
-            self._train_step(index)
+        while True:
+            if self.step == self.course.stage_end or self._has_learned():
+                if self.course.in_last_stage:
+                    return
+                self.course.turn(self.step)
+                self.streak = 0
+                self._begin_stage()
+            self._train_step()
             self.step += 1
             if self._due(self.config.logging_steps) or self._due(self.config.eval_steps):
-                self._log(index)
+                self._log()
             if self.config.checkpoint_steps and self.step % self.config.checkpoint_steps == 0:
-                self._finish_line(index)
+                self._finish_line()
                 self._keep_checkpoint()
             if self._due(self.config.save_steps):
-                self._finish_line(index)
+                self._finish_line()
                 self._save()
-            self._report(index)
+            self._report()
 
     def _due(self, every: int) -> bool:
         """After every so many steps, and at the end; never where that is 0."""
-        return every > 0 and (self.step % every == 0 or self.step == self.total_steps)
+        return every > 0 and (self.step % every == 0 or self.step == self.course.end)
 
-    def _begin_stage(self, index: int) -> None:
+    def _begin_stage(self) -> None:
         """Rows, trained parameters and optimizer of a stage."""
-        config, stage = self.config, self.curriculum.stages[index]
+        config, stage, index = self.config, self.course.stage, self.course.index
         self.pool = make_pool(
             stage,
             index,
@@ -143,10 +148,10 @@ class Trainer:
             # DistributedDataParallel fixes the set of trained parameters when it wraps the model.
             self.wrapped = self.accelerator.prepare_model(self.model)
 
-    def _train_step(self, index: int) -> None:
+    def _train_step(self) -> None:
         config, pool, accelerator = self.config, self.pool, self.accelerator
         assert pool is not None
-        rows = pool.rows_of_step(self.step - self.curriculum.start(index))
+        rows = pool.rows_of_step(self.step - self.course.starts[-1])
         total = int(loss_tokens(pool.lengths[rows], pool.prompt_lengths[rows], config.loss_on))
         parts = np.array_split(rows, config.gradient_accumulation_steps * accelerator.num_processes)
         mine = parts[accelerator.process_index :: accelerator.num_processes]
@@ -164,42 +169,39 @@ class Trainer:
         if config.max_grad_norm:
             norm = accelerator.clip_grad_norm_(self.model.parameters(), config.max_grad_norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = self._learning_rate(index)
+            group["lr"] = learning_rate(config, self.step, *self.course.schedule)
         self.optimizer.step()
         self.optimizer.zero_grad()
         tokens = int(pool.lengths[rows].sum()) - len(rows)
         self.seen.add(tokens, total, pool.reductions[rows].sum(0, dtype=np.int64))
         self.meter.add(torch.stack(losses).sum(), norm, tokens)
 
-    def _learning_rate(self, index: int) -> float:
-        return learning_rate(self.config, self.step, *self.curriculum.schedule(index))
-
     # --- log, validation, early stop ----------------------------------------------------------------------------------
 
-    def _report(self, index: int) -> None:
+    def _report(self) -> None:
         if self.on_step is None or not self.accelerator.is_main_process:
             return
         speed = self.meter.steps_per_second
         self.on_step(
             Progress(
                 step=self.step,
-                total_steps=self.total_steps,
-                stage=str(self.curriculum.stages[index]),
+                total_steps=self.course.end,
+                stage=str(self.course.stage),
                 loss=self.loss,
                 learning_rate=self.optimizer.param_groups[0]["lr"],
                 tokens=self.seen.tokens,
                 tokens_per_second=self.meter.tokens_per_second,
-                seconds_left=(self.total_steps - self.step) / speed if speed else None,
+                seconds_left=(self.course.end - self.step) / speed if speed else None,
                 validation=self.validation,
             )
         )
 
-    def _log(self, index: int) -> None:
+    def _log(self) -> None:
         """Writes a line of the log, with validation figures when they are due. Waits for the device."""
         self.loss, norm = self.meter.read(self.accelerator, self.step)
         line: dict[str, Any] = {
             "step": self.step,
-            "stage": index,
+            "stage": self.course.index,
             "loss": self.loss,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "grad_norm": norm,
@@ -208,10 +210,14 @@ class Trainer:
         }
         if self._due(self.config.eval_steps):
             line["validation"] = self.validation = self._validate()
-            self._count_streak(index)
-        if self.accelerator.is_main_process:
+            self._count_streak()
+
+        def write() -> None:
             self.folder.append_log(line)
-        self.accelerator.log(numbers_in(line), step=self.step)
+            with self.folder.writing():
+                self.accelerator.log(numbers_in(line), step=self.step)
+
+        on_main(self.accelerator, write)
         self.meter.restart()
 
     def _validate(self) -> dict[str, float]:
@@ -222,26 +228,33 @@ class Trainer:
         result: dict[str, float] = on_main(self.accelerator, figures)
         return result
 
-    def _count_streak(self, index: int) -> None:
-        if self.config.early_stop is None or index < len(self.curriculum.stages) - 1:
+    @property
+    def _goal(self) -> float | None:
+        """The accuracy at which the stage ends before its steps are used up."""
+        if self.course.stage.until is None and self.course.in_last_stage:
+            return self.config.early_stop
+        return self.course.stage.until
+
+    def _count_streak(self) -> None:
+        if self._goal is None:
             return
         if "trace_accuracy" not in self.validation:
-            raise InvalidInput("early_stop needs validation figures with a trace_accuracy")
-        self.streak = self.streak + 1 if self.validation["trace_accuracy"] >= self.config.early_stop else 0
+            raise InvalidInput("stopping at an accuracy needs validation figures with a trace_accuracy")
+        self.streak = self.streak + 1 if self.validation["trace_accuracy"] >= self._goal else 0
 
-    def _stops_early(self) -> bool:
-        return self.config.early_stop is not None and self.streak >= self.config.early_stop_patience
+    def _has_learned(self) -> bool:
+        return self._goal is not None and self.streak >= self.config.early_stop_patience
 
     # --- state --------------------------------------------------------------------------------------------------------
 
-    def _finish_line(self, index: int) -> None:
+    def _finish_line(self) -> None:
         """Before weights are written: what a bad loss has spoilt must not become a state to go on from."""
         if self.meter.pending:
-            self._log(index)
+            self._log()
 
     def _keep_checkpoint(self) -> None:
         """Keeps the weights as they are now. Before the state of the same step, so that a state vouches for them."""
-        if not self.config.checkpoint_steps or self.step == self.total_steps:
+        if not self.config.checkpoint_steps or self.step == self.course.end:
             return
 
         def write() -> None:
@@ -253,12 +266,12 @@ class Trainer:
         on_main(self.accelerator, write)
 
     def _save(self) -> None:
-        if not self.accelerator.is_main_process:
-            return
         scaler = self.accelerator.scaler
-        self.folder.save_state(
-            {
+
+        def write() -> None:
+            state = {
                 "step": self.step,
+                "starts": self.course.starts,
                 "model": self.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": None if scaler is None else scaler.state_dict(),
@@ -268,13 +281,16 @@ class Trainer:
                 "streak": self.streak,
                 "seconds": self._seconds(),
             }
-        )
+            self.folder.save_state(state)
+
+        on_main(self.accelerator, write)
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.step = self.resumed_at = state["step"]
         self.model.load_state_dict(state["model"])
         # The stage of the last step done: at a boundary the next stage then begins as it would have.
-        self._begin_stage(self.curriculum.stage_of(self.step - 1))
+        self.course = Course(self.curriculum, state["starts"])
+        self._begin_stage()
         self.optimizer.load_state_dict(state["optimizer"])
         if self.accelerator.scaler is not None and state["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
@@ -288,8 +304,9 @@ class Trainer:
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def _finish(self) -> dict[str, Any]:
-        for tracker in self.accelerator.trackers:
-            tracker.finish()
+        with self.folder.writing():
+            for tracker in self.accelerator.trackers:
+                tracker.finish()
 
         def write() -> dict[str, Any]:
             run = self._run_record()
@@ -319,8 +336,9 @@ class Trainer:
             seconds=self._seconds(),
             loss=self.loss,
             validation=self.validation,
-            stopped_early=self._stops_early() and self.step < self.total_steps,
+            stopped_early=not along_the_way and self.step < self.course.end,
             layout="rows" if self.by_rows else "padded",
+            course=self.course,
         )
 
 

@@ -16,16 +16,26 @@ EMBEDDINGS = "embeddings"
 
 def make_optimizer(
     config: TrainConfig, parameters: Iterable[torch.nn.Parameter], device: torch.device
-) -> torch.optim.AdamW:
-    """AdamW on all parameters alike (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
-    return torch.optim.AdamW(
-        parameters,
-        lr=config.learning_rate,
-        betas=(config.adam_beta1, config.adam_beta2),
-        eps=config.adam_epsilon,
-        weight_decay=config.weight_decay,
-        fused=device.type in ("cpu", "cuda"),
-    )
+) -> torch.optim.Optimizer:
+    """The optimizer, on all parameters alike.
+
+    AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) unless another is asked for. Adafactor is torch's, whose
+    learning rate is relative to the size of the parameters and falls with the steps by itself.
+    """
+    optim = torch.optim
+    lr, decay = config.learning_rate, config.weight_decay
+    match config.optim:
+        case "adamw_torch":
+            betas, fused = (config.adam_beta1, config.adam_beta2), device.type in ("cpu", "cuda")
+            return optim.AdamW(parameters, lr, betas, config.adam_epsilon, decay, fused=fused)
+        case "adafactor":
+            return optim.Adafactor(parameters, lr, weight_decay=decay)
+        case "adagrad":
+            return optim.Adagrad(parameters, lr, weight_decay=decay)
+        case "rmsprop":
+            return optim.RMSprop(parameters, lr, weight_decay=decay, momentum=config.momentum)
+        case "sgd":
+            return optim.SGD(parameters, lr, config.momentum, weight_decay=decay)
 
 
 def learning_rate(config: TrainConfig, step: int, first: int, end: int) -> float:

@@ -15,6 +15,7 @@ import torch
 from transformers import PreTrainedModel
 
 from listops_bench._train_config import TrainConfig
+from listops_bench.curriculum import Course
 from listops_bench.errors import InvalidInput
 from listops_bench.expression import OPERATIONS
 from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
@@ -107,9 +108,16 @@ def run_record(
     validation: Mapping[str, float],
     stopped_early: bool,
     layout: str,
+    course: Course | None = None,
 ) -> dict[str, Any]:
-    """run.json of a run after so many steps; a digest of its weights is added when they are written."""
+    """run.json of a run after so many steps; a digest of its weights is added when they are written.
+
+    Args:
+        course: its way through the curriculum, where a stage may have ended before its steps were used up.
+    """
     curriculum = config.plan()
+    course = course or Course.as_planned(curriculum, steps)
+    stages = zip(curriculum.stages, course.steps_by_stage(steps), strict=False)
     model = config.resolved()["model"] if config.init_from is None else config.init_from
     words = [f"{Path(model).name} on {curriculum}", f"seed {config.seed}"]
     words += [f"after {identity['after_steps']} steps"] if "after_steps" in identity else []
@@ -130,6 +138,7 @@ def run_record(
             "environment": dict(environment),
             "wall_seconds": round(seconds, 3),
         },
+        "stages": [{"stage": str(stage), "steps": taken} for stage, taken in stages],
         "loss": loss,
         "validation": dict(validation),
         "stopped_early": stopped_early,

@@ -4,7 +4,8 @@
     runs/first.training   while it runs: config.json, train_log.jsonl, state.pt, checkpoints/, the trackers' files
 
 A run that was stopped goes on from the last state in its folder; the log is cut back to what it said then, and later
-checkpoints are made again.
+checkpoints are made again. Where the loss is no longer a number, failed.json says at which step, until the run is
+started again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,7 +30,7 @@ try:
 except ImportError:  # not on Windows: there two processes in one folder go unnoticed
     fcntl = None  # type: ignore[assignment]
 
-_CONFIG, _STATE, _LOCK = "config.json", "state.pt", "lock"
+_CONFIG, _STATE, _LOCK, _FAILED = "config.json", "state.pt", "lock", "failed.json"
 TRACKERS = "trackers"
 
 
@@ -56,6 +58,15 @@ def take_lock(path: Path) -> BinaryIO | None:
         lock.close()
         return None
     return lock
+
+
+def read_failure(output_dir: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """``step`` and ``error`` of a run that failed and was not started again since; None for any other."""
+    path = working_dir(output_dir) / _FAILED
+    if not path.exists():
+        return None
+    failure: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return failure
 
 
 class RunFolder:
@@ -110,7 +121,9 @@ class RunFolder:
         if config.exists():
             self._compare(json.loads(config.read_text(encoding="utf-8")), self.path)
         else:
-            write_atomic(config, json.dumps(self.identity, indent=2) + "\n")
+            with self.writing():
+                write_atomic(config, json.dumps(self.identity, indent=2) + "\n")
+        (self.path / _FAILED).unlink(missing_ok=True)
         state = self._read_state()
         self._cut_log(0 if state is None else state["log_bytes"])
         self._remove_checkpoints(after=-1 if state is None else state["step"])
@@ -118,8 +131,9 @@ class RunFolder:
 
     def _remove_leftovers(self) -> None:
         """What a process that was killed while it wrote has left."""
-        for path in self.path.glob(f".{_STATE}.*"):
-            path.unlink()
+        for name in (_STATE, _CONFIG, _FAILED):
+            for path in self.path.glob(f".{name}.*"):
+                path.unlink()
         remove_unfinished(self.output_dir)
         for path in (self.path / CHECKPOINTS).glob(".*"):
             shutil.rmtree(path)
@@ -143,14 +157,28 @@ class RunFolder:
         """Replaces the state; killed at any moment, the folder holds the old one or the new one."""
         content = io.BytesIO()
         torch.save({**state, "log_bytes": self.log.stat().st_size if self.log.exists() else 0}, content)
-        write_atomic(self.path / _STATE, content.getvalue())
+        with self.writing():
+            write_atomic(self.path / _STATE, content.getvalue())
+
+    def mark_failed(self, step: int, error: str) -> None:
+        """Says in the folder that the run failed, for whoever looks after many runs."""
+        with self.writing():
+            write_atomic(self.path / _FAILED, json.dumps({"step": step, "error": error}) + "\n")
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Turns the errors of a full or broken disk into one line. What was saved before stays good to go on from."""
+        try:
+            yield
+        except OSError as error:
+            raise InvalidInput(f"cannot write {str(self.path)!r}: {error.strerror or error}") from None
 
     @property
     def log(self) -> Path:
         return self.path / TRAIN_LOG
 
     def append_log(self, line: Mapping[str, Any]) -> None:
-        with self.log.open("a", encoding="utf-8") as file:
+        with self.writing(), self.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def _cut_log(self, size: int) -> None:

@@ -33,11 +33,15 @@ class TeacherForced:
         self._curriculum = curriculum
         self._batches = {name: _batches(get_task(name), num_rows, trace, padded) for name in watched(curriculum)}
 
-    def __call__(self, model: PreTrainedModel, step: int) -> dict[str, float]:
-        """All figures of a model in evaluation mode, after a number of steps."""
+    def __call__(self, model: PreTrainedModel, step: int, stage: int | None = None) -> dict[str, float]:
+        """All figures of a model in evaluation mode, after a number of steps.
+
+        Args:
+            stage: the index of the stage that it is in, where that is not the one planned for the step.
+        """
         right = {name: [_exact_rows(model, *batch) for batch in batches] for name, batches in self._batches.items()}
         scores = {name: float(torch.cat(rows).float().mean()) for name, rows in right.items()}
-        return validation_figures(scores, self._curriculum, step)
+        return validation_figures(scores, self._curriculum, step, stage)
 
 
 def watched(curriculum: Curriculum) -> list[str]:
@@ -45,9 +49,16 @@ def watched(curriculum: Curriculum) -> list[str]:
     return list(dict.fromkeys(chain(*(_with_operations(stage.tasks) for stage in curriculum.stages))))
 
 
-def validation_figures(scores: Mapping[str, float], curriculum: Curriculum, step: int) -> dict[str, float]:
-    """The figures after a number of steps, from the accuracy on each watched task."""
-    trained_on = _with_operations(curriculum.stages[curriculum.stage_of(step - 1)].tasks)
+def validation_figures(
+    scores: Mapping[str, float], curriculum: Curriculum, step: int, stage: int | None = None
+) -> dict[str, float]:
+    """The figures after a number of steps, from the accuracy on each watched task.
+
+    Args:
+        stage: the index of the stage that the run is in, where that is not the one planned for the step.
+    """
+    stage = curriculum.stage_of(step - 1) if stage is None else stage
+    trained_on = _with_operations(curriculum.stages[stage].tasks)
     figures = {f"{name}/trace_accuracy": score for name, score in scores.items()}
     return {"trace_accuracy": min(scores[name] for name in trained_on), **figures}
 

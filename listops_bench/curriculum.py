@@ -6,6 +6,7 @@ A curriculum is a list of stages, a stage a mixture of tasks. As text::
     sum*0.5+max_med*0.5:3000               every row is one of SUM's or one of MAX+MED's, with equal chances
     max_med:1200,sum:1800/keep-optimizer   the second stage goes on with the first one's optimizer and schedule
     max_med:1200,sum:1800/freeze=embeddings
+    max_med:3000/until=0.95,sum:1800       the first stage ends once MAX+MED is learned, after 3,000 steps at the latest
 
 or, the same things spelt out, as a YAML file::
 
@@ -16,13 +17,14 @@ or, the same things spelt out, as a YAML file::
         steps: 1800
         reset_optimizer: false
         freeze: [embeddings]
+        until: 0.95
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ import yaml
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.task import get_task
 
-_KEEP_OPTIMIZER, _FREEZE = "keep-optimizer", "freeze"
+_KEEP_OPTIMIZER, _FREEZE, _UNTIL = "keep-optimizer", "freeze", "until"
 _EXAMPLE = "'max_med:1200,sum:1800'"
 
 
@@ -43,16 +45,19 @@ class Stage:
     Attributes:
         mixture: (task name, weight) pairs, kept in alphabetical order. Each row of a batch is drawn from a task with
             chance proportional to its weight, so batches are plain random samples of the mixture.
-        steps: optimizer steps.
+        steps: optimizer steps; with ``until`` the most there can be.
         reset_optimizer: start with a fresh optimizer, warm-up and schedule. Otherwise the stage goes on where the
             stage before it stopped, on one schedule that spans both.
         freeze: what is not trained: ``"embeddings"``, or patterns of parameter names such as ``"model.block.*"``.
+        until: the validation trace accuracy at which the stage ends before its steps are used up: the lowest among its
+            tasks and each of their operations alone. None: it runs for all its steps.
     """
 
     mixture: tuple[tuple[str, float], ...]
     steps: int
     reset_optimizer: bool = True
     freeze: tuple[str, ...] = ()
+    until: float | None = None
 
     def __post_init__(self) -> None:
         mixture = tuple(sorted((get_task(name).name, _weight(name, weight)) for name, weight in self.mixture))
@@ -63,6 +68,8 @@ class Stage:
             raise InvalidInput(f"steps {self.steps!r} is not a number of steps; the least is 1")
         if not isinstance(self.reset_optimizer, bool):
             raise InvalidInput(f"reset_optimizer {self.reset_optimizer!r} is neither true nor false")
+        if self.until is not None and not (_is_number(self.until) and 0 < self.until <= 1):
+            raise InvalidInput(f"until {self.until!r} is not an accuracy above 0 and at most 1")
         for pattern in self.freeze:
             if not isinstance(pattern, str) or not pattern or set(pattern) & set(",/+: "):
                 raise InvalidInput(f"freeze pattern {pattern!r} is not a parameter name or pattern")
@@ -84,6 +91,7 @@ class Stage:
         single = len(self.mixture) == 1
         words = [name if single else f"{name}*{_number(weight)}" for name, weight in self.mixture]
         options = [] if self.reset_optimizer else [_KEEP_OPTIMIZER]
+        options += [] if self.until is None else [f"{_UNTIL}={_number(self.until)}"]
         options += [f"{_FREEZE}={pattern}" for pattern in self.freeze]
         return "/".join([f"{'+'.join(words)}:{self.steps}", *options])
 
@@ -110,6 +118,7 @@ class Curriculum:
 
     @property
     def steps(self) -> int:
+        """Steps in all: a budget, where a stage may end early."""
         return sum(stage.steps for stage in self.stages)
 
     @property
@@ -122,11 +131,11 @@ class Curriculum:
         return get_task(self.tasks[0]).modulus
 
     def start(self, index: int) -> int:
-        """Steps before a stage."""
+        """Steps before a stage, if those before it use up theirs."""
         return sum(stage.steps for stage in self.stages[:index])
 
     def stage_of(self, step: int) -> int:
-        """The index of the stage that a step, counted from 0, belongs to."""
+        """The index of the stage that a step, counted from 0, belongs to, if all stages use up their steps."""
         return max(i for i in range(len(self.stages)) if self.start(i) <= step)
 
     def schedule(self, index: int) -> tuple[int, int]:
@@ -139,13 +148,70 @@ class Curriculum:
         return ",".join(map(str, self.stages))
 
 
+class Course:
+    """A run's way through a curriculum, whose stages may end before their steps are used up.
+
+    Attributes:
+        starts: the steps at which the stages began, of those that have begun.
+    """
+
+    def __init__(self, curriculum: Curriculum, starts: Sequence[int] = (0,)) -> None:
+        self.curriculum, self.starts = curriculum, list(starts)
+
+    @staticmethod
+    def as_planned(curriculum: Curriculum, step: int) -> Course:
+        """After a number of steps, where every stage has used up its own."""
+        index = curriculum.stage_of(max(step - 1, 0))
+        return Course(curriculum, [curriculum.start(i) for i in range(index + 1)])
+
+    @property
+    def index(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def stage(self) -> Stage:
+        return self.curriculum.stages[self.index]
+
+    @property
+    def in_last_stage(self) -> bool:
+        return self.index == len(self.curriculum.stages) - 1
+
+    @property
+    def stage_end(self) -> int:
+        """The step at which the stage ends at the latest."""
+        return self.starts[-1] + self.stage.steps
+
+    @property
+    def end(self) -> int:
+        """The step at which the run ends at the latest."""
+        return self.starts[-1] + sum(stage.steps for stage in self.curriculum.stages[self.index :])
+
+    @property
+    def schedule(self) -> tuple[int, int]:
+        """The steps (first, end) over which the stage's optimizer and its schedule run."""
+        first, end = self.curriculum.schedule(self.index)
+        began = max(i for i in range(self.index + 1) if self.curriculum.stages[i].reset_optimizer)
+        return self.starts[began], self.starts[began] + end - first
+
+    def turn(self, step: int) -> None:
+        """The next stage begins with a step."""
+        self.starts.append(step)
+
+    def steps_by_stage(self, step: int) -> list[int]:
+        """Steps taken in each of the stages that have begun, after a number of steps."""
+        return [end - start for start, end in zip(self.starts, [*self.starts[1:], step], strict=True)]
+
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+
 def parse_curriculum(text: str) -> Curriculum:
     """Reads the text form, or a YAML file where the text ends in ``.yaml`` or ``.yml``.
 
     >>> parse_curriculum("med_max:1200, sum:1800")
     ... # doctest: +NORMALIZE_WHITESPACE
-    Curriculum(stages=(Stage(mixture=(('max_med', 1.0),), steps=1200, reset_optimizer=True, freeze=()),
-                       Stage(mixture=(('sum', 1.0),), steps=1800, reset_optimizer=True, freeze=())))
+    Curriculum(stages=(Stage(mixture=(('max_med', 1.0),), steps=1200, reset_optimizer=True, freeze=(), until=None),
+                       Stage(mixture=(('sum', 1.0),), steps=1800, reset_optimizer=True, freeze=(), until=None)))
 
     Raises:
         InvalidInput: unreadable, an unknown task or key (the nearest known one is named), or steps below 1.
@@ -162,15 +228,17 @@ def _parse_stage(text: str) -> Stage:
         raise InvalidInput(f"stage {text!r} is not TASK:STEPS; a curriculum looks like {_EXAMPLE}")
     if not steps.strip().isascii() or not steps.strip().isdigit():
         raise InvalidInput(f"stage {text!r} has {steps.strip()!r} for its steps; the least is 1")
-    freeze = []
+    freeze, until = [], None
     for option in options:
         key, _, value = option.partition("=")
         if key == _FREEZE:
             freeze.append(value)
+        elif key == _UNTIL:
+            until = _parse_accuracy(value)
         elif option != _KEEP_OPTIMIZER:
-            raise unknown("stage option", key, [_KEEP_OPTIMIZER, _FREEZE])
+            raise unknown("stage option", key, [_KEEP_OPTIMIZER, _FREEZE, _UNTIL])
     pairs = [_parse_share(word) for word in mixture.split("+")]
-    return Stage(tuple(pairs), int(steps), _KEEP_OPTIMIZER not in options, tuple(freeze))
+    return Stage(tuple(pairs), int(steps), _KEEP_OPTIMIZER not in options, tuple(freeze), until)
 
 
 def _parse_share(text: str) -> tuple[str, float]:
@@ -183,9 +251,19 @@ def _parse_share(text: str) -> tuple[str, float]:
         raise InvalidInput(f"weight {weight!r} of task {name!r} is not a number above 0") from None
 
 
+def _parse_accuracy(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidInput(f"until {text!r} is not an accuracy above 0 and at most 1") from None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _weight(name: str, weight: Any) -> float:
-    numeric = isinstance(weight, (int, float)) and not isinstance(weight, bool)
-    if not numeric or not math.isfinite(weight) or weight <= 0:
+    if not _is_number(weight) or weight <= 0:
         raise InvalidInput(f"weight {weight!r} of task {name!r} is not a number above 0")
     return float(weight)
 
@@ -225,7 +303,7 @@ def _stage_from_mapping(page: Any) -> Stage:
     if not isinstance(freeze, list):
         raise InvalidInput(f"freeze {freeze!r} is not a list of patterns")
     mixture = tuple((str(name), weight) for name, weight in tasks.items())
-    return Stage(mixture, page["steps"], page.get("reset_optimizer", True), tuple(freeze))
+    return Stage(mixture, page["steps"], page.get("reset_optimizer", True), tuple(freeze), page.get("until"))
 
 
 def _check_keys(page: Any, known: tuple[str, ...], what: str) -> None:

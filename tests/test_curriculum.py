@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,10 @@ stages = st.builds(
     steps=st.integers(1, 10**7),
     reset_optimizer=st.booleans(),
     freeze=st.lists(st.sampled_from(["embeddings", "model.block.*", "model.ln.weight"]), max_size=2).map(tuple),
+    until=st.none() | st.floats(1e-6, 1),
 )
 curricula = st.lists(stages, min_size=1, max_size=4).map(
-    lambda s: Curriculum((Stage(s[0].mixture, s[0].steps, True, s[0].freeze), *s[1:]))
+    lambda s: Curriculum((dataclasses.replace(s[0], reset_optimizer=True), *s[1:]))
 )
 
 
@@ -52,6 +54,7 @@ def test_every_step_has_a_stage_and_a_schedule(curriculum: Curriculum) -> None:
         ("sum+max:10", "max*1+sum*1:10"),
         ("sum*7:10", "sum:10"),
         ("max:5,sum:5/keep-optimizer/freeze=embeddings", "max:5,sum:5/keep-optimizer/freeze=embeddings"),
+        ("max:5/until=.950,sum:5/until=1", "max:5/until=0.95,sum:5/until=1"),
     ],
 )
 def test_canonical_form(text: str, canonical: str) -> None:
@@ -91,6 +94,11 @@ def test_one_task_is_one_stage() -> None:
         ("sum:10/keep-optimiser", "did you mean 'keep-optimizer'"),
         ("sum:10/keep-optimizer", "first stage has no optimizer to keep"),
         ("sum:10,max:10/freeze=", "freeze pattern ''"),
+        ("sum:10/until=0", "until 0.0 is not an accuracy above 0 and at most 1"),
+        ("sum:10/until=95", "until 95.0 is not an accuracy"),
+        ("sum:10/until=nan", "until nan is not an accuracy"),
+        ("sum:10/until", "until '' is not an accuracy"),
+        ("sum:10/util=0.5", "did you mean 'until'"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(text: str, message: str) -> None:
@@ -108,10 +116,11 @@ def test_yaml(tmp_path: Path) -> None:
         "stages": [
             {"tasks": "max_med", "steps": 1200},
             {"tasks": {"sum": 0.5, "max": 1}, "steps": 5, "reset_optimizer": False, "freeze": ["embeddings"]},
+            {"tasks": "sum", "steps": 7, "until": 0.9},
         ]
     }
     found = parse_curriculum(write(tmp_path / "c.yaml", page))
-    assert str(found) == "max_med:1200,max*1+sum*0.5:5/keep-optimizer/freeze=embeddings"
+    assert str(found) == "max_med:1200,max*1+sum*0.5:5/keep-optimizer/freeze=embeddings,sum:7/until=0.9"
 
 
 @pytest.mark.parametrize(
@@ -126,6 +135,7 @@ def test_yaml(tmp_path: Path) -> None:
         ({"stages": [{"tasks": {"sum": "a"}, "steps": 3}]}, "weight 'a'"),
         ({"stages": [{"tasks": "sum", "steps": 3, "reset_optimizer": "no"}]}, "neither true nor false"),
         ({"stages": [{"tasks": "sum", "steps": 3, "freeze": 3}]}, "not a list of patterns"),
+        ({"stages": [{"tasks": "sum", "steps": 3, "until": "0.9"}]}, "until '0.9' is not an accuracy"),
         ({"stages": "sum"}, "no list of stages"),
         ({"stages": []}, "needs a stage"),
         ([], "is not a mapping"),

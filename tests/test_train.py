@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
-from runs import EXAMPLES, SMALL, environment, interrupt_at, log_of, small
+from runs import EXAMPLES, environment, interrupt_at, log_of, small
 from torch.nn.functional import cross_entropy
 from transformers import GPTNeoXConfig
 
@@ -35,7 +35,6 @@ from listops_bench.task import get_task
 from listops_bench.train import (
     Progress,
     TrainConfig,
-    TrainingFailed,
     learning_rate,
     main,
     read_config,
@@ -439,105 +438,6 @@ def test_a_damaged_state_is_refused_by_name(tmp_path: Path) -> None:
     state.write_bytes(state.read_bytes()[:1000])
     with pytest.raises(InvalidInput, match=r"state\.pt' is damaged"):
         train(config)
-
-
-def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
-    config = small(tmp_path / "run", learning_rate=1e30, max_steps=20, logging_steps=7, save_steps=3, max_grad_norm=0)
-    with pytest.raises(TrainingFailed, match=r"the loss at step [23] is (nan|inf)"):
-        train(config)
-    assert not (tmp_path / "run").exists()
-    assert not (working_dir(config.output_dir) / "state.pt").exists()
-
-
-def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InvalidInput, match="cannot write"):
-        train(small(tmp_path / "file" / "run"))
-
-
-# A process that trains, is killed (SIGKILL) at chosen moments, and starts again each time with the same configuration.
-# Children are forked, so that torch is imported once.
-KILLED = """
-import functools, os, signal
-from pathlib import Path
-from listops_bench import _train_batches
-from listops_bench.train import TrainConfig, train
-
-_train_batches.generate = functools.cache(_train_batches.generate)
-
-def die(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def session(config, moment):
-    kind, number = moment
-    on_step = None
-    if kind == "step":
-        on_step = lambda progress: die() if progress.step == number else None
-    if kind == "state":
-        written = 0
-        replace = os.replace
-        def counting(source, target):
-            nonlocal written
-            written += str(target).endswith("state.pt")
-            die() if written == number else replace(source, target)
-        os.replace = counting
-    if kind == "checkpoint":
-        Path.rename = die
-    train(config, on_step=on_step)
-
-def run(output_dir, options, moments):
-    config = TrainConfig(output_dir=output_dir, **options)
-    for i, stage in enumerate(config.plan().stages):  # rows are made here, once, for all children
-        _train_batches.make_pool(
-            stage, i, data_seed=0, dataset_seed=0, trace=config.trace, batch_size=1, cache={}
-        )
-    for moment in moments:
-        child = os.fork()
-        if child == 0:
-            session(config, moment)
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (moment, status)
-        assert not os.path.exists(output_dir), moment
-    child = os.fork()
-    if child == 0:
-        result = train(config)
-        print(output_dir, result.resumed_at, result.weights_sha256, flush=True)
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
-"""
-
-
-def test_a_killed_run_ends_with_the_weights_of_one_never_stopped(tmp_path: Path) -> None:
-    options = {**SMALL, "curriculum": "max:7,sum*0.5+med*0.5:6,sum:5/keep-optimizer", "eval_steps": 6, "eval_rows": 16}
-    # With states every 3 steps and, elsewhere, exactly at the end of a stage.
-    moments = [("step", 2), ("step", 4), ("state", 2), ("step", 11), ("step", 15), ("state", 1), ("checkpoint", 0)]
-    at_boundaries = [("step", 8), ("step", 14)]
-    code = KILLED + (
-        f"options = {options!r}\n"
-        f"run('whole', options, [])\n"
-        f"run('killed', options | dict(save_steps=3), {moments!r})\n"
-        f"run('between', options | dict(save_steps=7), {at_boundaries!r})\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False
-    )
-    assert done.returncode == 0, done.stderr
-    found = {
-        line.split()[0]: line.split()[1:]
-        for line in done.stdout.splitlines()
-        if line.startswith(("whole", "killed", "between"))
-    }
-    assert found["killed"][0] == "18"  # the state at the end was there; only the checkpoint was missing
-    assert found["between"][0] == "14"
-    assert found["whole"][1] == found["killed"][1] == found["between"][1]
-    logs = [(tmp_path / name / "train_log.jsonl").read_text().splitlines() for name in ("whole", "killed")]
-    whole, killed = ({line["step"]: line for line in map(json.loads, log)} for log in logs)
-    assert len(logs[1]) == len(killed)  # no step is told twice
-    for step, line in whole.items():
-        for key in ("tokens", "loss_tokens", "reductions", "learning_rate", "stage", "validation"):
-            assert line.get(key) == killed[step].get(key), (step, key)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["between", "killed", "whole"]
 
 
 # --- several processes ------------------------------------------------------------------------------------------------
