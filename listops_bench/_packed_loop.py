@@ -254,7 +254,7 @@ class PackTrainer:
         """What has become of a member."""
         record = self.finished_run(member)
         if record is None:
-            return TrainingFailed(f"the loss at step {member.steps} is {member.loss}; try a lower learning rate")
+            return TrainingFailed(member.steps, member.loss)
         return result_of(Path(member.config.output_dir), record, resumed_at=self.resumed_at)
 
     def _model_of(self, slot: int) -> PreTrainedModel:

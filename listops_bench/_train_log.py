@@ -15,7 +15,7 @@ from accelerate import Accelerator
 class TrainingFailed(RuntimeError):
     """The run cannot go on: its loss is no longer a number. ``step`` is the first whose loss was none (from 1)."""
 
-    def __init__(self, step: int, loss: float) -> None:
+    def __init__(self, step: int, loss: float | None) -> None:
         super().__init__(f"the loss at step {step} is {loss}; try a lower learning rate")
         self.step, self.loss = step, loss
 

@@ -47,6 +47,12 @@ def why_not(config: TrainConfig) -> str | None:
         return "its model is not of the looped family"
     if any(stage.freeze for stage in config.plan().stages):
         return "its curriculum freezes parameters"
+    if any(stage.until is not None for stage in config.plan().stages):
+        return "a stage of its curriculum ends at an accuracy"
+    if config.optim != "adamw_torch":
+        return "its optimizer is not AdamW"
+    if config.checkpoint_steps:
+        return "it keeps checkpoints along the way"
     return None
 
 

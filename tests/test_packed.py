@@ -257,6 +257,9 @@ def test_a_killed_pack_ends_with_the_weights_of_one_never_stopped(tmp_path: Path
         ({"model": "gpt2_d016"}, "not of the looped family"),
         ({"curriculum": "sum:4/freeze=embeddings"}, "freezes parameters"),
         ({"init_from": "somewhere"}, "starts from a checkpoint"),
+        ({"curriculum": "sum:4/until=0.5", "eval_steps": 2}, "ends at an accuracy"),
+        ({"optim": "sgd"}, "optimizer is not AdamW"),
+        ({"checkpoint_steps": 2}, "keeps checkpoints"),
     ],
 )
 def test_what_cannot_be_packed_says_why(tmp_path: Path, values: dict[str, Any], reason: str) -> None:
