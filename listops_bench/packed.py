@@ -45,15 +45,14 @@ def why_not(config: TrainConfig) -> str | None:
         return "it starts from a checkpoint"
     if shape_of(_model_config(config)) is None:
         return "its model is not of the looped family"
-    if any(stage.freeze for stage in config.plan().stages):
-        return "its curriculum freezes parameters"
-    if any(stage.until is not None for stage in config.plan().stages):
-        return "a stage of its curriculum ends at an accuracy"
-    if config.optim != "adamw_torch":
-        return "its optimizer is not AdamW"
-    if config.checkpoint_steps:
-        return "it keeps checkpoints along the way"
-    return None
+    stages = config.plan().stages
+    reasons = {
+        "its curriculum freezes parameters": any(stage.freeze for stage in stages),
+        "a stage of its curriculum ends at an accuracy": any(stage.until is not None for stage in stages),
+        "its optimizer is not AdamW": config.optim != "adamw_torch",
+        "it keeps checkpoints along the way": config.checkpoint_steps > 0,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
 
 
 def pack_key(config: TrainConfig) -> tuple[Any, ...]:
