@@ -83,7 +83,7 @@ def predict(
     limits = _limits(model, rows, max_new_tokens)
     if device is not None:
         model.to(device)
-    with _exact_arithmetic(model):
+    with exact_arithmetic(model):
         run = _Run(model, rows, limits, batch_size)
         continued = run.verify()
         written = run.decode(continued)
@@ -133,7 +133,7 @@ def _limits(model: PreTrainedModel, rows: Rows, max_new_tokens: int | None) -> I
 
 
 @contextmanager
-def _exact_arithmetic(model: PreTrainedModel) -> Iterator[None]:
+def exact_arithmetic(model: PreTrainedModel) -> Iterator[None]:
     """No gradients, dropout, autocast or TF32; what was set before is set again afterwards."""
     was_training, precision, threads = model.training, torch.get_float32_matmul_precision(), torch.get_num_threads()
     size = sum(parameter.numel() for parameter in model.parameters())

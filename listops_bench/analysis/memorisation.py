@@ -1,0 +1,143 @@
+"""Which facts a model knows: the operation tables of two and three numbers, seen and held out.
+
+A fact is an operation on numbers alone. All pairs are in the training data; of the multisets of three operands a tenth
+is held out, in every order (see `split`). A model that knows an operation gets those right too; one that has learned a
+table does not. A prompt is a fact of its own, ``[SUM 3 4 ] =``, and what is looked at is the token the model puts
+first.
+
+The orders of one multiset share what decides them, so intervals count multisets: one is known where the answer is right
+in every order.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import PreTrainedModel
+
+from listops_bench.expression import CLOSE_ID, EQUALS_ID, FIRST_NUMBER_ID, FIRST_OPERATION_ID, OPERATIONS
+from listops_bench.score import Summary
+from listops_bench.split import is_held_out
+
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+MAX_ORDERED_TRIPLES = 10_000
+"""Above so many triples (beyond modulus 21) each multiset is asked about once, in ascending order."""
+
+_BATCH_ROWS = 1_000
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The table of two operands: ``told`` and ``truth`` int64 [n, n], first operand down. -1 is no number at all."""
+
+    told: Ints
+    truth: Ints
+
+    @property
+    def right(self) -> Summary:
+        return Summary.of(int((self.told == self.truth).sum()), self.truth.size)
+
+
+@dataclass(frozen=True)
+class Triples:
+    """The table of three operands, by multiset.
+
+    Attributes:
+        multisets: int64 [M, 3], ascending.
+        held_out: bool [M], never evaluated in training.
+        asked, right: int64 [M], orders asked about, and those answered rightly.
+    """
+
+    multisets: Ints
+    held_out: Flags
+    asked: Ints
+    right: Ints
+
+    def known(self, *, held_out: bool) -> Summary:
+        """Multisets that are right in every order asked about."""
+        chosen = self.held_out == held_out
+        return Summary.of(int((self.right == self.asked)[chosen].sum()), int(chosen.sum()))
+
+    def prompts(self, *, held_out: bool) -> tuple[int, int]:
+        """Prompts answered rightly, and prompts asked. No interval: orders of one multiset are not independent."""
+        chosen = self.held_out == held_out
+        return int(self.right[chosen].sum()), int(self.asked[chosen].sum())
+
+    @property
+    def p(self) -> float:
+        """Fisher's exact test, two-sided: whether held-out multisets are known as often as the others."""
+        from scipy.stats import fisher_exact
+
+        summaries = [self.known(held_out=held_out) for held_out in (False, True)]
+        return float(fisher_exact([[s.correct, s.n - s.correct] for s in summaries]).pvalue)
+
+
+@dataclass(frozen=True)
+class OperationTable:
+    """What a model says of one operation's facts; None where the operation does not take so many operands."""
+
+    operation: str
+    modulus: int
+    pairs: Pairs | None
+    triples: Triples | None
+
+
+def operation_table(model: PreTrainedModel, operation: str, modulus: int) -> OperationTable:
+    """Asks a model for all facts of an operation."""
+    takes = OPERATIONS[operation].takes
+    return OperationTable(
+        operation,
+        modulus,
+        _pairs(model, operation, modulus) if takes(2) else None,
+        _triples(model, operation, modulus) if takes(3) else None,
+    )
+
+
+def _pairs(model: PreTrainedModel, operation: str, modulus: int) -> Pairs:
+    operands = np.array(list(itertools.product(range(modulus), repeat=2)))
+    told, truth = answers(model, operation, operands), _truth(operation, operands, modulus)
+    return Pairs(told.reshape(modulus, modulus), truth.reshape(modulus, modulus))
+
+
+def _triples(model: PreTrainedModel, operation: str, modulus: int) -> Triples:
+    multisets = np.array(list(itertools.combinations_with_replacement(range(modulus), 3)))
+    operands = multisets
+    if modulus**3 <= MAX_ORDERED_TRIPLES:
+        operands = np.array(list(itertools.product(range(modulus), repeat=3)))
+    right = answers(model, operation, operands) == _truth(operation, operands, modulus)
+    place = {tuple(values): i for i, values in enumerate(multisets.tolist())}
+    of = np.array([place[tuple(sorted(values))] for values in operands.tolist()])
+    return Triples(
+        multisets,
+        np.array([is_held_out(tuple(values), modulus) for values in multisets.tolist()]),
+        np.bincount(of, minlength=len(multisets)),
+        np.bincount(of, weights=right, minlength=len(multisets)).astype(np.int64),
+    )
+
+
+def answers(model: PreTrainedModel, operation: str, operands: Ints) -> Ints:
+    """int64 [N]: what a model puts first after ``[OP a b ... ] =`` for operands [N, k]; -1 where that is no number."""
+    n, k = operands.shape
+    ids = np.empty((n, k + 3), np.int64)
+    ids[:, 0] = FIRST_OPERATION_ID + list(OPERATIONS).index(operation)
+    ids[:, 1 : k + 1] = operands + FIRST_NUMBER_ID
+    ids[:, k + 1 :] = CLOSE_ID, EQUALS_ID
+    positions = torch.arange(k + 3, device=model.device)[None]
+    told = []
+    for start in range(0, n, _BATCH_ROWS):
+        inputs = torch.from_numpy(ids[start : start + _BATCH_ROWS]).to(model.device)
+        with torch.no_grad():
+            logits = model(input_ids=inputs, position_ids=positions, use_cache=False).logits
+        told.append(logits[:, -1].argmax(-1).cpu().numpy() - FIRST_NUMBER_ID)
+    return np.maximum(np.concatenate(told), -1)
+
+
+def _truth(operation: str, operands: Ints, modulus: int) -> Ints:
+    apply = OPERATIONS[operation].apply
+    return np.array([apply(values, modulus) for values in operands.tolist()])
