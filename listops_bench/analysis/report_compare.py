@@ -161,7 +161,7 @@ def _left_panel(sheet: Sheet, rows: list[dict[str, Any]], labels: bool, narrow: 
     import altair as alt
 
     data = sheet.chart(rows)
-    axis = alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1])
+    axis = level_axis(True)
     scale = alt.Scale(domain=[0, 1])
     x = alt.X("accuracy:Q", title=None, scale=scale, axis=axis)
     y = alt.Y(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from listops_bench.analysis.anatomy import KINDS
 from listops_bench.analysis.reliance import METHODS, Ablation, Accuracy, Reliance
-from listops_bench.analysis.report_style import BLUE, INK, ORANGE, WIDE, Sheet, short_title
+from listops_bench.analysis.report_style import BLUE, INK, ORANGE, WIDE, Sheet, level_axis, short_title
 from listops_bench.score import Summary
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _ablation_panel(sheet: Sheet, rows: list[dict[str, Any]], intact: Summary, l
 
     data = sheet.chart(rows)
     whole = sheet.chart([{"accuracy": intact.accuracy}])
-    axis = alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1])
+    axis = level_axis(True)
     scale = alt.Scale(domain=[0, 1])
     x = alt.X("accuracy:Q", title=None, scale=scale, axis=axis)
     y = alt.Y(
