@@ -1,9 +1,11 @@
-"""Verbs about the board: leaderboard build, leaderboard thresholds, leaderboard validate."""
+"""Verbs about the board: leaderboard build, thresholds, validate, verify."""
 
 from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
 
 from listops_bench._cli_parser import Parser
 from listops_bench.errors import InvalidInput
@@ -13,7 +15,7 @@ def add_verbs(parser: Parser) -> None:
     board = parser.add_verb(
         "leaderboard",
         None,
-        "build the board, or validate result files",
+        "build the board and its thresholds; validate and verify result files",
         "leaderboard build leaderboard/results --output-dir leaderboard",
     )
     verb = board.add_verb(
@@ -45,10 +47,24 @@ def add_verbs(parser: Parser) -> None:
     verb = board.add_verb(
         "validate",
         validate_results,
-        "check result files: schema, counts, intervals, versions",
-        "leaderboard validate leaderboard/results/*/*/*.json",
+        "check result files: schema, place, pins, rows, counts, intervals, sizes",
+        "leaderboard validate leaderboard/results",
     )
-    verb.add_argument("files", nargs="+", metavar="FILE")
+    verb.add_argument("files", nargs="+", metavar="FILE", help="result files, or folders of them")
+    verb.add_argument("--checkpoints", metavar="DIR", help="compare with those checkpoints that lie below this folder")
+
+    verb = board.add_verb(
+        "verify",
+        verify_results,
+        "evaluate the checkpoints of result files again, and compare; records what holds in verified.json",
+        "leaderboard verify leaderboard/results --checkpoints leaderboard/checkpoints",
+    )
+    verb.add_argument("files", nargs="+", metavar="FILE", help="result files, or folders of them")
+    verb.add_argument(
+        "--checkpoints", metavar="DIR", help="look for checkpoints below this folder, and only then on the Hub"
+    )
+    verb.add_argument("--device", metavar="NAME", help="to score on (default: a GPU if there is one)")
+    verb.add_argument("--dry-run", action="store_true", help="compare, and record nothing")
 
 
 # --- what they do ---------------------------------------------------------------------------------------------------
@@ -83,14 +99,38 @@ def print_thresholds(arguments: Namespace) -> None:
 
 
 def validate_results(arguments: Namespace) -> int:
-    from listops_bench.result import read_result
+    from listops_bench._verify_checkpoint import Checkpoints
+    from listops_bench.verify import validate_files
 
-    invalid = 0
-    for file in arguments.files:
-        try:
-            read_result(file)
-        except InvalidInput as error:
-            invalid += 1
-            print(f"error: {error}", file=sys.stderr)
-    print(f"{len(arguments.files) - invalid} of {len(arguments.files)} result files are valid")
-    return 2 if invalid else 0
+    files = _result_files(arguments.files)
+    places = Checkpoints(arguments.checkpoints)
+    problems = [problem for _, problem in validate_files(files, places) if problem is not None]
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    print(f"{len(files) - len(problems)} of {len(files)} result files are valid")
+    return 2 if problems else 0
+
+
+def verify_results(arguments: Namespace) -> int:
+    from listops_bench._verify_checkpoint import Checkpoints
+    from listops_bench.verify import Verdict, verify_files
+
+    def show(verdict: Verdict) -> None:
+        if verdict.status == "verified":
+            print(f"verified: {verdict.path} ({verdict.reason})")
+        else:
+            print(f"{verdict.status}: {verdict.reason}", file=sys.stderr)
+
+    files = _result_files(arguments.files)
+    places = Checkpoints(arguments.checkpoints)
+    verdicts = verify_files(files, places, device=arguments.device, write=not arguments.dry_run, on_file=show)
+    verified = sum(verdict.status == "verified" for verdict in verdicts)
+    print(f"{verified} of {len(files)} result files are verified")
+    return 0 if verified == len(files) else 2
+
+
+def _result_files(names: Sequence[str]) -> list[Path]:
+    """Files as they are named, and those below folders."""
+    from listops_bench.result import find_results
+
+    return [file for name in names for file in (find_results(name) if Path(name).is_dir() else [Path(name)])]

@@ -37,6 +37,30 @@ def add_verbs(parser: Parser) -> None:
     )
     verb.add_argument("--device", metavar="NAME", help="to score on (default: a GPU if there is one)")
 
+    verb = parser.add_verb(
+        "submit",
+        submit,
+        "evaluate checkpoints on all splits at a pinned revision, and hand the results to the board",
+        "submit my-org/first@main --track open --output-dir leaderboard/results",
+    )
+    verb.add_argument(
+        "checkpoints",
+        nargs="+",
+        metavar="CHECKPOINT",
+        help="ORG/NAME or ORG/NAME@REVISION on the Hub, or a folder; name all seeds of a recipe together",
+    )
+    verb.add_argument("--track", default="open", metavar="NAME", help="reference, open or constructed (default: open)")
+    verb.add_argument(
+        "--task", nargs="+", metavar="TASK", help="(default: those it was trained on, and their operations alone)"
+    )
+    verb.add_argument("--output-dir", metavar="DIR", help="write the files below this folder, for a git pull request")
+    verb.add_argument(
+        "--repo",
+        metavar="ORG/NAME",
+        help="open a pull request on this results dataset on the Hub (default: $LISTOPS_BENCH_RESULTS_REPO)",
+    )
+    verb.add_argument("--device", metavar="NAME", help="to score on (default: a GPU if there is one)")
+
 
 # --- what they do ---------------------------------------------------------------------------------------------------
 
@@ -76,6 +100,37 @@ def _show(publication: hub.Publication) -> None:
     print_tables(f"would be uploaded to {publication.repo_type} {publication.repo_id}:", table)
     card = publication.files["README.md"]
     print(card.decode() if isinstance(card, bytes) else card.read_text(encoding="utf-8"), end="")
+
+
+def submit(arguments: Namespace) -> None:
+    from listops_bench._hub_submit import submit as hand_over
+    from listops_bench._hub_submit import summary
+
+    if arguments.output_dir is not None and arguments.repo is not None:
+        raise InvalidInput("give either --output-dir or --repo")
+    done = hand_over(
+        arguments.checkpoints,
+        track=arguments.track,
+        tasks=arguments.task,
+        repo_id=arguments.repo,
+        output_dir=arguments.output_dir,
+        device=arguments.device,
+        on_split=_show_split,
+    )
+    for line in summary(done.results):
+        print(line)
+    if done.pull_request is not None:
+        print(f"{'opened' if done.opened else 'open already:'} {done.pull_request}")
+        print("next: a maintainer runs `listops-bench leaderboard verify` on it, and merges what is verified")
+        return
+    for path in done.paths:
+        print(path)
+    if any(result.model.revision is None for result in done.results):
+        print(
+            "next: let verifiers have the weights: push the checkpoint and submit ORG/NAME instead, or add its folder"
+            " below leaderboard/checkpoints/"
+        )
+    print("next: commit these files and open a pull request; its checks run `leaderboard validate` and `verify`")
 
 
 def _show_split(task: str, split: str) -> None:

@@ -232,13 +232,13 @@ def score_split(rows: Rows, completions: Sequence[str]) -> tuple[SplitResult, li
         predictions_sha256=hashlib.sha256("".join(text + "\n" for text in completions).encode()).hexdigest(),
         metrics=summarise(scores),
         first_wrong_step=count_first_wrong_steps(scores),
-        slices=cast(dict[SliceName, dict[str, Metrics]], summarise_slices(scores, _columns(rows, prompts))),
+        slices=cast(dict[SliceName, dict[str, Metrics]], summarise_slices(scores, slice_columns(rows, prompts))),
         held_out=cast(HeldOut, held_out_steps(prompts, completions, modulus)) if unseen else {},
     )
     return result, _prediction_lines(rows, prompts, references, completions, scores)
 
 
-def _columns(rows: Rows, prompts: Sequence[str]) -> dict[str, Sequence[int | str]]:
+def slice_columns(rows: Rows, prompts: Sequence[str]) -> dict[str, Sequence[int | str]]:
     """The slices' values for every row, in the order of `score.SLICES`."""
     names = list(OPERATIONS)
     return {

@@ -41,7 +41,7 @@ OperationName = Literal["sum", "prod", "nadd", "ssum", "max", "min", "med"]
 _NAME = r"[A-Za-z0-9](?:\.?[A-Za-z0-9_+=,-])*"  # no ".." and no leading dot: it becomes a folder
 ModelId = Annotated[str, Text(rf"{_NAME}(?:/{_NAME})?", 160)]
 RecipeId = Annotated[str, Text(_NAME, 160)]
-Revision = Annotated[str, Text(r"[A-Za-z0-9](?:[._-]?[A-Za-z0-9])*", 64)]
+Revision = Annotated[str, Text(r"[0-9a-f]{40}", 40)]  # a commit: branches and tags move
 Version = Annotated[str, Text(r"[0-9]+(?:\.[0-9A-Za-z+-]+)*", 40)]
 TaskName = Annotated[str, Text(r"[a-z0-9]+(?:_[a-z0-9]+)*", 80)]
 Line = Annotated[str, Text(r"[^\x00-\x1f\x7f]*", 300)]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from listops_bench.expression import EOS_ID
 from listops_bench.model.checkpoint import save_checkpoint
 from listops_bench.model.ladder import build_model
 from listops_bench.tokenizer import build_tokenizer
@@ -31,3 +34,14 @@ def make_checkpoint(
     folder: Path, run: dict[str, Any], name: str = "looped_d008", modulus: int = 10, seed: int = 1
 ) -> Path:
     return save_checkpoint(folder, build_model(name, modulus=modulus, seed=seed), build_tokenizer(modulus), run)
+
+
+def make_taciturn_checkpoint(folder: Path, run: dict[str, Any]) -> Path:
+    """A looped_d008 that ends every answer at once: scored in no time."""
+    model = build_model("looped_d008", seed=1)
+    with torch.no_grad():
+        ends = model.get_input_embeddings().weight[EOS_ID]
+        ends *= 100
+        model.model.ln.weight.zero_()
+        model.model.ln.bias.copy_(ends)
+    return save_checkpoint(folder, model, build_tokenizer(10), run)

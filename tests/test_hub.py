@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +21,9 @@ from listops_bench.evaluate import evaluate_checkpoint
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.ladder import build_model, parameter_counts
 from tests.fake_checkpoints import make_checkpoint, run_record
-from tests.hub_server import READER, WRITER, HubServer
+from tests.hub_server import READER, HubServer
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    """A Hub that this process talks to."""
-    with HubServer() as running:
-        monkeypatch.setattr(constants, "ENDPOINT", running.url)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
-        monkeypatch.setenv("HF_TOKEN", WRITER)
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +59,10 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def in_process_of_its_own(code: str, server: HubServer, home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **server.environment(home), "PYTHONPATH": str(ROOT)}
+def in_process_of_its_own(
+    code: str, hub_server: HubServer, home: Path, *words: str
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **hub_server.environment(home), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code, *words]
     return subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
 
@@ -127,50 +116,50 @@ def test_what_is_published_of_a_folder(publication: hub.Publication) -> None:
 # --- pushing ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_second_push_makes_no_commit(server: HubServer, checkpoint: Path, results_dir: Path) -> None:
+def test_a_second_push_makes_no_commit(hub_server: HubServer, checkpoint: Path, results_dir: Path) -> None:
     first = hub.push(hub.prepare_model(checkpoint, "org/first", results_dir=results_dir), private=True)
     assert first.changed
-    repo = server.repo("model", "org/first")
+    repo = hub_server.repo("model", "org/first")
     assert repo.private
     assert repo.files()["model.safetensors"] == (checkpoint / "model.safetensors").read_bytes()
-    uploads = server.uploads()
+    uploads = hub_server.uploads()
     second = hub.push(hub.prepare_model(checkpoint, "org/first", results_dir=results_dir))
     assert (second.changed, second.commit) == (False, first.commit)
     assert len(repo.history()) == 2
-    assert server.uploads() == uploads
+    assert hub_server.uploads() == uploads
 
 
-def test_a_changed_file_is_one_commit(server: HubServer, publication: hub.Publication) -> None:
+def test_a_changed_file_is_one_commit(hub_server: HubServer, publication: hub.Publication) -> None:
     hub.push(publication)
-    uploads = server.uploads()
-    server.repo("model", "org/first").add({"config.json": b"{}", "LICENSE": b"MIT"})
+    uploads = hub_server.uploads()
+    hub_server.repo("model", "org/first").add({"config.json": b"{}", "LICENSE": b"MIT"})
     assert hub.push(publication).changed
-    files = server.repo("model", "org/first").files()
+    files = hub_server.repo("model", "org/first").files()
     assert files["config.json"] != b"{}"
     assert files["LICENSE"] == b"MIT"  # what others have added stays
-    assert server.uploads() == uploads
+    assert hub_server.uploads() == uploads
 
 
-def test_branches_and_pull_requests(server: HubServer, publication: hub.Publication) -> None:
+def test_branches_and_pull_requests(hub_server: HubServer, publication: hub.Publication) -> None:
     hub.push(publication, revision="seed-1")
-    repo = server.repo("model", "org/first")
+    repo = hub_server.repo("model", "org/first")
     assert "model.safetensors" in repo.files("seed-1")
     assert repo.files() == {}
     opened = hub.push(publication, create_pr=True)
-    assert opened.url == f"{server.url}/org/first/discussions/1"
+    assert opened.url == f"{hub_server.url}/org/first/discussions/1"
     assert "model.safetensors" in repo.files("refs/pr/1")
     assert repo.files() == {}
     # Of a repository of someone else, one may open a pull request only.
-    server.create("model", "stranger/first")
+    hub_server.create("model", "stranger/first")
     theirs = hub.Publication("model", "stranger/first", "message", publication.files)
     assert hub.push(theirs, create_pr=True).url.endswith("/stranger/first/discussions/1")
 
 
-def test_a_connection_lost_halfway_is_taken_up_again(server: HubServer, publication: hub.Publication) -> None:
-    server.drop_uploads = 1
+def test_a_connection_lost_halfway_is_taken_up_again(hub_server: HubServer, publication: hub.Publication) -> None:
+    hub_server.drop_uploads = 1
     assert hub.push(publication).changed
-    assert server.repo("model", "org/first").files()["model.safetensors"]
-    assert [status for method, _, status in server.requests if method == "PUT"].count(0) == 1
+    assert hub_server.repo("model", "org/first").files()["model.safetensors"]
+    assert [status for method, _, status in hub_server.requests if method == "PUT"].count(0) == 1
 
 
 PUSH = """
@@ -181,18 +170,18 @@ upload("model", "org/first", {name: Path(sys.argv[1], name) for name in sys.argv
 """
 
 
-def test_a_client_killed_halfway_goes_on_where_it_was(server: HubServer, checkpoint: Path, tmp_path: Path) -> None:
+def test_a_client_killed_halfway_goes_on_where_it_was(hub_server: HubServer, checkpoint: Path, tmp_path: Path) -> None:
     names = ("config.json", "model.safetensors", "run.json")
-    server.drop_uploads = 1
-    environment = {**os.environ, **server.environment(tmp_path), "PYTHONPATH": str(ROOT)}
+    hub_server.drop_uploads = 1
+    environment = {**os.environ, **hub_server.environment(tmp_path), "PYTHONPATH": str(ROOT)}
     client = subprocess.Popen([sys.executable, "-c", PUSH, str(checkpoint), *names], env=environment)
-    server.on_half_upload = lambda: os.kill(client.pid, signal.SIGKILL)
+    hub_server.on_half_upload = lambda: os.kill(client.pid, signal.SIGKILL)
     assert client.wait() == -signal.SIGKILL
-    assert server.repo("model", "org/first").files() == {}
+    assert hub_server.repo("model", "org/first").files() == {}
     files: dict[str, Any] = {name: checkpoint / name for name in names}
     again = hub.Publication("model", "org/first", "message", files)
     assert hub.push(again).changed
-    assert set(server.repo("model", "org/first").files()) == set(names)
+    assert set(hub_server.repo("model", "org/first").files()) == set(names)
 
 
 LOAD = """
@@ -210,14 +199,14 @@ print(rows["test"][0]["id"], rows["test"][0]["prompt"] == listops_bench.load("ma
 
 
 def test_what_was_pushed_loads_as_anything_from_the_hub(
-    server: HubServer, publication: hub.Publication, dataset: Path, tmp_path: Path
+    hub_server: HubServer, publication: hub.Publication, dataset: Path, tmp_path: Path
 ) -> None:
     commit = hub.push(publication).commit
-    server.repo("model", "org/first").add({"model.safetensors": b"something else", "config.json": b"{}"})
+    hub_server.repo("model", "org/first").add({"model.safetensors": b"something else", "config.json": b"{}"})
     data = hub.prepare_dataset(dataset, "org/listops_bench")
     assert hub.push(data).changed
     assert not hub.push(data).changed
-    done = in_process_of_its_own(LOAD, server, tmp_path, commit)
+    done = in_process_of_its_own(LOAD, hub_server, tmp_path, commit)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         f"{parameter_counts(build_model('looped_d008'))['total']} 1",
@@ -237,16 +226,16 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
 
 
 def test_the_command_pushes_and_says_where(
-    server: HubServer, checkpoint: Path, results_dir: Path, capsys: pytest.CaptureFixture[str]
+    hub_server: HubServer, checkpoint: Path, results_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ("push", str(checkpoint), "org/first", "--results", str(results_dir))
     code, out, _ = run(capsys, *words)
-    assert (code, out.startswith(f"{server.url}/org/first at ")) == (0, True)
+    assert (code, out.startswith(f"{hub_server.url}/org/first at ")) == (0, True)
     assert "nothing has changed" in run(capsys, *words)[1]
 
 
 def test_a_dry_run_shows_files_and_card_and_asks_nobody(
-    server: HubServer, checkpoint: Path, results_dir: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+    hub_server: HubServer, checkpoint: Path, results_dir: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out, _ = run(capsys, "push", str(checkpoint), "org/first", "--results", str(results_dir), "--dry-run")
     assert code == 0
@@ -255,7 +244,7 @@ def test_a_dry_run_shows_files_and_card_and_asks_nobody(
     code, out, _ = run(capsys, "push", "--dataset", str(dataset), "org/data", "--dry-run")
     assert code == 0
     assert "data/max/train.parquet" in out
-    assert server.requests == []
+    assert hub_server.requests == []
 
 
 WRONG: dict[str, tuple[str, str]] = {
@@ -267,7 +256,7 @@ WRONG: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_without_permission_it_is_one_line(
-    name: str, server: HubServer, publication: hub.Publication, monkeypatch: pytest.MonkeyPatch
+    name: str, hub_server: HubServer, publication: hub.Publication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token, message = WRONG[name]
     monkeypatch.setenv("HF_TOKEN", token)
@@ -277,12 +266,12 @@ def test_without_permission_it_is_one_line(
 
 
 def test_what_the_hub_does_not_take_is_one_line(
-    server: HubServer, publication: hub.Publication, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    hub_server: HubServer, publication: hub.Publication, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for repo_id in ("first", "a/b/c", "org/has space", "org/..", "../x"):
         with pytest.raises(hub.InvalidInput, match="is no repository id of the form ORG/NAME"):
             hub.prepare_model(checkpoint, repo_id)
-    server.create("model", "org/first")
+    hub_server.create("model", "org/first")
     with pytest.raises(hub.InvalidInput, match="there already, and public"):
         hub.push(publication, private=True)
     with pytest.raises(hub.InvalidInput, match="either --revision or --create-pr"):
@@ -296,7 +285,7 @@ def test_what_the_hub_does_not_take_is_one_line(
 
 
 def test_without_a_network_it_is_one_line(
-    server: HubServer, publication: hub.Publication, monkeypatch: pytest.MonkeyPatch
+    hub_server: HubServer, publication: hub.Publication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(hub.InvalidInput, match=r"connection to .* failed .*run the same command again"):

@@ -72,8 +72,8 @@ def test_the_path_says_model_revision_and_task(tmp_path: Path) -> None:
     assert result_path("results", of_mine) == Path(
         f"results/looped_d048-sum_max_med-3000/{of_mine.model.weights_sha256[:12]}/sum_max_med.json"
     )
-    of_hub = result(model=Model("org/model.v1", "abc123", SHA))
-    assert result_path("results", of_hub) == Path("results/org__model.v1/abc123/sum.json")
+    of_hub = result(model=Model("org/model.v1", "0123456789" * 4, SHA))
+    assert result_path("results", of_hub) == Path("results/org__model.v1/" + "0123456789" * 4 + "/sum.json")
     assert read_result(write_result(tmp_path, of_hub), tmp_path) == of_hub
 
 

@@ -97,8 +97,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """A Hub of one repository: what the client is asked for, and what it answers."""
     seen: dict[str, Any] = {"files": ["config.json", "model.safetensors", "modeling.py"], "downloads": []}
 
-    def model_info(self: Any, name: str, revision: str | None = None) -> Any:
-        return SimpleNamespace(sha=COMMIT, siblings=[SimpleNamespace(rfilename=file) for file in seen["files"]])
+    def model_info(self: Any, name: str, revision: str | None = None, files_metadata: bool = False) -> Any:
+        return SimpleNamespace(sha=COMMIT, siblings=[SimpleNamespace(rfilename=file, size=1) for file in seen["files"]])
 
     def snapshot_download(name: str, **options: Any) -> str:
         seen["downloads"].append((name, options))
@@ -138,7 +138,7 @@ def test_what_the_hub_refuses_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     import httpx
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    def model_info(self: Any, name: str, revision: str | None = None) -> Any:
+    def model_info(self: Any, name: str, revision: str | None = None, files_metadata: bool = False) -> Any:
         request = httpx.Request("GET", "https://hub/api/models")
         raise RepositoryNotFoundError("404: no such model\nask someone", response=httpx.Response(404, request=request))
 

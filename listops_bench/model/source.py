@@ -11,7 +11,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +40,11 @@ class Source:
 
 
 def resolve(
-    checkpoint: str | os.PathLike[str], revision: str | None = None, *, trust_remote_code: bool = False
+    checkpoint: str | os.PathLike[str],
+    revision: str | None = None,
+    *,
+    trust_remote_code: bool = False,
+    max_bytes: int | None = None,
 ) -> Source:
     """The folder of a checkpoint, downloaded into the Hub's cache where it is not on this machine yet.
 
@@ -49,10 +53,12 @@ def resolve(
         revision: a branch, tag or commit on the Hub; by default the head of its main branch. It is looked up once, and
             what is returned names the commit.
         trust_remote_code: fetch the repository's Python files too. They are never run here.
+        max_bytes: fetch nothing where the files to be fetched are larger than that together.
 
     Raises:
         InvalidInput: neither a folder nor a model that can be had: no such repository or revision, no access, or no
-            connection and nothing in the cache; or its weights are pickled, which may run code when they are loaded.
+            connection and nothing in the cache; its weights are pickled, which may run code when they are loaded; or it
+            is too large.
     """
     folder = Path(checkpoint)
     if folder.is_dir():
@@ -63,7 +69,7 @@ def resolve(
     if not _HUB_ID.fullmatch(name):
         raise InvalidInput(f"checkpoint {name!r} is not a folder, nor a model id such as 'org/name'")
     patterns = [*_FILES, *(_CODE if trust_remote_code else ())]
-    return _from_hub(name, revision, patterns)
+    return _from_hub(name, revision, patterns, max_bytes)
 
 
 def check_weights(names: Collection[str], where: str) -> None:
@@ -79,13 +85,16 @@ def check_weights(names: Collection[str], where: str) -> None:
     raise InvalidInput(f"checkpoint {where!r} has no {WEIGHTS}")
 
 
-def _from_hub(name: str, revision: str | None, patterns: list[str]) -> Source:
+def _from_hub(name: str, revision: str | None, patterns: list[str], max_bytes: int | None) -> Source:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        found = HfApi().model_info(name, revision=revision)
-        check_weights([file.rfilename for file in found.siblings or ()], name)
+        found = HfApi().model_info(name, revision=revision, files_metadata=max_bytes is not None)
+        sizes = {file.rfilename: file.size for file in found.siblings or ()}
+        check_weights(sizes, name)
+        if max_bytes is not None:
+            _check_sizes({file: sizes[file] for p in patterns for file in fnmatch.filter(sizes, p)}, max_bytes, name)
         folder = snapshot_download(name, revision=found.sha, allow_patterns=patterns)
     except InvalidInput:
         raise
@@ -96,6 +105,13 @@ def _from_hub(name: str, revision: str | None, patterns: list[str]) -> Source:
     except Exception as error:  # no connection, or told to be offline: each layer below has an error of its own
         folder = _from_cache(name, revision, patterns, error)
     return Source(Path(folder), name, Path(folder).name)
+
+
+def _check_sizes(sizes: Mapping[str, int | None], max_bytes: int, where: str) -> None:
+    total = sum(size or 0 for size in sizes.values())
+    if total > max_bytes or None in sizes.values():
+        known = "some size that the Hub does not tell" if None in sizes.values() else f"{total:,} bytes"
+        raise InvalidInput(f"checkpoint {where!r} is {known}, and the most that is fetched is {max_bytes:,}")
 
 
 def _from_cache(name: str, revision: str | None, patterns: list[str], reason: Exception) -> str:
