@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ def compare(claimed: SplitResult, measured: SplitResult) -> Comparison:
     of the rows. How many rows do is not known without the claimed answers; what is known is how many at least must, for
     each row that is scored otherwise moves each count by one.
     """
+    if not claimed.held_out:  # results that are older than this field lack it
+        measured = dataclasses.replace(measured, held_out={})
     same = claimed.predictions_sha256 == measured.predictions_sha256
     differing = least_differing(claimed, measured)
     if (claimed.n, claimed.rows_sha256) != (measured.n, measured.rows_sha256):

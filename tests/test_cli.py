@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -89,10 +89,16 @@ except SystemExit:
     assert output.splitlines()[-1] == "[]"
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = processor_seconds()
         run("--help")
-        seconds.append(time.perf_counter() - start)
+        seconds.append(processor_seconds() - start)
     assert min(seconds) < 0.5
+
+
+def processor_seconds() -> float:
+    """Of all children that have ended: what a command costs, whatever else the machine is doing."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------
