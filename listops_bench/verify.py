@@ -83,7 +83,8 @@ def validate_file(path: str | os.PathLike[str], checkpoints: Checkpoints | None 
 
 def results_folder(path: Path) -> Path:
     """The results folder of a file at ``FOLDER/MODEL/REVISION/TASK.json``."""
-    return Path(os.path.abspath(path)).parents[2]
+    above = Path(os.path.abspath(path)).parents
+    return above[min(2, len(above) - 1)]
 
 
 def _problems(path: Path, result: Result, checkpoints: Checkpoints | None) -> Iterator[str]:
@@ -95,6 +96,9 @@ def _problems(path: Path, result: Result, checkpoints: Checkpoints | None) -> It
         yield "is a link to another place"
     if result.track == "reference" and (result.training is None or result.recipe.seed is None):
         yield "track: a reference result says how it was trained, and its seed"
+    training = result.training
+    if training is not None and (training.steps > training.budget or training.loss_tokens > training.tokens):
+        yield "training: more steps than were allowed, or more loss-bearing tokens than tokens"
     for key in ("family", "name", "model_type"):
         text = getattr(result.architecture, key)
         if not re.fullmatch(r"[A-Za-z0-9][\w./+-]*", text, re.ASCII):

@@ -111,6 +111,22 @@ def _one_torch_thread() -> None:
         torch.set_num_threads(1)
 
 
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """``command("push", "folder", "org/name")`` runs the command line and gives exit code, output and errors."""
+    from listops_bench import cli
+
+    def run(*words: str) -> tuple[int, str, str]:
+        code = cli.main(words)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
 # --- a Hub ------------------------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import math
 import random
+from collections.abc import Callable
 from typing import Any
 
 from listops_bench._score_held_out import HeldOutSteps
@@ -227,3 +228,18 @@ def _rising(draw: random.Random, last: float, steps: int) -> Learning:
         share = min(last, 0.03 + 8 * max(0.0, step / steps - leaves))
         points.append((step, share))
     return learning(*points)
+
+
+# --- forging ---------------------------------------------------------------------------------------------------------
+
+Change = Callable[[dict[str, Any]], object]
+"""Alters the JSON of a result in place."""
+
+
+def set_at(*keys: str, to: Any) -> Change:
+    def change(content: dict[str, Any]) -> None:
+        for key in keys[:-1]:
+            content = content[key]
+        content[keys[-1]] = to
+
+    return change

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard, constants
 
-from listops_bench import cli, hub
+from listops_bench import hub
 from listops_bench._dataset_release import export
 from listops_bench._hub_card import CURVE, EVAL_RESULTS
 from listops_bench.evaluate import evaluate_checkpoint
@@ -55,7 +56,7 @@ def publication(checkpoint: Path, results_dir: Path) -> hub.Publication:
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dataset")
-    export(folder, ["max"])
+    export(folder, ["sum_max_med"])
     return folder
 
 
@@ -192,9 +193,9 @@ tokenizer = AutoTokenizer.from_pretrained("org/first", revision=sys.argv[1])
 written = model.generate(**tokenizer("[SUM 1 2 ] =", return_tensors="pt"))
 print(sum(p.numel() for p in model.parameters()), len(written))
 from datasets import load_dataset
-rows = load_dataset("org/listops_bench", "max")
+rows = load_dataset("org/listops_bench", "sum_max_med")
 print({name: len(split) for name, split in rows.items()})
-print(rows["test"][0]["id"], rows["test"][0]["prompt"] == listops_bench.load("max", split="test")[0]["prompt"])
+print(rows["test"][0]["id"], rows["test"][0]["prompt"] == listops_bench.load("sum_max_med", split="test")[0]["prompt"])
 """
 
 
@@ -212,38 +213,36 @@ def test_what_was_pushed_loads_as_anything_from_the_hub(
         f"{parameter_counts(build_model('looped_d008'))['total']} 1",
         "{'train': 50000, 'validation': 1000, 'test': 5000, 'test_unseen_operands': 2000, 'test_deeper': 2000, "
         "'test_wider': 2000}",
-        "max/test/00000 True",
+        "sum_max_med/test/00000 True",
     ]
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    code = cli.main(words)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
 def test_the_command_pushes_and_says_where(
-    hub_server: HubServer, checkpoint: Path, results_dir: Path, capsys: pytest.CaptureFixture[str]
+    hub_server: HubServer, checkpoint: Path, results_dir: Path, command: Callable[..., tuple[int, str, str]]
 ) -> None:
     words = ("push", str(checkpoint), "org/first", "--results", str(results_dir))
-    code, out, _ = run(capsys, *words)
+    code, out, _ = command(*words)
     assert (code, out.startswith(f"{hub_server.url}/org/first at ")) == (0, True)
-    assert "nothing has changed" in run(capsys, *words)[1]
+    assert "nothing has changed" in command(*words)[1]
 
 
 def test_a_dry_run_shows_files_and_card_and_asks_nobody(
-    hub_server: HubServer, checkpoint: Path, results_dir: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+    hub_server: HubServer,
+    checkpoint: Path,
+    results_dir: Path,
+    dataset: Path,
+    command: Callable[..., tuple[int, str, str]],
 ) -> None:
-    code, out, _ = run(capsys, "push", str(checkpoint), "org/first", "--results", str(results_dir), "--dry-run")
+    code, out, _ = command("push", str(checkpoint), "org/first", "--results", str(results_dir), "--dry-run")
     assert code == 0
     assert "model.safetensors" in out
     assert "| sum | test | 40 |" in out
-    code, out, _ = run(capsys, "push", "--dataset", str(dataset), "org/data", "--dry-run")
+    code, out, _ = command("push", "--dataset", str(dataset), "org/data", "--dry-run")
     assert code == 0
-    assert "data/max/train.parquet" in out
+    assert "data/sum_max_med/train.parquet" in out
     assert hub_server.requests == []
 
 

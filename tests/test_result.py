@@ -6,13 +6,12 @@ import dataclasses
 import json
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-from fake_results import demo_results, learning, many_results, result, split_result
+from fake_results import Change, demo_results, learning, many_results, result, set_at, split_result
 
 from listops_bench import _records
 from listops_bench.errors import InvalidInput
@@ -32,7 +31,6 @@ from listops_bench.result import (
 from listops_bench.task import resource_path
 
 SHA = "0" * 64
-Change = Callable[[dict[str, Any]], object]
 
 
 @pytest.fixture
@@ -45,15 +43,6 @@ def rewrite(path: Path, change: Change) -> Path:
     change(content)
     path.write_text(json.dumps(content))
     return path
-
-
-def set_at(*keys: str, to: Any) -> Change:
-    def change(content: dict[str, Any]) -> None:
-        for key in keys[:-1]:
-            content = content[key]
-        content[keys[-1]] = to
-
-    return change
 
 
 # --- writing and reading ----------------------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from listops_bench import cli
 from listops_bench._hub_submit import RESULTS_REPO, submit, summary
 from listops_bench.errors import InvalidInput
 from listops_bench.result import EvaluationSplit, find_results, read_result
@@ -31,17 +31,11 @@ def hub(hub_server: HubServer, folder: Path) -> HubServer:
     return hub_server
 
 
-def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    code = cli.main(words)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
 def test_a_pull_request_whose_file_is_verified(
-    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., tuple[int, str, str]]
 ) -> None:
     commit = hub.repo("model", "org/first").refs["refs/heads/main"]
-    code, out, _ = run(capsys, "submit", "org/first", "--repo", RESULTS)
+    code, out, _ = command("submit", "org/first", "--repo", RESULTS)
     assert code == 0
     assert "seeds 3; one row, ranked from 3 seeds" in out
     assert f"opened {hub.url}/datasets/{RESULTS}/discussions/1" in out
@@ -52,19 +46,21 @@ def test_a_pull_request_whose_file_is_verified(
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_bytes(content)
-    assert run(capsys, "leaderboard", "validate", str(tmp_path / "results"))[0] == 0
+    assert command("leaderboard", "validate", str(tmp_path / "results"))[0] == 0
     (verdict,) = verify_files(find_results(tmp_path / "results"))
     assert verdict.status == "verified", verdict.reason
     found = read_result(find_results(tmp_path / "results")[0])
     assert set(found.splits) == set(EvaluationSplit.__args__)
 
     monkeypatch.setenv(RESULTS_REPO, RESULTS)
-    assert f"open already: {hub.url}" in run(capsys, "submit", f"org/first@{commit}")[1]
+    assert f"open already: {hub.url}" in command("submit", f"org/first@{commit}")[1]
     assert len(hub.repo("dataset", RESULTS).pulls) == 1
 
 
-def test_files_for_a_git_pull_request(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = run(capsys, "submit", str(folder), "--task", "sum", "--output-dir", str(tmp_path / "results"))
+def test_files_for_a_git_pull_request(
+    folder: Path, tmp_path: Path, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, out, _ = command("submit", str(folder), "--task", "sum", "--output-dir", str(tmp_path / "results"))
     assert code == 0
     (path,) = find_results(tmp_path / "results")
     assert str(path) in out

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from listops_bench import _records, _verify_checkpoint, cli
+from listops_bench import _records, _verify_checkpoint
 from listops_bench._result_verified import read_verified, result_sha256
 from listops_bench._verify_checkpoint import Checkpoints, open_stranger
 from listops_bench._verify_rows import compare
@@ -22,7 +22,7 @@ from listops_bench.evaluate import evaluate_checkpoint
 from listops_bench.result import MAX_FILE_BYTES, Model, Result, find_results, result_path, write_result
 from listops_bench.verify import Verdict, validate_file, validate_files, verify_file, verify_files
 from tests.fake_checkpoints import make_taciturn_checkpoint, run_record
-from tests.fake_results import metrics, result, split_result
+from tests.fake_results import Change, metrics, result, set_at, split_result
 from tests.hub_server import HubServer, Repo
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,17 +115,6 @@ def test_of_another_harness_or_version_there_is_nothing_to_compare(measured: Res
 
 # --- forged submissions: the result -----------------------------------------------------------------------------------
 
-Change = Callable[[dict[str, Any]], object]
-
-
-def set_at(*keys: str, to: Any) -> Change:
-    def change(content: dict[str, Any]) -> None:
-        for key in keys[:-1]:
-            content = content[key]
-        content[keys[-1]] = to
-
-    return change
-
 
 def better(content: dict[str, Any]) -> None:
     """A hundred answers more than there were, in the whole and in every slice."""
@@ -181,6 +170,7 @@ FORGED: dict[str, tuple[Change, str]] = {
     "another seed": (set_at("recipe", "seed", to=4), "recipe.seed: 4, and the weights' is 3"),
     "another training": (set_at("training", "steps", to=29), "not what the checkpoint's run.json says"),
     "no training on the reference track": (lambda c: c.update(track="reference", training=None), "a reference result"),
+    "more steps than allowed": (set_at("training", "steps", to=31), "more steps than were allowed"),
     "script tags in a name": (set_at("model", "id", to="<script>alert(1)</script>"), "is not a text of the form"),
     "script tags in a shape": (set_at("architecture", "name", to="<script>alert(1)</script>"), "is no plain name"),
     "a climbing id": (set_at("model", "id", to="../../../etc/x"), "is not a text of the form"),
@@ -286,6 +276,7 @@ STRANGE_CHECKPOINTS: dict[str, tuple[Callable[[dict[str, bytes]], object], str]]
     "a huge shape": (config(hidden_size=10_000_000), "asks for .* parameters, and its weights are"),
     "endless loops": (config(n_loop=10**9), "asks for n_loop = 1000000000"),
     "a nested config": (lambda files: files.update({"config.json": b'{"a":' * 100_000}), "nested too deeply"),
+    "a nested run.json": (lambda files: files.update({"run.json": b'{"a":' * 100_000}), "unreadable run.json"),
     "no weights": (lambda files: files.pop("model.safetensors"), "has no model.safetensors"),
     "broken weights": (lambda files: files.update({"model.safetensors": b"\xff" * 100}), "cannot be read"),
     "a strange run.json": (lambda files: files.update({"run.json": b'{"training": 5}'}), "training"),
@@ -351,20 +342,14 @@ def test_rows_that_change_places_are_counted() -> None:
 # --- the command, and what is committed -------------------------------------------------------------------------------
 
 
-def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    code = cli.main(words)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
 def test_the_commands_over_a_folder(
-    folder: Path, measured: Result, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, measured: Result, tmp_path: Path, command: Callable[..., tuple[int, str, str]]
 ) -> None:
     results_dir = tmp_path / "results"
     path = write_result(results_dir, measured)
-    code, out, _ = run(capsys, "leaderboard", "validate", str(results_dir), "--checkpoints", str(folder.parent))
+    code, out, _ = command("leaderboard", "validate", str(results_dir), "--checkpoints", str(folder.parent))
     assert (code, out) == (0, "1 of 1 result files are valid\n")
-    code, out, _ = run(capsys, "leaderboard", "verify", str(results_dir), "--checkpoints", str(folder.parent))
+    code, out, _ = command("leaderboard", "verify", str(results_dir), "--checkpoints", str(folder.parent))
     assert code == 0
     assert out.splitlines() == [
         f"verified: {path} (3,000 rows evaluated again: the same answers)",
@@ -372,11 +357,11 @@ def test_the_commands_over_a_folder(
     ]
     assert len(read_verified(results_dir)) == 1
     bad = write_result(results_dir, result())
-    code, out, err = run(capsys, "leaderboard", "verify", str(results_dir), "--dry-run")
+    code, out, err = command("leaderboard", "verify", str(results_dir), "--dry-run")
     assert (code, out) == (2, "0 of 2 result files are verified\n")
     assert f"refuted: {bad}: " in err
     assert "unverifiable: " in err
-    code, out, err = run(capsys, "leaderboard", "validate", str(results_dir))
+    code, out, err = command("leaderboard", "validate", str(results_dir))
     assert (code, out, len(err.splitlines())) == (2, "1 of 2 result files are valid\n", 1)
 
 
@@ -386,7 +371,8 @@ def check_committed(leaderboard: Path) -> list[Verdict]:
     places = Checkpoints(leaderboard / "checkpoints") if (leaderboard / "checkpoints").is_dir() else Checkpoints()
     problems = [problem for _, problem in validate_files(paths, places) if problem]
     assert not problems, problems
-    read_verified(leaderboard / "results")
+    there = {result_sha256(validate_file(path)) for path in paths}
+    assert set(read_verified(leaderboard / "results")) <= there, "verified.json speaks of results that are not there"
     here = [path for path in paths if places.local(validate_file(path).model.weights_sha256)]
     verdicts = verify_files(here, places, write=False)
     assert [verdict.reason for verdict in verdicts if verdict.status != "verified"] == []

@@ -262,7 +262,7 @@ def _read_run(path: Path) -> dict[str, Any]:
 def _read_object(file: Path, folder: Path) -> dict[str, Any]:
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidInput(f"checkpoint {str(folder)!r} has an unreadable {file.name}: {_one_line(error)}") from None
     if not isinstance(value, dict):
         raise InvalidInput(f"checkpoint {str(folder)!r} has a {file.name} that is no object")
