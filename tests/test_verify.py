@@ -104,6 +104,14 @@ def test_the_record_follows_the_result(measured: Result, folder: Path, tmp_path:
     assert (verdict.status, read_verified(results_dir)) == ("refuted", {})
 
 
+def test_weights_set_by_hand_are_verified_like_any(tmp_path: Path) -> None:
+    folder = make_taciturn_checkpoint(tmp_path / "checkpoints" / "by_hand", {"name": "by hand"})
+    (found,) = evaluate_checkpoint(folder, "sum", "validation", track="constructed")
+    assert (found.training, found.recipe.seed) == (None, None)
+    verdict = verify_file(write_result(tmp_path / "results", found), Checkpoints(tmp_path / "checkpoints"))
+    assert verdict.status == "verified", verdict.reason
+
+
 def test_of_another_harness_or_version_there_is_nothing_to_compare(measured: Result, tmp_path: Path) -> None:
     imported = dataclasses.replace(measured, model=Model(NAME, "0" * 40, None))
     verdict = verify_file(write_result(tmp_path, imported), Checkpoints())
