@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from listops_bench._leaderboard_figures import COLOURS, SHAPES
+from listops_bench._leaderboard_chart import COLOURS, SHAPES
 from listops_bench._leaderboard_groups import KINDS
 from listops_bench.analysis.anatomy import KINDS as SUBLAYERS
 from listops_bench.analysis.comparison import Comparison, Group, Line

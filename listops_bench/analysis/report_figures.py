@@ -13,7 +13,7 @@ from listops_bench.analysis.report_compare import compare_chart, left_chart, lin
 from listops_bench.analysis.report_facts import dynamics_chart, pairs_chart, triples_chart
 from listops_bench.analysis.report_layers import ablations_chart, norms_chart
 from listops_bench.analysis.report_numbers import axes_chart, chance_chart, cosine_chart, waves_chart
-from listops_bench.analysis.report_style import Figure, draw
+from listops_bench.analysis.report_style import Figure, draw_figure
 from listops_bench.analysis.study import Analysis
 
 MOST_PANELS = 24
@@ -26,12 +26,14 @@ def checkpoint_figures(analysis: Analysis, prefix: str = "") -> list[Figure]:
     if analysis.output is not None:
         places.insert(1, ("output side", analysis.output))
     drawn = [
-        draw(f"{prefix}axes", "The numbers on their first two principal axes", _AXES, partial(axes_chart, places)),
-        draw(f"{prefix}chance", "Order and parity against chance", _CHANCE, partial(chance_chart, places)),
-        draw(f"{prefix}waves", "Waves over the numbers", _WAVES, partial(waves_chart, analysis.embedding)),
-        draw(f"{prefix}cosine", "Cosine similarity of the numbers", _COSINE, partial(cosine_chart, places)),
-        draw(f"{prefix}norms", "What each sublayer writes", _NORMS, partial(norms_chart, analysis.reliance)),
-        draw(
+        draw_figure(
+            f"{prefix}axes", "The numbers on their first two principal axes", _AXES, partial(axes_chart, places)
+        ),
+        draw_figure(f"{prefix}chance", "Order and parity against chance", _CHANCE, partial(chance_chart, places)),
+        draw_figure(f"{prefix}waves", "Waves over the numbers", _WAVES, partial(waves_chart, analysis.embedding)),
+        draw_figure(f"{prefix}cosine", "Cosine similarity of the numbers", _COSINE, partial(cosine_chart, places)),
+        draw_figure(f"{prefix}norms", "What each sublayer writes", _NORMS, partial(norms_chart, analysis.reliance)),
+        draw_figure(
             f"{prefix}ablations",
             "What is left without a sublayer",
             _ABLATIONS,
@@ -40,27 +42,35 @@ def checkpoint_figures(analysis: Analysis, prefix: str = "") -> list[Figure]:
     ]
     with_pairs = [table for table in analysis.tables if table.pairs is not None]
     if with_pairs:
-        drawn.append(draw(f"{prefix}pairs", "Facts of two numbers", _PAIRS, partial(pairs_chart, with_pairs)))
+        drawn.append(draw_figure(f"{prefix}pairs", "Facts of two numbers", _PAIRS, partial(pairs_chart, with_pairs)))
     with_triples = [table for table in analysis.tables if table.triples is not None]
     if with_triples and analysis.modulus <= MOST_TRIPLE_NUMBERS:
-        drawn.append(draw(f"{prefix}triples", "Facts of three numbers", _TRIPLES, partial(triples_chart, with_triples)))
+        drawn.append(
+            draw_figure(f"{prefix}triples", "Facts of three numbers", _TRIPLES, partial(triples_chart, with_triples))
+        )
     if len(analysis.moments) > 1:
-        drawn.append(draw(f"{prefix}dynamics", "Over training", _DYNAMICS, partial(dynamics_chart, analysis.moments)))
+        drawn.append(
+            draw_figure(f"{prefix}dynamics", "Over training", _DYNAMICS, partial(dynamics_chart, analysis.moments))
+        )
     return drawn
 
 
 def comparison_figures(comparison: Comparison) -> list[Figure]:
     """The figures that set checkpoints side by side."""
-    drawn = [draw("compare", "Order and parity of the embedding", _COMPARE, partial(compare_chart, comparison.groups))]
+    drawn = [
+        draw_figure("compare", "Order and parity of the embedding", _COMPARE, partial(compare_chart, comparison.groups))
+    ]
     panels = [(line_name(group, line), line.analysis.embedding) for group in comparison.groups for line in group.lines]
     if len(panels) <= MOST_PANELS:
-        drawn.append(draw("axes", "The numbers on their first two principal axes", _AXES, partial(axes_chart, panels)))
+        drawn.append(
+            draw_figure("axes", "The numbers on their first two principal axes", _AXES, partial(axes_chart, panels))
+        )
     if (
         len({line.analysis.reliance.layer_word + str(len(line.analysis.reliance.norms)) for line in comparison.lines})
         == 1
     ):
         chart = partial(left_chart, comparison)
-        drawn.append(draw("reliance", f"{comparison.operation.upper()} without a sublayer", _LEFT, chart))
+        drawn.append(draw_figure("reliance", f"{comparison.operation.upper()} without a sublayer", _LEFT, chart))
     return drawn
 
 

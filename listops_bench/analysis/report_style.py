@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from listops_bench._leaderboard_figures import WIDE, Figure, png
-from listops_bench._leaderboard_figures import _figure as draw
-from listops_bench._leaderboard_figures import _panel_title as panel_title
-from listops_bench._leaderboard_figures import _Sheet as Sheet
+from listops_bench._leaderboard_chart import WIDE, Figure, Sheet, draw_figure, panel_title, png
 
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["WIDE", "Figure", "Sheet", "draw", "level_axis", "p_text", "panel_title", "png", "short_title"]
+__all__ = ["WIDE", "Figure", "Sheet", "draw_figure", "level_axis", "p_text", "panel_title", "png", "short_title"]
 
 INK, PALE, WRONG = "#1d2329", "#eef1f4", "#d55e00"
 BLUE, ORANGE, GREY = "#0072b2", "#e69f00", "#c9d0d6"

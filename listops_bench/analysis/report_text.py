@@ -210,8 +210,8 @@ def _join(parts: Sequence[str]) -> str:
 
 
 _TABLE_HEAD = (
-    "curriculum", "model", "seed", "exact traces", "unseen operands", "order", "random vectors", "parity",
-    "random vectors", "attention share",
+    "curriculum", "model", "seed", "exact traces", "unseen operands", "order", "order, random vectors", "parity",
+    "parity, random vectors", "attention share",
 )  # fmt: skip
 
 
