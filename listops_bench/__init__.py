@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from listops_bench.errors import InvalidInput
     from listops_bench.expression import Node, completion_text, parse, prompt_text, render, trace
     from listops_bench.expression import evaluate as evaluate_expression
+    from listops_bench.harness import metric_path
     from listops_bench.task import TaskSpec, curated_tasks, get_task
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "load": "dataset.load",
+    "metric_path": "harness.metric_path",
     "get_task": "task.get_task",
     "curated_tasks": "task.curated_tasks",
     "TaskSpec": "task.TaskSpec",
@@ -48,6 +50,7 @@ __all__ = [
     "evaluate_expression",
     "get_task",
     "load",
+    "metric_path",
     "parse",
     "prompt_text",
     "render",

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from listops_bench import __version__, _cli_analysis, _cli_board, _cli_data, _cli_demo, _cli_hub, _cli_model
+from listops_bench import __version__, _cli_analysis, _cli_board, _cli_data, _cli_demo, _cli_harness, _cli_hub, _cli_model
 from listops_bench._cli_parser import PROGRAM, Parser
 from listops_bench.errors import InvalidInput
 
@@ -49,6 +49,6 @@ def build_parser() -> Parser:
         epilog=f"example: {PROGRAM} tasks sum_max_med      (every verb has --help with an example)",
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    for area in (_cli_data, _cli_model, _cli_analysis, _cli_board, _cli_hub, _cli_demo):
+    for area in (_cli_data, _cli_model, _cli_analysis, _cli_board, _cli_hub, _cli_demo, _cli_harness):
         area.add_verbs(parser)
     return parser

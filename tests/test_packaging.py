@@ -56,7 +56,7 @@ def test_the_wheel_holds_every_module_and_the_data_files(wheel: Path) -> None:
     frozen_train = names_in("listops_bench", "data/*/train.parquet")
     expected = {f"listops_bench/{name}" for name in own - frozen_train}
     resources = {
-        "tasks": names_in("tasks", "*.yaml"),
+        "tasks": names_in("tasks", "**/*"),
         "model_configs": names_in("model_configs", "*/config.json"),
         "leaderboard": {"schema.json"},
     }

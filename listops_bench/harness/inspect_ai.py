@@ -1,0 +1,113 @@
+"""The tasks in inspect_ai: ``inspect eval listops_bench/listops -T task=sum_max_med --model hf/CHECKPOINT``.
+
+inspect_ai finds this module by its entry point. It sends every prompt through the tokenizer's chat template; our
+checkpoints carry one that hands it through unchanged.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inspect_ai import Task
+from inspect_ai import task as inspect_task
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.model import GenerateConfig
+from inspect_ai.scorer import Metric, SampleScore, Scorer, Target, mean, metric, scorer, stderr
+from inspect_ai.scorer import Score as InspectScore
+from inspect_ai.solver import Generate, Solver, TaskState, solver
+
+import listops_bench.model  # noqa: F401 - AutoModelForCausalLM knows our models from here on
+from listops_bench.errors import unknown
+from listops_bench.generate import generate
+from listops_bench.score import SCORER_VERSION, final_answer, score
+from listops_bench.split import SPLITS
+from listops_bench.task import DATASET_VERSION, get_task
+
+
+@inspect_task
+def listops(
+    task: str = "sum_max_med", split: str = "test", num_rows: int | None = None, trace: str = "parallel"
+) -> Task:
+    """One split of one task.
+
+    Args:
+        task: any operations joined by ``_``.
+        split: an evaluation split.
+        num_rows: its first rows; all of them by default.
+        trace: style of the reference completions.
+    """
+    spec = get_task(task, trace=trace)
+    if split not in SPLITS[1:]:
+        raise unknown("evaluation split", split, SPLITS[1:])
+    rows = generate(spec, split, num_rows=num_rows)
+    samples = [
+        Sample(id=row["id"], input=row["prompt"], target=row["completion"], metadata=_metadata(row))
+        for row in rows.to_arrow().to_pylist()
+    ]
+    limit = max(spec.completion_limit, int((rows.num_tokens - rows.prompt_lengths).max()))
+    return Task(
+        dataset=MemoryDataset(samples, name=f"{spec.name}/{split}"),
+        solver=greedy(),
+        scorer=listops_score(modulus=spec.modulus),
+        config=GenerateConfig(max_tokens=limit),
+        version=f"{DATASET_VERSION}/{SCORER_VERSION}",
+    )
+
+
+def _metadata(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("depth", "root_operation", "decisive_depth", "num_operations")}
+
+
+@solver
+def greedy() -> Solver:
+    """One answer, the model's first choices.
+
+    inspect_ai's Hugging Face models sample unless told otherwise, and refuse temperature 0; of one candidate, sampling
+    takes that one.
+    """
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        first: dict[str, Any] = {"top_k": 1} if state.model.api == "hf" else {"temperature": 0.0}
+        return await generate(state, **first)
+
+    return solve
+
+
+@metric
+def step_rate() -> Metric:
+    """Valid steps among all steps of all answers."""
+
+    def rate(scores: list[SampleScore]) -> float:
+        steps = [found.score.metadata or {} for found in scores]
+        written = sum(one["num_steps"] for one in steps)
+        return sum(one["valid_steps"] for one in steps) / written if written else 0.0
+
+    return rate
+
+
+@scorer(
+    metrics={
+        "answer_accuracy": [mean(), stderr()],
+        "trace_accuracy": [mean(), stderr()],
+        "valid_step_rate": [step_rate()],
+    }
+)
+def listops_score(modulus: int = 10) -> Scorer:
+    """`listops_bench.score`, of each answer."""
+
+    async def judge(state: TaskState, target: Target) -> InspectScore:
+        completion = state.output.completion
+        found = score(state.input_text, completion, target.text, modulus=modulus)
+        rate = found.valid_steps / found.num_steps if found.num_steps else 0.0
+        return InspectScore(
+            value={
+                "answer_accuracy": int(found.answer),
+                "trace_accuracy": int(found.trace),
+                "valid_step_rate": rate,
+            },
+            answer=final_answer(completion),
+            explanation=completion,
+            metadata={"num_steps": found.num_steps, "valid_steps": found.valid_steps},
+        )
+
+    return judge

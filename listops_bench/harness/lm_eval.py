@@ -1,0 +1,99 @@
+"""What the lm-eval task files of ``tasks/lm_eval`` call: rows, the score of an answer, and guards against silent harm.
+
+lm-eval cuts a prompt that does not fit the context, with only a warning, and our tokenizer reads a number outside its
+modulus as ``<unk>``. Either makes a good model look bad, so `dataset` looks at the model first where lm-eval says which
+it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import datasets
+import pyarrow as pa
+
+import listops_bench.model  # noqa: F401 - AutoModelForCausalLM knows our models from here on
+from listops_bench.errors import InvalidInput
+from listops_bench.generate import Rows, generate
+from listops_bench.harness.lm_eval_files import EXAMPLES, description, few_shot_limit
+from listops_bench.score import score
+from listops_bench.task import TaskSpec, get_task
+
+
+def dataset(task: str, split: str = "test", few_shot: bool = False, **others: Any) -> dict[str, datasets.Dataset]:
+    """The rows of a split under ``test``, and the examples of a few-shot prompt under ``train``.
+
+    Args:
+        others: lm-eval's metadata and model arguments; ``pretrained`` among them says which model is to be asked.
+
+    Raises:
+        InvalidInput: the model is one of another modulus, or its context too short for a prompt and its answer.
+    """
+    spec = get_task(task)
+    rows = generate(spec, split)
+    shown = examples(spec) if few_shot else []
+    if isinstance(others.get("pretrained"), str):
+        _check_model(spec, rows, shown, others)
+    found = {"test": datasets.Dataset(pa.Table.from_batches([rows.to_arrow()]))}
+    if few_shot:
+        found["train"] = datasets.Dataset.from_list(shown)
+    return found
+
+
+def examples(task: TaskSpec) -> list[dict[str, Any]]:
+    """The examples of a few-shot prompt: the first train rows of the full depth, with as many roots as there are."""
+    rows = [row for row in generate(task, "train", num_rows=400).to_arrow().to_pylist() if row["depth"] > 1]
+    first = list({row["root_operation"]: row for row in reversed(rows)}.values())[::-1]
+    return [*first, *(row for row in rows if row not in first)][:EXAMPLES]
+
+
+def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, Any]:
+    """The score of one answer, under the names that the task files list."""
+    task = get_task(doc["id"].split("/")[0])
+    found = score(doc["prompt"], results[0], doc["completion"], modulus=task.modulus)
+    return {
+        "answer_accuracy": float(found.answer),
+        "trace_accuracy": float(found.trace),
+        "valid_step_rate": (found.valid_steps, found.num_steps),
+    }
+
+
+def step_rate(steps: Iterable[tuple[int, int]]) -> float:
+    """Valid steps among all steps of all answers."""
+    pairs = list(steps)
+    written = sum(total for _, total in pairs)
+    return sum(valid for valid, _ in pairs) / written if written else 0.0
+
+
+def _check_model(task: TaskSpec, rows: Rows, shown: list[dict[str, Any]], arguments: dict[str, Any]) -> None:
+    from transformers import AutoConfig, AutoTokenizer
+
+    from listops_bench.tokenizer import modulus_of
+
+    name, options = arguments["pretrained"], {"trust_remote_code": bool(arguments.get("trust_remote_code"))}
+    try:
+        config = AutoConfig.from_pretrained(name, **options)
+        tokenizer = AutoTokenizer.from_pretrained(arguments.get("tokenizer") or name, **options)
+    except Exception:  # whatever is wrong with the model, lm-eval loads it next and says so
+        return
+    try:
+        modulus = modulus_of(tokenizer)
+    except InvalidInput:
+        modulus = None  # a tokenizer of its own, which has a token for every text
+    if modulus is not None and modulus != task.modulus:
+        raise InvalidInput(f"task {task.name!r} has modulus {task.modulus}, and model {name!r} that of {modulus}")
+    context = arguments.get("max_length") or getattr(config, "max_position_embeddings", None)
+    if not isinstance(context, int):
+        return
+    longest = rows.prompts()[int(rows.prompt_lengths.argmax())]
+    told = (
+        [description(task), *(example["prompt"] + example["completion"] + "\n" for example in shown)] if shown else []
+    )
+    size = len(tokenizer("".join([*told, longest])).input_ids)
+    limit = few_shot_limit(task) if shown else task.completion_limit
+    if size + limit > context:
+        raise InvalidInput(
+            f"the longest prompt of {task.name!r}, {rows.split}, has {size} tokens and its answer may have {limit}, and "
+            f"the context of model {name!r} is {context}"
+        )

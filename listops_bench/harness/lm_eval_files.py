@@ -1,0 +1,189 @@
+"""The task files of lm-eval, made from the task registry: ``listops-bench lm-eval-path --write tasks/lm_eval``.
+
+listops_sum_max_med                  the test split; ..._validation, ..._test_deeper and so on the others
+listops_sum_max_med_few_shot         the test split as plain text, for models with another tokenizer
+listops_sum_max_med_splits           group: all test splits of a task
+listops, listops_mod20               groups: the test splits of all curated tasks of a modulus
+listops_few_shot, ..._mod20_few_shot
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from listops_bench.expression import OPERATIONS
+from listops_bench.result import write_atomic
+from listops_bench.score import SCORER_VERSION
+from listops_bench.split import SPLITS
+from listops_bench.task import DATASET_VERSION, TaskSpec, curated_tasks, get_task, resource_path
+
+EXAMPLES = 4
+"""Solved examples in a few-shot prompt."""
+
+# A tokenizer that is not ours may need several tokens for one of our words.
+_TOKENS_PER_WORD = 4
+_MODULE = "listops_bench.harness.lm_eval"
+_HEADER = "# Made from the task registry: listops-bench lm-eval-path --write tasks/lm_eval\n"
+_TEMPLATE, _FEW_SHOT_TEMPLATE = "_listops", "_listops_few_shot"  # not *.yaml, which lm-eval would take for tasks
+
+
+class _Function(str):
+    """Text that YAML writes with lm-eval's tag ``!function``."""
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, data: dumper.represent_scalar("tag:yaml.org,2002:str", data, style='"' if "\n" in data else None),
+)
+_Dumper.add_representer(_Function, lambda dumper, data: dumper.represent_scalar("!function", str(data)))
+
+
+def lm_eval_path() -> Path:
+    """The folder to give lm-eval as ``--include_path``."""
+    return resource_path("tasks", "lm_eval")
+
+
+def write_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """Writes all task files into a folder, and deletes task files there that are not among them."""
+    files = task_files()
+    for old in Path(folder).glob("*.yaml"):
+        if old.name not in files:
+            old.unlink()
+    for name, text in files.items():
+        write_atomic(Path(folder) / name, text)
+    return [Path(folder) / name for name in files]
+
+
+def task_files() -> dict[str, str]:
+    """The text of every task file, by name."""
+    tasks = [get_task(name) for name in curated_tasks()]
+    files = {_TEMPLATE: _template(), _FEW_SHOT_TEMPLATE: _few_shot_template()}
+    for task in tasks:
+        for split in SPLITS[1:]:
+            files[f"{task_name(task, split)}.yaml"] = _task(task, split)
+        files[f"{task_name(task, few_shot=True)}.yaml"] = _few_shot_task(task)
+        group = f"{task_name(task)}_splits"
+        files[f"{group}.yaml"] = _group(group, [task_name(task, split) for split in SPLITS[2:]])
+    for modulus in sorted({task.modulus for task in tasks}):
+        among = [task for task in tasks if task.modulus == modulus]
+        group = "listops" if modulus == 10 else f"listops_mod{modulus}"
+        files[f"{group}.yaml"] = _group(group, [task_name(task) for task in among])
+        few_shot = [task_name(task, few_shot=True) for task in among]
+        files[f"{group}_few_shot.yaml"] = _group(f"{group}_few_shot", few_shot)
+    return files
+
+
+def task_name(task: TaskSpec, split: str = "test", *, few_shot: bool = False) -> str:
+    """``listops_sum``, ``listops_sum_test_deeper``, ``listops_sum_few_shot``."""
+    parts = ["listops", task.name, *([split] if split != "test" else []), *(["few_shot"] if few_shot else [])]
+    return "_".join(parts)
+
+
+def few_shot_limit(task: TaskSpec) -> int:
+    """Tokens that an answer may have, of a tokenizer that is not ours."""
+    return task.completion_limit * _TOKENS_PER_WORD
+
+
+def description(task: TaskSpec) -> str:
+    """What a model that has never seen the task is told before the examples."""
+    told = " ".join(_OPERATIONS[name].format(n=task.modulus) for name in task.operations)
+    return (
+        f"Evaluate nested expressions on the numbers 0 to {task.modulus - 1}. {told} In each step, copy the whole "
+        "expression with every innermost operation replaced by its value; stop when a single number is left. Separate "
+        "tokens by one space and steps by ' = '.\n\n"
+    )
+
+
+_OPERATIONS = {
+    "sum": "[SUM a b ... ] is the sum modulo {n}.",
+    "prod": "[PROD a b ... ] is the product modulo {n}.",
+    "nadd": "[NADD a b c ... ] is a - b + c - ... modulo {n}.",
+    "ssum": "[SSUM a b ... ] is a sum modulo {n} under a fixed secret renaming of the numbers.",
+    "max": "[MAX a b ... ] is the largest operand.",
+    "min": "[MIN a b ... ] is the smallest operand.",
+    "med": "[MED a b c ... ] is the middle operand by size.",
+}
+assert _OPERATIONS.keys() == OPERATIONS.keys()
+
+
+# --- the files --------------------------------------------------------------------------------------------------------
+
+
+def _template() -> str:
+    return _dump(_shared() | {"num_fewshot": 0})
+
+
+def _few_shot_template() -> str:
+    own = {
+        "fewshot_split": "train",
+        "fewshot_config": {"sampler": "first_n"},
+        "fewshot_delimiter": "\n",
+        "num_fewshot": EXAMPLES,
+    }
+    return _dump(_shared() | own)
+
+
+def _shared() -> dict[str, Any]:
+    means = [
+        {"metric": name, "aggregation": "mean", "higher_is_better": True}
+        for name in ("answer_accuracy", "trace_accuracy")
+    ]
+    steps = {"metric": "valid_step_rate", "aggregation": _Function(f"{_MODULE}.step_rate"), "higher_is_better": True}
+    return {
+        "custom_dataset": _Function(f"{_MODULE}.dataset"),
+        "output_type": "generate_until",
+        "test_split": "test",
+        "doc_to_text": "{{prompt}}",
+        "doc_to_target": "{{completion}}",
+        "target_delimiter": "",  # a completion begins with its space
+        "process_results": _Function(f"{_MODULE}.process_results"),
+        "metric_list": [*means, steps],
+        "metadata": {"version": f"{DATASET_VERSION}/{SCORER_VERSION}"},  # of the rows, and of the score
+    }
+
+
+def _task(task: TaskSpec, split: str) -> str:
+    return _dump(
+        {
+            "include": _TEMPLATE,
+            "task": task_name(task, split),
+            "dataset_kwargs": {"task": task.name, "split": split},
+            # Nothing but <eos> ends an answer, which lm-eval adds by itself.
+            "generation_kwargs": {"until": [], "do_sample": False, "max_gen_toks": task.completion_limit},
+        }
+    )
+
+
+def _few_shot_task(task: TaskSpec) -> str:
+    return _dump(
+        {
+            "include": _FEW_SHOT_TEMPLATE,
+            "task": task_name(task, few_shot=True),
+            "description": description(task),
+            "dataset_kwargs": {"task": task.name, "split": "test", "few_shot": True},
+            "generation_kwargs": {"until": ["\n"], "do_sample": False, "max_gen_toks": few_shot_limit(task)},
+        }
+    )
+
+
+def _group(name: str, tasks: list[str]) -> str:
+    """A group with the plain means of its tasks' accuracies: each task counts the same."""
+    means = [
+        {"metric": metric, "aggregation": "mean", "weight_by_size": False, "filter_list": "none"}
+        for metric in ("answer_accuracy", "trace_accuracy")
+    ]
+    version = {"version": f"{DATASET_VERSION}/{SCORER_VERSION}"}
+    return _dump({"group": name, "task": tasks, "aggregate_metric_list": means, "metadata": version})
+
+
+def _dump(content: dict[str, Any]) -> str:
+    return _HEADER + yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
