@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from trained import Parrot, half_trained
 
 from listops_bench import predict as module
 from listops_bench.errors import InvalidInput
@@ -34,39 +35,6 @@ def untrained(name: str = "looped_d016") -> Any:
         for parameter in model.parameters():
             parameter.mul_(2)
     return model.eval()
-
-
-@lru_cache
-def half_trained(name: str = "looped_d016") -> Any:
-    """Some hundred steps: it writes lines and stops, mostly wrong, sometimes right."""
-    model, rows = build_model(name, seed=0), rows_of(split="train", num_rows=4000)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
-    draw = torch.Generator().manual_seed(0)
-    model.train()
-    for _ in range(160):
-        chosen = torch.randint(len(rows), (48,), generator=draw).tolist()
-        ids, labels = padded(rows, chosen)
-        logits = model(input_ids=ids, position_ids=torch.arange(ids.shape[1])[None], use_cache=False).logits
-        loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return model.eval()
-
-
-def padded(rows: Rows, chosen: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    longest = int(rows.num_tokens[chosen].max())
-    ids = torch.full((len(chosen), longest), PAD_ID)
-    labels = torch.full((len(chosen), longest), -100)
-    for place, row in enumerate(chosen):
-        row_ids = torch.tensor(ids_of(rows, row))
-        ids[place, : len(row_ids)] = row_ids
-        labels[place, rows.prompt_lengths[row] : len(row_ids)] = row_ids[rows.prompt_lengths[row] :]
-    return ids, labels
-
-
-def ids_of(rows: Rows, row: int) -> list[int]:
-    return [int(i) for i in rows.ids[rows.offsets[row] : rows.offsets[row + 1]]]
 
 
 def by_generate(model: Any, rows: Rows, max_new_tokens: int | None = None) -> tuple[list[str], list[bool]]:
@@ -148,50 +116,15 @@ def test_a_reference_longer_than_the_limit_is_not_cut_either() -> None:
     rows = generate(get_task("sum"), "test_deeper", num_rows=40, trace="single")
     lengths = rows.num_tokens - rows.prompt_lengths
     assert lengths.max() > 64
-    assert predict(_Parrot(rows), rows).completions == rows.completions()  # type: ignore[arg-type]
+    assert predict(Parrot(rows), rows).completions == rows.completions()  # type: ignore[arg-type]
     # One that never stops gets no further than the limit, or the length of its reference.
-    endless = predict(_Parrot(rows, dict.fromkeys(range(40), (0, FIRST_NUMBER_ID)), goes_on=True), rows)  # type: ignore[arg-type]
+    endless = predict(Parrot(rows, dict.fromkeys(range(40), (0, FIRST_NUMBER_ID)), goes_on=True), rows)  # type: ignore[arg-type]
     assert [len(text.split()) for text in endless.completions] == [max(64, int(n)) for n in lengths]
-
-
-class _Parrot(torch.nn.Module):
-    """A causal "model" that knows the rows by heart, and may write an id of its own at one place of a row."""
-
-    def __init__(self, rows: Rows, slips: dict[int, tuple[int, int]] | None = None, goes_on: bool = False) -> None:
-        super().__init__()
-        self.otherwise = FIRST_NUMBER_ID if goes_on else EOS_ID
-        self.table = torch.nn.Parameter(torch.zeros(22, 1))
-        self.config = load_config("looped_d016")
-        self.device = torch.device("cpu")
-        self.calls = 0
-        self._next: dict[tuple[int, ...], int] = {}
-        for row in range(len(rows)):
-            ids = ids_of(rows, row)
-            place, token = (slips or {}).get(row, (-1, 0))
-            if place >= 0:
-                cut = int(rows.prompt_lengths[row]) + place
-                ids = [*ids[:cut], token, *ids[cut + 1 :]]
-            for end in range(1, len(ids)):
-                self._next.setdefault(tuple(ids[:end]), ids[end])
-
-    def get_input_embeddings(self) -> Any:
-        class Table:
-            weight = self.table
-
-        return Table
-
-    def forward(self, input_ids: Any, position_ids: Any, **_: Any) -> Any:
-        self.calls += 1
-        logits = torch.zeros(*input_ids.shape, len(self.table))
-        for b, row in enumerate(input_ids.tolist()):
-            for t in range(len(row)):
-                logits[b, t, self._next.get(tuple(row[: t + 1]), self.otherwise)] = 1.0
-        return type("Output", (), {"logits": logits})
 
 
 def test_a_perfect_model_is_proven_in_one_pass() -> None:
     rows = rows_of(num_rows=40)
-    model = _Parrot(rows)
+    model = Parrot(rows)
     found = predict(model, rows)  # type: ignore[arg-type]
     assert found.exact.all()
     assert found.stopped.all()
@@ -202,7 +135,7 @@ def test_a_perfect_model_is_proven_in_one_pass() -> None:
 def test_one_wrong_token_anywhere_is_no_proof() -> None:
     rows = rows_of(num_rows=12)
     slips = {row: (row % 3, EOS_ID) for row in range(0, 12, 2)}
-    found = predict(_Parrot(rows, slips), rows)  # type: ignore[arg-type]
+    found = predict(Parrot(rows, slips), rows)  # type: ignore[arg-type]
     assert found.exact.tolist() == [row not in slips for row in range(12)]
     for row, (place, _) in slips.items():
         assert found.completions[row].split() == rows.completions()[row].split()[:place]
@@ -211,7 +144,7 @@ def test_one_wrong_token_anywhere_is_no_proof() -> None:
 def test_going_on_after_the_reference_is_no_proof() -> None:
     rows = rows_of(num_rows=1)
     end = int(rows.num_tokens[0] - rows.prompt_lengths[0]) - 1  # where <eos> belongs
-    found = predict(_Parrot(rows, {0: (end, PAD_ID)}), rows, max_new_tokens=end + 1)  # type: ignore[arg-type]
+    found = predict(Parrot(rows, {0: (end, PAD_ID)}), rows, max_new_tokens=end + 1)  # type: ignore[arg-type]
     assert not found.exact.any()
     assert not found.stopped.any()
     # Special tokens are no text: that is what harnesses see, too.
@@ -363,7 +296,7 @@ def test_a_limit_of_nothing_is_an_error() -> None:
 
 
 def test_a_model_without_a_stated_context_has_an_end() -> None:
-    model = _Parrot(rows_of(num_rows=2))
+    model = Parrot(rows_of(num_rows=2))
     model.config = type("Config", (), {"max_position_embeddings": None})()
     assert context_length(model) is None  # type: ignore[arg-type]
     assert predict(model, rows_of(num_rows=2)).exact.all()  # type: ignore[arg-type]

@@ -94,6 +94,6 @@ def _check_model(task: TaskSpec, rows: Rows, shown: list[dict[str, Any]], argume
     limit = few_shot_limit(task) if shown else task.completion_limit
     if size + limit > context:
         raise InvalidInput(
-            f"the longest prompt of {task.name!r}, {rows.split}, has {size} tokens and its answer may have {limit}, and "
-            f"the context of model {name!r} is {context}"
+            f"the longest prompt of {task.name!r}, {rows.split}, has {size} tokens and its answer may have {limit}, "
+            f"and the context of model {name!r} is {context}"
         )
