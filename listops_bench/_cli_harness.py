@@ -17,6 +17,15 @@ def add_verbs(parser: Parser) -> None:
     )
     verb.add_argument("--write", metavar="DIR", help="make the task files there from the task registry instead")
 
+    verb = parser.add_verb(
+        "import-lm-eval",
+        import_lm_eval,
+        "score again what lm-eval has logged of a few-shot variant, and write it as results",
+        "import-lm-eval out --output-dir leaderboard/results",
+    )
+    verb.add_argument("output", metavar="OUTPUT", help="lm-eval's --output_path (with --log_samples)")
+    verb.add_argument("--output-dir", default="leaderboard/results", metavar="DIR", help="(default: %(default)s)")
+
 
 # --- what they do ---------------------------------------------------------------------------------------------------
 
@@ -29,3 +38,14 @@ def lm_eval_path(arguments: Namespace) -> None:
         return
     written = lm_eval_files.write_files(arguments.write)
     print(f"{arguments.write}: {len(written)} files", file=sys.stderr)
+
+
+def import_lm_eval(arguments: Namespace) -> None:
+    from listops_bench.evaluate import print_results
+    from listops_bench.harness.lm_eval_import import import_lm_eval as read
+    from listops_bench.result import write_result
+
+    results = read(arguments.output)
+    for result in results:
+        print(write_result(arguments.output_dir, result), file=sys.stderr)
+    print_results(results)

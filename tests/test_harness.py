@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from commands import finished, run, start
 from trained import Parrot, half_trained, ids_of
 
 import listops_bench
@@ -39,27 +38,6 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # --- the same number everywhere ---------------------------------------------------------------------------------------
-
-
-def start(folder: Path, *words: str) -> subprocess.Popen[str]:
-    """A command as a user gives it, in another directory and without a network."""
-    script = Path(sys.executable).with_name(words[0])
-    command = [str(script) if script.exists() else words[0], *words[1:]]
-    folder.mkdir()
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def run(*words: str) -> str:
-    script = Path(sys.executable).with_name(words[0])
-    done = subprocess.run([str(script), *words[1:]], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def finished(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
-    return output
 
 
 def by_generate(checkpoint: Path, rows: Rows) -> list[str]:
