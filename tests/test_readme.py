@@ -11,6 +11,7 @@ import pytest
 
 from listops_bench.cli import build_parser
 from listops_bench.generate import generate
+from listops_bench.harness.lm_eval_files import lm_eval_path
 from listops_bench.task import get_task
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
@@ -31,7 +32,7 @@ def test_python_snippets_are_python(code: str) -> None:
     ast.parse(code)
 
 
-COMMANDS = re.findall(r"listops-bench ([a-z][^`\n]*)", README)
+COMMANDS = re.findall(r"listops-bench ([a-z][^`)\n]*)", README)
 
 
 @pytest.mark.parametrize("command", sorted(set(COMMANDS)))
@@ -42,3 +43,13 @@ def test_commands_parse(command: str) -> None:
     assert verb is not parser
     if verb.forward is None and not verb.verbs:
         assert parser.parse_known_args(words)[1] == []
+
+
+def test_harness_commands_name_what_there_is() -> None:
+    tasks = re.findall(r"--tasks (\S+)", README) + re.findall(r"`(listops_\w+)`", README)
+    assert len(tasks) >= 4
+    for task in tasks:
+        if task != "listops_bench":
+            assert (lm_eval_path() / f"{task}.yaml").is_file(), task
+    parameters = dict(re.findall(r"-T (\w+)=(\S+)", README))
+    assert parameters == {"task": "sum_max_med", "split": "test_deeper"}
