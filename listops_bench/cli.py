@@ -10,7 +10,16 @@ import os
 import sys
 from collections.abc import Sequence
 
-from listops_bench import __version__, _cli_analysis, _cli_board, _cli_data, _cli_demo, _cli_harness, _cli_hub, _cli_model
+from listops_bench import (
+    __version__,
+    _cli_analysis,
+    _cli_board,
+    _cli_data,
+    _cli_demo,
+    _cli_harness,
+    _cli_hub,
+    _cli_model,
+)
 from listops_bench._cli_parser import PROGRAM, Parser
 from listops_bench.errors import InvalidInput
 
