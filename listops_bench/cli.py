@@ -19,6 +19,7 @@ from listops_bench import (
     _cli_harness,
     _cli_hub,
     _cli_model,
+    _cli_sweep,
 )
 from listops_bench._cli_parser import PROGRAM, Parser
 from listops_bench.errors import InvalidInput
@@ -58,6 +59,6 @@ def build_parser() -> Parser:
         epilog=f"example: {PROGRAM} tasks sum_max_med      (every verb has --help with an example)",
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    for area in (_cli_data, _cli_model, _cli_analysis, _cli_board, _cli_hub, _cli_demo, _cli_harness):
+    for area in (_cli_data, _cli_model, _cli_sweep, _cli_analysis, _cli_board, _cli_hub, _cli_demo, _cli_harness):
         area.add_verbs(parser)
     return parser
