@@ -143,7 +143,7 @@ class _Grid:
     def __init__(self, values: Mapping[str, Any], path: Path, folder: Path) -> None:
         self.path, self.folder = path, folder
         lists = {key: _list(values.get(key, []), key, path) for key in _LISTS}
-        self.models, self.seeds = lists["models"], lists["seeds"]
+        self.models, self.seeds = [self._model(model) for model in lists["models"]], lists["seeds"]
         self.recipe = _mapping(values, "recipe", path)
         for key in _NOT_IN_RECIPES:
             if key in self.recipe:
@@ -201,9 +201,9 @@ class _Grid:
         return str(self.select["over"]), seeds
 
     def _job(
-        self, trained_on: Mapping[str, Any], model: Any, recipe: Mapping[str, Any], seed: Any, *, scored: bool = True
+        self, trained_on: Mapping[str, Any], model: str, recipe: Mapping[str, Any], seed: Any, *, scored: bool = True
     ) -> Job:
-        values = {**recipe, **trained_on, "model": self._model(model), "seed": seed, "report_to": "none"}
+        values = {**recipe, **trained_on, "model": model, "seed": seed, "report_to": "none"}
         config = make_config({**values, "output_dir": "x"})
         name = _name(config)
         config = dataclasses.replace(config, output_dir=str(self.folder / "runs" / name))
@@ -257,13 +257,13 @@ def _crossed(recipe: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _name(config: TrainConfig) -> str:
     """``looped_d048-sum-3000-lr0.002-1a2b3c4d-seed0``: words for people, and a digest of all that makes the recipe."""
-    values = {key: value for key, value in config.resolved().items() if key not in ("seed", "model")}
-    if values["data_seed"] == config.seed:
+    values = config.resolved()
+    model, seed = Path(values.pop("model")).name, values.pop("seed")
+    if values["data_seed"] == seed:
         del values["data_seed"]
-    model = Path(config.resolved()["model"]).name
     digest = hashlib.sha256(json.dumps([model, values], sort_keys=True).encode()).hexdigest()[:8]
-    words = _slug(f"{model}-{config.plan()}")[:80]
-    return f"{words}-lr{config.learning_rate:g}-{digest}-seed{config.seed}"
+    words = _slug(f"{model}-{values['curriculum']}")[:80]
+    return f"{words}-lr{config.learning_rate:g}-{digest}-seed{seed}"
 
 
 def _slug(text: str) -> str:
