@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -28,6 +29,7 @@ class Worker:
 
     Args:
         pack: models in a pack at the most; 1 trains each alone, None decides by the device.
+        with_parent: end when the process that started this one is gone; what is done by then stays on the disk.
         say: called with a line about every run that has ended.
     """
 
@@ -38,11 +40,13 @@ class Worker:
         size: int = 1,
         *,
         pack: int | None = None,
+        with_parent: bool = False,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.folder, self.number, self.size, self.say = folder, number, size, say
         self.engine = this_engine()
         self.pack = 1 if pack is None and self.engine.device.type == "cpu" else pack
+        self._parent = os.getppid() if with_parent else None
         self._told = 0.0
 
     def run(self) -> None:
@@ -168,6 +172,8 @@ class Worker:
     def _tell(self, jobs: list[Job] | tuple[Job, ...], phase: str, step: int, total: int, loss: float | None) -> None:
         if time.monotonic() - self._told >= SECONDS_BETWEEN_WORDS:
             self._told = time.monotonic()
+            if self._parent is not None and os.getppid() != self._parent:
+                raise SystemExit("the process that started this one is gone")
             finite = loss if loss is not None and math.isfinite(loss) else None
             self.folder.tell(self.number, Doing([job.name for job in jobs], phase, step, total, finite))
 

@@ -135,6 +135,7 @@ def run_sweep(options: Options, console: Console | None = None) -> int:
         ]
         with Display(console, folder):
             run_jobs(processes, at_once=workers, environment=_environment())
+            _wait_for_others(folder)  # another command's, or those of one that was killed a moment ago
         for process in processes:
             if process.status == "failed":
                 console.print(f"{process.name} ended: {process.last_words()} (see {process.log})", style="red")
@@ -246,8 +247,9 @@ def _work(options: Options, worker: tuple[int, int] | None) -> int:
         if not console.is_terminal or worker is not None:
             print(line, flush=True)
 
+    with_parent = worker is not None or size > 1
     with Display(console, folder) if leads else nullcontext():
-        Worker(folder, number, size, pack=options.pack, say=say).run()
+        Worker(folder, number, size, pack=options.pack, with_parent=with_parent, say=say).run()
         if leads:
             _wait_for_others(folder)
     return _end(folder, console) if leads else 0
@@ -272,7 +274,8 @@ def _take_gpu(environment: MutableMapping[str, str], number: int, count: int) ->
 
 
 def _wait_for_others(folder: SweepFolder) -> None:
-    """Until every run has ended or nobody is at it: a launcher ends all ranks once the first one has failed."""
+    """Until every run has ended or nobody is at it: what is printed is the end, and a launcher ends all ranks once the
+    first one has."""
     while True:
         states = by_state(folder, folder.jobs())
         claims = folder.claim(states["left"])

@@ -1,0 +1,186 @@
+"""Packed training against one model at a time: model-steps/s of the same runs, in one process and on one device.
+
+    .venv/bin/python benchmarks/packed.py                              # what is there: a GPU, or one CPU thread
+    .venv/bin/python benchmarks/packed.py --models 64 --width 48       # one data-centre GPU; target: 20 times
+    .venv/bin/python benchmarks/packed.py --models 64 --width 48 --compile
+
+The runs are those of a sweep: SUM, SUM+MAX+MED, and MAX+MED then SUM, with different seeds and learning rates, 128 rows
+a step. Three ways are timed: each model alone with our trainer (the peer), packed with an explicit batch dimension
+(`listops_bench.packed`), and packed with ``torch.func``'s vmap over the model as it is, which packs any family but
+whose attention has no batching rule on a CPU. Each rate is the median over rounds that alternate between the ways.
+Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from listops_bench._packed_data import STEPS, Draws, RowTable, make_chunk
+from listops_bench._packed_model import PackedLooped
+from listops_bench._packed_step import PackedStep
+from listops_bench._train_batches import lay_out
+from listops_bench._train_provenance import environment
+from listops_bench._train_record import initial_model, rows_per_step
+from listops_bench.packed import this_engine
+from listops_bench.train import TrainConfig, train
+
+CURRICULA = ("sum:3000", "sum_max_med:3000", "max_med:1200,sum:1800")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--models", type=int, default=64 if torch.cuda.is_available() else 8)
+    parser.add_argument("--width", type=int, nargs="+", default=[48] if torch.cuda.is_available() else [8, 16, 48])
+    parser.add_argument("--steps", type=int, default=64 if torch.cuda.is_available() else 6, help="in each round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--compile", action="store_true", help="fuse the packed step with torch.compile")
+    options = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    device = this_engine().device
+    figures: dict[str, Any] = {"models": options.models, "rows_per_step": 128, "compiled": options.compile}
+    figures["widths"] = {f"looped_d{width:03d}": measure(width, options, device) for width in options.width}
+    print(json.dumps({**figures, "environment": environment(device)}, indent=2))
+
+
+def measure(width: int, options: argparse.Namespace, device: torch.device) -> dict[str, float]:
+    """Model-steps/s of the three ways and their ratios to one at a time."""
+    with tempfile.TemporaryDirectory() as folder:
+        configs = [_config(i, width, folder, options.steps) for i in range(options.models)]
+        alone, packed, mapped = Alone(configs, options.steps), Packed(configs, options.compile), Mapped(configs)
+        ways = {"alone": alone, "packed": packed, "vmap": mapped}
+        rates: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(options.rounds):
+            for name, way in ways.items():
+                rates[name].append(way(options.steps))
+    found = {name: median(values) for name, values in rates.items()}
+    ratios = {f"{name}_to_alone": round(found[name] / found["alone"], 2) for name in ("packed", "vmap")}
+    return {f"{name}_model_steps_per_second": round(rate, 1) for name, rate in found.items()} | ratios
+
+
+def _config(i: int, width: int, folder: str, steps: int) -> TrainConfig:
+    return TrainConfig(
+        output_dir=f"{folder}/{i}",
+        curriculum=CURRICULA[i % len(CURRICULA)],
+        model=f"looped_d{width:03d}",
+        seed=i,
+        learning_rate=(1e-3, 2e-3, 4e-3)[i % 3],
+        logging_steps=max(1, steps // 2),
+        eval_steps=0,
+        save_steps=0,
+        report_to="none",
+    )
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+class Enough(Exception):
+    """Ends a run that has been timed."""
+
+
+class Alone:
+    """One model with our trainer; its start is not timed. Every model has the same shape, so one stands for all."""
+
+    def __init__(self, configs: list[TrainConfig], steps: int) -> None:
+        self.configs, self.round = configs, 0
+
+    def __call__(self, steps: int) -> float:
+        """Model-steps/s of one more model."""
+        config = self.configs[self.round % len(self.configs)]
+        self.round += 1
+        moments: list[float] = []
+
+        def on_step(progress: Any) -> None:
+            if progress.step in (3, 3 + steps):
+                _wait()
+                moments.append(time.perf_counter())
+            if progress.step == 3 + steps:
+                raise Enough
+
+        try:
+            train(config, on_step=on_step)
+        except Enough:
+            return steps / (moments[1] - moments[0])
+        raise AssertionError("the run is shorter than what is timed")
+
+
+class Packed:
+    """All models as one, with the rows of every step prepared as in training."""
+
+    def __init__(self, configs: list[TrainConfig], compiled: bool) -> None:
+        engine, rows = this_engine(compiled=compiled), {}
+        self.draws = [Draws(config, {}, rows) for config in configs]
+        self.table = RowTable(rows, engine.device)
+        models = [initial_model(config) for config in configs]
+        model = PackedLooped(models[0])
+        batch = rows_per_step(configs[0])
+        self.step = PackedStep(
+            model, model.flatten(models), configs, self.table, batch, graph=engine.graph, compiled=compiled
+        )
+        self.number, self.device = 0, engine.device
+        self(3)
+
+    def __call__(self, steps: int) -> float:
+        """Model-steps/s; making the chunk counts by its share of steps, as it would if nothing were done beside it."""
+        begun = time.perf_counter()
+        chunk = make_chunk(self.number, self.draws, self.table, torch.float32).to(self.device)
+        preparing = (time.perf_counter() - begun) * steps / STEPS
+        self.number += 1
+        _wait()
+        begun = time.perf_counter()
+        for i in range(steps):
+            self.step(chunk, i % STEPS)
+        _wait()
+        return steps * len(self.draws) / (time.perf_counter() - begun + preparing)
+
+
+class Mapped:
+    """All models by vmap: forward and backward pass and AdamW, on one batch that is made before."""
+
+    def __init__(self, configs: list[TrainConfig]) -> None:
+        device = this_engine().device
+        models = [initial_model(config).to(device).eval() for config in configs]
+        parameters, _ = torch.func.stack_module_state(models)
+        self.parameters = {name: x.detach().requires_grad_() for name, x in parameters.items()}
+        self.models = len(models)
+        self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=2e-3, fused=True)
+        draws = Draws(configs[0], {}, {})
+        pool = draws._pools[0]
+        batches = [lay_out(pool, pool.rows_of_step(i), "completion", padded=True) for i in range(self.models)]
+        width = max(b.inputs["input_ids"].shape[1] for b in batches)
+        pad: Callable[[torch.Tensor], torch.Tensor] = lambda x: torch.nn.functional.pad(x, (0, width - x.shape[1]))  # noqa: E731
+        self.ids = torch.stack([pad(b.inputs["input_ids"]) for b in batches]).to(device)
+        template = models[0]
+
+        def loss(own: Any, ids: torch.Tensor) -> torch.Tensor:
+            output = torch.func.functional_call(template, (own, {}), (ids,), {"use_cache": False})
+            return cross_entropy(output.logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+
+        self.losses = torch.vmap(loss)
+        self(1)
+
+    def __call__(self, steps: int) -> float:
+        """Model-steps/s. (Loss on every token, no clipping: this flatters it by a few percent.)"""
+        begun = time.perf_counter()
+        for _ in range(steps):
+            self.losses(self.parameters, self.ids).sum().backward()
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        _wait()
+        return steps * self.models / (time.perf_counter() - begun)
+
+
+if __name__ == "__main__":
+    main()
