@@ -63,6 +63,7 @@ __all__ = [
     "TEST_SPLITS",
     "Checkpoint",
     "architecture",
+    "device_of",
     "evaluate_checkpoint",
     "open_checkpoint",
     "print_results",
@@ -126,7 +127,7 @@ def evaluate_checkpoint(
     specs = wanted or _own_tasks(loaded, checkpoint)
     for task in specs:
         _check_modulus(task, loaded, checkpoint)
-    loaded.model.to(_device(device))
+    loaded.model.to(device_of(device))
     job = _Job(loaded, trace or loaded.trace, track, num_rows, batch_size, on_split or (lambda task, split: None))
     results = []
     for task in specs:
@@ -140,7 +141,12 @@ def evaluate_checkpoint(
     return results
 
 
-def _device(name: str | None) -> torch.device:
+def device_of(name: str | None) -> torch.device:
+    """The device of a name; a GPU if there is one where none is given.
+
+    Raises:
+        InvalidInput: no such device.
+    """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

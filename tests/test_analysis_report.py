@@ -274,6 +274,8 @@ def test_what_cannot_be_analysed_is_one_line(
 def test_a_checkpoint_given_twice_and_tasks_of_another_modulus(folders: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="is given twice"):
         analyse([folders["alone"], folders["alone"]])
+    with pytest.raises(InvalidInput, match="device 'gpuu' is not there"):
+        analyse([folders["alone"]], device="gpuu")
     with pytest.raises(InvalidInput, match="has modulus 20, and checkpoint"):
         analyse([folders["alone"]], tasks=["sum_mod20"])
     copy = tmp_path / "alone"

@@ -26,7 +26,7 @@ from listops_bench.analysis.probe import StateProbe, probe_states
 from listops_bench.analysis.reliance import Accuracy, Reliance, accuracy, reliance
 from listops_bench.curriculum import parse_curriculum
 from listops_bench.errors import InvalidInput
-from listops_bench.evaluate import Checkpoint, architecture, open_checkpoint
+from listops_bench.evaluate import Checkpoint, architecture, device_of, open_checkpoint
 from listops_bench.expression import FIRST_NUMBER_ID, OPERATIONS
 from listops_bench.generate import Rows, generate
 from listops_bench.model.checkpoint import step_checkpoints
@@ -105,7 +105,7 @@ def analyse(
     *,
     tasks: Sequence[str] | None = None,
     num_rows: int = NUM_ROWS,
-    device: str = "cpu",
+    device: str | None = "cpu",
     on_stage: OnStage = lambda name, stage: None,
 ) -> list[Analysis]:
     """Analyses checkpoint folders, of any sizes and families of ours.
@@ -113,6 +113,7 @@ def analyse(
     Args:
         tasks: whose operations to ask about; by default those that each checkpoint was trained on.
         num_rows: rows of each operation and split.
+        device: where to compute; None is a GPU if there is one.
         on_stage: called with a checkpoint's name and what is done with it.
 
     Raises:
@@ -121,10 +122,11 @@ def analyse(
     """
     if num_rows < 2:
         raise InvalidInput(f"num_rows {num_rows} are too few rows; the least is 2")
+    place = device_of(device)
     names = _names([Path(folder) for folder in folders])
     subjects = [_Subject.open(folder, name, tasks) for folder, name in zip(folders, names, strict=True)]
     shared = [op for op in OPERATIONS if all(op in subject.tasks for subject in subjects)]
-    return [_analyse(subject, shared, num_rows, device, on_stage) for subject in subjects]
+    return [_analyse(subject, shared, num_rows, place, on_stage) for subject in subjects]
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -185,7 +187,9 @@ def _tasks(checkpoint: Checkpoint, folder: str | os.PathLike[str], names: Sequen
     return {operation: found[operation] for operation in OPERATIONS if operation in found}
 
 
-def _analyse(subject: _Subject, shared: Sequence[str], num_rows: int, device: str, on_stage: OnStage) -> Analysis:
+def _analyse(
+    subject: _Subject, shared: Sequence[str], num_rows: int, device: torch.device, on_stage: OnStage
+) -> Analysis:
     checkpoint, model = subject.checkpoint, subject.checkpoint.model
     asked = tuple(shared) or tuple(subject.tasks)
     training, weights = checkpoint.training, checkpoint.identity.weights_sha256
@@ -289,7 +293,7 @@ def number_states(model: PreTrainedModel, rows: Sequence[Rows]) -> tuple[list[Fl
 # --- over training ----------------------------------------------------------------------------------------------------
 
 
-def _moments(subject: _Subject, num_rows: int, device: str) -> Iterator[Moment]:
+def _moments(subject: _Subject, num_rows: int, device: torch.device) -> Iterator[Moment]:
     """The checkpoints saved on the way, and the one the run ended with."""
     steps = dict(step_checkpoints(subject.folder))
     if not steps:
