@@ -53,6 +53,7 @@ from listops_bench.score import (
     count_first_wrong_steps,
     operand_count,
     score,
+    score_of_trace,
     summarise,
     summarise_slices,
 )
@@ -228,8 +229,11 @@ def score_split(rows: Rows, completions: Sequence[str]) -> tuple[SplitResult, li
     """The score of one completion for each row, and a line of `predictions_dir` for each."""
     prompts, references, modulus = rows.prompts(), rows.completions(), rows.task.modulus
     scores = [
-        score(prompt, completion, reference, modulus=modulus)
-        for prompt, completion, reference in zip(prompts, completions, references, strict=True)
+        # Most rows of a good model. (An answer without its steps, of a row that has some, is another matter.)
+        score_of_trace(reference)
+        if completion == reference and (depth == 1 or "=" in reference)
+        else score(prompt, completion, reference, modulus=modulus)
+        for prompt, completion, reference, depth in zip(prompts, completions, references, rows.depth, strict=True)
     ]
     unseen = rows.split == "test_unseen_operands"
     result = SplitResult(

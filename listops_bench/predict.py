@@ -14,6 +14,7 @@ padded, so near ties are decided on the row alone, and the answers do not depend
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -227,7 +228,10 @@ class _Run:
                 written[int(row)] = tail
 
         # Rows may grow to the full context, which is what their cache then holds.
-        self._in_batches(order, continued.proven + room, one_batch)
+        if _takes_cache(self.model):
+            self._in_batches(order, continued.proven + room, one_batch)
+        else:
+            written |= {int(row): self._continue_alone(int(row), continued, int(room[row])) for row in order}
         return written
 
     def _continue(self, batch: Ids, continued: _Continued, room: Ids) -> list[list[int]]:
@@ -239,7 +243,7 @@ class _Run:
         cache = DynamicCache(config=self.model.config)
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         active = np.arange(len(batch))
-        while len(active):
+        while True:
             output = self.model(
                 input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
             )
@@ -247,13 +251,14 @@ class _Run:
             for i, token in zip(active, tokens, strict=True):
                 tails[i].append(int(token))
             goes_on = np.array([tails[i][-1] != EOS_ID and len(tails[i]) < room[i] for i in active])
+            if not goes_on.any():
+                return tails
             ids, positions = torch.from_numpy(tokens).to(self.device)[:, None], positions[:, -1:] + 1
             if not goes_on.all():
                 keep = torch.from_numpy(np.flatnonzero(goes_on)).to(self.device)
                 active, ids, mask, positions = active[goes_on], ids[keep], mask[keep], positions[keep]
                 cache.batch_select_indices(keep)
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-        return tails
 
     def _prefixes(self, batch: Ids, continued: _Continued) -> tuple[torch.Tensor, torch.Tensor]:
         """int64 [B, T]: the proven ids and the choice after them, padded at the left end; and which are real."""
@@ -270,13 +275,24 @@ class _Run:
         choices, close = _first_choices(logits)
         tokens: Ids = choices.cpu().numpy()
         for i in np.flatnonzero(close.cpu().numpy()):
-            begin = int(self.rows.offsets[batch[i]])
-            row = self.rows.ids[begin : begin + continued.proven[batch[i]]].tolist() + tails[i]
-            positions = torch.arange(len(row), device=self.device)[None]
-            ids = torch.tensor([row], device=self.device)
-            alone = self.model(input_ids=ids, position_ids=positions, use_cache=False).logits[0, -1]
-            tokens[i] = int(alone.argmax())
+            tokens[i] = self._next_alone(int(batch[i]), tails[i], continued)
         return tokens
+
+    def _next_alone(self, row: int, tail: list[int], continued: _Continued) -> int:
+        begin = int(self.rows.offsets[row])
+        ids = [self.rows.ids[begin : begin + continued.proven[row]].tolist() + tail]
+        positions = torch.arange(len(ids[0]), device=self.device)[None]
+        logits = self.model(
+            input_ids=torch.tensor(ids, device=self.device), position_ids=positions, use_cache=False
+        ).logits
+        return int(logits[0, -1].argmax())
+
+    def _continue_alone(self, row: int, continued: _Continued, room: int) -> list[int]:
+        """Decodes one row without a cache."""
+        tail = [int(continued.choice[row])]
+        while tail[-1] != EOS_ID and len(tail) < room:
+            tail.append(self._next_alone(row, tail, continued))
+        return tail
 
     def _in_batches(self, order: Ids, lengths: Ids, work: Callable[[Ids], None]) -> None:
         """Calls ``work`` with consecutive parts of ``order``, smaller ones from where memory runs out."""
@@ -296,6 +312,11 @@ class _Run:
             start += size
 
 
+def _takes_cache(model: PreTrainedModel) -> bool:
+    """Whether keys and values can be handed on; a model with another kind of memory would ignore them in silence."""
+    return "past_key_values" in inspect.signature(model.forward).parameters
+
+
 def _first_choices(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The first choice at each place, and whether the second is so near that rounding could make it the first.
 
@@ -312,10 +333,10 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 def _predictions(rows: Rows, continued: _Continued, written: dict[int, list[int]]) -> Predictions:
     words = vocabulary(rows.task.modulus)
-    completions = rows.completions()
+    completions, lengths = rows.completions(), rows.num_tokens
     exact, stopped = np.ones(len(rows), np.bool_), np.ones(len(rows), np.bool_)
     for row, tail in written.items():
-        if continued.proven[row] == rows.num_tokens[row] - 1 and tail == [EOS_ID]:
+        if continued.proven[row] == lengths[row] - 1 and tail == [EOS_ID]:
             continue
         begin = int(rows.offsets[row])
         ids = rows.ids[begin + rows.prompt_lengths[row] : begin + continued.proven[row]].tolist() + tail

@@ -100,6 +100,12 @@ def score(
     )
 
 
+def score_of_trace(trace: str) -> Score:
+    """The score of a completion that is the reference, step by step: every line of it is a right one."""
+    steps = trace.count("=") + 1
+    return Score(answer=True, trace=True, num_steps=steps, valid_steps=steps, first_wrong_step=None)
+
+
 def completion_lines(completion: str) -> list[str]:
     """The lines of a completion; where two ``=`` meet, or one stands at an end, an empty line is between them."""
     text = completion.strip()

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import torch
 from trained import Parrot, half_trained
+from transformers import BloomConfig, MambaConfig, MistralConfig, OPTConfig
 
 from listops_bench import predict as module
 from listops_bench.errors import InvalidInput
+from listops_bench.evaluate import architecture
 from listops_bench.expression import EOS_ID, FIRST_NUMBER_ID, PAD_ID, SPECIAL_TOKENS, vocabulary
 from listops_bench.generate import Rows, generate
 from listops_bench.model.ladder import build_model, load_config
@@ -78,6 +80,31 @@ def test_an_untrained_model_writes_what_generate_writes(name: str) -> None:
 def test_a_half_trained_model_writes_what_generate_writes(name: str) -> None:
     found = check_against_generate(half_trained(name), rows_of(num_rows=60))
     assert found.stopped.any()
+
+
+OTHERS = {
+    "alibi": lambda: BloomConfig(hidden_size=16, n_layer=2, n_head=2, **SPECIAL),
+    "positions with an offset": lambda: OPTConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, ffn_dim=32, word_embed_proj_dim=16, **SPECIAL
+    ),
+    "a sliding window": lambda: MistralConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, intermediate_size=32,
+        sliding_window=8, **SPECIAL,
+    ),
+    "a recurrent state": lambda: MambaConfig(hidden_size=16, num_hidden_layers=2, state_size=4, **SPECIAL),
+}  # fmt: skip
+SPECIAL: dict[str, Any] = {"vocab_size": 22, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": 1}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_any_causal_model_with_our_vocabulary_writes_what_generate_writes(name: str) -> None:
+    model = build_model(OTHERS[name]())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)
+    check_against_generate(model.eval(), rows_of(num_rows=5))
+    found = architecture(model.config)
+    assert found.family == found.model_type == model.config.model_type
 
 
 def test_the_half_trained_model_has_right_wrong_and_late_answers() -> None:

@@ -30,6 +30,7 @@ from listops_bench.score import (
     difficulty,
     final_answer,
     score,
+    score_of_trace,
     summarise,
     summarise_slices,
     wilson_interval,
@@ -130,6 +131,7 @@ def test_the_reference_is_right_in_every_way(expression: Node, style: TraceStyle
     if style != "none":
         assert found.num_steps == found.valid_steps == len(completion_lines(completion_text(expression, style=style)))
         assert found.first_wrong_step is None
+        assert found == score_of_trace(completion_text(expression, style=style))
 
 
 @given(expressions(max_leaves=6), st.data())
