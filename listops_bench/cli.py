@@ -14,6 +14,7 @@ from listops_bench import (
     __version__,
     _cli_analysis,
     _cli_board,
+    _cli_curriculum,
     _cli_data,
     _cli_demo,
     _cli_harness,
@@ -59,6 +60,7 @@ def build_parser() -> Parser:
         epilog=f"example: {PROGRAM} tasks sum_max_med      (every verb has --help with an example)",
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    for area in (_cli_data, _cli_model, _cli_sweep, _cli_analysis, _cli_board, _cli_hub, _cli_demo, _cli_harness):
+    areas = (_cli_data, _cli_curriculum, _cli_model, _cli_sweep, _cli_analysis, _cli_board, _cli_hub, _cli_demo)
+    for area in (*areas, _cli_harness):
         area.add_verbs(parser)
     return parser

@@ -23,15 +23,19 @@ or, the same things spelt out, as a YAML file::
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from listops_bench.errors import InvalidInput, unknown
+from listops_bench.expression import OPERATIONS, TraceStyle
 from listops_bench.task import get_task
 
 _KEEP_OPTIMIZER, _FREEZE, _UNTIL = "keep-optimizer", "freeze", "until"
@@ -200,6 +204,105 @@ class Course:
     def steps_by_stage(self, step: int) -> list[int]:
         """Steps taken in each of the stages that have begun, after a number of steps."""
         return [end - start for start, end in zip(self.starts, [*self.starts[1:], step], strict=True)]
+
+
+# --- what it shows ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What a model is shown: tokens without padding, and reductions by operation, those in the completions."""
+
+    steps: int
+    tokens: float
+    reductions: Mapping[str, float]
+
+    def of(self, measure: str) -> float:
+        """The ``steps``, the ``tokens``, or the reductions of an operation such as ``sum``.
+
+        Raises:
+            InvalidInput: no such measure.
+        """
+        known = {"steps": float(self.steps), "tokens": self.tokens, **dict.fromkeys(OPERATIONS, 0.0), **self.reductions}
+        if measure not in known:
+            raise unknown("measure", measure, known)
+        return known[measure]
+
+
+def exposure(
+    curriculum: Curriculum, *, rows_per_step: int = 128, trace: TraceStyle = "parallel", dataset_seed: int = 0
+) -> Exposure:
+    """What a curriculum shows on average, over the order of the rows, if all its stages use up their steps."""
+    tokens, reductions = 0.0, dict.fromkeys(OPERATIONS, 0.0)
+    for stage in curriculum.stages:
+        for name, share in zip(stage.tasks, stage.shares, strict=True):
+            rows = share * stage.steps * rows_per_step
+            row = _mean_row(name, trace, dataset_seed)
+            tokens += rows * row.tokens
+            reductions |= {operation: reductions[operation] + rows * n for operation, n in row.reductions.items()}
+    return Exposure(curriculum.steps, tokens, {operation: n for operation, n in reductions.items() if n})
+
+
+@lru_cache(maxsize=256)
+def _mean_row(task: str, trace: TraceStyle, dataset_seed: int) -> Exposure:
+    """What one of a task's train rows shows on average."""
+    from listops_bench.generate import generate
+
+    rows = generate(get_task(task), "train", seed=dataset_seed, trace=trace)
+    # A row's last token is predicted and never an input.
+    means = dict(zip(OPERATIONS, rows.reductions.mean(0).tolist(), strict=True))
+    return Exposure(0, len(rows.ids) / len(rows) - 1, means)
+
+
+def exposure_of_run(folder: str | os.PathLike[str]) -> Exposure:
+    """What a finished run was shown, counted.
+
+    Raises:
+        InvalidInput: the folder holds no run.
+    """
+    try:
+        training = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))["training"]
+        return Exposure(training["steps"], training["tokens"], training["reductions"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InvalidInput(f"{str(folder)!r} holds no run") from None
+
+
+def match(curriculum: Curriculum, like: Exposure, by: str, *, stage: int | None = None, **options: Any) -> Curriculum:
+    """The curriculum with its steps scaled so that a measure is that of another one, up to half a step's worth.
+
+    ``match(sum_alone, exposure(joint), "sum")`` gives SUM alone as many reductions of SUM as joint training has;
+    ``"tokens"`` gives both the same total.
+
+    Args:
+        by: ``steps``, ``tokens`` or an operation.
+        stage: the index of the only stage to scale; by default all are scaled alike.
+        options: of `exposure`.
+
+    Raises:
+        InvalidInput: the measure cannot be reached by scaling, or a stage ends at an accuracy.
+    """
+    if any(s.until is not None for s in curriculum.stages):
+        raise InvalidInput(f"what {str(curriculum)!r} shows is not known beforehand: a stage ends at an accuracy")
+    if stage is not None and not 0 <= stage < len(curriculum.stages):
+        raise InvalidInput(f"{str(curriculum)!r} has no stage {stage + 1}")
+    scaled = [stage is None or i == stage for i in range(len(curriculum.stages))]
+    alone = [Curriculum((dataclasses.replace(s, reset_optimizer=True),)) for s in curriculum.stages]
+    parts = [exposure(each, **options).of(by) for each in alone]
+    fixed = math.fsum(part for part, moves in zip(parts, scaled, strict=True) if not moves)
+    movable = math.fsum(part for part, moves in zip(parts, scaled, strict=True) if moves)
+    factor = (like.of(by) - fixed) / movable if movable else 0.0
+    if factor <= 0:
+        raise InvalidInput(f"no number of steps gives {str(curriculum)!r} {like.of(by):,.0f} {_unit(by)}")
+    before, stages, rounded = 0.0, [], 0
+    for s, moves in zip(curriculum.stages, scaled, strict=True):
+        before += s.steps * (factor if moves else 1)
+        stages.append(dataclasses.replace(s, steps=max(1, round(before) - rounded)))
+        rounded += stages[-1].steps
+    return Curriculum(tuple(stages))
+
+
+def _unit(measure: str) -> str:
+    return measure if measure in ("steps", "tokens") else f"reductions of {measure.upper()}"
 
 
 # --- text -------------------------------------------------------------------------------------------------------------

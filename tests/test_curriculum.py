@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listops_bench.curriculum import Curriculum, Stage, parse_curriculum
+from listops_bench._train_batches import make_pool
+from listops_bench.cli import main
+from listops_bench.curriculum import Curriculum, Exposure, Stage, exposure, exposure_of_run, match, parse_curriculum
 from listops_bench.errors import InvalidInput
+from listops_bench.expression import OPERATIONS
 
 TASKS = ("sum", "max_med", "sum_max_med", "ssum", "sum_depth3")
 
@@ -149,3 +154,70 @@ def test_yaml_is_strict(tmp_path: Path, page: object, message: str) -> None:
 def test_a_yaml_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"none\.yaml' cannot be read"):
         parse_curriculum(str(tmp_path / "none.yaml"))
+
+
+# --- what it shows ----------------------------------------------------------------------------------------------------
+
+
+def test_what_a_curriculum_shows_is_what_a_run_counts(tmp_path: Path) -> None:
+    """The expected counts are within 3% of those of 40 steps of 64 rows, and those of a run's folder are its own."""
+    curriculum = parse_curriculum("max*0.5+sum_med*0.5:30,sum:10")
+    pools = [
+        make_pool(s, i, data_seed=0, dataset_seed=0, trace="parallel", batch_size=64, cache={})
+        for i, s in enumerate(curriculum.stages)
+    ]
+    drawn = [
+        np.concatenate([pool.rows_of_step(step) for step in range(stage.steps)])
+        for pool, stage in zip(pools, curriculum.stages, strict=True)
+    ]
+    expected = exposure(curriculum, rows_per_step=64)
+    tokens = sum(int((pool.lengths[rows] - 1).sum()) for pool, rows in zip(pools, drawn, strict=True))
+    assert expected.tokens == pytest.approx(tokens, rel=0.03)
+    reductions = np.sum([p.reductions[rows].sum(0) for p, rows in zip(pools, drawn, strict=True)], 0)
+    for name, count in zip(OPERATIONS, reductions, strict=True):
+        assert expected.of(name) == pytest.approx(count, rel=0.03)
+
+    training = {"steps": 7, "tokens": 9, "reductions": {"sum": 3}}
+    (tmp_path / "run.json").write_text(json.dumps({"training": training}))
+    assert exposure_of_run(tmp_path) == Exposure(7, 9, {"sum": 3})
+    with pytest.raises(InvalidInput, match="holds no run"):
+        exposure_of_run(tmp_path / "none")
+
+
+@pytest.mark.parametrize("by", ["steps", "tokens", "sum"])
+@pytest.mark.parametrize(("text", "stage"), [("sum:700", None), ("max_med:300,sum:200", None), ("max:9,sum:200", 1)])
+def test_matched_curricula_show_as_much(text: str, stage: int | None, by: str) -> None:
+    curriculum, like = parse_curriculum(text), exposure(parse_curriculum("sum_max_med:3000"))
+    matched = match(curriculum, like, by, stage=stage)
+    half_a_step = max(exposure(Curriculum((s,))).of(by) / s.steps for s in matched.stages) / 2
+    assert exposure(matched).of(by) == pytest.approx(like.of(by), abs=half_a_step * 1.01 * len(matched.stages))
+    shares = [[s.steps / plan.steps for s in plan.stages] for plan in (curriculum, matched)]
+    if stage is None:
+        assert shares[1] == pytest.approx(shares[0], abs=1e-2)
+    else:
+        assert matched.stages[0] == curriculum.stages[0]
+
+
+def test_what_cannot_be_matched_is_refused() -> None:
+    like = exposure(parse_curriculum("sum:10"))
+    for text, by, stage, message in (
+        ("max:10", "sum", None, "no number of steps gives 'max:10'"),
+        ("sum:50,max:10", "tokens", 1, "no number of steps gives"),
+        ("sum:50", "sums", None, "unknown measure 'sums'; did you mean 'sum'"),
+        ("sum:50", "steps", 1, "has no stage 2"),
+        ("sum:50/until=0.9,max:10", "steps", None, "a stage ends at an accuracy"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            match(parse_curriculum(text), like, by, stage=stage)
+
+
+def test_the_command_shows_and_matches(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["curriculum", "sum:3000", "--like", "sum_max_med:3000", "--by", "sum"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    steps = int(lines[-1].removeprefix("sum:"))
+    assert 500 < steps < 1500  # about a third of the reductions are of SUM
+    assert any("sum_max_med:3000" in line and "reductions" not in line for line in lines)
+    assert main(["curriculum", "max_med:1200,sum:1800"]) == 0
+    assert "3,000" in capsys.readouterr().out
+    assert main(["curriculum", "sum:3000", "--like", "sum_max_med:3000"]) == 2
+    assert "--like and --by go together" in capsys.readouterr().err

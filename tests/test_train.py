@@ -275,6 +275,10 @@ def test_a_config_of_ones_own_trains_padded(tmp_path: Path) -> None:
     model, _, run = load_checkpoint(result.output_dir)
     assert run["layout"] == "padded"
     assert model.config.vocab_size == len(vocabulary(10))
+    again = train(
+        small(tmp_path / "again", init_from=str(result.output_dir), curriculum="max:2/freeze=embeddings,max:2")
+    )
+    assert load_checkpoint(again.output_dir)[2]["layout"] == "padded"
 
 
 def test_a_run_depends_on_its_seed_and_nothing_else(tmp_path: Path) -> None:
@@ -300,8 +304,19 @@ def test_the_model_trains_on_from_a_checkpoint(tmp_path: Path) -> None:
     states = [load_checkpoint(result.output_dir)[0].state_dict() for result in (first, second)]
     for name in states[0]:
         torch.testing.assert_close(states[0][name], states[1][name])
+    assert load_checkpoint(second.output_dir)[2]["identity"]["initial_weights_sha256"] == first.weights_sha256
     with pytest.raises(InvalidInput, match="vocabulary of modulus 10, the curriculum's is 20"):
         train(small(tmp_path / "third", init_from=str(first.output_dir), task="sum_mod20"))
+
+
+def test_a_checkpoint_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
+    """Its tokenizer knows other words: no run begins, and nothing is written."""
+    first = train(small(tmp_path / "first"))
+    tokenizer = first.output_dir / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text().replace('"[SUM"', '"[ADD"'))
+    with pytest.raises(InvalidInput, match="tokenizer"):
+        train(small(tmp_path / "second", init_from=str(first.output_dir)))
+    assert not (tmp_path / "second").exists()
 
 
 def test_other_traces_and_losses(tmp_path: Path) -> None:
@@ -495,6 +510,40 @@ def test_two_processes_end_alike_and_as_one_does(tmp_path: Path) -> None:
         torch.testing.assert_close(two[0].state_dict()[name], weight, rtol=1e-3, atol=1e-4)
     assert one[2]["training"]["tokens"] == two[2]["training"]["tokens"]
     assert one[2]["rows_per_step"] == two[2]["rows_per_step"] == 16
+
+
+def test_torchrun_starts_two_processes_that_are_one_run(tmp_path: Path) -> None:
+    """And its weights are those of the same run with one process and the same rows per step, up to rounding."""
+    if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):
+        pytest.skip("torch was built without gloo")
+    flags = "--task sum --model looped_d008 --steps 4 --eval-steps 0 --report-to none"
+    two = "--output-dir two --per-device-train-batch-size 8 --num-processes 2"
+    command = f"-m torch.distributed.run --standalone --nproc_per_node 2 -m listops_bench.train {two} {flags}"
+    done = subprocess.run(
+        [sys.executable, *command.split()],
+        capture_output=True, text=True, cwd=tmp_path, env=environment(ACCELERATE_USE_CPU="true"), check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("4 steps in") == 1  # one process speaks
+    assert main([*flags.split(), "--output-dir", str(tmp_path / "one"), "--per-device-train-batch-size", "16"]) == 0
+    one, two_ = (load_checkpoint(tmp_path / name) for name in ("one", "two"))
+    assert two_[2]["num_processes"] == 2
+    for name, weight in one[0].state_dict().items():
+        torch.testing.assert_close(two_[0].state_dict()[name], weight, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["looped_d016", "looped_rope_d016", "gpt2_d016", "llama_d016"])
+def test_between_two_lines_of_the_log_nothing_waits_for_the_gpu(tmp_path: Path, name: str) -> None:
+    """torch raises where the host waits for the device: in steps 3 to 8, the log being written after 10."""
+
+    def on_step(progress: Progress) -> None:
+        torch.cuda.set_sync_debug_mode("error" if 2 <= progress.step < 8 else "default")
+
+    try:
+        train(small(tmp_path / "run", model=name, max_steps=10, logging_steps=10), on_step=on_step)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize(
