@@ -95,7 +95,8 @@ def print_thresholds(arguments: Namespace) -> None:
     measured = [board for board in found if board.arms]
     if not measured:
         raise InvalidInput(f"{arguments.results}: no task was learned, or failed, at two sizes in one way of training")
-    print_tables(*(table for b in measured for table in [threshold_table(b), *([time_table(b)] * arguments.times)]))
+    for board in measured:
+        print_tables(threshold_table(board), *([time_table(board)] if arguments.times else []))
 
 
 def validate_results(arguments: Namespace) -> int:

@@ -8,8 +8,9 @@ from html import escape
 from pathlib import Path
 
 from listops_bench._demo_story import ARMS, Score, describe
+from listops_bench._leaderboard_chart import Figure
 from listops_bench._leaderboard_data import boards
-from listops_bench._leaderboard_figures import Figure, figures
+from listops_bench._leaderboard_figures import figures
 from listops_bench.leaderboard import read_curve
 from listops_bench.result import Result, Training, write_atomic
 from listops_bench.score import Summary

@@ -130,7 +130,7 @@ def make_legend(kinds: Sequence[str], labels: dict[str, str], width: int) -> alt
     import altair as alt
 
     spelt = json.dumps({kind: labels[kind] for kind in kinds})
-    longest = max(len(labels[kind]) for kind in kinds) * 7 + 30
+    longest = max(len(labels[kind]) for kind in kinds) * 7 + 50
     return alt.Legend(
         title=None,
         orient="top",
@@ -138,6 +138,7 @@ def make_legend(kinds: Sequence[str], labels: dict[str, str], width: int) -> alt
         labelExpr=f"({spelt})[datum.value]",
         labelLimit=width - 60,
         columns=max(1, min(len(kinds), width // longest)),
+        columnPadding=28,  # the page's font may be wider than the one that the drawing was measured with
         symbolStrokeWidth=0,
         symbolOpacity=1,
     )
@@ -185,12 +186,13 @@ def _draw(chart: Callable[[Sheet, int], alt.TopLevelMixin], width: int, prefix: 
         .configure_legend(**text)
         .configure_view(stroke=None)
     )
-    svg: str = vl_convert.vegalite_to_svg(styled.to_dict() | {"datasets": sheet.datasets})
+    svg: str = vl_convert.vegalite_to_svg(styled.to_dict(validate=False) | {"datasets": sheet.datasets})
     return _embeddable(svg, prefix, title)
 
 
 def _embeddable(svg: str, prefix: str, title: str) -> str:
-    """The drawing with ids of its own, since several stand in one page, and numbers as long as the eye needs them."""
+    """The drawing with ids of its own and no classes, as it stands in a page, and numbers as long as the eye needs."""
+    svg = re.sub(r' class="[^"]*"', "", svg)
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', svg)
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", svg)
     svg = re.sub(r'( (?:d|transform|x|y|x1|x2|y1|y2|width|height)="[^"]*")', _shorten, svg)

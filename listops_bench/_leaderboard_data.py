@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 from listops_bench._leaderboard_groups import KINDS, Group, count, groups
 from listops_bench._leaderboard_thresholds import Arm, Comparison, arms, by_difficulty, comparisons, difficulty
-from listops_bench.result import TRACKS, Result
+from listops_bench.result import TRACKS, Model, Result
 
 
 @dataclass(frozen=True)
@@ -111,20 +111,20 @@ class Board:
 
     @property
     def num_models(self) -> int:
-        return len({run.result.model.weights_sha256 for group in self.groups for run in group.runs})
+        return len({(m.weights_sha256 or m) for group in self.groups for m in (run.result.model for run in group.runs)})
 
     @property
     def num_results(self) -> int:
         return sum(len(group.runs) for group in self.groups)
 
 
-def boards(results: Iterable[Result]) -> list[Board]:
-    """The boards of some results, the newest dataset and scorer first."""
+def boards(results: Iterable[Result], verified: Collection[tuple[Model, str]] = ()) -> list[Board]:
+    """The boards of some results, the newest dataset and scorer first; of ``verified``, see `groups`."""
     by_version: dict[tuple[str, str], list[Result]] = defaultdict(list)
     for result in results:
         by_version[result.dataset_version, result.scorer_version].append(result)
     newest_first = sorted(by_version, key=lambda pair: [_version_order(text) for text in pair], reverse=True)
-    return [Board(*version, groups(by_version[version])) for version in newest_first]
+    return [Board(*version, groups(by_version[version], verified)) for version in newest_first]
 
 
 def _smaller(group: Group) -> tuple[object, ...]:

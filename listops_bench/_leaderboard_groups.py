@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from statistics import fmean
 
 from listops_bench.curriculum import parse_curriculum
 from listops_bench.errors import InvalidInput
 from listops_bench.expression import OPERATIONS
-from listops_bench.result import Result, single_tasks
+from listops_bench.result import Model, Result, single_tasks
 from listops_bench.score import Summary
 from listops_bench.task import TaskSpec, get_task
 from listops_bench.threshold import LEARNED, THRESHOLD_SPLITS, ThresholdSplit, learned
@@ -40,6 +40,7 @@ class Run:
             all of them and a success never is, so only these may be counted for a threshold.
         watched_until: the last step of its training that was validated; None where nothing was.
         learned_at: the step of the first validation that passed; None where none did.
+        verified: evaluating the checkpoint again gave the same.
     """
 
     result: Result
@@ -47,6 +48,7 @@ class Run:
     verdicts: Mapping[ThresholdSplit, bool] = field(default_factory=dict)
     watched_until: int | None = None
     learned_at: int | None = None
+    verified: bool = False
 
     def summary(self, split: str = "test", metric: str = "trace_accuracy") -> Summary | None:
         scored = self.result.splits.get(split)  # type: ignore[call-overload]
@@ -126,6 +128,12 @@ class Group:
         return sum(run.learned is True for run in self.runs)
 
     @property
+    def verified(self) -> str:
+        """``yes``, ``no``, or how many of the seeds: ``2/3``."""
+        number = sum(run.verified for run in self.runs)
+        return "yes" if number == len(self.runs) else f"{number}/{len(self.runs)}" if number else "no"
+
+    @property
     def has_learned(self) -> bool:
         """Whether at least half of its seeds have."""
         return 2 * self.num_learned >= len(self.runs)
@@ -143,19 +151,23 @@ class Group:
         return f"{sure}/{len(self.runs)}" if possible == sure else f"{sure}–{possible}/{len(self.runs)}"
 
 
-def groups(results: Sequence[Result]) -> tuple[Group, ...]:
-    """Results grouped over seeds, sorted by task, kind of training, size and recipe."""
+def groups(results: Sequence[Result], verified: Collection[tuple[Model, str]] = ()) -> tuple[Group, ...]:
+    """Results grouped over seeds, sorted by task, kind of training, size and recipe.
+
+    ``verified`` names those, by model and task, that evaluating the checkpoint again has confirmed.
+    """
     of_model: dict[str, dict[str, Result]] = defaultdict(dict)
     for result in results:
         of_model[_model_key(result)][result.task.name] = result
     by_recipe: dict[tuple[object, ...], list[Run]] = defaultdict(list)
     for result in results:
-        by_recipe[_recipe_key(result)].append(_run(result, of_model[_model_key(result)]))
+        confirmed = (result.model, result.task.name) in verified
+        by_recipe[_recipe_key(result)].append(_run(result, of_model[_model_key(result)], confirmed))
     found = [Group(tuple(sorted(runs, key=_run_order))) for runs in by_recipe.values()]
     return tuple(sorted(found, key=_group_order))
 
 
-def _run(result: Result, of_model: Mapping[str, Result]) -> Run:
+def _run(result: Result, of_model: Mapping[str, Result], verified: bool) -> Run:
     task = result.task.name
     deciding = [of_model.get(name) for name in (task, *single_tasks(task))]
     verdicts = {
@@ -163,7 +175,7 @@ def _run(result: Result, of_model: Mapping[str, Result]) -> Run:
         for split in THRESHOLD_SPLITS
         if all(found is not None and split in found.splits for found in deciding)
     }
-    return Run(result, learned(of_model, task), verdicts, *_watched(of_model, task))
+    return Run(result, learned(of_model, task), verdicts, *_watched(of_model, task), verified)
 
 
 def _watched(of_model: Mapping[str, Result], task: str) -> tuple[int | None, int | None]:
@@ -185,6 +197,7 @@ def _validation(run: Run) -> float | None:
     return learning.correct[max(learning.correct, key=int)] / learning.n if learning and learning.correct else None
 
 
+@cache
 def training_kind(curriculum: str, task: str) -> str:
     """One of `KINDS`: what a curriculum is to a task that is scored.
 
@@ -204,6 +217,7 @@ def training_kind(curriculum: str, task: str) -> str:
     return "alone" if len(trained) == 1 else "joint"
 
 
+@cache
 def plan_of(curriculum: str) -> str:
     """A curriculum in words: ``"max_med:1200,sum:1800"`` is ``"max_med, then sum"``; anything else stays as it is."""
     try:
@@ -219,6 +233,7 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+@cache
 def task_order(name: str) -> tuple[object, ...]:
     """Single operations first, then by number of operations; variants of modulus and depth after them."""
     task: TaskSpec = get_task(name)
@@ -238,7 +253,7 @@ def _recipe_key(result: Result) -> tuple[object, ...]:
 
 def _run_order(run: Run) -> tuple[object, ...]:
     seed = run.result.recipe.seed
-    return seed is None, seed or 0, run.result.model.id, run.result.model.weights_sha256
+    return seed is None, seed or 0, run.result.model.id, run.result.model.weights_sha256 or ""
 
 
 def _group_order(group: Group) -> tuple[object, ...]:

@@ -12,9 +12,11 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from listops_bench._leaderboard_chart import COLOURS, Figure, spell
 from listops_bench._leaderboard_data import Board, Size
-from listops_bench._leaderboard_figures import COLOURS, Figure, spell
 from listops_bench._leaderboard_groups import KINDS, Group, Run, count
+from listops_bench._leaderboard_page_model import SPLITS, model_file, model_pages, spell_seed, spell_value
+from listops_bench._leaderboard_page_thresholds import difficulty_notes, smallest_note, smallest_rows, threshold_rows
 from listops_bench.score import Summary
 from listops_bench.threshold import LEARNED
 
@@ -33,16 +35,19 @@ _COLUMNS = (
     ("answer", "Answers", "amount"),
     ("unseen", "Unseen operands", "amount"),
     ("track", "Track", ""),
+    ("verified", "Verified", ""),
 )
-_SEED_FIGURES = (
-    ("exact traces", "test", "trace_accuracy"),
-    ("answers", "test", "answer_accuracy"),
-    ("valid steps", "test", "valid_step_rate"),
-    ("unseen operands", "test_unseen_operands", "trace_accuracy"),
-    ("deeper", "test_deeper", "trace_accuracy"),
-    ("wider", "test_wider", "trace_accuracy"),
+_THRESHOLD_COLUMNS = (
+    ("order", "Task", ""),
+    ("plan", "Trained on", ""),
+    ("n50", "N50", "amount"),
+    ("strip", "Seeds that learned, by size; N50", ""),
+    ("ratio", "Against alone", "amount"),
+    ("unseen", "N50, unseen operands", "amount"),
+    ("runs", "Runs on sizes", "amount"),
+    ("family", "Family", ""),
+    ("track", "Track", ""),
 )
-"""What each seed did: heading, split, metric."""
 
 
 def page(
@@ -61,8 +66,8 @@ def page(
         others: (file name, version) of the other boards.
         figure_files: whether the figures lie beside the page as files too.
     """
-    groups = board.groups if board else ()
-    return _template().render(
+    groups = board.rows if board else ()
+    return _template("page.html").render(
         title=title,
         lead=lead,
         board=board,
@@ -74,22 +79,40 @@ def page(
         sizes=sorted({group.parameters for group in groups}),
         matrix=_matrix(board) if board else [],
         num_rows=" or ".join(f"{n:,}" for n in board.num_rows) if board else "",
+        difficulty=difficulty_notes(board) if board else {},
+        smallest=_smallest(board) if board else [],
+        smallest_note=smallest_note(),
+        threshold_columns=_THRESHOLD_COLUMNS,
+        thresholds=threshold_rows(board) if board else [],
         columns=_COLUMNS,
-        seed_figures=[heading for heading, _, _ in _SEED_FIGURES],
-        rows=[_row(group, place) for place, group in enumerate(groups)],
+        seed_figures=[heading for _, heading, _ in SPLITS],
+        rows=[_row(group, place) | {"page": model_file(group, board)} for place, group in enumerate(board.rows)]
+        if board
+        else [],
         learned=f"{LEARNED:.0%}",
         style=Markup(_read("style.css")),
         script=_read("board.js"),
     )
 
 
-def _template() -> Any:
+def pages_of_models(board: Board, *, home: str) -> dict[str, str]:
+    """By file name below the site, the page of each model; ``home`` is the board's own page."""
+    template, style = _template("model.html"), Markup(_read("style.css"))
+    return {
+        name: template.render(
+            model=found, home=f"../{home}", version=board.version, style=style, learned=f"{LEARNED:.0%}"
+        )
+        for name, found in model_pages(board).items()
+    }
+
+
+def _template(name: str) -> Any:
     environment = Environment(
         loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["number"] = lambda value: f"{value:,}"
     environment.filters["breakable"] = _breakable
-    return environment.get_template("page.html")
+    return environment.get_template(name)
 
 
 def _read(name: str) -> str:
@@ -102,6 +125,10 @@ def _breakable(text: str) -> Markup:
 
 
 # --- filters and matrix -----------------------------------------------------------------------------------------------
+
+
+def _smallest(board: Board) -> list[dict[str, Any]]:
+    return [row | {"page": model_file(row["group"], board)} for row in smallest_rows(board)]
 
 
 def _filters(board: Board) -> list[tuple[str, str, list[tuple[str, str]]]]:
@@ -124,7 +151,10 @@ def _matrix(board: Board) -> list[dict[str, Any]]:
             words = {w for groups in found for group in groups for w in (size.model, group.curriculum, group.plan)}
             cells = [_cell(size, groups) if groups else None for groups in found]
             first = not rows or (rows[-1]["size"].model, rows[-1]["size"].parameters) != (size.model, size.parameters)
-            rows.append({"size": size, "cells": cells, "first": first, "text": " ".join(sorted(words)).lower()})
+            page = next(model_file(groups[0], board) for groups in found if groups)
+            rows.append(
+                {"page": page, "size": size, "cells": cells, "first": first, "text": " ".join(sorted(words)).lower()}
+            )
     return rows
 
 
@@ -133,7 +163,7 @@ def _cell(size: Size, groups: Sequence[Group]) -> dict[str, Any]:
     mean = best.mean() or 0.0
     heading = f"{size.model}, {size.parameters:,} parameters, trained on {best.plan}, scored on {best.task}:"
     lines = [heading, f"{mean:.1%} is the mean of {count(len(best.summaries()), 'seed')}"]
-    lines += [f"{_seed(run)}: {spell(summary)}" for run, summary in _scored(best)]
+    lines += [f"{spell_seed(run)}: {spell(summary)}" for run, summary in _scored(best)]
     lines.append(f"learned with {best.learned} {'seed' if len(best.runs) == 1 else 'seeds'}")
     if len(groups) > 1:
         lines.append(f"best of {len(groups)} recipes")
@@ -168,6 +198,7 @@ def _row(group: Group, place: int) -> dict[str, Any]:
         "task": group.task,
         "order": place,  # rows come sorted by task first
         "track": first.track,
+        "verified": group.verified,
         "learned": group.learned,
         "learned_sort": f"{group.num_learned / len(group.runs):.4f}",
         "strip": _strip(group),
@@ -204,16 +235,10 @@ def _seed_lines(group: Group) -> list[dict[str, Any]]:
     """A line for each seed: per figure its value, and below it the interval and n."""
     lines = []
     for run in group.runs:
-        cells = [_value(run.summary(split, metric)) for _, split, metric in _SEED_FIGURES]
+        cells = [spell_value(run.summary(split, metric)) for split, _, metric in SPLITS]
         weights = (run.result.model.weights_sha256 or "")[:12]
-        lines.append({"seed": _seed(run), "weights": weights, "cells": cells})
+        lines.append({"seed": spell_seed(run), "weights": weights, "verified": run.verified, "cells": cells})
     return lines
-
-
-def _value(summary: Summary | None) -> tuple[str, str]:
-    if summary is None:
-        return "", ""
-    return f"{summary.accuracy:.1%}", f"{100 * summary.low:.1f}–{100 * summary.high:.1f}, n = {summary.n:,}"
 
 
 def _strip(group: Group) -> Markup:
@@ -229,7 +254,7 @@ def _strip(group: Group) -> Markup:
         low, x, high = (share * _STRIP for share in (summary.low, summary.accuracy, summary.high))
         parts.append(f'<path d="M{low:.1f} {y:.1f}H{high:.1f}" stroke="{colour}" stroke-width="2"/>')
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>')
-    label = "; ".join(f"{_seed(run)}: {spell(summary)}" for run, summary in scored) or "not scored on test rows"
+    label = "; ".join(f"{spell_seed(run)}: {spell(summary)}" for run, summary in scored) or "not scored on test rows"
     return Markup(
         f'<svg role="img" width="{_STRIP}" height="{height}" viewBox="0 0 {_STRIP} {height}" '
         f'aria-label="{escape(label)}">{"".join(parts)}</svg>'
@@ -238,8 +263,3 @@ def _strip(group: Group) -> Markup:
 
 def _scored(group: Group) -> list[tuple[Run, Summary]]:
     return [(run, summary) for run in group.runs if (summary := run.summary()) is not None]
-
-
-def _seed(run: Run) -> str:
-    seed = run.result.recipe.seed
-    return "no seed" if seed is None else f"seed {seed}"

@@ -65,6 +65,8 @@ def time_table(board: Board) -> Table:
     for arm in board.arms:
         for row in _time_rows(arm):
             table.add_row(*_names(arm), *row)
+    if not table.row_count:
+        table.add_row("no run learned")
     table.caption = (
         "Kaplan-Meier median over the runs, by validations along the training; >: more than half of the runs had not "
         "learned when their training ended"

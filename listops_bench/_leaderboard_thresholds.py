@@ -165,17 +165,18 @@ def _partner(arm: Arm, others: Sequence[Arm]) -> tuple[Arm, str] | None:
 # --- how hard the tasks are -------------------------------------------------------------------------------------------
 
 
-def difficulty(found: Iterable[Arm]) -> dict[str, Arm]:
-    """Which arm says how hard a task is: the reference family's, trained on the task itself, on the reference track.
+def difficulty(found: Sequence[Arm]) -> dict[str, Arm]:
+    """Which arm says how hard a task is: the reference family's, trained on the task itself.
 
-    Where several budgets were tried, the one with most runs.
+    On the reference track, or where a board has none, on any. Where several budgets were tried, the one with most runs.
     """
+    able = [arm for arm in found if arm.itself and arm.family == "looped" and arm.threshold.kind != "unknown"]
+    declared = [arm for arm in able if arm.track == "reference"]
     measured: dict[str, Arm] = {}
-    for arm in found:
-        if arm.itself and arm.family == "looped" and arm.track == "reference" and arm.threshold.kind != "unknown":
-            best = measured.get(arm.task)
-            if best is None or (arm.threshold.runs, arm.budget) > (best.threshold.runs, best.budget):
-                measured[arm.task] = arm
+    for arm in declared or able:
+        best = measured.get(arm.task)
+        if best is None or (arm.threshold.runs, arm.budget) > (best.threshold.runs, best.budget):
+            measured[arm.task] = arm
     return measured
 
 
@@ -217,12 +218,14 @@ def spell_threshold(threshold: Threshold | Ratio, digits: int = 0) -> str:
 
 
 def spell_limits(threshold: Threshold | Ratio, digits: int = 0) -> str:
-    """``18,000 to 31,000``, ``from 30,100``, ``up to 5,000``; empty where the data set no limit."""
+    """``18,000 to 31,000``, ``from 30,100``, ``up to 5,000``; empty where none is, or only the bound itself."""
     low = None if threshold.low is None else _round(threshold, threshold.low, digits)
     high = None if threshold.high is None else _round(threshold, threshold.high, digits)
     if low is not None and high is not None:
         return f"{low} to {high}"
-    return f"from {low}" if low is not None else f"up to {high}" if high is not None else ""
+    one_sided = f"from {low}" if low is not None else f"up to {high}" if high is not None else ""
+    is_bound = threshold.kind != "number" and (low or high) == spell_threshold(threshold, digits)[2:]
+    return "" if is_bound else one_sided
 
 
 def _round(threshold: Threshold | Ratio, value: float, digits: int) -> str:

@@ -1,7 +1,8 @@
 """The board: result files in, Markdown and a static page out. No torch; the same results give the same bytes.
 
     leaderboard/results/**/*.json   ->   leaderboard/README.md            the board as Markdown
-                                         leaderboard/site/index.html      the page; opens from the file
+    leaderboard/verified.json            leaderboard/site/index.html      the page; opens from the file
+                                         leaderboard/site/models/         a page for each model
                                          leaderboard/site/figures/        its figures as SVG and PNG
                                          leaderboard/site/thresholds.json learning thresholds, for programs
 
@@ -14,20 +15,23 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from listops_bench import _records
+from listops_bench._leaderboard_chart import Figure, png
 from listops_bench._leaderboard_data import Board, boards
-from listops_bench._leaderboard_figures import Curve, Figure, figures, png
+from listops_bench._leaderboard_figures import Curve, figures
 from listops_bench._leaderboard_groups import plan_of, training_kind
 from listops_bench._leaderboard_markdown import markdown
-from listops_bench._leaderboard_page import page
+from listops_bench._leaderboard_page import page, pages_of_models
 from listops_bench._leaderboard_thresholds import as_json
 from listops_bench._result_learning import read_learning
+from listops_bench._result_verified import read_verified
 from listops_bench.curriculum import parse_curriculum
 from listops_bench.errors import InvalidInput
-from listops_bench.result import read_results, write_atomic
+from listops_bench.result import find_results, read_result, write_atomic
 
 SITE = "site"
 
@@ -76,6 +80,9 @@ def build(
         pages[site / names[place]] = page(
             board, title=title, lead=lead if place == 0 else "", figures=inside, others=others, figure_files=place == 0
         )
+        if board is not None:
+            models = pages_of_models(board, home=names[place])
+            pages |= {site / name: content for name, content in models.items()}
     pictures = _pictures(site / "figures", drawn)
     readme = out / "README.md"
     if found:
@@ -93,7 +100,17 @@ def read_boards(results_dir: str | os.PathLike[str]) -> list[Board]:
     Raises:
         InvalidInput: no such folder, or an invalid result file.
     """
-    return boards(read_results(results_dir))
+    if not Path(results_dir).is_dir():
+        raise InvalidInput(f"results folder {str(results_dir)!r} does not exist")
+    files = {path: read_result(path, results_dir) for path in find_results(results_dir)}
+    records = read_verified(results_dir)
+    named = {record.path for record in records.values()}
+    verified = {
+        (result.model, result.task.name)
+        for path, result in files.items()
+        if path.relative_to(results_dir).as_posix() in named and sha256(path.read_bytes()).hexdigest() in records
+    }
+    return boards(files.values(), verified)
 
 
 def thresholds_json(found: Sequence[Board]) -> str:
@@ -154,7 +171,12 @@ def _pictures(folder: Path, drawn: Sequence[Figure]) -> dict[Path, str | bytes]:
 
 def _remove_others(site: Path, written: set[Path]) -> None:
     """Deletes what an earlier build left in the site: only files that a build could have made."""
-    earlier = [*site.glob("board-*.html"), *site.glob("figures/*.svg"), *site.glob("figures/*.png")]
+    earlier = [
+        *site.glob("board-*.html"),
+        *site.glob("figures/*.svg"),
+        *site.glob("figures/*.png"),
+        *site.glob("models/*.html"),
+    ]
     for path in earlier:
         if path not in written:
             path.unlink()

@@ -18,6 +18,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -313,6 +314,7 @@ def json_schema() -> dict[str, Any]:
     )
 
 
+@cache
 def single_tasks(task: str) -> tuple[str, ...]:
     """The tasks of a joint task's operations alone: ``sum_max_mod20`` gives ``sum_mod20`` and ``max_mod20``.
 

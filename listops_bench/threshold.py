@@ -47,6 +47,7 @@ Floats = NDArray[np.float64]
 _REJECTED = 3.841458820694124  # of a deviance: the 95% point of chi-square with one degree of freedom
 _STEPS = 24  # of the profile between two neighbouring sizes
 _SLOPES: Floats = np.geomspace(0.05, 80, 48)  # per e-fold in size: half the way from 10% to 90% is 2.2 / slope
+_PRECISE = {"xatol": 1e-4, "fatol": 1e-6}
 _BEYOND: Floats = np.geomspace(0.02, 30, 24)  # e-folds outside the sizes tried
 
 
@@ -173,12 +174,14 @@ class _PenalisedFit:
 
     def likelihood(self, middle: Floats, slope: Floats) -> Floats:
         """The penalised log-likelihood; the arguments broadcast against each other."""
-        from scipy.special import expit, log_expit
+        from scipy.special import log_expit
 
         z = self.x - middle[..., None]
         eta = slope[..., None] * z
-        likelihood = (self.learned * log_expit(eta) + (self.runs - self.learned) * log_expit(-eta)).sum(-1)
-        weight = self.runs * expit(eta) * expit(-eta)
+        log_chance = log_expit(eta)
+        chance = np.exp(log_chance)
+        likelihood = (self.runs * log_chance - (self.runs - self.learned) * eta).sum(-1)
+        weight = self.runs * chance * (1 - chance)
         s0, s1, s2 = weight.sum(-1), (weight * z).sum(-1), (weight * z * z).sum(-1)
         determinant = np.maximum(s0 * s2 - s1 * s1, 1e-300)  # of the information on intercept and slope
         return np.asarray(likelihood + 0.5 * np.log(determinant))
@@ -201,7 +204,9 @@ class _PenalisedFit:
 
         place, slope = np.unravel_index(int(table.argmax()), table.shape)
         start = np.array([points[place], math.log(_SLOPES[slope])])
-        found = minimize(lambda p: -float(self.likelihood(p[0], np.exp(p[1]))), start, method="Nelder-Mead")
+        found = minimize(
+            lambda p: -float(self.likelihood(p[0], np.exp(p[1]))), start, method="Nelder-Mead", options=_PRECISE
+        )
         return float(found.x[0]), max(-float(found.fun), float(table.max()))
 
 

@@ -73,10 +73,11 @@ def environment() -> Environment:
 
 
 def training(curriculum: str) -> Training:
+    steps = sum(int(stage.partition("/")[0].rpartition(":")[2]) for stage in curriculum.split(","))
     return Training(
         curriculum=curriculum,
-        steps=3000,
-        budget=3000,
+        steps=steps,
+        budget=steps,
         tokens=7_700_000,
         loss_tokens=3_100_000,
         reductions={"sum": 1_000_000},

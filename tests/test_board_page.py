@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_results import demo_results, many_results, result
+from fake_results import demo_results, ladder_results, many_results, result
 from test_leaderboard import CURVES, nasty_results, write
 
 from listops_bench import leaderboard
@@ -25,6 +25,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "demo": demo_results(),
         "many": [*many_results(120), result("sum", 0.5, track="open", width=24)],
         "nasty": nasty_results(),
+        "ladder": ladder_results(("looped", "gpt2"), seeds=3, widths=(8, 24, 48, 96, 192)),
         "empty": [],
     }
     addresses = {}
@@ -80,7 +81,7 @@ def phone(browser: Any, width: int = 390) -> None:
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
-@pytest.mark.parametrize("name", ["demo", "many", "nasty", "empty"])
+@pytest.mark.parametrize("name", ["demo", "many", "nasty", "ladder", "empty"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_no_console_errors_and_nothing_sticks_out(
     browser: Any, console: Console, pages: dict[str, str], name: str, width: int
@@ -139,7 +140,7 @@ def test_filters_act_on_table_and_matrix_together(browser: Any, pages: dict[str,
     assert shown.text == f"{groups} of {groups} rows"
     choose(browser, "task", "sum")
     assert set(column(browser, 3)) == {"sum"}
-    assert [th.text for th in find(browser, "#matrix thead th[data-task]") if th.is_displayed()] == ["sum"]
+    assert [name.text for name in find(browser, "#matrix thead th[data-task] span") if name.is_displayed()] == ["sum"]
     choose(browser, "kind", "transfer")
     assert set(column(browser, 2)) == {"max_med, then sum"}
     assert shown.text == f"{len(column(browser, 0))} of {groups} rows"
@@ -163,6 +164,45 @@ def test_size_and_track_filters(browser: Any, pages: dict[str, str]) -> None:
     choose(browser, "track", "open")
     assert set(column(browser, 9)) == {"open"}
     assert len([row for row in find(browser, "#matrix tbody tr") if row.is_displayed()]) == 1
+
+
+def shown(browser: Any, selector: str) -> list[str]:
+    """The texts of the elements that are to be seen."""
+    return [element.text for element in find(browser, selector) if element.is_displayed()]
+
+
+def test_thresholds_sort_with_their_bounds_and_obey_the_filters(browser: Any, pages: dict[str, str]) -> None:
+    browser.get(pages["ladder"])
+    browser.execute_script("document.querySelector('#thresholds th[data-key=n50] button').click()")
+    numbers = [text.split("\n")[0] for text in shown(browser, "#thresholds td[data-label='N50']")]
+    assert numbers[0] == "> 472,896"
+    values = [int(text.strip("<> ").replace(",", "")) for text in numbers]
+    assert values == sorted(values, reverse=True)
+    assert len(values) == 22
+    choose(browser, "family", "gpt2")
+    assert set(shown(browser, "#thresholds td[data-label='Family']")) == {"gpt2"}
+    assert shown(browser, "section[data-family] h2") == ["Accuracy against size: gpt2"]
+    choose(browser, "task", "sum")
+    assert set(shown(browser, "#thresholds th[scope=row]")) == {"sum"}
+    assert len(shown(browser, "#thresholds tbody tr")) == 3
+    choose(browser, "family", "")
+    assert [text.split()[0] for text in shown(browser, "#smallest tbody tr")] == ["sum"]
+    choose(browser, "text", "then sum")
+    assert len(shown(browser, "#thresholds tbody tr")) == 2
+
+
+def test_a_models_page_is_one_step_away_and_leads_back(browser: Any, console: Console, pages: dict[str, str]) -> None:
+    browser.get(pages["ladder"])
+    one(browser, "#matrix tbody tr:first-child th a").click()
+    assert one(browser, "h1").text == "looped_d008"
+    assert len(find(browser, "section[id^=result-]")) == 11
+    find(browser, "summary")[0].click()
+    assert "root operation" in find(browser, "details")[0].text
+    phone(browser)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    one(browser, "header a").click()
+    assert browser.current_url == pages["ladder"]
+    assert console(browser) == []
 
 
 def test_seeds_open_with_n_and_interval(browser: Any, pages: dict[str, str]) -> None:

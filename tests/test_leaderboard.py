@@ -14,16 +14,28 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from fake_results import demo_results, many_results, result, split_result
+from fake_results import demo_results, ladder_results, learning, many_results, result, split_result
 
 from listops_bench import _leaderboard_page, _records
+from listops_bench._leaderboard_chart import COLOURS, NARROW, WIDE, png
 from listops_bench._leaderboard_data import boards
-from listops_bench._leaderboard_figures import COLOURS, NARROW, WIDE, Curve, figures, png
+from listops_bench._leaderboard_figures import Curve, figures
 from listops_bench._leaderboard_groups import plan_of, training_kind
 from listops_bench._leaderboard_markdown import markdown
+from listops_bench._result_verified import Verification, result_sha256, write_verified
+from listops_bench._score_held_out import HeldOutSteps
 from listops_bench.errors import InvalidInput
-from listops_bench.leaderboard import build, read_curve
-from listops_bench.result import Architecture, Recipe, Result, result_path, single_tasks, write_result
+from listops_bench.leaderboard import build, read_boards, read_curve
+from listops_bench.result import (
+    Architecture,
+    Model,
+    Parameters,
+    Recipe,
+    Result,
+    result_path,
+    single_tasks,
+    write_result,
+)
 from listops_bench.threshold import learned
 
 SHA = "ab" * 32
@@ -156,7 +168,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_is_built(demo: Path) -> None:
-    assert sorted(files_of(demo / "site")) == ["figures/runs.png", "figures/runs.svg", "index.html", "thresholds.json"]
+    names = sorted(files_of(demo / "site"))
+    model = next(name for name in names if name.startswith("models/looped_d048-"))
+    assert names == ["figures/runs.png", "figures/runs.svg", "index.html", model, "thresholds.json"]
     html = (demo / "site/index.html").read_text()
     assert "SUM &amp; more &lt;helped&gt;." in html
     assert "n = 5,000" in html
@@ -178,7 +192,7 @@ def test_markdown_holds_every_seed_with_n_and_interval(demo: Path) -> None:
     assert "4.1% (3.6–4.7), n=5,000; 5.2% (4.6–5.9), n=5,000" in text
     assert "![Every run](site/figures/runs.svg)" in text
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
-    assert len(tables) == 2
+    assert [len(lines) for lines in tables] == [5, 3, 6]  # matrix, the one task that was learned, results
     for lines in tables:
         assert len({re.sub(r"\\\|", "", line).count("|") for line in lines}) == 1
 
@@ -257,14 +271,79 @@ def nasty_results() -> list[Result]:
 def test_nothing_from_a_result_becomes_markup(tmp_path: Path) -> None:
     build(write(tmp_path / "results", nasty_results()), tmp_path, title=NASTY, lead=NASTY)
     html = (tmp_path / "site/index.html").read_text()
-    assert "<img" not in html
     assert html.count("<script>") == html.count("</script>") == 1
+    models = list(tmp_path.glob("site/models/*.html"))
+    assert len(models) == 2
+    assert all(re.fullmatch(r"[a-z0-9_-]+\.html", path.name) for path in models)
+    for path in (*models, tmp_path / "site/index.html"):
+        assert "<img" not in path.read_text()
+    assert not any("<script" in path.read_text() for path in models)
     # On GitHub, code spans hold the names: a tag outside one would be markup.
     text = re.sub(r"`[^`\n]*`", "", (tmp_path / "README.md").read_text())
     assert "<img" not in text
     for svg in tmp_path.rglob("*.svg"):
         root = ElementTree.fromstring(svg.read_text())
         assert not [e for e in root.iter() if e.tag.endswith(("img", "script", "foreignObject"))]
+
+
+# --- models, marks, and what others have measured ---------------------------------------------------------------------
+
+
+def test_each_model_has_a_page_with_every_seed_slice_and_origin(tmp_path: Path) -> None:
+    of_hub = Model("org/small", "abc123", SHA)
+    held_out = {"max": HeldOutSteps.of(90, {(1, 2, 3): (40, 50)})}
+    unseen = dataclasses.replace(split_result(0.8, 2000), held_out=held_out)
+    one = result(model=of_hub, learning=learning((100, 0.2), (200, 0.9)))
+    one = dataclasses.replace(one, splits=one.splits | {"test_unseen_operands": unseen})
+    build(write(tmp_path / "results", [one, result(seed=1), result("max", width=64)]), tmp_path)
+    names = {path.name.rpartition("-")[0]: path for path in tmp_path.glob("site/models/*.html")}
+    assert set(names) == {"looped_d048", "looped_d064"}
+    html = names["looped_d048"].read_text()
+    assert 'href="https://huggingface.co/org/small/tree/abc123"' in html
+    assert 'href="../index.html"' in html
+    assert html.count("97.0%<small>96.5–97.4, n = 5,000</small>") == 2
+    for text in ("decisive depth", "held-out step", "n = 50 of 90 steps, 1 multisets", "AMD EPYC", "<polyline"):
+        assert text in html
+    index = (tmp_path / "site/index.html").read_text()
+    links = set(re.findall(r'href="(models/[^"]+)"', index))
+    assert links == {f"models/{path.name}" for path in names.values()}
+
+
+def test_what_was_verified_is_marked_until_a_digit_changes(tmp_path: Path) -> None:
+    results = write(tmp_path / "results", demo_results())
+    path = result_path(results, demo_results()[0])
+    where = demo_results()[0].evaluation.environment
+    record = Verification(path.relative_to(results).as_posix(), 11_000, 0, True, "2026-11-24T12:00:00Z", where)
+    write_verified(results, {result_sha256(demo_results()[0]): record})
+    (board,) = read_boards(results)
+    assert [group.verified for group in board.groups] == ["1/2", "no", "no", "no"]
+    build(results, tmp_path)
+    assert ", verified</small>" in (tmp_path / "site/index.html").read_text()
+    assert "| reference | 1/2 |" in (tmp_path / "README.md").read_text()
+    path.write_text(path.read_text().replace("110.5", "110.6"))
+    (board,) = read_boards(results)
+    assert [group.verified for group in board.groups] == ["no"] * 4
+
+
+def test_models_that_another_harness_has_run_stand_beside_ours(tmp_path: Path) -> None:
+    few_shot = [
+        result(
+            task,
+            accuracy,
+            curriculum=None,
+            model=Model("big/llm", "abc", None),
+            recipe=Recipe("lm-eval-5-shot", None),
+            track="open",
+            parameters=Parameters(7_000_000_000, None, None, None),
+            architecture=Architecture("llm", "big/llm", "unknown", None, None, None, None),
+        )
+        for task, accuracy in (("sum", 0.4), ("max", 0.98))
+    ]
+    build(write(tmp_path / "results", [*demo_results(), *few_shot]), tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert "| `big/llm` | 7,000,000,000 | otherwise |" in text
+    assert "| `max` | `big/llm` | 7,000,000,000 | 1/1, unranked |" in text
+    assert "no seed" in (tmp_path / "site/index.html").read_text()
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
@@ -299,9 +378,21 @@ def test_sizes_are_drawn_where_there_are_several() -> None:
     many = [result("sum", 0.2 + 0.1 * i, width=width) for i, width in enumerate((16, 32, 48, 64))]
     (board,) = boards([*many, result("max", 0.99, width=16)])
     drawn = {figure.name: figure for figure in figures(board)}
-    assert list(drawn) == ["runs", "sizes"]
+    assert list(drawn) == ["thresholds", "runs", "sizes"]
     assert len(labels(drawn["sizes"].wide)) == 5
     assert all("parameters" in text and "n = 5,000" in text for text in labels(drawn["sizes"].wide))
+
+
+def test_thresholds_and_times_are_drawn_of_a_ladder() -> None:
+    (board,) = boards(ladder_results(seeds=3, widths=(8, 24, 64, 192)))
+    drawn = {figure.name: figure for figure in figures(board)}
+    assert list(drawn) == ["thresholds", "sizes", "times"]
+    texts = labels(drawn["thresholds"].wide)
+    assert len(texts) == len(board.arms) == 11
+    assert any("N50 &gt; 472,896" in text for text in texts)
+    assert all("12 runs of 4 sizes" in text for text in texts)
+    assert all("of 3 runs have learned; median" in text for text in labels(drawn["times"].wide))
+    assert drawn["sizes"].family == "looped"
 
 
 def test_two_recipes_with_one_plan_are_two_rows() -> None:
@@ -385,4 +476,4 @@ def test_two_thousand_results_build_in_ten_seconds(tmp_path: Path) -> None:
     built = build(results, tmp_path)
     assert time.process_time() - started < 10
     assert built.num_results == 2000
-    assert built.page.stat().st_size < 5_000_000
+    assert built.page.stat().st_size < 6_000_000

@@ -88,30 +88,37 @@
 
   // --- sorting ------------------------------------------------------------------------------------------------------------
 
-  const headings = all("thead:first-child th[data-key]", results);
-  const place = new Map(groups.map((group, i) => [group, i]));
-  const valueAt = (group, column) => group.rows[0].cells[column].dataset.sort;
   const compare = (a, b) => {
     if (a === "" || b === "") return a === b ? 0 : a === "" ? Infinity : -Infinity; // nothing goes last, either way
     const [x, y] = [Number(a), Number(b)];
     return Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b, "en", { numeric: true }) : x - y;
   };
-  const sortBy = (heading) => {
-    const column = heading.cellIndex;
-    const falling = heading.classList.contains("amount") || heading.classList.contains("strip");
-    const current = heading.getAttribute("aria-sort");
-    const next = current === null ? (falling ? "descending" : "ascending") : current === "ascending" ? "descending" : "ascending";
-    headings.forEach((other) => other.removeAttribute("aria-sort"));
-    heading.setAttribute("aria-sort", next);
-    const sign = next === "ascending" ? 1 : -1;
-    const keyed = groups.map((group) => [valueAt(group, column), group]);
-    keyed.sort(([a, first], [b, second]) => {
-      const order = compare(a, b);
-      return (Math.abs(order) === Infinity ? order : sign * order) || place.get(first) - place.get(second);
+  // Makes a table's headings sort what `items` are, each with its cells in the row that `rowOf` gives.
+  const sortable = (table, items, rowOf, parent) => {
+    const headings = all("thead:first-child th[data-key]", table);
+    const place = new Map(items.map((item, i) => [item, i]));
+    const sortBy = (heading) => {
+      const column = heading.cellIndex;
+      const falling = heading.classList.contains("amount") || heading.classList.contains("strip");
+      const current = heading.getAttribute("aria-sort");
+      const next = current === null ? (falling ? "descending" : "ascending") : current === "ascending" ? "descending" : "ascending";
+      headings.forEach((other) => other.removeAttribute("aria-sort"));
+      heading.setAttribute("aria-sort", next);
+      const sign = next === "ascending" ? 1 : -1;
+      const keyed = items.map((item) => [rowOf(item).cells[column].dataset.sort, item]);
+      keyed.sort(([a, first], [b, second]) => {
+        const order = compare(a, b);
+        return (Math.abs(order) === Infinity ? order : sign * order) || place.get(first) - place.get(second);
+      });
+      parent.append(...keyed.map(([, item]) => item));
+    };
+    headings.forEach((heading) => {
+      const button = heading.querySelector("button");
+      if (button) button.addEventListener("click", () => sortBy(heading));
     });
-    results.append(...keyed.map(([, group]) => group));
   };
-  headings.forEach((heading) => heading.querySelector("button").addEventListener("click", () => sortBy(heading)));
+  sortable(results, groups, (group) => group.rows[0], results);
+  all("table.sortable").forEach((table) => sortable(table, all("tbody tr", table), (row) => row, table.tBodies[0]));
 
   // --- filters -------------------------------------------------------------------------------------------------------------
 
@@ -133,6 +140,13 @@
       const cells = all(".cell", row).filter((cell) => !cell.hidden);
       const onTrack = cells.some((cell) => !filter.track || cell.dataset.track.split(" ").includes(filter.track));
       row.hidden = !fits(row, filter) || !onTrack;
+    });
+    const { text, parameters, ...fields } = filter; // these tables have no sizes; those without a text show any
+    all("table.filtered tbody tr").forEach((row) => {
+      row.hidden = !fits(row, text && row.dataset.text ? { ...fields, text } : fields);
+    });
+    all("section[data-family]").forEach((section) => {
+      section.hidden = Boolean(filter.family) && section.dataset.family !== filter.family;
     });
     document.getElementById("shown").textContent = `${shown} of ${groups.length} rows`;
     document.getElementById("nothing").hidden = shown > 0;
