@@ -25,7 +25,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Smallest:
-    """Of all models of a track that have learned a task, the smallest; a ranked one where there is one."""
+    """Of all models of a track that have learned a task, a smallest one; a ranked one where there is one."""
 
     track: str
     task: str
@@ -82,17 +82,14 @@ class Board:
 
     @cached_property
     def smallest(self) -> tuple[Smallest, ...]:
-        """The smallest model that has learned each task, by track and task."""
+        """The smallest models that have learned each task, by track and task; those of one size share the place."""
         found = []
         for track in sorted({group.first.track for group in self.groups}, key=TRACKS.index):
             for task in self.tasks:
                 able = [g for g in self.groups if g.first.track == track and g.task == task and g.has_learned]
-                ranked = [group for group in able if group.ranked]
-                if able:
-                    best = min(
-                        ranked or able, key=lambda g: (g.parameters, -g.num_learned / len(g.runs), g.first.recipe.id)
-                    )
-                    found.append(Smallest(track, task, best))
+                able = [group for group in able if group.ranked] or able
+                size = min((group.parameters for group in able), default=0)
+                found += [Smallest(track, task, group) for group in able if group.parameters == size]
         return tuple(found)
 
     @cached_property
@@ -125,10 +122,6 @@ def boards(results: Iterable[Result], verified: Collection[tuple[Model, str]] = 
         by_version[result.dataset_version, result.scorer_version].append(result)
     newest_first = sorted(by_version, key=lambda pair: [_version_order(text) for text in pair], reverse=True)
     return [Board(*version, groups(by_version[version], verified)) for version in newest_first]
-
-
-def _smaller(group: Group) -> tuple[object, ...]:
-    return group.parameters, -group.num_learned / len(group.runs), group.first.recipe.id
 
 
 def _size(group: Group) -> Size:

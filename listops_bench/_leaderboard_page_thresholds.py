@@ -43,7 +43,8 @@ def smallest_rows(board: Board) -> list[dict[str, Any]]:
 def smallest_note() -> str:
     return (
         "The smallest model of each track with which at least half of the seeds learned the task. A recipe is ranked "
-        f"with {RANKED_SEEDS} seeds or more; where none is, the smallest unranked one is shown, and says so."
+        f"with {RANKED_SEEDS} seeds or more; where none is, the smallest unranked one is shown, and says so. "
+        "Models of one size share the place."
     )
 
 
