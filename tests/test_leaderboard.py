@@ -192,7 +192,7 @@ def test_markdown_holds_every_seed_with_n_and_interval(demo: Path) -> None:
     assert "4.1% (3.6–4.7), n=5,000; 5.2% (4.6–5.9), n=5,000" in text
     assert "![Every run](site/figures/runs.svg)" in text
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
-    assert [len(lines) for lines in tables] == [5, 3, 6]  # matrix, the one task that was learned, results
+    assert [len(lines) for lines in tables] == [5, 4, 6]  # matrix, the two that learned SUM, results
     for lines in tables:
         assert len({re.sub(r"\\\|", "", line).count("|") for line in lines}) == 1
 
@@ -290,7 +290,7 @@ def test_nothing_from_a_result_becomes_markup(tmp_path: Path) -> None:
 
 
 def test_each_model_has_a_page_with_every_seed_slice_and_origin(tmp_path: Path) -> None:
-    of_hub = Model("org/small", "abc123", SHA)
+    of_hub = Model("org/small", "abc123" + 34 * "0", SHA)
     held_out = {"max": HeldOutSteps.of(90, {(1, 2, 3): (40, 50)})}
     unseen = dataclasses.replace(split_result(0.8, 2000), held_out=held_out)
     one = result(model=of_hub, learning=learning((100, 0.2), (200, 0.9)))
@@ -299,7 +299,7 @@ def test_each_model_has_a_page_with_every_seed_slice_and_origin(tmp_path: Path) 
     names = {path.name.rpartition("-")[0]: path for path in tmp_path.glob("site/models/*.html")}
     assert set(names) == {"looped_d048", "looped_d064"}
     html = names["looped_d048"].read_text()
-    assert 'href="https://huggingface.co/org/small/tree/abc123"' in html
+    assert f'href="https://huggingface.co/org/small/tree/abc123{34 * "0"}"' in html
     assert 'href="../index.html"' in html
     assert html.count("97.0%<small>96.5–97.4, n = 5,000</small>") == 2
     for text in ("decisive depth", "held-out step", "n = 50 of 90 steps, 1 multisets", "AMD EPYC", "<polyline"):
@@ -331,7 +331,7 @@ def test_models_that_another_harness_has_run_stand_beside_ours(tmp_path: Path) -
             task,
             accuracy,
             curriculum=None,
-            model=Model("big/llm", "abc", None),
+            model=Model("big/llm", 40 * "a", None),
             recipe=Recipe("lm-eval-5-shot", None),
             track="open",
             parameters=Parameters(7_000_000_000, None, None, None),
