@@ -288,7 +288,7 @@ def _print_report(console: Console, report: Report, page: Path, seconds: float) 
             ARMS[run.arm],
             str(run.seed),
             f"{run.exact.accuracy:.1%}",
-            f"{low:.1%} to {high:.1%}",
+            f"{100 * low:.1f} to {high:.1%}",
             f"{run.exact.n:,}",
             f"{run.mixture.accuracy:.1%}" if run.mixture else "",
             f"{run.training.wall_seconds:.0f} s",

@@ -38,7 +38,7 @@ def test_all_curricula_have_the_same_model_and_number_of_steps() -> None:
     assert {plan.training.plan().steps for plan in plans} == {DemoConfig().steps}
     assert {plan.training.model for plan in plans} == {"looped_d048"}
     assert len({plan.checkpoint for plan in plans}) == 6
-    assert plans[2].training.curriculum == "max_med:500,sum:1600"
+    assert plans[2].training.curriculum == "max_med:400,sum:1300/keep-optimizer"
 
 
 def test_runs_of_one_seed_differ_in_the_curriculum_alone() -> None:

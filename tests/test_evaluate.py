@@ -28,29 +28,9 @@ from listops_bench.result import Learning, Result, find_results, read_result, re
 from listops_bench.score import SCORER_VERSION, score
 from listops_bench.task import DATASET_VERSION, get_task
 from listops_bench.tokenizer import build_tokenizer
+from tests.fake_checkpoints import make_checkpoint, run_record
 
 N = 60
-
-
-def run_record(curriculum: str = "max_med:10,sum:20", seed: int = 3, **identity: Any) -> dict[str, Any]:
-    """run.json as training writes it, as far as an evaluation reads it."""
-    environment = {"packages": {"torch": "2.13.0"}, "commit": None, "dirty": None, "hardware": "AMD EPYC"}
-    return {
-        "name": "a run",
-        "model": "looped_d008",
-        "curriculum": curriculum,
-        "seed": seed,
-        "config": {"trace": "parallel", "seed": seed, "eval_rows": 256},
-        "identity": {"curriculum": curriculum, "learning_rate": 2e-3, "seed": seed, "data_seed": seed, **identity},
-        "training": {
-            "curriculum": curriculum, "steps": 30, "budget": 30, "tokens": 9000, "loss_tokens": 3000,
-            "reductions": {"sum": 800, "max": 300, "med": 300}, "environment": environment, "wall_seconds": 1.5,
-        },
-    }  # fmt: skip
-
-
-def make_checkpoint(folder: Path, run: dict[str, Any], name: str = "looped_d008", modulus: int = 10) -> Path:
-    return save_checkpoint(folder, build_model(name, modulus=modulus, seed=1), build_tokenizer(modulus), run)
 
 
 @pytest.fixture(scope="module")
