@@ -178,8 +178,8 @@ class _Run:
     def verify(self) -> _Continued:
         """Compares the model's choices with the reference, all rows."""
         found = _Continued(np.zeros(len(self.rows), np.int64), np.zeros(len(self.rows), np.int64))
-        # Longest first: where memory runs out, it does so at once.
-        order = np.argsort(-self.lengths, kind="stable")
+        # Longest first: where memory runs out, it does so at once. Prompts of one length stand together.
+        order = np.lexsort((self.prompts, -self.lengths))
 
         def one_batch(batch: Ids) -> None:
             found.proven[batch], found.choice[batch], doubtful = self._compare(batch)
@@ -194,18 +194,20 @@ class _Run:
     def _compare(self, batch: Ids) -> tuple[Ids, Ids, Flags]:
         """``proven`` and ``choice`` of some rows, and which of them hang on a near tie."""
         ids_BxT = self._gather(batch)
+        first = int(self.prompts[batch].min()) - 1  # before it, all rows are prompt
+        place_T = np.arange(first, ids_BxT.shape[1] - 1)
         # Padded at the right end, where a causal model's real tokens do not see it: no mask is needed.
         positions = torch.arange(ids_BxT.shape[1] - 1, device=self.device)[None]
         inputs = torch.from_numpy(ids_BxT).to(self.device)
-        logits = self.model(input_ids=inputs[:, :-1], position_ids=positions, use_cache=False).logits
-        choices, close = _first_choices(logits)
+        asked = {"logits_to_keep": len(place_T)} if _takes(self.model, "logits_to_keep") else {}
+        logits = self.model(input_ids=inputs[:, :-1], position_ids=positions, use_cache=False, **asked).logits
+        choices, close = _first_choices(logits[:, -len(place_T) :])
         choices_BxT, close_BxT = choices.cpu().numpy(), close.cpu().numpy()
-        place_T = np.arange(ids_BxT.shape[1] - 1)
         answered_BxT = (place_T >= self.prompts[batch][:, None] - 1) & (place_T < self.lengths[batch][:, None] - 1)
-        differs = answered_BxT & (choices_BxT != ids_BxT[:, 1:])
-        end = np.where(differs.any(axis=1), differs.argmax(axis=1), self.lengths[batch] - 2)
+        differs = answered_BxT & (choices_BxT != ids_BxT[:, first + 1 :])
+        end = np.where(differs.any(axis=1), first + differs.argmax(axis=1), self.lengths[batch] - 2)
         doubtful_BxT = close_BxT & answered_BxT & (place_T <= end[:, None])
-        return end + 1, choices_BxT[np.arange(len(batch)), end], np.any(doubtful_BxT, axis=1)
+        return end + 1, choices_BxT[np.arange(len(batch)), end - first], np.any(doubtful_BxT, axis=1)
 
     def _gather(self, batch: Ids) -> Ids:
         """int64 [B, T]: whole rows, padded at the right end."""
@@ -228,7 +230,7 @@ class _Run:
                 written[int(row)] = tail
 
         # Rows may grow to the full context, which is what their cache then holds.
-        if _takes_cache(self.model):
+        if _takes(self.model, "past_key_values"):
             self._in_batches(order, continued.proven + room, one_batch)
         else:
             written |= {int(row): self._continue_alone(int(row), continued, int(room[row])) for row in order}
@@ -312,9 +314,10 @@ class _Run:
             start += size
 
 
-def _takes_cache(model: PreTrainedModel) -> bool:
-    """Whether keys and values can be handed on; a model with another kind of memory would ignore them in silence."""
-    return "past_key_values" in inspect.signature(model.forward).parameters
+def _takes(model: PreTrainedModel, name: str) -> bool:
+    """Whether the model's forward pass has an argument of a name; others it may ignore in silence, such as the keys and
+    values of earlier tokens where its memory is of another kind."""
+    return name in inspect.signature(model.forward).parameters
 
 
 def _first_choices(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
