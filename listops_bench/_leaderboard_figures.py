@@ -127,7 +127,11 @@ def _runs_panel(
     inner = width - _MEANS - (12 if narrow else _NAMES)
     runs = sheet.chart([row for name, group in groups for row in _seed_rows(name, group)])
     means = sheet.chart([_mean_row(name, group) for name, group in groups])
-    names = alt.Axis(labels=not narrow, labelLimit=_NAMES - 12, labelPadding=8, ticks=False, domain=False)
+    # Room for a wider font than the one that the drawing is measured with, as pages may have.
+    room = 0 if narrow else min(_NAMES - 4, 8 + 8 * max(len(name) for name, _ in groups))
+    names = alt.Axis(
+        labels=not narrow, labelLimit=_NAMES - 12, labelPadding=8, minExtent=room, ticks=False, domain=False
+    )
     title_x = "exact traces among the test rows" if axis else None
     x, low = share_x(title_x, "accuracy", labels=axis), share_x(title_x, "low", labels=axis)
     place = {
