@@ -32,7 +32,7 @@ NAME = "org/first"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_taciturn_checkpoint(tmp_path_factory.mktemp("checkpoints") / "first", run_record("sum:30"))
+    return make_taciturn_checkpoint(tmp_path_factory.mktemp("checkpoints") / "of_a_sweep" / "first", run_record("sum:30"))
 
 
 @pytest.fixture(scope="module")
