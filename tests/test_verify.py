@@ -32,7 +32,8 @@ NAME = "org/first"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_taciturn_checkpoint(tmp_path_factory.mktemp("checkpoints") / "of_a_sweep" / "first", run_record("sum:30"))
+    place = tmp_path_factory.mktemp("checkpoints") / "of_a_sweep" / "first"
+    return make_taciturn_checkpoint(place, run_record("sum:30"))
 
 
 @pytest.fixture(scope="module")
