@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -100,6 +101,7 @@ def _timed(sides: dict[str, Callable[[], tuple[int, int]]]) -> tuple[dict[str, t
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(RUNS + 1):
         for name, side in sides.items():
+            gc.collect()  # what one side leaves behind is not for the other to clear away
             start = time.process_time()
             counts[name] = side()
             seconds[name].append(time.process_time() - start)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, cast, get_args
 
 import torch
@@ -254,9 +256,18 @@ def slice_columns(rows: Rows, prompts: Sequence[str]) -> dict[str, Sequence[int 
     return {
         "depth": rows.depth.tolist(),
         "root_operation": [names[i] for i in rows.root_operation.tolist()],
-        "operand_count": [operand_count(parse(prompt)) for prompt in prompts],
+        "operand_count": [_operand_count(_NUMBER.sub("0", prompt)) for prompt in prompts],
         "decisive_depth": rows.decisive_depth.tolist(),
     }
+
+
+_NUMBER = re.compile(r"[0-9]+")
+
+
+@lru_cache(maxsize=4096)
+def _operand_count(shape: str) -> int:
+    """`operand_count` of a prompt whose numbers are all 0: thousands of prompts have some hundred shapes."""
+    return operand_count(parse(shape))
 
 
 def _prediction_lines(
