@@ -35,10 +35,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
 from listops_bench._sweep_select import Selection
 from listops_bench._train_config import TrainConfig, make_config
+from listops_bench.curriculum import read_yaml
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.result import TRACKS, EvaluationSplit, Track, write_atomic
 from listops_bench.task import get_task
@@ -113,10 +112,7 @@ def read_sweep(path: str | Path, output_dir: str | Path) -> Sweep:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        page = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInput(f"sweep file {str(path)!r} cannot be read: {' '.join(str(error).split())}") from None
+    page = read_yaml(path, "sweep")
     if not isinstance(page, dict):
         raise InvalidInput(f"sweep file {str(path)!r} is not a mapping with the keys {', '.join(_PAGE_KEYS)}")
     return page

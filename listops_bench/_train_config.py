@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-import yaml
-
-from listops_bench.curriculum import Curriculum, parse_curriculum
+from listops_bench.curriculum import Curriculum, parse_curriculum, read_yaml
 from listops_bench.errors import InvalidInput, unknown
 
 DEFAULT_MODEL = "looped_d048"
@@ -277,10 +275,7 @@ def _is_number(text: str) -> bool:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        page = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInput(f"config file {str(path)!r} cannot be read: {' '.join(str(error).split())}") from None
+    page = read_yaml(path, "config")
     if not isinstance(page, dict):
         raise InvalidInput(f"config file {str(path)!r} is not a mapping of options to values")
     return page

@@ -380,11 +380,23 @@ def _number(value: float) -> str:
 _STAGE_KEYS = ("tasks", *(field.name for field in dataclasses.fields(Stage) if field.name != "mixture"))
 
 
-def _from_yaml(path: Path) -> Curriculum:
+def read_yaml(path: Path, kind: str) -> Any:
+    """What a YAML file of ours holds.
+
+    Args:
+        kind: what it is, for the error: ``"curriculum"``.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
     try:
-        page = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInput(f"curriculum file {str(path)!r} cannot be read: {' '.join(str(error).split())}") from None
+        raise InvalidInput(f"{kind} file {str(path)!r} cannot be read: {' '.join(str(error).split())}") from None
+
+
+def _from_yaml(path: Path) -> Curriculum:
+    page = read_yaml(path, "curriculum")
     _check_keys(page, ("stages",), f"curriculum file {str(path)!r}")
     if not isinstance(page.get("stages"), list):
         raise InvalidInput(f"curriculum file {str(path)!r} has no list of stages")
