@@ -1,11 +1,11 @@
 """Attention over rows that lie end to end, without padding and without a mask.
 
 A batch of B rows with N tokens in all goes through a model as one sequence [1, N]. Everything but attention works token
-by token, so it neither knows nor cares; attention is done row by row, rows of equal length together. With the batch
-sorted by length those lie side by side, and no copy is made::
+by token, so it neither knows nor cares; attention is done row by row (on a CPU, by compiled loops; elsewhere by way of
+a padded view)::
 
     lengths     8 8 | 17 17 17 | 22 22 ...          groups ((2, 8), (3, 17), (2, 22), ...)
-    q [1,H,N,K] |------|--------------|-------- ...  each group viewed as [rows, H, length, K], causal attention
+    q [1,H,N,K] |--|--|----|----|----|-- ...         causal attention inside each row
 
 Any model that takes its attention from `transformers`' table can be trained so (`attention_by_rows` says which we have
 tested): the layout is passed as the keyword argument ``rows`` through the model's forward.
@@ -18,10 +18,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface
+
+from listops_bench.model._rows_kernels import attend, attend_backward
 
 NAME = "listops_rows"
 FAMILIES = ("listops_looped", "gpt2", "llama")
@@ -34,8 +38,8 @@ class RowLayout:
 
     Attributes:
         groups: (rows, length) of each run of rows of equal length, in the order of the tokens.
-        padded_index: int64 [N], where each token stands in a padded [B, T] view, flat. Accelerators use it: there a
-            few large kernels beat many small ones.
+        padded_index: int64 [N], where each token stands in a padded [B, T] view, flat; kept on the accelerator that
+            uses it.
     """
 
     groups: tuple[tuple[int, int], ...]
@@ -45,16 +49,23 @@ class RowLayout:
     def padded_shape(self) -> tuple[int, int]:
         return sum(rows for rows, _ in self.groups), max(length for _, length in self.groups)
 
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """int64 [B]: the length of each row."""
+        rows, lengths = np.array(self.groups, np.int64).T
+        return np.repeat(lengths, rows)
+
+    def places(self) -> torch.Tensor:
+        """int64 [N]: where each token stands in the padded view."""
+        lengths = self.lengths
+        shift = np.arange(len(lengths)) * lengths.max() - (lengths.cumsum() - lengths)
+        return torch.from_numpy(np.arange(lengths.sum()) + np.repeat(shift, lengths))
+
     def to(self, device: torch.device) -> RowLayout:
-        """The layout for a device; on a CPU no index is needed."""
+        """The layout for a device; a CPU needs no index."""
         if device.type == "cpu":
             return self
-        _, width = self.padded_shape
-        rows = torch.tensor([n for n, _ in self.groups])
-        lengths = torch.tensor([length for _, length in self.groups]).repeat_interleave(rows)
-        starts = lengths.cumsum(0) - lengths
-        shift = (torch.arange(len(lengths)) * width - starts).repeat_interleave(lengths)
-        index = torch.arange(len(shift)) + shift
+        index = self.places()
         index = index.pin_memory() if device.type == "cuda" else index
         return RowLayout(self.groups, index.to(device, non_blocking=True))
 
@@ -76,27 +87,42 @@ def rows_attention(
     q, k, v = (
         x[0].repeat_interleave(heads // x.shape[1], 0) if x.shape[1] < heads else x[0] for x in (query, key, value)
     )
-    options: dict[str, Any] = {"is_causal": True, "scale": scaling, "dropout_p": dropout if module.training else 0.0}
-    if rows.padded_index is not None:
-        return _padded(q, k, v, rows.padded_index, rows.padded_shape, options)[None], None
-    sizes = [n * length for n, length in rows.groups]
-    parts = []
-    for (n, _), *group in zip(rows.groups, q.split(sizes, 1), k.split(sizes, 1), v.split(sizes, 1), strict=True):
-        q_nxHxTxK, k_nxHxTxK, v_nxHxTxK = (x.unflatten(1, (n, -1)).transpose(0, 1) for x in group)
-        y = scaled_dot_product_attention(q_nxHxTxK, k_nxHxTxK, v_nxHxTxK, **options)
-        parts.append(y.transpose(1, 2).flatten(0, 1))
-    return torch.cat(parts)[None], None
+    dropout = dropout if module.training else 0.0
+    compiled = q.device.type == "cpu" and q.dtype in (torch.float32, torch.float64) and not dropout
+    if compiled and rows.padded_index is None:
+        return _Compiled.apply(*(x.transpose(0, 1).contiguous() for x in (q, k, v)), rows, scaling)[None], None
+    return _padded(q, k, v, rows, {"is_causal": True, "scale": scaling, "dropout_p": dropout})[None], None
+
+
+class _Compiled(torch.autograd.Function):
+    """Queries, keys and values [N, H, K] to [N, H, K], on a CPU."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, rows: RowLayout, scale: float | None
+    ) -> torch.Tensor:
+        lengths = rows.lengths
+        scale = q.shape[-1] ** -0.5 if scale is None else scale
+        y, p = torch.empty_like(q), q.new_empty(q.shape[1] * int((lengths * (lengths + 1) // 2).sum()))
+        ctx.save_for_backward(q, k, v, y, p)
+        ctx.lengths, ctx.scale = lengths, y.numpy().dtype.type(scale)
+        attend(q.numpy(), k.numpy(), v.numpy(), ctx.lengths, ctx.scale, y.numpy(), p.numpy())
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        tensors = [x.numpy() for x in (grads[0].contiguous(), *ctx.saved_tensors)]
+        results = [torch.zeros_like(x) for x in ctx.saved_tensors[:3]]
+        attend_backward(*tensors, ctx.lengths, ctx.scale, *(x.numpy() for x in results))
+        return *results, None, None
 
 
 def _padded(
-    q: torch.Tensor,
-    k: torch.Tensor,
-    v: torch.Tensor,
-    index: torch.Tensor,
-    shape: tuple[int, int],
-    options: dict[str, Any],
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, rows: RowLayout, options: dict[str, Any]
 ) -> torch.Tensor:
     """[H, N, K] to [N, H, K] by way of [B, H, T, K], padded on the right, where a causal row does not look."""
+    shape = rows.padded_shape
+    index = rows.places() if rows.padded_index is None else rows.padded_index
 
     def pad(x: torch.Tensor) -> torch.Tensor:
         padded = x.new_zeros(shape[0] * shape[1], x.shape[0], x.shape[2])
