@@ -16,7 +16,7 @@ from listops_bench._result_learning import read_learning
 from listops_bench.errors import InvalidInput
 from listops_bench.expression import TRACE_STYLES, TraceStyle
 from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
-from listops_bench.model.ladder import family_of, make_config, model_names, modulus_of
+from listops_bench.model.ladder import family_of, make_config, model_names, modulus_of, same_model
 from listops_bench.model.source import resolve
 from listops_bench.result import Architecture, Learning, Model, Recipe, Training
 
@@ -91,7 +91,7 @@ def architecture(config: PreTrainedConfig) -> Architecture:
     width, kind = _size(config, "hidden_size"), str(config.model_type)
     layers = _size(config, "num_hidden_layers")
     rungs = [] if width is None else [n for n in model_names() if n.endswith(f"_d{width:03d}")]
-    name = next((n for n in rungs if _same_shape(make_config(n), config)), None)
+    name = next((n for n in rungs if same_model(make_config(n), config)), None)
     return Architecture(
         family=family_of(name) if name else kind,
         name=name or "_".join([kind, *([f"d{width:03d}"] if width else []), *([f"l{layers}"] if layers else [])]),
@@ -107,11 +107,3 @@ def _size(config: PreTrainedConfig, name: str) -> int | None:
     """A size that a configuration names, under the name that most have for it."""
     value = getattr(config, name, None)
     return value if isinstance(value, int) and value > 0 else None
-
-
-_NO_SHAPE = {"vocab_size", "transformers_version", "dtype", "architectures", "auto_map", "_name_or_path", "use_cache"}
-
-
-def _same_shape(a: PreTrainedConfig, b: PreTrainedConfig) -> bool:
-    first, second = a.to_dict(), b.to_dict()
-    return all(first.get(key) == second.get(key) for key in {*first, *second} - _NO_SHAPE)

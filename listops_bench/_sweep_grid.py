@@ -254,11 +254,11 @@ def _crossed(recipe: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _name(config: TrainConfig) -> str:
     """``looped_d048-sum-3000-lr0.002-1a2b3c4d-seed0``: words for people, and a digest of all that makes the recipe."""
     values = config.resolved()
-    model, seed = Path(values.pop("model")).name, values.pop("seed")
+    seed = values.pop("seed")
     if values["data_seed"] == seed:
         del values["data_seed"]
-    digest = hashlib.sha256(json.dumps([model, values], sort_keys=True).encode()).hexdigest()[:8]
-    words = _slug(f"{model}-{values['curriculum']}")[:80]
+    digest = hashlib.sha256(json.dumps([values.pop("model"), values], sort_keys=True).encode()).hexdigest()[:8]
+    words = _slug(f"{config.model_name}-{values['curriculum']}")[:80]
     return f"{words}-lr{config.learning_rate:g}-{digest}-seed{seed}"
 
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +101,7 @@ def _expected(folder: SweepFolder) -> list[Job]:
 
 def kind_of(unit: Unit) -> Kind:
     config = unit.jobs[0].config
-    return Kind(Path(config.resolved().get("model") or "checkpoint").name, rows_per_step(config), len(unit.jobs))
+    return Kind(config.model_name, rows_per_step(config), len(unit.jobs))
 
 
 def training_seconds(unit: Unit, speed: Speed) -> float:

@@ -54,7 +54,7 @@ class Selection:
         best = max(candidates, key=lambda c: (c["accuracy"], -c["loss"]))
         first = next(iter(self.choosing.values()))[0].config
         return {
-            "model": first.resolved()["model"],
+            "model": first.model_name,
             "curriculum": str(first.plan()),
             "over": self.over,
             "chosen": best["value"],

@@ -43,7 +43,7 @@ def cost(job: Job) -> float:
     """What a run costs, in FLOPs or so."""
     config = job.config
     curriculum = config.plan()
-    per_token = _flops(config.resolved()["model"], curriculum.modulus) if config.init_from is None else 0
+    per_token = _flops(config.fresh_model, curriculum.modulus) if config.init_from is None else 0
     return curriculum.steps * rows_per_step(config) * (per_token + FLOPS_BESIDES)
 
 
@@ -107,7 +107,7 @@ def _grouped(folder: SweepFolder, jobs: Sequence[Job], pack: int | None, size: i
 def _width(job: Job) -> int:
     from listops_bench.model.ladder import load_config
 
-    return int(load_config(job.config.resolved()["model"]).hidden_size)
+    return int(load_config(job.config.fresh_model).hidden_size)
 
 
 def _unit(folder: SweepFolder, jobs: Sequence[Job]) -> Unit:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import os
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -148,8 +149,25 @@ class TrainConfig:
         assert self.task is not None
         return Curriculum.from_task(self.task, DEFAULT_STEPS if self.max_steps is None else self.max_steps)
 
+    @property
+    def fresh_model(self) -> str:
+        """The rung, or the config of the user's own, that a model with fresh weights is built from."""
+        return DEFAULT_MODEL if self.model is None else self.model
+
+    @property
+    def model_name(self) -> str:
+        """What people call the model: the rung, or the folder that it comes from."""
+        path = Path(os.path.abspath(self.init_from or self.fresh_model))
+        return path.parent.name if path.name == "config.json" else path.name
+
     def resolved(self) -> dict[str, Any]:
-        """What decides the end weights (the process count apart), in one spelling: it identifies a run."""
+        """What decides the end weights (the process count apart), in one spelling: it identifies a run.
+
+        No path is in it: a config or checkpoint of the user's own is what its files say, wherever they lie.
+
+        Raises:
+            InvalidInput: an unknown or unusable model, or a checkpoint to start from that has no weights.
+        """
         values = dataclasses.asdict(self)
         for key in _DECIDES_NOTHING:
             del values[key]
@@ -158,10 +176,28 @@ class TrainConfig:
             del values[key]
         values["curriculum"] = str(self.plan())
         if self.init_from is None:
-            values["model"] = DEFAULT_MODEL if self.model is None else self.model
+            values["model"] = _model_identity(self.fresh_model)
+        else:
+            del values["init_from"]
+            values["initial_weights_sha256"] = _weights_sha256(self.init_from)
         if self.data_seed is None:
             values["data_seed"] = self.seed
         return values
+
+
+def _model_identity(model: str) -> str:
+    from listops_bench.model.ladder import model_identity
+
+    return model_identity(model)
+
+
+def _weights_sha256(checkpoint: str) -> str:
+    from listops_bench.model.checkpoint import weights_sha256
+
+    try:
+        return weights_sha256(checkpoint)
+    except OSError:
+        raise InvalidInput(f"checkpoint {checkpoint!r} has no model.safetensors") from None
 
 
 _TYPES: dict[str, Any] = typing.get_type_hints(TrainConfig)

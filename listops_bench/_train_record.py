@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from listops_bench._train_config import TrainConfig
 from listops_bench.curriculum import Course
 from listops_bench.errors import InvalidInput
 from listops_bench.expression import OPERATIONS
-from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
+from listops_bench.model.checkpoint import load_checkpoint
 from listops_bench.model.ladder import build_model, modulus_of
 from listops_bench.task import DATASET_VERSION
 
@@ -31,7 +30,7 @@ def initial_model(config: TrainConfig) -> PreTrainedModel:
     """
     modulus = config.plan().modulus
     if config.init_from is None:
-        return build_model(config.resolved()["model"], modulus, config.seed).train()
+        return build_model(config.fresh_model, modulus, config.seed).train()
     model, _, _ = load_checkpoint(config.init_from)
     found = modulus_of(model.config)
     if found != modulus:
@@ -44,25 +43,14 @@ def run_identity(config: TrainConfig, *, num_processes: int = 1, mixed_precision
     """What tells a run from others: everything that decides its end weights, up to rounding.
 
     Raises:
-        InvalidInput: the checkpoint to start from has no weights.
+        InvalidInput: as `TrainConfig.resolved`.
     """
     return {
         "dataset_version": DATASET_VERSION,
         "num_processes": num_processes,
         "mixed_precision": mixed_precision,
         **config.resolved(),
-        **_initial_weights(config),
     }
-
-
-def _initial_weights(config: TrainConfig) -> dict[str, str]:
-    """Which weights ``init_from`` means; its folder's content could change."""
-    if config.init_from is None:
-        return {}
-    try:
-        return {"initial_weights_sha256": weights_sha256(config.init_from)}
-    except OSError:
-        raise InvalidInput(f"checkpoint {config.init_from!r} has no model.safetensors") from None
 
 
 def rows_per_step(config: TrainConfig, num_processes: int = 1) -> int:
@@ -118,13 +106,12 @@ def run_record(
     curriculum = config.plan()
     course = course or Course.as_planned(curriculum, steps)
     stages = zip(curriculum.stages, course.steps_by_stage(steps), strict=False)
-    model = config.resolved()["model"] if config.init_from is None else config.init_from
-    words = [f"{Path(model).name} on {curriculum}", f"seed {config.seed}"]
+    words = [f"{config.model_name} on {curriculum}", f"seed {config.seed}"]
     words += [f"after {identity['after_steps']} steps"] if "after_steps" in identity else []
     return {
         "name": ", ".join(words),
         "written": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "model": model,
+        "model": config.fresh_model if config.init_from is None else config.init_from,
         "curriculum": str(curriculum),
         "seed": config.seed,
         "dataset_version": DATASET_VERSION,

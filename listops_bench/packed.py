@@ -63,7 +63,7 @@ def pack_key(config: TrainConfig) -> tuple[Any, ...]:
 
 
 def _model_config(config: TrainConfig) -> Any:
-    return load_config(config.resolved()["model"], config.plan().modulus)
+    return load_config(config.fresh_model, config.plan().modulus)
 
 
 def this_engine(*, graph: bool | None = None, compiled: bool = False) -> Engine:

@@ -21,9 +21,12 @@ from listops_bench._sweep_grid import read_sweep
 from listops_bench._sweep_plan import makespan
 from listops_bench._sweep_units import units_of
 from listops_bench._sweep_worker import Worker
-from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
-from listops_bench.result import read_results
+from listops_bench._verify_checkpoint import Checkpoints
+from listops_bench.evaluate import evaluate_checkpoint
+from listops_bench.model.checkpoint import weights_sha256
+from listops_bench.result import find_results, read_results
 from listops_bench.sweep import Options, main, open_sweep
+from listops_bench.verify import verify_file
 from tests.runs import ROOT, environment
 
 SWEEPS = ROOT / "leaderboard" / "sweeps"
@@ -101,11 +104,46 @@ def test_a_run_has_one_name_wherever_it_is_asked_for(tmp_path: Path) -> None:
     assert watching.name == one.name
 
 
-def test_a_rung_with_other_values(tmp_path: Path) -> None:
-    folder = tiny(tmp_path, models=["looped_d008", {"model": "looped_d008", "num_attention_heads": 4}])
-    Worker(folder).run()
-    heads = {load_checkpoint(job.config.output_dir)[0].config.num_attention_heads for job in folder.jobs()}
-    assert heads == {1, 4}
+def test_names_of_runs_stay_as_they_are(tmp_path: Path) -> None:
+    """Runs of a sweep that has begun are found by their names: these were given by an earlier version."""
+    folder = tiny(tmp_path, models=["looped_d048", "gpt2_d016"], curricula=["max_med:2,sum:4"])
+    assert [job.name for job in folder.jobs()] == [
+        "looped_d048-max-6-lr0.002-38d1b42c-seed0",
+        "gpt2_d016-max-6-lr0.002-6f5747f9-seed0",
+        "looped_d048-max_med-2-sum-4-lr0.002-c4103572-seed0",
+        "gpt2_d016-max_med-2-sum-4-lr0.002-6def4bcb-seed0",
+    ]
+
+
+def test_a_rung_with_other_values_is_the_same_wherever_its_sweep_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names and recipes tell overrides apart, and know no folder; `verify` takes the results."""
+    overrides: list[dict[str, Any]] = [{"num_attention_heads": 4}, {"num_attention_heads": 2}, {"n_loop": 2}]
+    models = ["looped_d008", *({"model": "looped_d008", **values} for values in overrides)]
+    file = page(tmp_path, {**TINY, "models": models})
+    monkeypatch.chdir(tmp_path)
+    folders = [open_sweep(Options(str(file), out)) for out in (str(tmp_path / "one"), "elsewhere/two")]
+    names = [[job.name for job in folder.jobs()] for folder in folders]
+    assert names[0] == names[1]
+    assert len(set(names[0])) == 4
+    assert names[0][1].startswith("looped_d008-num_attention_heads4-max-6-lr0.002-")
+    recipes = []
+    for folder in folders:
+        Worker(folder).run()
+        found = read_results(folder.results)
+        recipes.append({result.recipe.id for result in found})
+        assert sorted((r.architecture.name, r.architecture.num_heads, r.architecture.num_layers) for r in found) == [
+            ("listops_looped_d008_l2", 1, 2), ("listops_looped_d008_l3", 2, 3), ("listops_looped_d008_l3", 4, 3),
+            ("looped_d008", 1, 3),
+        ]  # fmt: skip
+        assert {(r.parameters.total, r.architecture.hidden_size) for r in found} == {(2056, 8)}
+    assert recipes[0] == recipes[1]
+    assert len(recipes[0]) == 4
+    runs = folders[1].path / "runs"
+    evaluate_checkpoint(runs / names[1][1], "max", ["validation"], results_dir=tmp_path / "whole")
+    (path,) = find_results(tmp_path / "whole")
+    assert verify_file(path, Checkpoints(runs)).status == "verified"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from listops_bench._train_processes import check_processes
 from listops_bench._train_validation import TeacherForced
 from listops_bench.curriculum import Curriculum, parse_curriculum
 from listops_bench.errors import InvalidInput
+from listops_bench.evaluate import open_checkpoint
 from listops_bench.expression import EOS_ID, PAD_ID, vocabulary
 from listops_bench.generate import generate
 from listops_bench.model._linear import TOKEN_MULTIPLE
@@ -31,7 +32,8 @@ from listops_bench.model._rows import using_rows
 from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model
 from listops_bench.predict import predict
-from listops_bench.task import get_task
+from listops_bench.result import Recipe
+from listops_bench.task import get_task, resource_path
 from listops_bench.train import (
     Progress,
     TrainConfig,
@@ -289,6 +291,33 @@ def test_a_run_depends_on_its_seed_and_nothing_else(tmp_path: Path) -> None:
     assert hashes[0] == hashes[1] != hashes[2]
 
 
+def test_recipe_ids_stay_as_they_are(tmp_path: Path) -> None:
+    """Results are grouped by them: these were given by an earlier version."""
+    by_task = train(small(tmp_path / "task", seed=3))
+    by_stages = train(small(tmp_path / "stages", model="gpt2_d016", curriculum="max_med:1,sum:1", data_seed=1))
+    recipes = [open_checkpoint(run.output_dir).recipe for run in (by_task, by_stages)]
+    assert recipes == [Recipe("looped_d008-sum-4-09ba8e39", 3), Recipe("gpt2_d016-max_med-1-sum-1-cacad043", 0)]
+
+
+def test_a_model_of_ones_own_is_what_its_config_says(tmp_path: Path) -> None:
+    """The folder does not matter, nor who wrote the file and how; what it describes does."""
+
+    def identity(folder: str, **values: Any) -> Any:
+        config = json.loads(resource_path("model_configs", "looped_d008", "config.json").read_text()) | values
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.json").write_text(json.dumps(config))
+        return small(tmp_path / "run", model=str(tmp_path / folder)).resolved()
+
+    first = identity("first", n_loop=2)
+    assert str(tmp_path) not in json.dumps(first)
+    assert identity("second", n_loop=2, transformers_version="5.0.0", feed_forward_ratio=4) == first
+    assert small(tmp_path / "run", model=str(tmp_path / "first" / "config.json")).resolved() == first
+    assert identity("third", n_loop=4) != first
+    assert identity("a_rung_by_another_name") == small(tmp_path / "run").resolved()
+    with pytest.raises(InvalidInput, match="unknown model"):
+        small(tmp_path / "run", model=str(tmp_path / "nowhere")).resolved()
+
+
 def test_gradients_add_up_over_backward_passes(tmp_path: Path) -> None:
     """16 rows at once, and in 4 parts of unequal token counts: the same weights up to rounding."""
     whole = train(small(tmp_path / "whole", per_device_train_batch_size=16))
@@ -304,7 +333,9 @@ def test_the_model_trains_on_from_a_checkpoint(tmp_path: Path) -> None:
     states = [load_checkpoint(result.output_dir)[0].state_dict() for result in (first, second)]
     for name in states[0]:
         torch.testing.assert_close(states[0][name], states[1][name])
-    assert load_checkpoint(second.output_dir)[2]["identity"]["initial_weights_sha256"] == first.weights_sha256
+    identity = load_checkpoint(second.output_dir)[2]["identity"]
+    assert identity["initial_weights_sha256"] == first.weights_sha256
+    assert str(tmp_path) not in json.dumps(identity)
     with pytest.raises(InvalidInput, match="vocabulary of modulus 10, the curriculum's is 20"):
         train(small(tmp_path / "third", init_from=str(first.output_dir), task="sum_mod20"))
 

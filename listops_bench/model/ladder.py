@@ -13,9 +13,11 @@ All have a context of 128 tokens, tied embeddings and no dropout. The numbers in
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +155,42 @@ def load_config(name_or_path: str | os.PathLike[str], modulus: int | None = 10) 
         config.vocab_size = len(vocabulary(modulus))
         config.pad_token_id, config.bos_token_id, config.eos_token_id = PAD_ID, None, EOS_ID
     return config
+
+
+_NOT_THE_MODEL = frozenset(
+    {"vocab_size", "transformers_version", "dtype", "architectures", "auto_map", "_name_or_path", "use_cache"}
+)
+"""What a config.json says beside the model: its vocabulary, which follows the modulus, and who wrote and reads it."""
+
+
+def same_model(a: PreTrainedConfig, b: PreTrainedConfig) -> bool:
+    """Whether two configurations are of one architecture and size, whatever their vocabularies."""
+    return _model_text(a) == _model_text(b)
+
+
+def _model_text(config: PreTrainedConfig) -> str:
+    values = {key: value for key, value in config.to_diff_dict().items() if key not in _NOT_THE_MODEL}
+    return json.dumps(values, sort_keys=True)
+
+
+def model_identity(name_or_path: str | os.PathLike[str]) -> str:
+    """What tells a model from others wherever its config.json lies: a rung's name, or else a digest of what it says.
+
+    A configuration of your own that describes a rung is that rung.
+
+    Raises:
+        InvalidInput: as `load_config`.
+    """
+    if str(name_or_path) in model_names():
+        return str(name_or_path)
+    config = load_config(name_or_path)
+    values = _model_text(config)
+    return _rungs().get(values) or f"{config.model_type}-{hashlib.sha256(values.encode()).hexdigest()[:16]}"
+
+
+@lru_cache
+def _rungs() -> dict[str, str]:
+    return {_model_text(make_config(name)): name for name in model_names()}
 
 
 def _unknown_model(name: str) -> InvalidInput:
