@@ -90,6 +90,11 @@ def _fail_instead(report: pytest.TestReport | pytest.CollectReport) -> None:
     report.longrepr = f"skipped tests count as failed in CI: {reason}"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first: one begun last would keep the other processes waiting."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu"):
         import torch

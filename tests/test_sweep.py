@@ -27,7 +27,7 @@ from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.result import find_results, read_results
 from listops_bench.sweep import Options, main, open_sweep
 from listops_bench.verify import verify_file
-from tests.runs import ROOT, environment
+from tests.runs import EXAMPLES, ROOT, environment
 
 SWEEPS = ROOT / "leaderboard" / "sweeps"
 WAIT_SECONDS = 120.0
@@ -314,15 +314,19 @@ def test_a_killed_sweep_ends_with_the_weights_of_one_never_stopped(tmp_path: Pat
     assert not left
 
 
+@pytest.mark.slow
 def test_twelve_runs_on_two_ranks_killed_and_gone_on(tmp_path: Path) -> None:
+    """Begun under ``accelerate launch``, ended under ``torchrun``."""
     if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):
         pytest.skip("torch was built without gloo")
     page(tmp_path, TWELVE)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += ["-m", "listops_bench.sweep", "page.yaml", "--output-dir", "out"]
+    sweep = ["-m", "listops_bench.sweep", "page.yaml", "--output-dir", "out"]
+    accelerate = [sys.executable, "-m", "accelerate.commands.launch", "--main_process_port", "0", "--config_file"]
+    accelerate += [str(EXAMPLES / "two_cpu_processes.yaml"), *sweep]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *sweep]
     own = environment(ACCELERATE_USE_CPU="true")
     first = subprocess.Popen(
-        command, cwd=tmp_path, env=own, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        accelerate, cwd=tmp_path, env=own, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     checkpoints = tmp_path / "out" / "runs"
     deadline = time.monotonic() + WAIT_SECONDS
@@ -332,7 +336,7 @@ def test_twelve_runs_on_two_ranks_killed_and_gone_on(tmp_path: Path) -> None:
     first.wait()
     early = {path: weights_sha256(path.parent) for path in checkpoints.glob("looped*/run.json")}
     assert 3 <= len(early) < 12
-    second = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, check=False)
+    second = subprocess.run(torchrun, cwd=tmp_path, env=own, capture_output=True, text=True, check=False)
     assert second.returncode == 0, second.stderr
     assert "12 of 12 runs done, 16 result files" in second.stdout  # those that end with SUM have two tasks
     assert second.stdout.count("exact traces on test rows") == 1
