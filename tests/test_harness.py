@@ -30,11 +30,9 @@ from listops_bench.tokenizer import build_tokenizer
 TASK = "sum_max_med"
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Right on a tenth of the rows; its wrong answers are of every kind."""
-    folder = tmp_path_factory.mktemp("harness") / "checkpoint"
-    return save_checkpoint(folder, half_trained(steps=800), build_tokenizer(10), {})
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    return save_checkpoint(tmp_path / "checkpoint", build_model("looped_d016", seed=0), build_tokenizer(10), {})
 
 
 # --- the same number everywhere ---------------------------------------------------------------------------------------
@@ -51,12 +49,33 @@ def by_generate(checkpoint: Path, rows: Rows) -> list[str]:
     return texts
 
 
+# inspect_ai's own command, but for a look at what its model is given and writes: ids, the prompt's padding left away.
+INSPECT = """
+import atexit, json, sys
+from importlib.metadata import entry_points
+from transformers import GenerationMixin
+
+seen, generate = [], GenerationMixin.generate
+
+def record(self, input_ids, attention_mask, **options):
+    written = generate(self, input_ids=input_ids, attention_mask=attention_mask, **options)
+    for ids, mask, row in zip(input_ids.tolist(), attention_mask.tolist(), written.sequences.tolist(), strict=True):
+        seen.append(([token for token, real in zip(ids, mask, strict=True) if real], row[len(ids):]))
+    return written
+
+GenerationMixin.generate = record
+atexit.register(lambda: json.dump(seen, open("seen.json", "w")))
+(command,) = entry_points(group="console_scripts", name="inspect")
+command.load()()
+"""
+
+
 @pytest.mark.slow
-def test_all_test_rows_get_the_same_score_everywhere(
-    checkpoint: Path, tmp_path: Path, requires: Callable[[str], None]
-) -> None:
+def test_all_test_rows_get_the_same_score_everywhere(tmp_path: Path, requires: Callable[[str], None]) -> None:
     requires("lm_eval")
     requires("inspect_ai")
+    # Right on a tenth of the rows; its wrong answers are of every kind.
+    checkpoint = save_checkpoint(tmp_path / "checkpoint", half_trained(steps=800), build_tokenizer(10), {})
     # The two that take long run beside the rest.
     model_args = f"pretrained={checkpoint},trust_remote_code=True"
     lm_eval = start(
@@ -67,10 +86,12 @@ def test_all_test_rows_get_the_same_score_everywhere(
     )
     inspect = start(
         tmp_path / "inspect",
-        *("inspect", "eval", "listops_bench/listops", "-T", f"task={TASK}", "--model", f"hf/{checkpoint}"),
-        *("-M", "device=cpu", "--max-connections", "500", "--max-samples", "500", "--log-dir", "logs"),
+        *("python", "-c", INSPECT, "eval", "listops_bench/listops", "-T", f"task={TASK}"),
+        *("--model", f"hf/{checkpoint}", "-M", "device=cpu"),
+        *("--max-connections", "500", "--max-samples", "500", "--log-dir", "logs"),
         # Only what takes time and does not change what is asked or scored.
         *("--display", "none", "--no-score-display", "--no-log-samples", "--no-log-realtime", "--no-log-model-api"),
+        *("--ctl-server", "false"),
     )
     try:
         rows = generate(get_task(TASK), "test")
@@ -101,6 +122,11 @@ def test_all_test_rows_get_the_same_score_everywhere(
         found = inspect_means(next(tmp_path.glob("inspect/logs/*.eval")))
         assert tuple(round(5000 * found[name], 6) for name in names) == counts
         assert found["valid_step_rate"] == pytest.approx(metrics.valid_step_rate.accuracy, abs=1e-6)
+        seen = json.loads((tmp_path / "inspect" / "seen.json").read_text())
+        assert sorted(ids for ids, _ in seen) == prompt_ids(rows), "something was put before the words"
+        words = build_tokenizer(10)
+        answers = {tuple(ids): words.decode(written, skip_special_tokens=True).strip() for ids, written in seen}
+        assert [answers[tuple(prompt_of(rows, row))] for row in range(len(rows))] == completions
     finally:
         for process in (lm_eval, inspect):
             process.kill()  # where something above has failed; nothing to one that has ended
@@ -121,6 +147,7 @@ def inspect_means(log: Path) -> dict[str, float]:
     read = json.loads(run("inspect", "log", "dump", "--header-only", str(log)))
     assert read["status"] == "success"
     assert read["results"]["total_samples"] == 5000
+    assert read["eval"]["dataset"]["name"] == f"{TASK}/test"
     means = {}
     for found in read["results"]["scores"]:
         metrics = {name: metric["value"] for name, metric in found["metrics"].items()}
@@ -153,9 +180,12 @@ def read_by_model(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     return seen
 
 
-def prompt_ids(num_rows: int = 12) -> list[list[int]]:
-    rows = generate(get_task(TASK), "test", num_rows=num_rows)
-    return sorted(ids_of(rows, row)[: int(rows.prompt_lengths[row])] for row in range(num_rows))
+def prompt_of(rows: Rows, row: int) -> list[int]:
+    return ids_of(rows, row)[: int(rows.prompt_lengths[row])]
+
+
+def prompt_ids(rows: Rows) -> list[list[int]]:
+    return sorted(prompt_of(rows, row) for row in range(len(rows)))
 
 
 def test_lm_eval_puts_nothing_before_the_words(
@@ -174,44 +204,7 @@ def test_lm_eval_puts_nothing_before_the_words(
         bootstrap_iters=0,
     )
     assert found is not None
-    assert sorted(read_by_model) == prompt_ids()
-
-
-RECORD = """
-import json, sys
-from inspect_ai import eval as inspect_eval
-from transformers import GenerationMixin
-from listops_bench.harness.inspect_ai import listops
-
-checkpoint, task, logs = sys.argv[1:]
-read, generate = [], GenerationMixin.generate
-
-def record(self, input_ids, attention_mask, **options):
-    read.extend([i for i, real in zip(*row) if real] for row in zip(input_ids.tolist(), attention_mask.tolist()))
-    return generate(self, input_ids=input_ids, attention_mask=attention_mask, **options)
-
-GenerationMixin.generate = record
-(log,) = inspect_eval(
-    listops(task, num_rows=12), model=f"hf/{checkpoint}", model_args={"device": "cpu"}, display="none", log_dir=logs,
-    max_connections=12,
-)
-scores = [[s.input, s.output.completion, s.scores["listops_score"].value] for s in log.samples]
-print(json.dumps({"read": read, "scores": scores, "dataset": log.eval.dataset.name}))
-"""
-
-
-def test_inspect_puts_nothing_before_the_words(
-    checkpoint: Path, tmp_path: Path, requires: Callable[[str], None]
-) -> None:
-    requires("inspect_ai")
-    # In a process of its own: what inspect_ai leaves open would fail other tests.
-    found = json.loads(run("python", "-c", RECORD, str(checkpoint), TASK, str(tmp_path)))
-    assert sorted(found["read"]) == prompt_ids()
-    assert found["dataset"] == f"{TASK}/test"
-    rows = generate(get_task(TASK), "test", num_rows=12)
-    for (prompt, completion, value), reference in zip(found["scores"], rows.completions(), strict=True):
-        expected = score(prompt, completion, reference)
-        assert (value["answer_accuracy"], value["trace_accuracy"]) == (expected.answer, expected.trace)
+    assert sorted(read_by_model) == prompt_ids(generate(get_task(TASK), "test", num_rows=12))
 
 
 def test_the_inspect_task_takes_the_parameters_of_a_task(requires: Callable[[str], None]) -> None:
