@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import torch
 import yaml
 from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.commands.launch import launch_command, launch_command_parser
 from runs import EXAMPLES, environment, interrupt_at, log_of, small
 from torch.nn.functional import cross_entropy
 from transformers import GPTNeoXConfig
@@ -601,19 +603,22 @@ def test_example_configurations_are_read_by_accelerate(path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments", [["--config_file", str(EXAMPLES / "one_cpu.yaml")], ["--cpu", "--num_processes", "2"]]
 )
-def test_accelerate_launch(tmp_path: Path, arguments: list[str]) -> None:
+def test_accelerate_launch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
     """One process trains; a launch that silently starts one of two is stopped with a clear line."""
-    command = [sys.executable, "-m", "accelerate.commands.launch", *arguments, "-m", "listops_bench.train"]
     flags = "--task sum_max_med --model looped_d016 --output-dir run --steps 3 --eval_steps 0 --report-to none"
-    done = subprocess.run(
-        [*command, *flags.split()], capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False
-    )
+    # The launcher, which starts a process, runs in this one.
+    command = launch_command_parser().parse_args([*arguments, "-m", "listops_bench.train", *flags.split()])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", environment())
     if "--cpu" in arguments:
-        assert done.returncode != 0
-        assert "error: several processes were asked for and 1 take part" in done.stderr
+        with pytest.raises(subprocess.CalledProcessError):
+            launch_command(command)
+        assert "error: several processes were asked for and 1 take part" in capfd.readouterr().err
         assert not (tmp_path / "run").exists()
     else:
-        assert done.returncode == 0, done.stderr
+        launch_command(command)
         assert load_checkpoint(tmp_path / "run")[2]["training"]["steps"] == 3
 
 
