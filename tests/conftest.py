@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -93,6 +94,22 @@ def _fail_instead(report: pytest.TestReport | pytest.CollectReport) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long ones first: one begun last would keep the other processes waiting."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays. A training ends with a collection of garbage, longer than short ones take."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        _compile_kernels()
+    gc.collect()
+    gc.freeze()
+
+
+def _compile_kernels() -> None:
+    """In a fresh clone, so that the processes that tests start find them compiled instead of each doing it again."""
+    from listops_bench.generate import generate
+    from listops_bench.task import get_task
+
+    generate(get_task("max"), "train", num_rows=1)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -180,7 +180,7 @@ def test_a_checkpoint_is_an_ordinary_one_and_is_not_made_again(tmp_path: Path) -
 
 
 KILLED = """
-import functools, os, signal
+import functools, gc, os, signal
 from pathlib import Path
 import torch
 from listops_bench import _train_batches, _train_validation
@@ -192,6 +192,7 @@ for module in (_train_batches, _train_validation):  # rows are made once, for al
     module.generate = functools.cache(module.generate)
 for config in four(Path("x"), 18, per_device_train_batch_size=4):
     Draws(config, {}, {})
+gc.freeze()  # the children need not look through what is imported
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)

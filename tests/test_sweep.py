@@ -254,7 +254,7 @@ def test_the_time_that_devices_take() -> None:
 # --- killed, and started again ----------------------------------------------------------------------------------------
 
 KILLED = """
-import functools, os, signal, sys
+import functools, gc, os, signal, sys
 from pathlib import Path
 from listops_bench import _train_batches, _train_validation, evaluate, result
 from listops_bench._packed_data import Draws
@@ -287,6 +287,7 @@ def run(output_dir, moments):
     folder = open_sweep(Options("page.yaml", output_dir))
     for job in folder.jobs():
         Draws(job.config, {}, {})
+    gc.freeze()  # the children need not look through what is imported
     for moment in [*moments, None]:
         child = os.fork()
         if child == 0:

@@ -17,7 +17,7 @@ from listops_bench.model.checkpoint import step_checkpoints, weights_sha256
 # Trains in processes of its own, kills them at chosen moments, and starts again each time with the same configuration.
 # The processes are forked, so that torch is imported once; several of a run form a process group of their own.
 KILLED = """
-import functools, os, signal, socket
+import functools, gc, os, signal, socket
 from pathlib import Path
 from listops_bench import _train_batches
 from listops_bench.train import TrainConfig, train
@@ -80,6 +80,7 @@ def run(output_dir, options, moments, processes=1):
         _train_batches.make_pool(
             stage, i, data_seed=0, dataset_seed=0, trace=config.trace, batch_size=1, cache={}
         )
+    gc.freeze()  # the children need not look through what is imported
     for moment in moments:
         status = start(config, moment, processes)
         assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (moment, status)
