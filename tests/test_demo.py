@@ -27,6 +27,7 @@ from tests.fake_results import demo_results
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = 6
+WAIT_SECONDS = 120.0
 
 
 # --- what is trained --------------------------------------------------------------------------------------------------
@@ -203,12 +204,12 @@ def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL
     )
     lock = tmp_path / "runs" / "demo" / "checkpoints" / "alone-seed0.training" / "lock"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + WAIT_SECONDS
     while not lock.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert lock.exists()
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
+    assert process.wait(WAIT_SECONDS) == 130
     commands = (path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline"))
     assert not [c for c in commands if b"100000" in c and b"listops_bench.train" in c]
 
