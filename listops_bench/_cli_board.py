@@ -21,7 +21,7 @@ def add_verbs(parser: Parser) -> None:
     verb = board.add_verb(
         "build",
         build_board,
-        "make the board's Markdown, figures and static page from result files",
+        "make the board's Markdown, figures and static page from result files, and the page of the claims",
         "leaderboard build runs/results --output-dir runs/board",
     )
     verb.add_argument(
@@ -31,6 +31,22 @@ def add_verbs(parser: Parser) -> None:
     verb.add_argument("--runs", nargs="+", default=[], metavar="DIR", help="checkpoints whose learning curves to draw")
     verb.add_argument("--curve-task", default="sum", metavar="TASK", help="of the learning curves (default: sum)")
     verb.add_argument("--title", default="listops_bench board", metavar="TEXT", help="of the page")
+
+    verb = board.add_verb(
+        "claims",
+        write_claims,
+        "say of each of the paper's claims whether results and analyses decide it, as Markdown",
+        "leaderboard claims runs/results --analysis runs/analysis --output runs/CLAIMS.md",
+    )
+    verb.add_argument(
+        "results", nargs="?", default="leaderboard/results", metavar="DIR", help="(default: leaderboard/results)"
+    )
+    verb.add_argument(
+        "--analysis", metavar="DIR", help="folders that analyze wrote lie below it (default: analysis beside the page)"
+    )
+    verb.add_argument(
+        "--output", default="leaderboard/CLAIMS.md", metavar="FILE", help="(default: leaderboard/CLAIMS.md)"
+    )
 
     verb = board.add_verb(
         "thresholds",
@@ -79,8 +95,15 @@ def build_board(arguments: Namespace) -> None:
         runs=arguments.runs,
         curve_task=arguments.curve_task,
         title=arguments.title,
+        claims=True,
     )
-    print(f"{built.num_results} results: {built.page}, {built.markdown}")
+    print(f"{built.num_results} results: {built.page}, {built.markdown}, {built.claims}")
+
+
+def write_claims(arguments: Namespace) -> None:
+    from listops_bench.leaderboard import build_claims
+
+    print(build_claims(arguments.results, arguments.output, analysis_dir=arguments.analysis))
 
 
 def print_thresholds(arguments: Namespace) -> None:

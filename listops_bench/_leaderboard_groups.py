@@ -11,7 +11,7 @@ from statistics import fmean
 from listops_bench.curriculum import parse_curriculum
 from listops_bench.errors import InvalidInput
 from listops_bench.expression import OPERATIONS
-from listops_bench.result import Model, Result, single_tasks
+from listops_bench.result import Model, Result, Training, single_tasks
 from listops_bench.score import Summary
 from listops_bench.task import TaskSpec, get_task
 from listops_bench.threshold import LEARNED, THRESHOLD_SPLITS, ThresholdSplit, learned
@@ -27,6 +27,27 @@ KINDS = {
 
 RANKED_SEEDS = 3
 """With so many seeds, a recipe is ranked: with fewer, luck decides too much."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """All that runs must share before anything else about them is compared; ``depth`` is the deepest expression's."""
+
+    family: str
+    layers: int | None
+    heads: int | None
+    modulus: int
+    depth: int
+    trace: str
+    track: str
+
+    @staticmethod
+    def of(result: Result) -> Setting:
+        shape, task = result.architecture, result.task
+        depth = get_task(task.name).max_depth
+        return Setting(
+            shape.family, shape.num_layers, shape.num_heads, task.modulus, depth, task.trace, result.track
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -106,10 +127,9 @@ class Group:
 
     @property
     def exposure(self) -> float:
-        """Reductions of the task's operations in the training of one run, the mean over the runs."""
-        operations = get_task(self.task).operations
-        counts = [run.result.training.reductions for run in self.runs if run.result.training]
-        return fmean(sum(seen.get(name, 0) for name in operations) for seen in counts) if counts else 0.0  # type: ignore[call-overload]
+        """Reductions of the task's operations within a run's whole budget, the mean over the runs."""
+        counts = [_exposure(run.result.training, self.task) for run in self.runs if run.result.training]
+        return fmean(counts) if counts else 0.0
 
     @property
     def validation(self) -> float | None:
@@ -187,6 +207,24 @@ def _watched(of_model: Mapping[str, Result], task: str) -> tuple[int | None, int
     passed = [{int(step) for step, right in log.correct.items() if right >= LEARNED * log.n} for log in logs]
     until = min(max(map(int, log.correct)) for log in logs)
     return until, min(set.intersection(*passed), default=None)
+
+
+def _exposure(training: Training, task: str) -> float:
+    """The reductions counted, as many more as the steps that an early stop has saved would have shown."""
+    operations = get_task(task).operations
+    seen = sum(training.reductions.get(name, 0) for name in operations)  # type: ignore[call-overload]
+    try:
+        plan = parse_curriculum(training.curriculum)
+    except InvalidInput:
+        return float(seen)
+    if any(stage.until is not None for stage in plan.stages):  # when it ended is not known
+        return float(seen)
+    allowed = taken = 0
+    for index, stage in enumerate(plan.stages):
+        if any(name in get_task(trained).operations for trained in stage.tasks for name in operations):
+            allowed += stage.steps
+            taken += min(max(training.steps - plan.start(index), 0), stage.steps)
+    return seen * allowed / taken if taken else float(seen)
 
 
 def _validation(run: Run) -> float | None:

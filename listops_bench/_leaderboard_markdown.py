@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from listops_bench._leaderboard_chart import Figure
 from listops_bench._leaderboard_data import Board
@@ -21,6 +21,9 @@ _N50_NOTE = """N50 is the number of parameters with which half of the seeds lear
 bounds: the sizes tried do not reach it. Against alone: N50 divided by that of training on the task alone for as many
 steps (or for as many of the task's operations seen); 0.25 means four times fewer parameters."""
 
+LEFT, RIGHT = "---", "---:"
+"""How a column of a table is aligned."""
+
 _EMPTY = """No results yet. Train a model, score it, and build this page again:
 
     accelerate launch -m listops_bench.train --task sum_max_med --model looped_d048 --output-dir runs/first
@@ -30,9 +33,9 @@ _EMPTY = """No results yet. Train a model, score it, and build this page again:
 
 def markdown(boards: Sequence[Board], *, title: str, lead: str, figures: Sequence[Figure], site: str) -> str:
     """All boards, the newest first, with links to the figures and the page in folder ``site``."""
-    parts = [f"# {_plain(title)}", "Which curriculum lets how small a model learn which task?"]
+    parts = [f"# {plain(title)}", "Which curriculum lets how small a model learn which task?"]
     if lead:
-        parts.append(_plain(lead))
+        parts.append(plain(lead))
     if not boards:
         return "\n\n".join([*parts, _EMPTY]) + "\n"
     parts.append(f"The same board to sort and filter: [{site}/index.html]({site}/index.html).")
@@ -46,16 +49,16 @@ def markdown(boards: Sequence[Board], *, title: str, lead: str, figures: Sequenc
 
 def _matrix(board: Board) -> str:
     """Sizes x tasks: the mean over seeds of the best recipe, and with how many seeds the task was learned."""
-    lines = [_line("model", "parameters", "trained", *(_code(task) for task in board.tasks))]
-    lines.append(_line("---", "---:", "---", *("---:" for _ in board.tasks)))
+    lines = [line("model", "parameters", "trained", *(code(task) for task in board.tasks))]
+    lines.append(line("---", "---:", "---", *("---:" for _ in board.tasks)))
     if board.measured:
         measured = [board.measured.get(task) for task in board.tasks]
-        lines.append(_line("N50", "", "", *(_text(arm.threshold) if arm else "" for arm in measured)))
+        lines.append(line("N50", "", "", *(_text(arm.threshold) if arm else "" for arm in measured)))
     for size in board.sizes:
         found = [board.cells.get((size, task)) for task in board.tasks]
         if any(found):
             cells = [f"{groups[0].mean():.1%} ({groups[0].learned})" if groups else "" for groups in found]
-            lines.append(_line(_code(size.model), f"{size.parameters:,}", KINDS[size.kind], *cells))
+            lines.append(line(code(size.model), f"{size.parameters:,}", KINDS[size.kind], *cells))
     note = "Exact traces, the mean over seeds of the best recipe; in brackets, how many of the seeds learned the task."
     if board.measured:
         note += " N50: the size from which the reference family learns it, trained on nothing else."
@@ -63,13 +66,13 @@ def _matrix(board: Board) -> str:
 
 
 def _smallest(board: Board) -> str:
-    lines = [_line("task", "model", "parameters", "seeds that learned", "trained on", "track")]
-    lines.append(_line(_LEFT, _LEFT, _RIGHT, _RIGHT, _LEFT, _LEFT))
+    lines = [line("task", "model", "parameters", "seeds that learned", "trained on", "track")]
+    lines.append(line(LEFT, LEFT, RIGHT, RIGHT, LEFT, LEFT))
     for found in board.smallest:
         group = found.group
         seeds = group.learned if group.ranked else f"{group.learned}, unranked"
-        cells = (_code(group.model), f"{group.parameters:,}", seeds, _code(group.curriculum), found.track)
-        lines.append(_line(_code(found.task), *cells))
+        cells = (code(group.model), f"{group.parameters:,}", seeds, code(group.curriculum), found.track)
+        lines.append(line(code(found.task), *cells))
     note = f"At least half of the seeds learned; with fewer than {RANKED_SEEDS} seeds, a recipe is not ranked."
     return "\n".join(["### Smallest model that has learned each task", "", *lines, "", note]) if board.smallest else ""
 
@@ -87,15 +90,15 @@ _THRESHOLD_COLUMNS = (
 
 def _thresholds(board: Board) -> str:
     """A line for each ladder: the size from which it learns, and how that compares with the task alone."""
-    lines = [_line(*_THRESHOLD_COLUMNS, "95% interval", "runs", "family", "track")]
-    lines.append(_line(_LEFT, _LEFT, *[_RIGHT] * 7, _LEFT, _LEFT))
+    lines = [line(*_THRESHOLD_COLUMNS, "95% interval", "runs", "family", "track")]
+    lines.append(line(LEFT, LEFT, *[RIGHT] * 7, LEFT, LEFT))
     ratios = {id(comparison.arm): comparison for comparison in board.comparisons}
     for arm in board.arms:
         comparison = ratios.get(id(arm))
         ratio = ("", "") if comparison is None else (_text(comparison.ratio), spell_limits(comparison.ratio))
         unseen = (_text(arm.unseen), spell_limits(arm.unseen)) if arm.unseen.runs else ("", "")
         numbers = (_text(arm.threshold), spell_limits(arm.threshold), *ratio, *unseen, str(arm.threshold.runs))
-        lines.append(_line(_code(arm.task), _code(arm.curriculum), *numbers, _code(arm.family), arm.track))
+        lines.append(line(code(arm.task), code(arm.curriculum), *numbers, code(arm.family), arm.track))
     return "\n".join(["### Learning thresholds", "", *lines, "", _N50_NOTE]) if board.arms else ""
 
 
@@ -103,34 +106,33 @@ def _text(number: Threshold | Ratio) -> str:
     return spell_threshold(number).replace(">", "&gt;").replace("<", "&lt;")
 
 
-_LEFT, _RIGHT = "---", "---:"
 _COLUMNS = (
-    ("model", _LEFT),
-    ("parameters", _RIGHT),
-    ("trained on", _LEFT),
-    ("scored on", _LEFT),
-    ("learned", _RIGHT),
-    ("exact traces", _RIGHT),
-    ("each seed", _LEFT),
-    ("answers", _RIGHT),
-    ("unseen operands", _RIGHT),
-    ("track", _LEFT),
-    ("verified", _LEFT),
+    ("model", LEFT),
+    ("parameters", RIGHT),
+    ("trained on", LEFT),
+    ("scored on", LEFT),
+    ("learned", RIGHT),
+    ("exact traces", RIGHT),
+    ("each seed", LEFT),
+    ("answers", RIGHT),
+    ("unseen operands", RIGHT),
+    ("track", LEFT),
+    ("verified", LEFT),
 )
 
 
 def _results(board: Board) -> str:
-    lines = [_line(*(name for name, _ in _COLUMNS)), _line(*(rule for _, rule in _COLUMNS))]
+    lines = [line(*(name for name, _ in _COLUMNS)), line(*(rule for _, rule in _COLUMNS))]
     lines += [_row(group) for group in board.rows]
     return "\n".join(["### All results", "", *lines])
 
 
 def _row(group: Group) -> str:
-    return _line(
-        _code(group.model),
+    return line(
+        code(group.model),
         f"{group.parameters:,}",
-        _code(group.curriculum),
-        _code(group.task),
+        code(group.curriculum),
+        code(group.task),
         group.learned,
         _share(group.mean()),
         "; ".join(map(_seed, group.summaries())),
@@ -149,16 +151,24 @@ def _share(mean: float | None) -> str:
     return "" if mean is None else f"{mean:.1%}"
 
 
-def _line(*cells: str) -> str:
+def line(*cells: str) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _code(text: str) -> str:
+def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]]) -> str:
+    """``columns`` are names with their alignment; the text of no rows is empty."""
+    lines = [line(*row) for row in rows]
+    if not lines:
+        return ""
+    return "\n".join([line(*(name for name, _ in columns)), line(*(rule for _, rule in columns)), *lines])
+
+
+def code(text: str) -> str:
     """Text in which nothing is Markdown or HTML; a pipe would still end the table's cell."""
     safe = " ".join(text.split()).replace("`", "'").replace("|", "\\|")
     return f"`{safe}`" if safe else ""
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text of one line in which nothing is HTML."""
     return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

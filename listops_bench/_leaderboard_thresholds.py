@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from listops_bench._leaderboard_groups import KINDS, Group, plan_of, task_order
+from listops_bench._leaderboard_groups import KINDS, Group, Setting, plan_of, task_order
 from listops_bench.threshold import (
     THRESHOLD_SPLITS,
     Outcome,
@@ -53,6 +53,10 @@ class Arm:
         return plan_of(self.curriculum)
 
     @property
+    def setting(self) -> Setting:
+        return Setting.of(self.groups[0].first)
+
+    @property
     def itself(self) -> bool:
         """Whether it was trained on the task that is scored, and on nothing else."""
         return self.plan == self.task
@@ -79,7 +83,7 @@ class Arm:
 
     @property
     def exposure(self) -> float:
-        """Reductions of the task's operations in one run, the mean over the groups."""
+        """Reductions of the task's operations within a run's whole budget, the mean over the groups."""
         return sum(group.exposure for group in self.groups) / len(self.groups)
 
 
@@ -99,14 +103,17 @@ class Comparison:
 
 def arms(groups: Iterable[Group]) -> list[Arm]:
     """The arms of trained models on at least two sizes, those of one task together, in the order of all tables."""
-    by_arm: dict[tuple[str, ...], list[Group]] = defaultdict(list)
+    return [arm for arm in all_arms(groups) if len(arm.threshold.outcomes) > 1]
+
+
+def all_arms(groups: Iterable[Group]) -> list[Arm]:
+    """As `arms`, those on one size among them."""
+    by_arm: dict[tuple[object, ...], list[Group]] = defaultdict(list)
     for group in groups:
         first = group.first
         if first.training is not None and first.track != "constructed" and group.kind != "other":
-            key = (first.architecture.family, first.track, group.task, group.kind, group.curriculum, first.task.trace)
-            by_arm[key].append(group)
-    found = [_arm(of_arm) for of_arm in by_arm.values()]
-    return sorted((arm for arm in found if len(arm.threshold.outcomes) > 1), key=_arm_order)
+            by_arm[Setting.of(first), group.task, group.kind, group.curriculum].append(group)
+    return sorted((_arm(of_arm) for of_arm in by_arm.values()), key=_arm_order)
 
 
 def _arm(groups: Sequence[Group]) -> Arm:
@@ -150,8 +157,7 @@ def comparisons(found: Sequence[Arm]) -> list[Comparison]:
 
 
 def _alike(other: Arm, arm: Arm) -> bool:
-    trace = other.groups[0].first.task.trace == arm.groups[0].first.task.trace
-    return trace and (other.family, other.track, other.task) == (arm.family, arm.track, arm.task)
+    return (other.setting, other.task) == (arm.setting, arm.task)
 
 
 def _partner(arm: Arm, others: Sequence[Arm]) -> tuple[Arm, str] | None:

@@ -145,8 +145,9 @@ def decoder(kind: Hashable) -> Decoder:
         return _narrowed(decoder(arguments[0]), arguments[1])
     if origin is Literal:
         return _literal_decoder(arguments)
-    if origin is dict:
-        return _dict_decoder(decoder(arguments[0]), decoder(arguments[1]))
+    if origin in (dict, list):
+        read: Callable[..., Decoder] = _dict_decoder if origin is dict else _list_decoder
+        return read(*map(decoder, arguments))
     if origin in (typing.Union, types.UnionType):
         (inner,) = (decoder(argument) for argument in arguments if argument is not types.NoneType)
         return lambda value, where: None if value is None else inner(value, where)
@@ -195,6 +196,15 @@ def _dict_decoder(read_key: Decoder, read_value: Decoder) -> Decoder:
         if not isinstance(value, dict):
             raise InvalidInput(f"{where}: {_short(value)} is not an object")
         return {read_key(key, where): read_value(item, f"{where}.{key[:80]}") for key, item in value.items()}
+
+    return read
+
+
+def _list_decoder(read_item: Decoder) -> Decoder:
+    def read(value: Any, where: str) -> list[Any]:
+        if not isinstance(value, list):
+            raise InvalidInput(f"{where}: {_short(value)} is not a list")
+        return [read_item(item, f"{where}.{place}") for place, item in enumerate(value)]
 
     return read
 
@@ -294,14 +304,21 @@ def _schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         return _schema(arguments[0], definitions) | _rule_schema(arguments[1])
     if origin is Literal:
         return {"const": arguments[0]} if len(arguments) == 1 else {"enum": list(arguments)}
-    if origin is dict:
-        keys = {key: item for key, item in _schema(arguments[0], definitions).items() if key != "type"}
-        names = {"propertyNames": keys} if keys else {}
-        return {"type": "object", "additionalProperties": _schema(arguments[1], definitions), **names}
+    if origin in (dict, list):
+        return _container_schema(arguments, definitions)
     if origin in (typing.Union, types.UnionType):
         (inner,) = (_schema(argument, definitions) for argument in arguments if argument is not types.NoneType)
         return {"anyOf": [inner, {"type": "null"}]}
     return dict(_PLAIN_SCHEMAS[kind])
+
+
+def _container_schema(arguments: tuple[Any, ...], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Of a list, which has one argument, or of a dictionary."""
+    if len(arguments) == 1:
+        return {"type": "array", "items": _schema(arguments[0], definitions)}
+    keys = {key: item for key, item in _schema(arguments[0], definitions).items() if key != "type"}
+    names = {"propertyNames": keys} if keys else {}
+    return {"type": "object", "additionalProperties": _schema(arguments[1], definitions), **names}
 
 
 def _rule_schema(rule: Text | Range) -> dict[str, Any]:

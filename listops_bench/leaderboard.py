@@ -1,7 +1,8 @@
 """The board: result files in, Markdown and a static page out. No torch; the same results give the same bytes.
 
     leaderboard/results/**/*.json   ->   leaderboard/README.md            the board as Markdown
-    leaderboard/verified.json            leaderboard/site/index.html      the page; opens from the file
+    leaderboard/verified.json            leaderboard/CLAIMS.md            the paper's claims, and what decides them
+    leaderboard/analysis/                leaderboard/site/index.html      the page; opens from the file
                                          leaderboard/site/models/         a page for each model
                                          leaderboard/site/figures/        its figures as SVG and PNG
                                          leaderboard/site/thresholds.json learning thresholds, for programs
@@ -21,6 +22,8 @@ from typing import Any
 
 from listops_bench import _records
 from listops_bench._leaderboard_chart import Figure, png
+from listops_bench._leaderboard_claims import claims_page
+from listops_bench._leaderboard_claims_studies import read_studies
 from listops_bench._leaderboard_data import Board, boards
 from listops_bench._leaderboard_figures import Curve, figures
 from listops_bench._leaderboard_groups import plan_of, training_kind
@@ -34,6 +37,40 @@ from listops_bench.errors import InvalidInput
 from listops_bench.result import find_results, read_result, write_atomic
 
 SITE = "site"
+CLAIMS = "CLAIMS.md"
+ANALYSIS = "analysis"
+
+
+def build_claims(
+    results_dir: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    analysis_dir: str | os.PathLike[str] | None = None,
+) -> Path:
+    """Writes the page that says of each of the paper's claims whether it holds.
+
+    Args:
+        results_dir: as for `build`.
+        output: the page; its links start from the folder that it lies in.
+        analysis_dir: holds the folders that ``listops-bench analyze`` wrote; by default ``analysis`` beside the page.
+
+    Raises:
+        InvalidInput: no such folder, an invalid result file, or an analysis that cannot be read.
+    """
+    return _write_claims(read_boards(results_dir), results_dir, Path(output), analysis_dir)
+
+
+def _write_claims(
+    found: Sequence[Board],
+    results_dir: str | os.PathLike[str],
+    page: Path,
+    analysis_dir: str | os.PathLike[str] | None,
+) -> Path:
+    if analysis_dir is not None and not Path(analysis_dir).is_dir():
+        raise InvalidInput(f"analysis folder {str(analysis_dir)!r} does not exist")
+    studies = read_studies(page.parent / ANALYSIS if analysis_dir is None else analysis_dir)
+    write_atomic(page, claims_page(found, studies, results_dir, page.parent))
+    return page
 
 
 @dataclass(frozen=True)
@@ -44,6 +81,7 @@ class Built:
     markdown: Path
     figures: tuple[Path, ...]
     num_results: int
+    claims: Path | None = None
 
 
 def build(
@@ -54,6 +92,7 @@ def build(
     curve_task: str = "sum",
     title: str = "listops_bench board",
     lead: str = "",
+    claims: bool = False,
 ) -> Built:
     """Builds the board of a results folder.
 
@@ -63,9 +102,10 @@ def build(
         runs: checkpoint folders whose learning curves on ``curve_task`` are drawn.
         title: of the page.
         lead: a sentence to stand above everything.
+        claims: whether to write ``CLAIMS.md`` too, see `build_claims`.
 
     Raises:
-        InvalidInput: no such folder, an invalid result file, or a run without a log.
+        InvalidInput: no such folder, an invalid result file, a run without a log, or an analysis that cannot be read.
     """
     found = read_boards(results_dir)
     curves = [read_curve(run, curve_task) for run in runs]
@@ -88,10 +128,11 @@ def build(
     if found:
         pages[site / "thresholds.json"] = thresholds_json(found)
     pages[readme] = markdown(found, title=title, lead=lead, figures=drawn, site=SITE)
+    said = _write_claims(found, results_dir, out / CLAIMS, None) if claims else None
     for path, content in (pages | pictures).items():
         write_atomic(path, content)
     _remove_others(site, {*pages, *pictures})
-    return Built(site / "index.html", readme, tuple(pictures), sum(board.num_results for board in found))
+    return Built(site / "index.html", readme, tuple(pictures), sum(board.num_results for board in found), said)
 
 
 def read_boards(results_dir: str | os.PathLike[str]) -> list[Board]:

@@ -244,7 +244,7 @@ def _exp(value: float | None) -> float | None:
 # --- one threshold against another ------------------------------------------------------------------------------------
 
 
-def ratio(first: Threshold, second: Threshold) -> Ratio:
+def ratio(first: Threshold, second: Threshold, confidence: float = 0.95) -> Ratio:
     """How many times larger the first threshold is; smaller than 1 where the first needs fewer parameters.
 
     The interval holds every quotient that some pair of thresholds with it makes acceptable: both sets of runs are
@@ -255,7 +255,7 @@ def ratio(first: Threshold, second: Threshold) -> Ratio:
     if first.profile is None or second.profile is None:
         return Ratio(kind, estimate, None, None)
     a, b = first.profile, second.profile
-    accepted = a.deviance[:, None] + b.deviance[None, :] <= _REJECTED
+    accepted = a.deviance[:, None] + b.deviance[None, :] <= _rejected(confidence)
     if not accepted.any():  # the best pair lies between two points of both profiles
         return Ratio(kind, estimate, estimate, estimate)
     quotients = (a.points[:, None] - b.points[None, :])[accepted]
@@ -266,6 +266,13 @@ def ratio(first: Threshold, second: Threshold) -> Ratio:
     if low is None and high is None and kind == "number":
         kind, estimate = "unknown", None
     return Ratio(kind, estimate, low, high)
+
+
+def _rejected(confidence: float) -> float:
+    """The deviance from which on a value is rejected: chi-square with one degree of freedom."""
+    from scipy.special import ndtri
+
+    return _REJECTED if confidence == 0.95 else float(ndtri((1 + confidence) / 2)) ** 2
 
 
 def _quotient(first: Threshold, second: Threshold) -> tuple[Kind, float | None]:

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import math
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -104,7 +105,7 @@ def result(
 ) -> Result:
     """A result of model ``looped_dWIDTH``; ``changes`` replaces top-level fields."""
     name = f"{family}_d{width:03d}"
-    recipe = f"{name}-" + (curriculum or "handmade").replace(":", "-").replace(",", "-").replace("*", "x")
+    recipe = f"{name}-" + re.sub(r"[:,/*]", "-", curriculum or "handmade")
     embedding = 22 * width + 128 * width
     body = 12 * width * width + 9 * width
     fields: dict[str, Any] = {

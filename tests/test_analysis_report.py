@@ -15,6 +15,7 @@ from test_evaluate import make_checkpoint, run_record
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
+from listops_bench._leaderboard_claims_studies import read_studies
 from listops_bench.analysis import report_text
 from listops_bench.analysis.comparison import compare_checkpoints
 from listops_bench.analysis.report import write_report
@@ -171,6 +172,11 @@ def test_the_numbers_are_json(report: Path, analyses: list[Analysis]) -> None:
     assert first["reliance"]["intact"]["sum"]["exact"]["n"] == ROWS
     comparison = json.loads((report / "comparison.json").read_text())
     assert comparison["groups"][0]["checkpoints"][0]["weights_sha256"] == analyses[3].weights_sha256
+    (study,) = read_studies(report)  # as the page of the claims reads it, which takes nothing else
+    assert [len(group.checkpoints) for group in study.groups] == [len(g["checkpoints"]) for g in comparison["groups"]]
+    whole = analyses[3].reliance.find("attention", None, "mean").accuracy["sum"].last_step
+    assert study.groups[0].checkpoints[0].without["attention"]["all"].correct == whole.correct
+    assert {figure.stem for figure in study.figures} >= {"axes", "compare"}
     table = (report / "comparison.md").read_text().splitlines()
     assert len({line.count("|") for line in table if line.startswith("|")}) == 1
 

@@ -25,6 +25,7 @@ from markupsafe import Markup
 from listops_bench import __version__
 from listops_bench._leaderboard_groups import count
 from listops_bench.analysis import report_text as text
+from listops_bench.analysis.anatomy import KINDS as SUBLAYERS
 from listops_bench.analysis.comparison import Comparison, compare_checkpoints
 from listops_bench.analysis.embedding import NUM_PERMUTATIONS, Statistic
 from listops_bench.analysis.report_figures import checkpoint_figures, comparison_figures
@@ -189,6 +190,7 @@ def comparison_record(comparison: Comparison) -> dict[str, Any]:
                 "name": line.analysis.name, "seed": line.analysis.seed, "curriculum": line.analysis.curriculum,
                 "parameters": line.analysis.parameters, "weights_sha256": line.analysis.weights_sha256,
                 **{f.name: _encode(getattr(line, f.name)) for f in dataclasses.fields(line) if f.name != "analysis"},
+                **_last_steps(line.analysis, comparison.operation or line.analysis.operations[0]),
             }
             for line in group.lines
         ]  # fmt: skip
@@ -199,6 +201,20 @@ def comparison_record(comparison: Comparison) -> dict[str, Any]:
             "checkpoints": lines,
         })  # fmt: skip
     return record
+
+
+def _last_steps(analysis: Analysis, operation: str) -> dict[str, Any]:
+    """Answers right given the lines before them: as the model is, and with sublayers of a kind at their mean output.
+
+    ``without["attention"]`` has the layers ``"1"``, ``"2"``, ... and ``"all"`` of them at once.
+    """
+    of = analysis.reliance
+    without: dict[str, dict[str, Any]] = {kind: {} for kind in SUBLAYERS}
+    for ablation in of.ablations:
+        if ablation.method == "mean":
+            layer = "all" if ablation.layer is None else str(ablation.layer + 1)
+            without[ablation.kind][layer] = _encode(ablation.accuracy[operation].last_step)
+    return {"last_step": _encode(of.intact[operation].last_step), "without": without}
 
 
 def _encode(value: Any) -> Any:

@@ -1,0 +1,329 @@
+"""R5 and R6: what analyses of checkpoints say of the claims about what models learn.
+
+A study is a folder that ``listops-bench analyze CHECKPOINT ... --output-dir FOLDER`` has written; of it this reads
+``comparison.json``, strictly, and links the figures that set the checkpoints side by side.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Annotated, Literal
+
+from listops_bench import _records
+from listops_bench._leaderboard_claims_claim import NO_RESULTS, Claim
+from listops_bench._leaderboard_claims_evidence import Decision, all_for, stages_of
+from listops_bench._leaderboard_claims_sizes import PARTNERS, SUM
+from listops_bench._leaderboard_claims_tables import share, spell_difference
+from listops_bench._leaderboard_markdown import LEFT, RIGHT, code, table
+from listops_bench._records import Text
+from listops_bench._threshold_shares import mean_difference, mean_interval
+from listops_bench.errors import InvalidInput
+from listops_bench.score import Summary
+
+COMPARISON = "comparison.json"
+SIGNIFICANT = 0.05
+SEPARATED = 0.75
+"""Half the way from guessing even or odd to telling all numbers right."""
+NO_RISE = 0.05
+"""An interval below it excludes that attention writes five points more of the residual stream."""
+
+Kind = Literal["alone", "joint", "transfer", "other"]
+Sublayer = Literal["attention", "feed_forward"]
+Layer = Annotated[str, Text(r"[1-9][0-9]{0,3}|all", 4)]
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A figure beside what chance makes of it; see `analysis.embedding.Statistic`."""
+
+    value: float
+    chance: float
+    p: float
+    control: float | None
+    control_high: float | None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One model of a study; see `analysis.comparison.Line`. ``without`` is by kind of sublayer and layer."""
+
+    name: str
+    seed: int | None
+    curriculum: str
+    parameters: int
+    weights_sha256: str
+    kind: Kind
+    exact: Summary
+    unseen: Summary
+    facts: Summary | None
+    order: Statistic
+    parity: Statistic
+    attention_share: float
+    last_step: Summary
+    without: dict[Sublayer, dict[Layer, Summary]]
+
+
+@dataclass(frozen=True)
+class StudyGroup:
+    """The seeds of one curriculum and architecture, with p-values adjusted for all tests of the study."""
+
+    plan: str
+    architecture: str
+    order_mean: Statistic
+    order_p_adjusted: float
+    parity_mean: Statistic
+    parity_p_adjusted: float
+    checkpoints: list[Checkpoint]
+
+    @property
+    def stages(self) -> tuple[frozenset[str], ...]:
+        try:
+            return stages_of(self.checkpoints[0].curriculum)
+        except InvalidInput:
+            return ()
+
+    def values(self, of: Callable[[Checkpoint], float]) -> list[float]:
+        return [of(checkpoint) for checkpoint in self.checkpoints]
+
+
+@dataclass(frozen=True)
+class _File:
+    version: str
+    operation: str
+    groups: list[StudyGroup]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A comparison of checkpoints on one operation; ``figures`` are those side by side."""
+
+    folder: Path
+    operation: str
+    groups: tuple[StudyGroup, ...]
+    figures: tuple[Path, ...]
+
+    def group(self, architecture: str, *stages: frozenset[str]) -> StudyGroup | None:
+        """The one of a curriculum; the one with most seeds, where steps differ."""
+        able = [group for group in self.groups if (group.architecture, group.stages) == (architecture, stages)]
+        return max(able, key=lambda group: len(group.checkpoints), default=None)
+
+    @property
+    def pair(self) -> tuple[StudyGroup, StudyGroup] | None:
+        """SUM alone and SUM with MAX and MED, of one architecture: that with most checkpoints."""
+        pairs = []
+        for name in dict.fromkeys(group.architecture for group in self.groups):
+            alone, joint = self.group(name, SUM), self.group(name, SUM | PARTNERS)
+            if alone is not None and joint is not None:
+                pairs.append((alone, joint))
+        return max(pairs, key=lambda pair: sum(len(group.checkpoints) for group in pair), default=None)
+
+
+def read_studies(folder: str | os.PathLike[str]) -> list[Study]:
+    """The studies of SUM below a folder, the one with most checkpoints first; none where there is no such folder.
+
+    Raises:
+        InvalidInput: a comparison that is not what `listops-bench analyze` writes.
+    """
+    found = [_read(path) for path in sorted(Path(folder).rglob(COMPARISON))]
+    return sorted(
+        (study for study in found if study.operation == "sum"),
+        key=lambda study: -sum(len(group.checkpoints) for group in study.groups),
+    )
+
+
+def _read(path: Path) -> Study:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read ({error.strerror})") from None
+    content: _File = _records.decode(_File, _records.loads(text, str(path)), str(path))
+    if not content.groups or not all(group.checkpoints for group in content.groups):
+        raise InvalidInput(f"{path}: holds no checkpoints")
+    figures = [p for p in sorted(path.parent.glob("figures/*.svg")) if not re.match(r"\d+-", p.name)]
+    return Study(path.parent, content.operation, tuple(content.groups), tuple(figures))
+
+
+# --- R5: number-like embeddings ---------------------------------------------------------------------------------------
+
+
+def claims_of_studies(studies: Sequence[Study], link: Callable[[Path], str]) -> list[Claim]:
+    """R5 and R6; ``link`` makes a path a link's target."""
+    able = [study for study in studies if study.pair is not None]
+    return [_r5(able, link), _r6(able, link)]
+
+
+_NEEDS = "an analysis of checkpoints of SUM alone and of SUM with MAX and MED, of one size, three seeds or more each"
+
+
+def _r5(studies: Sequence[Study], link: Callable[[Path], str]) -> Claim:
+    parts = {} if not studies else _structure(*_pair(studies[0]))
+    verdict = all_for([decision for decision, _ in parts.values()])
+    missing = [name for name, (decision, _) in parts.items() if decision == "open"]
+    return Claim(
+        "R5",
+        "After SUM alone the embeddings of the numbers have no structure, a sign of memorising; after joint training "
+        "they follow the order of the numbers and tell even from odd.",
+        verdict,
+        "<br>".join(f"{name}: {words}" for name, (_, words) in parts.items()) or NO_RESULTS,
+        "" if verdict != "open" else (f"more seeds, for: {', '.join(missing)}" if parts else _NEEDS),
+        "Three parts, of the study with most checkpoints. *Order after joint training*: the rank correlation of the "
+        "numbers with predictions of each from the others' embeddings, over seeds; for it with an adjusted p below "
+        f"{SIGNIFICANT} (label permutations), against it if the mean's 95% interval lies below 0. *Order, joint minus "
+        "alone*: for or against it where Welch's 95% interval is above or below 0. *Parity after joint training*: the "
+        "share of numbers told to be even or odd rightly from the others; for it with an adjusted p below "
+        f"{SIGNIFICANT}, against it if the mean's 95% interval ends below {SEPARATED:.0%}, half the way from guessing "
+        "to all. It holds if all three are for it; one against it refutes the claim as a whole.",
+        tuple(part for study in studies for part in _r5_parts(study, link)),
+    )
+
+
+def _pair(study: Study) -> tuple[StudyGroup, StudyGroup]:
+    assert study.pair is not None
+    return study.pair
+
+
+def _structure(alone: StudyGroup, joint: StudyGroup) -> dict[str, tuple[Decision, str]]:
+    """The three parts: what each decides, and in words."""
+    order, parity = joint.values(lambda c: c.order.value), joint.values(lambda c: c.parity.value)
+    gap = mean_difference(order, alone.values(lambda c: c.order.value))
+    order_limits, parity_limits = mean_interval(order), mean_interval(parity)
+    p, q = joint.order_p_adjusted, joint.parity_p_adjusted
+    low = order_limits is not None and order_limits[1] < 0
+    ordered: Decision = "for" if p < SIGNIFICANT else "against" if low else "open"
+    apart: Decision = "open" if gap is None else "for" if gap.low > 0 else "against" if gap.high < 0 else "open"
+    mixed = parity_limits is not None and parity_limits[1] < SEPARATED
+    told: Decision = "for" if q < SIGNIFICANT else "against" if mixed else "open"
+    gap_words = "not determined" if gap is None else f"{gap.estimate:.2f} ({gap.low:.2f} to {gap.high:.2f})"
+    limits = "" if parity_limits is None else f" ({max(0, parity_limits[0]):.0%} to {min(1, parity_limits[1]):.0%})"
+    seeds = f"{len(order)} seeds"
+    words = {
+        "order after joint training": (ordered, f"{fmean(order):.2f}, {_p(p)}, {seeds}"),
+        "order, joint minus alone": (apart, f"{gap_words}, {seeds} and {len(alone.checkpoints)}"),
+        "parity after joint training": (told, f"{fmean(parity):.0%} told right{limits}, {_p(q)}, {seeds}"),
+    }
+    return {name: (decision, text.replace("-", "−")) for name, (decision, text) in words.items()}
+
+
+_STRUCTURE = (
+    ("model", LEFT), ("trained on", LEFT), ("seeds", RIGHT), ("exact traces: mean (range)", RIGHT),
+    ("unseen operands", RIGHT), ("held-out facts", RIGHT), ("order: mean (range)", RIGHT), ("adjusted p", RIGHT),
+    ("parity: mean (range)", RIGHT), ("adjusted p", RIGHT),
+)  # fmt: skip
+
+
+_FIGURES = {
+    "axes": "number embeddings on their first two principal axes",
+    "compare": "order and parity by curriculum",
+    "reliance": "what is left without each sublayer",
+}
+
+
+def _r5_parts(study: Study, link: Callable[[Path], str]) -> list[str]:
+    rows = []
+    for group in study.groups:
+        known = [c.facts.accuracy for c in group.checkpoints if c.facts is not None]
+        order = group.values(lambda c: c.order.value)
+        rows.append((
+            code(group.architecture), _curricula(group), str(len(group.checkpoints)),
+            share(group.values(lambda c: c.exact.accuracy)), share(group.values(lambda c: c.unseen.accuracy)),
+            share(known), _range(order), _p(group.order_p_adjusted),
+            share(group.values(lambda c: c.parity.value)), _p(group.parity_p_adjusted),
+        ))  # fmt: skip
+    words = (
+        f"Study [{code(study.folder.name)}]({link(study.folder)}), SUM rows. Unseen operands: test rows that evaluate "
+        "SUM on operands never trained on. Held-out facts: multisets of three such operands whose sum is known in "
+        "every order."
+    )
+    pictures = [f"![{_FIGURES.get(figure.stem, 'figure')}]({link(figure)})" for figure in study.figures]
+    return [words, table(_STRUCTURE, rows), *pictures]
+
+
+def _curricula(group: StudyGroup) -> str:
+    return ", ".join(dict.fromkeys(code(checkpoint.curriculum) for checkpoint in group.checkpoints))
+
+
+def _range(values: Sequence[float]) -> str:
+    text = f"{fmean(values):.2f}"
+    text += f" ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else ""
+    return text.replace("-", "−")
+
+
+def _p(value: float) -> str:
+    return "p &lt; 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+# --- R6: attention against feed-forward -------------------------------------------------------------------------------
+
+
+def _r6(studies: Sequence[Study], link: Callable[[Path], str]) -> Claim:
+    verdict: Decision = "open"
+    figure, missing = NO_RESULTS, _NEEDS
+    if studies:
+        alone, joint = _pair(studies[0])
+        shares = [group.values(lambda c: c.attention_share) for group in (joint, alone)]
+        gap = mean_difference(shares[0], shares[1])
+        if gap is not None:
+            verdict = "for" if gap.low > 0 else "against" if gap.high < NO_RISE else "open"
+        figure = (
+            f"attention writes {fmean(shares[0]):.0%} after joint training and {fmean(shares[1]):.0%} after SUM alone: "
+            f"{spell_difference(gap) or 'difference not determined'}, {len(shares[0])} and {len(shares[1])} seeds"
+        )
+        missing = "more seeds of SUM alone and of SUM with MAX and MED"
+    return Claim(
+        "R6",
+        "Models of SUM alone lean on feed-forward layers; joint models use attention more.",
+        verdict,
+        figure,
+        "" if verdict != "open" else missing,
+        "Attention's share of what is written into the residual stream (median norms of all sublayers, relative to the "
+        "stream), joint minus alone, with Welch's 95% interval over seeds, in the study with most checkpoints. It "
+        f"holds if the interval is above 0, and does not if it ends below {100 * NO_RISE:.0f} points. Ablations stand "
+        "beside it and decide nothing: a model that has not learned has little to lose.",
+        tuple(part for study in studies for part in _r6_parts(study, link)),
+    )
+
+
+def _r6_parts(study: Study, link: Callable[[Path], str]) -> list[str]:
+    kinds: dict[Sublayer, str] = {"attention": "attention", "feed_forward": "feed-forward"}
+    layers = list(dict.fromkeys(_layers(study.groups)))
+    columns = [
+        ("model", LEFT), ("trained on", LEFT), ("seeds", RIGHT), ("attention share: mean (range)", RIGHT),
+        ("last steps right", RIGHT),
+        *((f"without {name} {layer}", RIGHT) for name in kinds.values() for layer in layers),
+    ]  # fmt: skip
+    rows = []
+    for group in study.groups:
+        cells = [
+            _mean(c.without[kind][layer].accuracy for c in group.checkpoints if layer in c.without.get(kind, ()))
+            for kind in kinds
+            for layer in layers
+        ]
+        rows.append((
+            code(group.architecture), _curricula(group), str(len(group.checkpoints)),
+            share(group.values(lambda c: c.attention_share)),
+            _mean(c.last_step.accuracy for c in group.checkpoints), *cells,
+        ))  # fmt: skip
+    words = (
+        f"Study [{code(study.folder.name)}]({link(study.folder)}). Last steps right: answers to SUM rows given the "
+        "right lines before them, the mean over seeds; then what is left with the mean output of a layer or loop (1, "
+        "2, ..., all) in place of its attention or feed-forward output."
+    )
+    return [words, table(columns, rows)]
+
+
+def _layers(groups: Iterable[StudyGroup]) -> list[str]:
+    found = {layer for group in groups for c in group.checkpoints for of in c.without.values() for layer in of}
+    return sorted(found, key=lambda layer: (layer == "all", len(layer), layer))
+
+
+def _mean(values: Iterable[float]) -> str:
+    found = list(values)
+    return f"{fmean(found):.0%}" if found else ""
