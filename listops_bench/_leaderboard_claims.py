@@ -78,14 +78,18 @@ The same rules are applied to any set of results; each claim's own rule stands i
   An arm that never learned, or always did, gives bounds (&gt;, &lt;), and so does the ratio: sizes beyond those
   tried are never filled in. In simulations with three sizes of three or five seeds the interval covers the true
   ratio in at least 95% of cases.
-- **Gain at one size.** Where an arm was tried on one size only, the shares of seeds that learned are compared at
-  that size, with the exact interval of their difference (Chan and Zhang 1999). Three of three against none of three
-  is told apart, two of three against none is not.
+- **Several budgets.** Where the same two ways of training were tried within several numbers of steps, the profiles
+  of their ratios are also added up to one ratio for all of them, which more runs decide; each stands below it by
+  itself.
+- **Gain at one size.** Where an arm was tried on one size only, or the runs set a ratio no limit and there is one
+  common size, the shares of seeds that learned are compared at that size, with the exact interval of their
+  difference (Chan and Zhang 1999). Three of three against none of three is told apart, two of three against none is
+  not.
 - **Decisions.** A contrast speaks *for* a claim if the interval lies on the claim's side of no difference (a ratio
   below 1, a gain above 0), and *against* it if the interval excludes what could be called an effect (a ratio of
   {NO_SAVING} or less, a gain of {100 * NO_GAIN:.0f} points or more). Anything else is *open*. The intervals that
-  decide are widened for the number of contrasts of a claim in a setting (Bonferroni, {CONFIDENCE:.0%} for all
-  together); those shown are of {CONFIDENCE:.0%} each.
+  decide are widened for the number of looks at a claim in a setting, contrasts and ratios for several budgets
+  together (Bonferroni, {CONFIDENCE:.0%} for all together); those shown are of {CONFIDENCE:.0%} each.
 - **The setting with the most runs gives the verdict.** The others are shown below it, with their own decisions.
 - **Not decided** is no result: it says that these runs are too few, and what would decide.
 
@@ -100,7 +104,8 @@ def _basis(boards: Sequence[Board], studies: Sequence[Study]) -> str:
         return "There are no results yet."
     words = f"From {boards[0].summary} ({boards[0].version})"
     checkpoints = sum(len(group.checkpoints) for study in studies for group in study.groups)
-    words += f" and {len(studies)} analyses of {checkpoints} checkpoints." if studies else "; no analyses."
+    analyses = "1 analysis" if len(studies) == 1 else f"{len(studies)} analyses"
+    words += f" and {analyses} of {checkpoints} checkpoints." if studies else "; no analyses."
     if len(boards) > 1:
         words += " Results of other versions stand on boards of their own and are not part of this page."
     return words + " Accuracies of single runs, with n and Wilson intervals: [the board](README.md)."

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from listops_bench._leaderboard_claims_evidence import Combine, Contrast, Decision, Evidence
+from listops_bench._leaderboard_claims_evidence import (
+    Combine,
+    Contrast,
+    Decision,
+    Evidence,
+    Look,
+    Pool,
+    scheme_of,
+)
 from listops_bench._leaderboard_claims_tables import (
     LinkOf,
     arms_of,
@@ -13,14 +21,14 @@ from listops_bench._leaderboard_claims_tables import (
     details,
     rung_table,
     setting_name,
-    spell_contrast,
+    spell_look,
 )
 from listops_bench._leaderboard_groups import Setting, count
 from listops_bench._leaderboard_markdown import code
 
 NO_RESULTS = "no results"
 SHOWN = 4
-"""Contrasts that the summary spells out; the others stand in the claim's section."""
+"""Looks that the summary spells out; the others stand in the claim's section."""
 
 
 @dataclass(frozen=True)
@@ -52,27 +60,32 @@ def verdict_of(found: Sequence[Evidence], combine: Combine) -> Decision:
     return combine(found[0].decisions) if found else "open"
 
 
-def figure_of(found: Sequence[Evidence]) -> str:
+def figure_of(found: Sequence[Evidence], shown: int = SHOWN) -> str:
     if not found:
         return NO_RESULTS
     first = found[0]
-    words = [_short(contrast) for contrast in first.contrasts[:SHOWN]]
-    left = len(first.contrasts) - len(words)
+    words = [_short(look) for look in first.looks[:shown]]
+    left = len(first.looks) - len(words)
     words += [f"{left} more below"] if left else []
-    for name, decision in (("for", "for"), ("against", "against")):
+    for decision in ("for", "against"):
         number = sum(decision in other.decisions for other in found[1:])
-        words += [f"{number} of {len(found) - 1} other settings have contrasts {name} it"] if number else []
+        words += [f"{number} of {len(found) - 1} other settings have contrasts {decision} it"] if number else []
     return "<br>".join(words)
 
 
-def _short(contrast: Contrast) -> str:
-    """A contrast in one line: ``sum_max_med:3000 against sum:3000: 0.3 (0.1 to 0.6), 15 and 15 runs``."""
-    first, second = contrast.first, contrast.second
-    names = f"{code(first.curriculum)} against {code(second.curriculum)}"
-    runs = f"{first.threshold.runs} and {second.threshold.runs} runs"
-    figure = spell_contrast(contrast)
-    what = "N50 ratio " if contrast.on_ladders else ""
-    return f"{names}: {what}{figure}, {runs}"
+def _short(look: Look) -> str:
+    """One look in a line: ``sum_max_med against sum, 3 budgets: N50 ratio 0.3 (0.1 to 0.6), 15 and 15 runs``."""
+    contrasts = look.contrasts if isinstance(look, Pool) else (look,)
+    first, second = contrasts[0].first, contrasts[0].second
+    names = first.curriculum, second.curriculum
+    budgets = ""
+    if isinstance(look, Pool):
+        names = scheme_of(names[0]), scheme_of(names[1])
+        budgets = f", {len(contrasts)} numbers of steps"
+    runs = [sum(getattr(c, side).threshold.runs for c in contrasts) for side in ("first", "second")]
+    figure = spell_look(look)
+    what = "N50 ratio " if isinstance(look, Pool) or look.by_ratio else ""
+    return f"{code(names[0])} against {code(names[1])}{budgets}: {what}{figure}, {runs[0]} and {runs[1]} runs"
 
 
 def what_is_open(found: Sequence[Evidence], needs: str) -> str:
@@ -83,11 +96,15 @@ def what_is_open(found: Sequence[Evidence], needs: str) -> str:
     decisions = set(found[0].decisions)
     if {"for", "against"} <= decisions:
         words.append("contrasts contradict each other: say for which steps and sizes it is meant")
-    for contrast, decision in zip(found[0].contrasts, found[0].decisions, strict=True):
-        if decision == "open":
-            few = "more sizes" if not contrast.on_ladders else "more seeds, or sizes between and beyond those tried"
-            words.append(f"{few} of {code(contrast.first.curriculum)} and {code(contrast.second.curriculum)}")
-    return "; ".join(dict.fromkeys(words[:3]))
+    open_ = [look for look, decision in found[0].decided if decision == "open" and isinstance(look, Contrast)]
+    more = {True: "more seeds, or sizes between and beyond those tried", False: "more seeds, or a second size"}
+    for by_ratio, few in more.items():
+        names = [
+            code(name) for c in open_ if c.by_ratio == by_ratio for name in (c.first.curriculum, c.second.curriculum)
+        ]
+        own = list(dict.fromkeys(names))
+        words += [f"{few}, of {', '.join(own[:SHOWN])}{' and others' if len(own) > SHOWN else ''}"] if own else []
+    return "; ".join(words)
 
 
 def sections(found: Sequence[Evidence], link: LinkOf) -> list[str]:
@@ -95,7 +112,7 @@ def sections(found: Sequence[Evidence], link: LinkOf) -> list[str]:
     parts = []
     for place, one in enumerate(found):
         runs = rung_table(arms_of(one.contrasts), link)
-        level = f"Decisions are made at {one.confidence:.1%}, for {count(len(one.contrasts), 'contrast')}."
+        level = f"Decisions are made at {one.confidence:.1%}, for {count(len(one.looks), 'look')}."
         if place == 0:
             parts += [f"{setting_name(one.setting)}. {level}", contrast_table(one), details("The runs", runs)]
         else:

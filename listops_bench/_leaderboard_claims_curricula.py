@@ -10,13 +10,15 @@ from listops_bench._leaderboard_claims_evidence import (
     Decision,
     Evidence,
     Ladders,
+    Look,
     against,
     all_for,
     any_for,
     at_equal_exposure,
+    differs,
     evidence,
 )
-from listops_bench._leaderboard_claims_sizes import PARTNERS, SUM, is_bracketed
+from listops_bench._leaderboard_claims_sizes import PARTNERS, SUM, is_bracketed, learning_rises
 from listops_bench._leaderboard_claims_tables import LinkOf, spell_difference
 from listops_bench._leaderboard_groups import Setting
 from listops_bench._leaderboard_markdown import LEFT, RIGHT, code, table
@@ -101,20 +103,22 @@ def r8(ladders: Ladders, link: LinkOf) -> Claim:
         for stages in ((SUM | PARTNERS,), (PARTNERS, SUM)):
             contrasts += against(ladders.find(setting, SUM, *stages), alone)
     found = evidence(contrasts)
-    differing = [c for one in found[:1] for c in one.contrasts if c.differs(one.confidence)]
+    differing = [look for one in found[:1] for look in one.looks if differs(look, one.confidence)]
     verdict: Decision = "open"
-    if by_size and differing:
+    rises = bool(by_size) or learning_rises(own)
+    if rises and differing:
         verdict = "for"
-    elif found and all(_alike(contrast, found[0].confidence) for contrast in found[0].contrasts):
+    elif found and all(_alike(look, found[0].confidence) for look in found[0].looks):
         verdict = "against"
     figure = NO_RESULTS
     if own or found:
-        number = len(found[0].contrasts) if found else 0
+        number = len(found[0].looks) if found else 0
         figure = (
-            f"size: {len(by_size)} of {len(own)} ladders have both limits of N50 within the sizes tried; curriculum: "
-            f"{len(differing)} of {number} contrasts of SUM rows at equal steps tell two curricula apart"
+            f"size: {'decided' if rises else 'not decided'}, {len(by_size)} of {len(own)} ladders have both limits of "
+            "N50 within the sizes tried; curriculum: "
+            f"{len(differing)} of {number} looks at SUM rows at equal steps tell two curricula apart"
         )
-    missing = [] if by_size else ["a ladder with sizes that fail and sizes that learn"]
+    missing = [] if rises else ["a ladder with sizes that fail and sizes that learn"]
     missing += [] if differing else ["a contrast of R4 or R7 that is decided"]
     return Claim(
         "R8",
@@ -129,8 +133,8 @@ def r8(ladders: Ladders, link: LinkOf) -> Claim:
     )
 
 
-def _alike(contrast: Contrast, confidence: float) -> bool:
-    number = contrast.ratio(confidence)
+def _alike(look: Look, confidence: float) -> bool:
+    number = look.ratio(confidence)
     return (
         number is not None
         and number.low is not None
@@ -147,6 +151,8 @@ _CONTROLS = {
 }
 """What is scored, and what it is trained together with."""
 
+_REAL = "SUM with MAX and MED"
+
 _MEANS = (
     ("contrast", LEFT), ("parameters", RIGHT), ("steps", RIGHT), ("learned", RIGHT), ("difference (95%, exact)", RIGHT),
     ("mean exact traces", RIGHT), ("difference (95%, Welch)", RIGHT),
@@ -159,7 +165,7 @@ def r9(ladders: Ladders, link: LinkOf) -> Claim:
         partner = ladders.find(setting, SUM, SUM | PARTNERS)
         for name, (scored, trained) in _CONTROLS.items():
             control = ladders.find(setting, scored, trained)
-            real += against(partner, control, f"SUM with MAX and MED against {name}")
+            real += against(partner, control, f"{_REAL} against {name}")
             alone += against(control, ladders.find(setting, scored, scored), f"{name} against it alone")
     found = evidence(real)
     helped = {one.setting: one for one in evidence(alone)}
@@ -193,8 +199,7 @@ def _r9_verdict(found: Sequence[Evidence], helped: dict[Setting, Evidence]) -> t
     first = found[0]
     by_control = []
     for name in _CONTROLS:
-        own = [d for c, d in zip(first.contrasts, first.decisions, strict=True) if c.about.endswith(name)]
-        by_control.append(any_for(own))
+        by_control.append(any_for(first.about(f"{_REAL} against {name}")))
     helps = first.setting in helped and "for" in helped[first.setting].decisions
     if helps or "against" in first.decisions:
         return "against", ""

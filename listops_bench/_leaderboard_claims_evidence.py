@@ -6,8 +6,8 @@
 
 A *contrast* claims that its first arm learns more easily than its second. Where both were tried on at least two sizes,
 the ratio of their thresholds decides; where they share a single size, the difference of the shares of seeds that
-learned there. Nothing is decided by an estimate: only by an interval that has been widened for the number of contrasts
-looked at.
+learned there. Contrasts of the same two ways of training within several budgets are pooled, too. Nothing is decided by
+an estimate: only by an interval that has been widened for the number of looks.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Literal
 
 from listops_bench._leaderboard_groups import Group, Setting, task_order
 from listops_bench._leaderboard_thresholds import Arm
+from listops_bench._threshold_common import common_ratio
 from listops_bench._threshold_shares import Difference, difference
 from listops_bench.curriculum import parse_curriculum
 from listops_bench.task import get_task
@@ -151,42 +152,75 @@ class Contrast:
         return tuple((rung, others[rung.parameters]) for rung in rungs(self.first) if rung.parameters in others)
 
     @property
-    def on_ladders(self) -> bool:
-        """Whether both were tried on two sizes or more, so that thresholds can be compared."""
+    def decidable(self) -> bool:
+        """Whether there is anything to compare."""
+        return self._on_ladders or bool(self.shared)
+
+    @property
+    def _on_ladders(self) -> bool:
         return all(len(arm.threshold.outcomes) > 1 for arm in (self.first, self.second))
+
+    @cached_property
+    def by_ratio(self) -> bool:
+        """Whether thresholds decide: both were tried on two sizes or more, and the runs set a limit to the ratio.
+
+        Where they set none, a single size that both were tried on may still tell them apart.
+        """
+        if not self._on_ladders:
+            return False
+        found = ratio(self.first.threshold, self.second.threshold)
+        return found.low is not None or found.high is not None or len(self.shared) != 1
 
     def ratio(self, confidence: float = CONFIDENCE) -> Ratio | None:
         """N50 of the first over that of the second."""
-        return ratio(self.first.threshold, self.second.threshold, confidence) if self.on_ladders else None
+        return ratio(self.first.threshold, self.second.threshold, confidence) if self.by_ratio else None
 
     def gain(self, confidence: float = CONFIDENCE) -> Difference | None:
         """How many more seeds learn, as a share, at the one size that both share."""
-        if self.on_ladders or not self.shared:
+        if self.by_ratio or len(self.shared) != 1:
             return None
         first, second = self.shared[0]
         return difference(first.learned, first.runs, second.learned, second.runs, confidence)
 
-    def decision(self, confidence: float = CONFIDENCE) -> Decision:
-        number, gain = self.ratio(confidence), self.gain(confidence)
-        if number is not None:
-            if number.high is not None and number.high < 1:
-                return "for"
-            return "against" if number.low is not None and number.low > NO_SAVING else "open"
-        if gain is not None:
-            return "for" if gain.low > 0 else "against" if gain.high < NO_GAIN else "open"
-        return "open"
 
-    def differs(self, confidence: float = CONFIDENCE) -> bool:
-        """Whether the two are told apart, in either direction."""
-        number, gain = self.ratio(confidence), self.gain(confidence)
-        if number is not None:
-            return (number.high is not None and number.high < 1) or (number.low is not None and number.low > 1)
-        return gain is not None and not gain.low <= 0 <= gain.high
+@dataclass(frozen=True)
+class Pool:
+    """Contrasts of the same two ways of training within several numbers of steps: one ratio for all of them."""
+
+    contrasts: tuple[Contrast, ...]
 
     @property
-    def decidable(self) -> bool:
-        """Whether there is anything to compare."""
-        return self.on_ladders or bool(self.shared)
+    def about(self) -> str:
+        return self.contrasts[0].about
+
+    def ratio(self, confidence: float = CONFIDENCE) -> Ratio:
+        return common_ratio([(c.first.threshold, c.second.threshold) for c in self.contrasts], confidence)
+
+    def gain(self, confidence: float = CONFIDENCE) -> None:
+        """Only ladders are pooled."""
+
+
+Look = Contrast | Pool
+
+
+def decision(look: Look, confidence: float = CONFIDENCE) -> Decision:
+    """For, where the interval lies on the claim's side; against, where it excludes what could be called an effect."""
+    number, gain = look.ratio(confidence), look.gain(confidence)
+    if number is not None:
+        if number.high is not None and number.high < 1:
+            return "for"
+        return "against" if number.low is not None and number.low > NO_SAVING else "open"
+    if gain is not None:
+        return "for" if gain.low > 0 else "against" if gain.high < NO_GAIN else "open"
+    return "open"
+
+
+def differs(look: Look, confidence: float = CONFIDENCE) -> bool:
+    """Whether the two are told apart, in either direction."""
+    number, gain = look.ratio(confidence), look.gain(confidence)
+    if number is not None:
+        return (number.high is not None and number.high < 1) or (number.low is not None and number.low > 1)
+    return gain is not None and not gain.low <= 0 <= gain.high
 
 
 def against(first: Iterable[Arm], second: Iterable[Arm], about: str = "") -> list[Contrast]:
@@ -213,24 +247,51 @@ def at_equal_exposure(first: Iterable[Arm], second: Iterable[Arm], about: str = 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The contrasts of one setting. Each is asked at a confidence that allows for their number (Bonferroni)."""
+    """The contrasts of one setting. Each look is made at a confidence that allows for their number (Bonferroni)."""
 
     setting: Setting
     contrasts: tuple[Contrast, ...]
 
+    @cached_property
+    def pools(self) -> tuple[Pool, ...]:
+        """Those of the same two ways of training, where several numbers of steps were tried; no arm stands in two."""
+        found: dict[tuple[str, ...], list[Contrast]] = defaultdict(list)
+        for contrast in self.contrasts:
+            first, second = contrast.first, contrast.second
+            schemes = first.task, scheme_of(first.curriculum), second.task, scheme_of(second.curriculum)
+            own = found[(contrast.about, *schemes)]
+            if contrast.equal == "steps" and contrast.by_ratio and not any(_share_an_arm(contrast, c) for c in own):
+                own.append(contrast)
+        return tuple(Pool(tuple(own)) for own in found.values() if len(own) > 1)
+
+    @property
+    def looks(self) -> tuple[Look, ...]:
+        return (*self.pools, *self.contrasts)
+
     @property
     def confidence(self) -> float:
-        return 1 - (1 - CONFIDENCE) / max(1, len(self.contrasts))
+        return 1 - (1 - CONFIDENCE) / max(1, len(self.looks))
 
     @cached_property
+    def decided(self) -> tuple[tuple[Look, Decision], ...]:
+        return tuple((look, decision(look, self.confidence)) for look in self.looks)
+
+    @property
     def decisions(self) -> tuple[Decision, ...]:
-        return tuple(contrast.decision(self.confidence) for contrast in self.contrasts)
+        return tuple(decision for _, decision in self.decided)
+
+    def about(self, name: str) -> tuple[Decision, ...]:
+        return tuple(decision for look, decision in self.decided if look.about == name)
 
     @property
     def runs(self) -> int:
         """Of all arms, each counted once."""
         arms = {id(arm): arm for contrast in self.contrasts for arm in (contrast.first, contrast.second)}
         return sum(arm.threshold.runs for arm in arms.values())
+
+
+def _share_an_arm(one: Contrast, two: Contrast) -> bool:
+    return one.first is two.first or one.second is two.second
 
 
 def evidence(contrasts: Iterable[Contrast]) -> tuple[Evidence, ...]:

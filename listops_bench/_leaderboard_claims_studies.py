@@ -18,12 +18,13 @@ from listops_bench import _records
 from listops_bench._leaderboard_claims_claim import NO_RESULTS, Claim
 from listops_bench._leaderboard_claims_evidence import Decision, all_for, stages_of
 from listops_bench._leaderboard_claims_sizes import PARTNERS, SUM
-from listops_bench._leaderboard_claims_tables import share, spell_difference
+from listops_bench._leaderboard_claims_tables import DECIDED, share, spell_difference
 from listops_bench._leaderboard_markdown import LEFT, RIGHT, code, table
 from listops_bench._records import Text
 from listops_bench._threshold_shares import mean_difference, mean_interval
 from listops_bench.errors import InvalidInput
 from listops_bench.score import Summary
+from listops_bench.threshold import LEARNED
 
 COMPARISON = "comparison.json"
 SIGNIFICANT = 0.05
@@ -172,7 +173,7 @@ def _r5(studies: Sequence[Study], link: Callable[[Path], str]) -> Claim:
         "After SUM alone the embeddings of the numbers have no structure, a sign of memorising; after joint training "
         "they follow the order of the numbers and tell even from odd.",
         verdict,
-        "<br>".join(f"{name}: {words}" for name, (_, words) in parts.items()) or NO_RESULTS,
+        _parts_words(parts) or NO_RESULTS,
         "" if verdict != "open" else (f"more seeds, for: {', '.join(missing)}" if parts else _NEEDS),
         "Three parts, of the study with most checkpoints. *Order after joint training*: the rank correlation of the "
         "numbers with predictions of each from the others' embeddings, over seeds; for it with an adjusted p below "
@@ -185,13 +186,20 @@ def _r5(studies: Sequence[Study], link: Callable[[Path], str]) -> Claim:
     )
 
 
+Parts = dict[str, tuple[Decision, str]]
+"""The parts of a claim: what each decides, and in words."""
+
+
+def _parts_words(parts: Parts) -> str:
+    return "<br>".join(f"{name}: {words} ({DECIDED[decision]})" for name, (decision, words) in parts.items())
+
+
 def _pair(study: Study) -> tuple[StudyGroup, StudyGroup]:
     assert study.pair is not None
     return study.pair
 
 
-def _structure(alone: StudyGroup, joint: StudyGroup) -> dict[str, tuple[Decision, str]]:
-    """The three parts: what each decides, and in words."""
+def _structure(alone: StudyGroup, joint: StudyGroup) -> Parts:
     order, parity = joint.values(lambda c: c.order.value), joint.values(lambda c: c.parity.value)
     gap = mean_difference(order, alone.values(lambda c: c.order.value))
     order_limits, parity_limits = mean_interval(order), mean_interval(parity)
@@ -242,6 +250,9 @@ def _r5_parts(study: Study, link: Callable[[Path], str]) -> list[str]:
         "SUM on operands never trained on. Held-out facts: multisets of three such operands whose sum is known in "
         "every order."
     )
+    checkpoints = [checkpoint for group in study.groups for checkpoint in group.checkpoints]
+    able = sum(checkpoint.exact.accuracy >= LEARNED for checkpoint in checkpoints)
+    words += f" {able} of the {len(checkpoints)} checkpoints get {LEARNED:.0%} of the test traces right."
     pictures = [f"![{_FIGURES.get(figure.stem, 'figure')}]({link(figure)})" for figure in study.figures]
     return [words, table(_STRUCTURE, rows), *pictures]
 
@@ -264,31 +275,38 @@ def _p(value: float) -> str:
 
 
 def _r6(studies: Sequence[Study], link: Callable[[Path], str]) -> Claim:
-    verdict: Decision = "open"
-    figure, missing = NO_RESULTS, _NEEDS
-    if studies:
-        alone, joint = _pair(studies[0])
-        shares = [group.values(lambda c: c.attention_share) for group in (joint, alone)]
-        gap = mean_difference(shares[0], shares[1])
-        if gap is not None:
-            verdict = "for" if gap.low > 0 else "against" if gap.high < NO_RISE else "open"
-        figure = (
-            f"attention writes {fmean(shares[0]):.0%} after joint training and {fmean(shares[1]):.0%} after SUM alone: "
-            f"{spell_difference(gap) or 'difference not determined'}, {len(shares[0])} and {len(shares[1])} seeds"
-        )
-        missing = "more seeds of SUM alone and of SUM with MAX and MED"
+    parts = {} if not studies else _leaning(*_pair(studies[0]))
+    verdict = all_for([decision for decision, _ in parts.values()])
+    missing = [name for name, (decision, _) in parts.items() if decision == "open"]
     return Claim(
         "R6",
         "Models of SUM alone lean on feed-forward layers; joint models use attention more.",
         verdict,
-        figure,
-        "" if verdict != "open" else missing,
+        _parts_words(parts) or NO_RESULTS,
+        "" if verdict != "open" else (f"more seeds, for: {', '.join(missing)}" if parts else _NEEDS),
         "Attention's share of what is written into the residual stream (median norms of all sublayers, relative to the "
-        "stream), joint minus alone, with Welch's 95% interval over seeds, in the study with most checkpoints. It "
-        f"holds if the interval is above 0, and does not if it ends below {100 * NO_RISE:.0f} points. Ablations stand "
-        "beside it and decide nothing: a model that has not learned has little to lose.",
+        "stream), in the study with most checkpoints. *SUM alone*: for it if the mean's 95% interval is below 50%, "
+        "against it if it is above. *Joint minus alone*: for it if Welch's 95% interval over seeds is above 0, against "
+        f"it if that ends below {100 * NO_RISE:.0f} points. It holds if both are for it; one against it refutes it. "
+        "Ablations stand beside it and decide nothing: a model that has not learned has little to lose.",
         tuple(part for study in studies for part in _r6_parts(study, link)),
     )
+
+
+def _leaning(alone: StudyGroup, joint: StudyGroup) -> Parts:
+    own, other = (group.values(lambda c: c.attention_share) for group in (alone, joint))
+    limits, gap = mean_interval(own), mean_difference(other, own)
+    leans: Decision = "open"
+    spread = ""
+    if limits is not None:
+        leans = "for" if limits[1] < 0.5 else "against" if limits[0] > 0.5 else "open"
+        spread = f" ({max(0, limits[0]):.1%} to {min(1, limits[1]):.1%})"
+    more: Decision = "open" if gap is None else "for" if gap.low > 0 else "against" if gap.high < NO_RISE else "open"
+    words = spell_difference(gap, 1) or "not determined"
+    return {
+        "attention's share, SUM alone": (leans, f"{fmean(own):.1%}{spread}, {len(own)} seeds"),
+        "joint minus alone": (more, f"{words}, {len(other)} and {len(own)} seeds"),
+    }
 
 
 def _r6_parts(study: Study, link: Callable[[Path], str]) -> list[str]:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
 
-from listops_bench._leaderboard_claims_evidence import Contrast, Decision, Evidence, Rung, rungs, scheme_of
+from listops_bench._leaderboard_claims_evidence import Contrast, Decision, Evidence, Look, Pool, Rung, rungs, scheme_of
 from listops_bench._leaderboard_groups import Group, Setting, task_order
 from listops_bench._leaderboard_markdown import LEFT, RIGHT, code, table
 from listops_bench._leaderboard_thresholds import Arm, spell_limits, spell_threshold, time_to_learn
@@ -31,26 +31,28 @@ def spell(number: Threshold | Ratio) -> str:
     return text.replace(">", "&gt;").replace("<", "&lt;")
 
 
-def points(value: float) -> str:
+def points(value: float, digits: int = 0) -> str:
     """``+45``, ``−3``: a difference of shares in percentage points."""
-    return f"{100 * value:+.0f}".replace("-", "−")
+    text = f"{100 * value:+.{digits}f}"
+    return "0" if text in ("+0", "-0") else text.replace("-", "−")
 
 
-def spell_difference(found: Difference | None) -> str:
+def spell_difference(found: Difference | None, digits: int = 0) -> str:
     """``+60 points (13 to 89)``."""
     if found is None:
         return ""
-    return f"{points(found.estimate)} points ({points(found.low)} to {points(found.high)})"
+    estimate, low, high = (points(value, digits) for value in (found.estimate, found.low, found.high))
+    return f"{estimate} points ({low} to {high})"
 
 
-def spell_contrast(contrast: Contrast) -> str:
-    """The figure that decides a contrast, with its 95% interval."""
-    number, gain = contrast.ratio(), contrast.gain()
-    if number is not None:
-        return spell(number) if number.estimate is not None else _undetermined(number)
-    if gain is not None:
-        return f"{spell_difference(gain)} at {contrast.shared[0][0].parameters:,} parameters"
-    return ""
+def spell_look(look: Look) -> str:
+    """The figure that decides, with its 95% interval."""
+    if isinstance(look, Contrast) and not look.by_ratio:
+        gain = look.gain()
+        return f"{spell_difference(gain)} at {look.shared[0][0].parameters:,} parameters" if gain else "no common size"
+    number = look.ratio()
+    assert number is not None
+    return spell(number) if number.estimate is not None else _undetermined(number)
 
 
 def _undetermined(number: Ratio) -> str:
@@ -101,17 +103,33 @@ _CONTRASTS = (
 
 def contrast_table(found: Evidence) -> str:
     """A line for each contrast: both thresholds, and their ratio with its interval."""
-    rows = []
-    for contrast, decision in zip(found.contrasts, found.decisions, strict=True):
-        first, second = contrast.first, contrast.second
-        scored = code(first.task) if first.task == second.task else f"{code(first.task)} | {code(second.task)}"
-        alike = f"{first.budget:,} steps" if contrast.equal == "steps" else "reductions"
-        numbers = (_n50(first), _n50(second), spell_contrast(contrast))
-        rows.append((
-            scored.replace(" | ", " and "), trained_on(first), trained_on(second), alike, _seen(first, second),
-            f"{first.threshold.runs} / {second.threshold.runs}", *numbers, DECIDED[decision],
-        ))  # fmt: skip
+    rows: list[tuple[str, ...]] = []
+    for look, decision in found.decided:
+        first, second = _ends(look)
+        scored = code(first.task) if first.task == second.task else f"{code(first.task)} and {code(second.task)}"
+        if isinstance(look, Pool):
+            names = code(scheme_of(first.curriculum)), code(scheme_of(second.curriculum))
+            runs = [sum(getattr(c, side).threshold.runs for c in look.contrasts) for side in ("first", "second")]
+            cells = (
+                *names,
+                f"one ratio for {len(look.contrasts)} numbers of steps",
+                "",
+                f"{runs[0]} / {runs[1]}",
+                "",
+                "",
+            )
+        else:
+            alike = f"{first.budget:,} steps" if look.equal == "steps" else "reductions"
+            runs = [first.threshold.runs, second.threshold.runs]
+            names = trained_on(first), trained_on(second)
+            cells = (*names, alike, _seen(first, second), f"{runs[0]} / {runs[1]}", _n50(first), _n50(second))
+        rows.append((scored, *cells, spell_look(look), DECIDED[decision]))
     return table(_CONTRASTS, rows)
+
+
+def _ends(look: Look) -> tuple[Arm, Arm]:
+    contrast = look.contrasts[0] if isinstance(look, Pool) else look
+    return contrast.first, contrast.second
 
 
 def _n50(arm: Arm) -> str:

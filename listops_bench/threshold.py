@@ -255,7 +255,7 @@ def ratio(first: Threshold, second: Threshold, confidence: float = 0.95) -> Rati
     if first.profile is None or second.profile is None:
         return Ratio(kind, estimate, None, None)
     a, b = first.profile, second.profile
-    accepted = a.deviance[:, None] + b.deviance[None, :] <= _rejected(confidence)
+    accepted = a.deviance[:, None] + b.deviance[None, :] <= rejected_from(confidence)
     if not accepted.any():  # the best pair lies between two points of both profiles
         return Ratio(kind, estimate, estimate, estimate)
     quotients = (a.points[:, None] - b.points[None, :])[accepted]
@@ -268,7 +268,7 @@ def ratio(first: Threshold, second: Threshold, confidence: float = 0.95) -> Rati
     return Ratio(kind, estimate, low, high)
 
 
-def _rejected(confidence: float) -> float:
+def rejected_from(confidence: float) -> float:
     """The deviance from which on a value is rejected: chi-square with one degree of freedom."""
     from scipy.special import ndtri
 

@@ -23,11 +23,12 @@ from listops_bench._leaderboard_claims_studies import read_studies
 from listops_bench._leaderboard_costs import costs
 from listops_bench._leaderboard_data import boards
 from listops_bench._leaderboard_groups import groups
+from listops_bench._threshold_common import common_ratio
 from listops_bench._threshold_shares import difference, mean_difference, mean_interval
 from listops_bench.errors import InvalidInput
 from listops_bench.leaderboard import build, build_claims
 from listops_bench.result import Architecture, Result, single_tasks
-from listops_bench.threshold import Outcome, fit_threshold, ratio
+from listops_bench.threshold import Outcome, Threshold, fit_threshold, ratio
 from tests.fake_results import demo_results, ladder_results, learning, result
 from tests.test_leaderboard import files_of, nasty_results, write
 
@@ -99,10 +100,14 @@ def test_means_of_one_run_or_of_equal_runs_have_no_interval() -> None:
 SIZES = (10_728, 17_376, 35_376)
 
 
+def fit(counts: Sequence[int]) -> Threshold:
+    return fit_threshold(Outcome(size, k, 3) for size, k in zip(SIZES, counts, strict=True))
+
+
 def test_the_ratio_of_two_thresholds_is_covered_on_three_sizes() -> None:
     """Every outcome of three seeds on three sizes, weighted by its chance, for ladders of many kinds."""
     outcomes = list(itertools.product(range(4), repeat=3))
-    fits = {o: fit_threshold(Outcome(size, k, 3) for size, k in zip(SIZES, o, strict=True)) for o in outcomes}
+    fits = {o: fit(o) for o in outcomes}
     limits = {}
     for a, b in itertools.combinations_with_replacement(outcomes, 2):
         found = ratio(fits[a], fits[b])
@@ -117,6 +122,38 @@ def test_the_ratio_of_two_thresholds_is_covered_on_three_sizes() -> None:
         first, second = chances(n50 * quotient, width), chances(n50, width)
         covered = sum(first[a] * second[b] for (a, b), (low, high) in limits.items() if low <= quotient <= high)
         assert covered >= 0.95, (n50, width, quotient)
+
+
+def test_the_common_ratio_of_several_budgets_is_covered() -> None:
+    """Ladders of three seeds on three sizes within two budgets, that differ in how far they get."""
+    draw = np.random.default_rng(0)
+    fits = {o: fit(o) for o in itertools.product(range(4), repeat=3)}
+
+    def drawn(n50: float) -> Threshold:
+        counts = draw.binomial(3, expit(np.log(np.array(SIZES) / n50) / 0.3))
+        return fits[tuple(int(k) for k in counts)]
+
+    for quotient in (1.0, 0.4):
+        covered = 0
+        for _ in range(200):
+            found = common_ratio([(drawn(n50 * quotient), drawn(n50)) for n50 in (14_000, 30_000)])
+            covered += (found.low or 0.0) <= quotient <= (found.high or np.inf)
+        assert covered >= 190
+
+
+def test_a_common_ratio_is_the_ratio_of_one_pair_and_sharper_with_more() -> None:
+    first, second = fit((0, 3, 3)), fit((0, 0, 3))
+    one, two = ratio(first, second), common_ratio([(first, second)])
+    assert (two.kind, two.low) == (one.kind, one.low)
+    assert (two.estimate, two.high) == pytest.approx((one.estimate, one.high), rel=0.03)
+    more = common_ratio([(first, second)] * 3)
+    assert more.high is not None
+    assert two.high is not None
+    assert more.high < two.high
+    assert common_ratio([(fit((3, 3, 3)), fit((0, 0, 0)))]).kind == "below"
+    assert common_ratio([(fit((0, 0, 0)), fit((3, 3, 3)))]).kind == "above"
+    assert common_ratio([(fit((0, 0, 0)), fit((0, 0, 0)))]).kind == "unknown"
+    assert common_ratio([]).kind == "unknown"
 
 
 def test_a_wider_confidence_gives_a_wider_ratio() -> None:
@@ -148,6 +185,9 @@ def test_r2_a_least_size() -> None:
     assert (
         verdict("R2", runs("sum", "sum:6000", {8: (0, 5), 16: (0, 5), 24: (2, 5), 48: (5, 5), 96: (5, 5)})) == "holds"
     )
+    assert verdict("R2", runs("sum", "sum:6000", {16: (0, 2), 48: (2, 2)})) == "not decided"
+    many = [runs(name, f"{name}:6000", {16: (0, 2), 48: (2, 2)}) for name in ("sum", "max", "med")]
+    assert verdict("R2", *many) == "holds"
     assert verdict("R2", runs("sum", "sum:6000", NEVER)) == "not decided"
     assert verdict("R2", runs("sum", "sum:6000", ALWAYS)) == "not decided"
     turned = {8: (5, 5), 16: (5, 5), 24: (0, 5), 48: (0, 5)}
@@ -201,6 +241,17 @@ def test_budgets_that_contradict_each_other_leave_a_claim_open() -> None:
     found = claims_of(*early, *late)["R4"]
     assert found.verdict == "open"
     assert "contradict each other" in found.missing
+
+
+def test_several_budgets_decide_together_what_none_does_alone() -> None:
+    parts = []
+    for steps, widths in ((3000, (32, 48, 64)), (6000, (24, 32, 48)), (12_000, (16, 24, 32))):
+        parts += runs("sum", f"sum:{steps}", dict(zip(widths, ((0, 3), (0, 3), (2, 3)), strict=True)))
+        parts += runs("sum", f"sum_max_med:{steps}", dict(zip(widths, ((0, 3), (2, 3), (3, 3)), strict=True)))
+        assert verdict("R4", parts[-18:]) == "not decided"
+    found = claims_of(parts)["R4"]
+    assert found.verdict == "for"
+    assert found.figure.startswith("`sum_max_med` against `sum`, 3 numbers of steps: N50 ratio 0.")
 
 
 def test_at_one_size_the_seeds_decide() -> None:
