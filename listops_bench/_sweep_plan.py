@@ -6,12 +6,15 @@ import dataclasses
 import heapq
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from listops_bench._sweep_folder import SweepFolder, own_tasks
 from listops_bench._sweep_grid import Job
@@ -59,7 +62,8 @@ def print_plan(folder: SweepFolder, pack: int | None, devices: int, console: Con
     engine = this_engine()
     pack = 1 if pack is None and engine.device.type == "cpu" else pack
     units = units_of(folder, pack, devices, jobs=_expected(folder))
-    speeds = {kind: calibrate(kind, unit, engine) for kind, unit in {kind_of(u): u for u in units}.items()}
+    with _threads_of_a_worker():
+        speeds = {kind: calibrate(kind, unit, engine) for kind, unit in {kind_of(u): u for u in units}.items()}
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left")
     for name in ("model", "runs", "packs of", "steps", "tokens", "ms a step", "training h", "scoring h"):
         table.add_column(name, justify="left" if name == "model" else "right")
@@ -88,6 +92,17 @@ def print_plan(folder: SweepFolder, pack: int | None, devices: int, console: Con
         soft_wrap=True,
         markup=False,
     )
+
+
+@contextmanager
+def _threads_of_a_worker() -> Iterator[None]:
+    """Processes of a sweep compute with one thread each."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _expected(folder: SweepFolder) -> list[Job]:
