@@ -90,10 +90,10 @@ def test_packed_models_end_as_they_do_alone(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_in_float32_the_loss_curves_stay_together(tmp_path: Path) -> None:
-    """100 steps: rounding grows, but the losses of all lines agree to 1e-4 (seen: 3e-7)."""
+    """200 steps: rounding grows, but the losses of all lines agree to 1e-4 (seen: 3e-7)."""
     values = {"per_device_train_batch_size": 8, "eval_steps": 0}
-    packed = finished(train_packed(four(tmp_path / "packed", 100, **values), tmp_path / "pack", engine=CPU))
-    for config, together in zip(four(tmp_path / "alone", 100, **values), packed, strict=True):
+    packed = finished(train_packed(four(tmp_path / "packed", 200, **values), tmp_path / "pack", engine=CPU))
+    for config, together in zip(four(tmp_path / "alone", 200, **values), packed, strict=True):
         pairs = zip(log_of(together), log_of(train(config)), strict=True)
         assert max(abs(line["loss"] - other["loss"]) for line, other in pairs) < 1e-4
 
