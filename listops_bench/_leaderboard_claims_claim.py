@@ -21,6 +21,7 @@ from listops_bench._leaderboard_claims_tables import (
     details,
     rung_table,
     setting_name,
+    size_table,
     spell_look,
 )
 from listops_bench._leaderboard_groups import Setting, count
@@ -114,11 +115,12 @@ def sections(found: Sequence[Evidence], link: LinkOf) -> list[str]:
         runs = rung_table(arms_of(one.contrasts), link)
         level = f"Decisions are made at {one.confidence:.1%}, for {count(len(one.looks), 'look')}."
         if place == 0:
-            parts += [f"{setting_name(one.setting)}. {level}", contrast_table(one), details("The runs", runs)]
+            sizes = details("At equal sizes", size_table(one.contrasts))
+            parts += [f"{setting_name(one.setting)}. {level}", contrast_table(one), sizes, details("The runs", runs)]
         else:
-            inside = details(f"Other setting: {_plain_name(one.setting)}", level, contrast_table(one), runs)
-            parts.append(inside)
-    return parts
+            name = f"Other setting: {_plain_name(one.setting)}"
+            parts.append(details(name, level, contrast_table(one), size_table(one.contrasts), runs))
+    return [part for part in parts if part]
 
 
 def _plain_name(setting: Setting) -> str:

@@ -22,7 +22,7 @@ from listops_bench._leaderboard_claims_sizes import PARTNERS, SUM, is_bracketed,
 from listops_bench._leaderboard_claims_tables import LinkOf, spell_difference
 from listops_bench._leaderboard_groups import Setting
 from listops_bench._leaderboard_markdown import LEFT, RIGHT, code, table
-from listops_bench._threshold_shares import difference, mean_difference
+from listops_bench._threshold_shares import difference
 
 SSUM, NADD = frozenset({"ssum"}), frozenset({"nadd"})
 
@@ -153,11 +153,6 @@ _CONTROLS = {
 
 _REAL = "SUM with MAX and MED"
 
-_MEANS = (
-    ("contrast", LEFT), ("parameters", RIGHT), ("steps", RIGHT), ("learned", RIGHT), ("difference (95%, exact)", RIGHT),
-    ("mean exact traces", RIGHT), ("difference (95%, Welch)", RIGHT),
-)  # fmt: skip
-
 
 def r9(ladders: Ladders, link: LinkOf) -> Claim:
     real, alone = [], []
@@ -171,11 +166,8 @@ def r9(ladders: Ladders, link: LinkOf) -> Claim:
     helped = {one.setting: one for one in evidence(alone)}
     verdict, missing = _r9_verdict(found, helped)
     parts = ["#### The real partners against the controls", *sections(found, link)] if found else []
-    if found:
-        parts.append(table(_MEANS, [row for c in found[0].contrasts for row in _mean_rows(c)]))
     if helped:
         parts += ["#### The controls against no partner", *sections(list(helped.values()), link)]
-        parts.append(table(_MEANS, [row for c in next(iter(helped.values())).contrasts for row in _mean_rows(c)]))
     parts += _one_partner(ladders, link)
     return Claim(
         "R9",
@@ -209,19 +201,6 @@ def _r9_verdict(found: Sequence[Evidence], helped: dict[Setting, Evidence]) -> t
     words = [f"results of {name} at a size and steps of the real partners" for name in missing]
     words += [w for w in [what_is_open(found, needs)] if w]
     return "open", "; ".join(words)
-
-
-def _mean_rows(contrast: Contrast) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
-    for one, two in contrast.shared:
-        a, b = one.accuracies(), two.accuracies()
-        rows.append((
-            contrast.about, f"{one.parameters:,}", f"{contrast.first.budget:,}",
-            f"{one.learned}/{one.runs} and {two.learned}/{two.runs}",
-            spell_difference(difference(one.learned, one.runs, two.learned, two.runs)),
-            f"{sum(a) / len(a):.1%} and {sum(b) / len(b):.1%}", spell_difference(mean_difference(a, b)),
-        ))  # fmt: skip
-    return rows
 
 
 def _one_partner(ladders: Ladders, link: LinkOf) -> list[str]:

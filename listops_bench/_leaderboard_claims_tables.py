@@ -11,7 +11,7 @@ from listops_bench._leaderboard_claims_evidence import Contrast, Decision, Evide
 from listops_bench._leaderboard_groups import Group, Setting, task_order
 from listops_bench._leaderboard_markdown import LEFT, RIGHT, code, table
 from listops_bench._leaderboard_thresholds import Arm, spell_limits, spell_threshold, time_to_learn
-from listops_bench._threshold_shares import Difference, difference
+from listops_bench._threshold_shares import Difference, difference, mean_difference
 from listops_bench.score import Summary
 from listops_bench.threshold import Ratio, Threshold
 
@@ -106,7 +106,6 @@ def contrast_table(found: Evidence) -> str:
     rows: list[tuple[str, ...]] = []
     for look, decision in found.decided:
         first, second = _ends(look)
-        scored = code(first.task) if first.task == second.task else f"{code(first.task)} and {code(second.task)}"
         if isinstance(look, Pool):
             names = code(scheme_of(first.curriculum)), code(scheme_of(second.curriculum))
             runs = [sum(getattr(c, side).threshold.runs for c in look.contrasts) for side in ("first", "second")]
@@ -123,8 +122,33 @@ def contrast_table(found: Evidence) -> str:
             runs = [first.threshold.runs, second.threshold.runs]
             names = trained_on(first), trained_on(second)
             cells = (*names, alike, _seen(first, second), f"{runs[0]} / {runs[1]}", _n50(first), _n50(second))
-        rows.append((scored, *cells, spell_look(look), DECIDED[decision]))
+        rows.append((_scored(look), *cells, spell_look(look), DECIDED[decision]))
     return table(_CONTRASTS, rows)
+
+
+_SIZES = (
+    ("scored on", LEFT), ("trained on", LEFT), ("against", LEFT), ("parameters", RIGHT), ("learned", RIGHT),
+    ("difference (95%, exact)", RIGHT), ("mean exact traces", RIGHT), ("difference (95%, Welch)", RIGHT),
+)  # fmt: skip
+
+
+def size_table(contrasts: Iterable[Contrast]) -> str:
+    """A line for each size that both arms of a contrast were tried on: shares of seeds that learned, and means."""
+    rows: list[tuple[str, ...]] = []
+    for contrast in contrasts:
+        for one, two in contrast.shared:
+            own, other = one.accuracies(), two.accuracies()
+            rows.append((
+                _scored(contrast), trained_on(contrast.first), trained_on(contrast.second), f"{one.parameters:,}",
+                f"{one.learned}/{one.runs} and {two.learned}/{two.runs}",
+                spell_difference(difference(one.learned, one.runs, two.learned, two.runs)),
+                f"{fmean(own):.1%} and {fmean(other):.1%}", spell_difference(mean_difference(own, other)),
+            ))  # fmt: skip
+    return table(_SIZES, rows)
+
+
+def _scored(look: Look) -> str:
+    return " and ".join(dict.fromkeys(code(arm.task) for arm in _ends(look)))
 
 
 def _ends(look: Look) -> tuple[Arm, Arm]:
