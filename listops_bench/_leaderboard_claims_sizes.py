@@ -247,9 +247,9 @@ def r4(ladders: Ladders, link: LinkOf) -> Claim:
         figure,
         "" if verdict != "open" else what_is_open(found, _NEEDS_JOINT),
         "Each contrast is SUM rows after training on SUM, MAX and MED together (first; as one task, or as a mixture "
-        "of rows) against SUM trained alone for as many steps, each number of steps by itself. It holds if fewer "
-        "parameters are shown to do at least once, and never shown not to. The paper's later version speaks of 2 to 7 "
-        "times fewer: a ratio of 0.50 to 0.14.",
+        "of rows) against SUM trained alone for as many steps, each number of steps by itself and all together. It "
+        "holds if fewer parameters are shown to do at least once, and never shown not to. The paper's later version "
+        "speaks of 2 to 7 times fewer: a ratio of 0.50 to 0.14.",
         tuple(parts),
     )
 

@@ -304,7 +304,7 @@ def test_r9_partners_that_do_not_help() -> None:
     helps = runs("ssum", CONTROLS[1][1], {32: (5, 5)})
     assert verdict("R9", real, *alone, controls[0], helps) == "does not hold"
     text = "\n".join(claims_of(real, *alone, *controls)["R9"].parts)
-    assert "| `sum` and `ssum` | `sum_max_med:6000` | `ssum_max_med:6000` | 17,376 | 5/5 and 0/3 |" in text
+    assert "| `sum` and `ssum` | `sum_max_med:6000` | `ssum_max_med:6000` | 17,376 | 5/5 and 0/5 |" in text
     half = claims_of(real, *alone, controls[0])["R9"]
     assert half.verdict == "open"
     assert "SSUM with MAX and MED" in half.missing
