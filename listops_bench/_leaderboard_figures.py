@@ -37,7 +37,7 @@ from listops_bench.threshold import LEARNED
 if TYPE_CHECKING:
     import altair as alt
 
-_NAMES, _MEANS = 190, 58  # pixels for the names of rows, and for their means
+_NAMES, _LONG_NAMES, _MEANS = 190, 280, 58  # pixels for the names of rows, and for their means
 _BESIDE = 1.05  # in size, between two ways of training
 _MOST_GROUPS = 30  # of rows; beyond that, the figure over sizes tells more
 
@@ -71,6 +71,14 @@ def figures(board: Board, curves: Sequence[Curve] = (), curves_title: str = "Lea
             f"right are the mean over seeds. From the dashed line on, {learned}"
         )
         drawn.append(draw_figure("runs", "Every run", caption, partial(_runs_chart, groups)))
+    elif 1 < len(one := _most_compared(groups)) <= _MOST_GROUPS:
+        caption = (
+            f"The task that most curricula were scored on, {one[0].task}. Each point is one run and each line its 95% "
+            "interval over the test rows; the bar and the number at the right are the mean over seeds. From the dashed "
+            f"line on, {learned}"
+        )
+        title = f"Every run scored on {one[0].task}"
+        drawn.append(draw_figure("runs", title, caption, partial(_one_task_chart, one)))
     drawn += _sizes_figures(groups, learned)
     drawn += [figure for figure in (time_figure(board),) if figure is not None]
     shown = [curve for curve in curves if curve.points]
@@ -87,7 +95,7 @@ def _sizes_figures(groups: Sequence[Group], learned: str) -> list[Figure]:
     caption = (
         "Each small point is one run, each large one the mean over the seeds of one recipe; upright lines are 95% "
         "intervals of the mean: over the seeds (Student's t) or, of a single seed, over the test rows. Lines join the "
-        f"means. From the dashed line on, {learned}"
+        f"means of one curriculum. From the dashed line on, {learned}"
     )
     families = dict.fromkeys(g.first.architecture.family for g in sorted(groups, key=family_order))
     drawn: list[Figure] = []
@@ -117,20 +125,50 @@ def _runs_chart(groups: Sequence[Group], sheet: Sheet, width: int) -> alt.TopLev
     return alt.vconcat(*panels, spacing=14)
 
 
+def _most_compared(groups: Sequence[Group]) -> list[Group]:
+    """The groups of the task that most curricula were scored on; of several such tasks, of the first."""
+    curricula: dict[str, set[str]] = {}
+    for group in groups:
+        curricula.setdefault(group.task, set()).add(group.curriculum)
+    task = max(curricula, key=lambda name: len(curricula[name]), default=None)
+    return [group for group in groups if group.task == task]
+
+
+def _one_task_chart(groups: Sequence[Group], sheet: Sheet, width: int) -> alt.TopLevelMixin:
+    """A panel for each model, in it a row for each recipe."""
+    import altair as alt
+
+    sizes = {group.model: group.parameters for group in groups}
+    models = sorted(sizes, key=lambda model: (sizes[model], model))
+    panels = []
+    for model in models:
+        own = [group for group in groups if group.model == model]
+        rows = _told_apart([f"{group.plan}, {group.budget:,} steps" for group in own], own)
+        title = f"{model}: {sizes[model]:,} parameters, trained on"
+        panels.append(_runs_panel(sheet, rows, width, title=title, axis=model == models[-1], names_width=_LONG_NAMES))
+    return alt.vconcat(*panels, spacing=14)
+
+
 def _runs_panel(
-    sheet: Sheet, groups: Sequence[tuple[str, Group]], width: int, *, title: str, axis: bool
+    sheet: Sheet,
+    groups: Sequence[tuple[str, Group]],
+    width: int,
+    *,
+    title: str,
+    axis: bool,
+    names_width: int = _NAMES,
 ) -> alt.LayerChart:
     """Seeds one below the other in each row; the row's name stands left of it, on telephones above it."""
     import altair as alt
 
     narrow = width < WIDE
-    inner = width - _MEANS - (12 if narrow else _NAMES)
+    inner = width - _MEANS - (12 if narrow else names_width)
     runs = sheet.chart([row for name, group in groups for row in _seed_rows(name, group)])
     means = sheet.chart([_mean_row(name, group) for name, group in groups])
     # Room for a wider font than the one that the drawing is measured with, as pages may have.
-    room = 0 if narrow else min(_NAMES - 4, 8 + 8 * max(len(name) for name, _ in groups))
+    room = 0 if narrow else min(names_width - 4, 8 + 8 * max(len(name) for name, _ in groups))
     names = alt.Axis(
-        labels=not narrow, labelLimit=_NAMES - 12, labelPadding=8, minExtent=room, ticks=False, domain=False
+        labels=not narrow, labelLimit=names_width - 12, labelPadding=8, minExtent=room, ticks=False, domain=False
     )
     title_x = "exact traces among the test rows" if axis else None
     x, low = share_x(title_x, "accuracy", labels=axis), share_x(title_x, "low", labels=axis)
@@ -156,8 +194,11 @@ def _runs_panel(
 
 
 def _named(groups: Sequence[Group], one_model: bool) -> list[tuple[str, Group]]:
+    return _told_apart([_row_name(group, one_model) for group in groups], groups)
+
+
+def _told_apart(names: Sequence[str], groups: Sequence[Group]) -> list[tuple[str, Group]]:
     """Groups with names of their own: where a model learned one plan in two ways, the recipe tells them apart."""
-    names = [_row_name(group, one_model) for group in groups]
     return [
         (name if names.count(name) == 1 else f"{name} ({group.first.track}, {group.first.recipe.id[-8:]})", group)
         for name, group in zip(names, groups, strict=True)
@@ -208,7 +249,7 @@ def _sizes_chart(groups: Sequence[Group], sheet: Sheet, width: int) -> alt.TopLe
     along = (
         _of("mean")
         .mark_line(strokeWidth=1.2, opacity=0.55, aria=False)
-        .encode(x=x, y=share_y("mean(accuracy)"), color=colour, strokeDash=kind_dash())
+        .encode(x=x, y=share_y("mean(accuracy)"), color=colour, strokeDash=kind_dash(), detail="curriculum:N")
     )
     spread = (
         _of("mean")
@@ -245,6 +286,7 @@ def _size_rows(group: Group) -> list[dict[str, Any]]:
     )
     beside = _BESIDE ** (list(KINDS).index(group.kind) - 1)  # of marks for one size, none hides another
     place = {"task": group.task, "kind": group.kind, "parameters": group.parameters * beside}
+    place["curriculum"] = group.curriculum
     whole = {"what": "mean", "accuracy": mean, "low": low, "high": high, "text": text}
     each = [{"what": "seed", "accuracy": summary.accuracy} for summary in found] if len(found) > 1 else []
     return [place | row for row in (whole, *each)]

@@ -17,8 +17,8 @@ import pytest
 from fake_results import demo_results, ladder_results, learning, many_results, result, split_result
 
 from listops_bench import _leaderboard_page, _records
-from listops_bench._leaderboard_chart import COLOURS, NARROW, WIDE, png
-from listops_bench._leaderboard_data import boards
+from listops_bench._leaderboard_chart import COLOURS, NARROW, WIDE, Figure, png
+from listops_bench._leaderboard_data import Board, boards
 from listops_bench._leaderboard_figures import Curve, figures
 from listops_bench._leaderboard_groups import plan_of, training_kind
 from listops_bench._result_verified import Verification, result_sha256, write_verified
@@ -374,16 +374,36 @@ def test_sizes_are_drawn_where_there_are_several() -> None:
     assert all("parameters" in text and "n = 5,000" in text for text in labels(drawn["sizes"].wide))
 
 
-def test_thresholds_and_times_are_drawn_of_a_ladder() -> None:
+@pytest.fixture(scope="module")
+def ladder() -> tuple[Board, dict[str, Figure]]:
     (board,) = boards(ladder_results(seeds=3, widths=(8, 24, 64, 192)))
-    drawn = {figure.name: figure for figure in figures(board)}
-    assert list(drawn) == ["thresholds", "sizes", "times"]
+    return board, {figure.name: figure for figure in figures(board)}
+
+
+def test_thresholds_and_times_are_drawn_of_a_ladder(ladder: tuple[Board, dict[str, Figure]]) -> None:
+    board, drawn = ladder
+    assert list(drawn) == ["thresholds", "runs", "sizes", "times"]
     texts = labels(drawn["thresholds"].wide)
     assert len(texts) == len(board.arms) == 11
     assert any("N50 &gt; 472,896" in text for text in texts)
     assert all("12 runs of 4 sizes" in text for text in texts)
     assert all("of 3 runs have learned; median" in text for text in labels(drawn["times"].wide))
     assert drawn["sizes"].family == "looped"
+
+
+def test_of_many_recipes_only_the_task_is_drawn_that_most_curricula_were_scored_on(
+    ladder: tuple[Board, dict[str, Figure]],
+) -> None:
+    """A panel for each size, and every seed of each curriculum in it."""
+    board, drawn = ladder
+    runs = drawn["runs"]
+    compared = [group for group in board.rows if group.task == "sum"]
+    assert runs.title == "Every run scored on sum"
+    assert len(compared) < len(board.rows)
+    assert len(labels(runs.wide)) == sum(len(group.runs) for group in compared)
+    for group in compared:
+        assert f"{group.plan}, {group.budget:,} steps" in runs.wide
+        assert f"{group.parameters:,} parameters, trained on" in runs.wide
 
 
 def test_two_recipes_with_one_plan_are_two_rows() -> None:
