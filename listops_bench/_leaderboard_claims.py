@@ -101,8 +101,9 @@ results count them, and where a run stopped early because it had learned, the co
 When the rules were fixed: not before the first runs. They were written while the pocket sweep was under way and
 after analyses of twelve checkpoints of a shorter recipe (the demo's) had been seen. The limit for parity and the
 two parts of R6 were set with those analyses in view; the ratio for several budgets, the second way to decide R2 and
-the gain where a ratio has no limit were added after the sweep's first 50 results. For results up to then the
-verdicts are exploratory; they are a test for what comes later."""
+the gain where a ratio has no limit were added after the sweep's first 50 results. With results of the sweep in
+view, R1 was narrowed to ladders, R5 got its part about unseen operands, and it was settled which of several analyses
+decides R5 and R6. For results up to then the verdicts are exploratory; they are a test for what comes later."""
 
 
 def _basis(boards: Sequence[Board], studies: Sequence[Study]) -> str:

@@ -21,7 +21,7 @@ from listops_bench._leaderboard_claims_sizes import PARTNERS, SUM
 from listops_bench._leaderboard_claims_tables import DECIDED, share, spell_difference
 from listops_bench._leaderboard_markdown import LEFT, RIGHT, code, table
 from listops_bench._records import Text
-from listops_bench._threshold_shares import mean_difference, mean_interval
+from listops_bench._threshold_shares import Difference, mean_difference, mean_interval
 from listops_bench.errors import InvalidInput
 from listops_bench.score import Summary
 from listops_bench.threshold import LEARNED
@@ -31,7 +31,7 @@ SIGNIFICANT = 0.05
 SEPARATED = 0.75
 """Half the way from guessing even or odd to telling all numbers right."""
 NO_RISE = 0.05
-"""An interval below it excludes that attention writes five points more of the residual stream."""
+"""A difference of shares whose interval is below it is no rise."""
 
 Kind = Literal["alone", "joint", "transfer", "other"]
 Sublayer = Literal["attention", "feed_forward"]
@@ -111,6 +111,11 @@ class Study:
     groups: tuple[StudyGroup, ...]
     figures: tuple[Path, ...]
 
+    @property
+    def num_learned(self) -> int:
+        """Checkpoints that get enough of the traces right for the operation to count as learned."""
+        return sum(line.exact.accuracy >= LEARNED for group in self.groups for line in group.checkpoints)
+
     def group(self, architecture: str, *stages: frozenset[str]) -> StudyGroup | None:
         """The one of a curriculum; the one with most seeds, where steps differ."""
         able = [group for group in self.groups if (group.architecture, group.stages) == (architecture, stages)]
@@ -128,7 +133,7 @@ class Study:
 
 
 def read_studies(folder: str | os.PathLike[str]) -> list[Study]:
-    """The studies of SUM below a folder, the one with most checkpoints first; none where there is no such folder.
+    """The studies of SUM below a folder, that with most models that solve it first; none where there is no such folder.
 
     Raises:
         InvalidInput: a comparison that is not what `listops-bench analyze` writes.
@@ -136,7 +141,7 @@ def read_studies(folder: str | os.PathLike[str]) -> list[Study]:
     found = [_read(path) for path in sorted(Path(folder).rglob(COMPARISON))]
     return sorted(
         (study for study in found if study.operation == "sum"),
-        key=lambda study: -sum(len(group.checkpoints) for group in study.groups),
+        key=lambda study: (-study.num_learned, -sum(len(group.checkpoints) for group in study.groups)),
     )
 
 
@@ -175,13 +180,15 @@ def _r5(studies: Sequence[Study], link: Callable[[Path], str]) -> Claim:
         verdict,
         _parts_words(parts) or NO_RESULTS,
         "" if verdict != "open" else (f"more seeds, for: {', '.join(missing)}" if parts else _NEEDS),
-        "Three parts, of the study with most checkpoints. *Order after joint training*: the rank correlation of the "
-        "numbers with predictions of each from the others' embeddings, over seeds; for it with an adjusted p below "
-        f"{SIGNIFICANT} (label permutations), against it if the mean's 95% interval lies below 0. *Order, joint minus "
-        "alone*: for or against it where Welch's 95% interval is above or below 0. *Parity after joint training*: the "
-        "share of numbers told to be even or odd rightly from the others; for it with an adjusted p below "
-        f"{SIGNIFICANT}, against it if the mean's 95% interval ends below {SEPARATED:.0%}, half the way from guessing "
-        "to all. It holds if all three are for it; one against it refutes the claim as a whole.",
+        "Four parts, of the study with most checkpoints that have learned SUM. *Order after joint training*: the rank "
+        "correlation of the numbers with predictions of each from the others' embeddings, over seeds; for it with an "
+        f"adjusted p below {SIGNIFICANT} (label permutations), against it if the mean's 95% interval lies below 0. "
+        "*Order, joint minus alone*: for or against it where Welch's 95% interval is above or below 0. *Parity after "
+        "joint training*: the share of numbers told to be even or odd rightly from the others; for it with an adjusted "
+        f"p below {SIGNIFICANT}, against it if the mean's 95% interval ends below {SEPARATED:.0%}, half the way from "
+        "guessing to all. *Unseen operands, joint minus alone* (memorising): exact traces on rows with operands never "
+        "trained on; for it if Welch's 95% interval is above 0, against it if that ends below "
+        f"{100 * NO_RISE:.0f} points. It holds if all four are for it; one against it refutes the claim as a whole.",
         tuple(part for study in studies for part in _r5_parts(study, link)),
     )
 
@@ -209,15 +216,29 @@ def _structure(alone: StudyGroup, joint: StudyGroup) -> Parts:
     apart: Decision = "open" if gap is None else "for" if gap.low > 0 else "against" if gap.high < 0 else "open"
     mixed = parity_limits is not None and parity_limits[1] < SEPARATED
     told: Decision = "for" if q < SIGNIFICANT else "against" if mixed else "open"
+    fresh = mean_difference(joint.values(_unseen), alone.values(_unseen))
     gap_words = "not determined" if gap is None else f"{gap.estimate:.2f} ({gap.low:.2f} to {gap.high:.2f})"
+    fresh_words = spell_difference(fresh, 1) or "not determined"
     limits = "" if parity_limits is None else f" ({max(0, parity_limits[0]):.0%} to {min(1, parity_limits[1]):.0%})"
-    seeds = f"{len(order)} seeds"
+    seeds, both = f"{len(order)} seeds", f"{len(order)} seeds and {len(alone.checkpoints)}"
     words = {
         "order after joint training": (ordered, f"{fmean(order):.2f}, {_p(p)}, {seeds}"),
-        "order, joint minus alone": (apart, f"{gap_words}, {seeds} and {len(alone.checkpoints)}"),
+        "order, joint minus alone": (apart, f"{gap_words}, {both}"),
         "parity after joint training": (told, f"{fmean(parity):.0%} told right{limits}, {_p(q)}, {seeds}"),
+        "unseen operands, joint minus alone": (_rises(fresh), f"{fresh_words}, {both}"),
     }
     return {name: (decision, text.replace("-", "−")) for name, (decision, text) in words.items()}
+
+
+def _rises(gap: Difference | None) -> Decision:
+    """Whether a difference of shares is above 0, or below what would be a rise."""
+    if gap is None:
+        return "open"
+    return "for" if gap.low > 0 else "against" if gap.high < NO_RISE else "open"
+
+
+def _unseen(checkpoint: Checkpoint) -> float:
+    return checkpoint.unseen.accuracy
 
 
 _STRUCTURE = (
@@ -250,9 +271,8 @@ def _r5_parts(study: Study, link: Callable[[Path], str]) -> list[str]:
         "SUM on operands never trained on. Held-out facts: multisets of three such operands whose sum is known in "
         "every order."
     )
-    checkpoints = [checkpoint for group in study.groups for checkpoint in group.checkpoints]
-    able = sum(checkpoint.exact.accuracy >= LEARNED for checkpoint in checkpoints)
-    words += f" {able} of the {len(checkpoints)} checkpoints get {LEARNED:.0%} of the test traces right."
+    checkpoints = sum(len(group.checkpoints) for group in study.groups)
+    words += f" {study.num_learned} of the {checkpoints} checkpoints get {LEARNED:.0%} of the test traces right."
     pictures = [f"![{_FIGURES.get(figure.stem, 'figure')}]({link(figure)})" for figure in study.figures]
     return [words, table(_STRUCTURE, rows), *pictures]
 
@@ -285,9 +305,10 @@ def _r6(studies: Sequence[Study], link: Callable[[Path], str]) -> Claim:
         _parts_words(parts) or NO_RESULTS,
         "" if verdict != "open" else (f"more seeds, for: {', '.join(missing)}" if parts else _NEEDS),
         "Attention's share of what is written into the residual stream (median norms of all sublayers, relative to the "
-        "stream), in the study with most checkpoints. *SUM alone*: for it if the mean's 95% interval is below 50%, "
-        "against it if it is above. *Joint minus alone*: for it if Welch's 95% interval over seeds is above 0, against "
-        f"it if that ends below {100 * NO_RISE:.0f} points. It holds if both are for it; one against it refutes it. "
+        "stream), in the study with most checkpoints that have learned SUM. *SUM alone*: for it if the mean's 95% "
+        "interval is below 50%, against it if it is above. *Joint minus alone*: for it if Welch's 95% interval over "
+        f"seeds is above 0, against it if that ends below {100 * NO_RISE:.0f} points. It holds if both are for it; one "
+        "against it refutes it. "
         "Ablations stand beside it and decide nothing: a model that has not learned has little to lose.",
         tuple(part for study in studies for part in _r6_parts(study, link)),
     )
@@ -301,11 +322,10 @@ def _leaning(alone: StudyGroup, joint: StudyGroup) -> Parts:
     if limits is not None:
         leans = "for" if limits[1] < 0.5 else "against" if limits[0] > 0.5 else "open"
         spread = f" ({max(0, limits[0]):.1%} to {min(1, limits[1]):.1%})"
-    more: Decision = "open" if gap is None else "for" if gap.low > 0 else "against" if gap.high < NO_RISE else "open"
     words = spell_difference(gap, 1) or "not determined"
     return {
         "attention's share, SUM alone": (leans, f"{fmean(own):.1%}{spread}, {len(own)} seeds"),
-        "joint minus alone": (more, f"{words}, {len(other)} and {len(own)} seeds"),
+        "joint minus alone": (_rises(gap), f"{words}, {len(other)} and {len(own)} seeds"),
     }
 
 

@@ -341,8 +341,10 @@ def test_curricula_as_stages_and_schemes() -> None:
 Values = Sequence[float]
 
 
-def study(folder: Path, order: tuple[Values, Values], parity: Values, attention: tuple[Values, Values]) -> Path:
-    """A comparison.json of SUM alone and SUM with MAX and MED, as `analyze` writes it."""
+def study(
+    folder: Path, order: tuple[Values, Values], parity: Values, attention: tuple[Values, Values], exact: int = 200
+) -> Path:
+    """A comparison.json of SUM alone and SUM with MAX and MED, as `analyze` writes it; ``exact`` of 400 rows."""
 
     def statistic(value: float, p: float) -> dict[str, Any]:
         return {"value": value, "chance": 0.0, "p": p, "control": 0.0, "control_high": None}
@@ -354,6 +356,8 @@ def study(folder: Path, order: tuple[Values, Values], parity: Values, attention:
         encoded: dict[str, Any] = _records.encode(Summary.of(correct, 400))
         return encoded
 
+    fresh = {"alone": 100, "joint": 200}
+
     def group(curriculum: str, kind: str, orders: Values, parities: Values, shares: Values) -> dict[str, Any]:
         found = {"order": 0.001 if np.mean(orders) > 0.5 else 0.9, "parity": 0.001 if np.mean(parities) > 0.9 else 0.9}
         layers = {"1": summary(20), "all": summary(4)}
@@ -364,8 +368,9 @@ def study(folder: Path, order: tuple[Values, Values], parity: Values, attention:
             "checkpoints": [
                 {
                     "name": f"{kind}-seed{seed}", "seed": seed, "curriculum": curriculum, "parameters": 35_376,
-                    "weights_sha256": "ab" * 32, "kind": kind, "exact": summary(200), "unseen": summary(100),
-                    "facts": None, "order": statistic(one, 0.5), "parity": statistic(two, 0.5),
+                    "weights_sha256": "ab" * 32, "kind": kind, "exact": summary(exact),
+                    "unseen": summary(fresh[kind] + seed), "facts": None,
+                    "order": statistic(one, 0.5), "parity": statistic(two, 0.5),
                     "attention_share": three, "last_step": summary(300),
                     "without": {"attention": layers, "feed_forward": layers},
                 }
@@ -410,6 +415,13 @@ def test_r5_and_r6(
     text = "\n".join(found["R5"].parts)
     assert "compare.svg" in text
     assert "3-axes" not in text
+
+
+def test_the_study_of_models_that_have_learned_decides(tmp_path: Path) -> None:
+    """However few they are beside those of another study."""
+    study(tmp_path / "many", (FLAT * 2, STEEP * 2), FLAT * 2, (FLAT * 2, FLAT * 2), exact=379)
+    study(tmp_path / "some", (FLAT, STEEP), FLAT, (FLAT, FLAT), exact=380)
+    assert [found.folder.name for found in read_studies(tmp_path)] == ["some", "many"]
 
 
 def test_an_analysis_that_is_not_ours_is_named(tmp_path: Path) -> None:
