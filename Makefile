@@ -26,8 +26,9 @@ TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 demo: $(READY)
 	@$(BIN)/listops-bench demo $(ARGS)
 
+# Three workers for two cores: tests that start processes wait for them.
 test: $(READY_TEST)
-	@$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	@$(TEST_ENV) $(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 lint: $(READY_TEST)
 	@$(BIN)/ruff check .

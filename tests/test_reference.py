@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from listops_bench._result_verified import read_verified
+from listops_bench._result_verified import read_verified, result_sha256
 from listops_bench._verify_checkpoint import Checkpoints, _checkpoint_folders
 from listops_bench.leaderboard import CLAIMS, build
 from listops_bench.model.checkpoint import weights_sha256
@@ -54,8 +54,8 @@ def test_checkpoints_are_few() -> None:
 
 
 def test_records_of_verification_are_of_results_that_are_there() -> None:
-    there = {path.relative_to(RESULTS).as_posix() for path in find_results(RESULTS)}
-    assert {record.path for record in read_verified(RESULTS).values()} <= there
+    there = {result_sha256(read_result(path)): path.relative_to(RESULTS).as_posix() for path in find_results(RESULTS)}
+    assert {sha256: record.path for sha256, record in read_verified(RESULTS).items()}.items() <= there.items()
 
 
 @pytest.fixture(scope="module")

@@ -19,13 +19,12 @@ from listops_bench._verify_checkpoint import Checkpoints, open_stranger
 from listops_bench._verify_rows import compare
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate import evaluate_checkpoint
-from listops_bench.result import MAX_FILE_BYTES, Model, Result, find_results, result_path, write_result
-from listops_bench.verify import Verdict, validate_file, validate_files, verify_file, verify_files
+from listops_bench.result import MAX_FILE_BYTES, Model, Result, write_result
+from listops_bench.verify import Verdict, validate_files, verify_file, verify_files
 from tests.fake_checkpoints import make_taciturn_checkpoint, run_record
 from tests.fake_results import Change, metrics, result, set_at, split_result
 from tests.hub_server import HubServer, Repo
 
-ROOT = Path(__file__).resolve().parent.parent
 SPLITS = ("validation", "test_unseen_operands")
 NAME = "org/first"
 
@@ -374,34 +373,10 @@ def test_the_commands_over_a_folder(
     assert (code, out, len(err.splitlines())) == (2, "1 of 2 result files are valid\n", 1)
 
 
-def check_committed(leaderboard: Path) -> list[Verdict]:
-    """What continuous integration asks of a leaderboard: all valid, and verified where the checkpoint is there."""
-    paths = find_results(leaderboard / "results")
-    places = Checkpoints(leaderboard / "checkpoints") if (leaderboard / "checkpoints").is_dir() else Checkpoints()
-    problems = [problem for _, problem in validate_files(paths, places) if problem]
-    assert not problems, problems
-    there = {result_sha256(validate_file(path)) for path in paths}
-    assert set(read_verified(leaderboard / "results")) <= there, "verified.json speaks of results that are not there"
-    here = [path for path in paths if places.local(validate_file(path).model.weights_sha256)]
-    verdicts = verify_files(here, places, write=False)
-    assert [verdict.reason for verdict in verdicts if verdict.status != "verified"] == []
-    return verdicts
-
-
-def test_all_that_is_committed_is_valid_and_verified() -> None:
-    check_committed(ROOT / "leaderboard")
-
-
-def test_the_check_of_what_is_committed_checks(folder: Path, measured: Result, tmp_path: Path) -> None:
-    write_result(tmp_path / "results", measured)
-    assert check_committed(tmp_path) == []
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "first").symlink_to(folder)
-    assert check_committed(tmp_path) == []  # links are not followed
-    (tmp_path / "checkpoints" / "first").unlink()
-    shutil.copytree(folder, tmp_path / "checkpoints" / "first")
-    assert [verdict.status for verdict in check_committed(tmp_path)] == ["verified"]
-    path = result_path(tmp_path / "results", measured)
-    path.write_text(path.read_text().replace('"seed": 3', '"seed": 4'))
-    with pytest.raises(AssertionError, match=r"recipe\.seed"):
-        check_committed(tmp_path)
+def test_links_to_checkpoints_are_not_followed(folder: Path, measured: Result, tmp_path: Path) -> None:
+    place, sha256 = tmp_path / "first", measured.model.weights_sha256
+    place.symlink_to(folder)
+    assert Checkpoints(tmp_path).local(sha256) is None
+    place.unlink()
+    shutil.copytree(folder, place)
+    assert Checkpoints(tmp_path).local(sha256) == place
