@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from listops_bench._leaderboard_chart import (
@@ -31,6 +29,7 @@ from listops_bench._leaderboard_chart import (
 from listops_bench._leaderboard_data import Board
 from listops_bench._leaderboard_groups import KINDS, Group, count
 from listops_bench._leaderboard_threshold_figures import threshold_figure, time_figure
+from listops_bench._threshold_shares import mean_interval
 from listops_bench.score import Summary
 from listops_bench.threshold import LEARNED
 
@@ -65,18 +64,14 @@ def figures(board: Board, curves: Sequence[Curve] = (), curves_title: str = "Lea
     groups = [group for group in board.rows if group.mean() is not None]
     learned = f"at {LEARNED:.0%}, a task counts as learned."
     drawn = [figure for figure in (threshold_figure(board),) if figure is not None]
+    runs = (
+        "Each point is one run and each line its 95% interval over the test rows; the bar and the number at the right "
+        f"are the mean over seeds. From the dashed line on, {learned}"
+    )
     if 0 < len(groups) <= _MOST_GROUPS:
-        caption = (
-            "Each point is one run and each line its 95% interval over the test rows; the bar and the number at the "
-            f"right are the mean over seeds. From the dashed line on, {learned}"
-        )
-        drawn.append(draw_figure("runs", "Every run", caption, partial(_runs_chart, groups)))
+        drawn.append(draw_figure("runs", "Every run", runs, partial(_runs_chart, groups)))
     elif 1 < len(one := _most_compared(groups)) <= _MOST_GROUPS:
-        caption = (
-            f"The task that most curricula were scored on, {one[0].task}. Each point is one run and each line its 95% "
-            "interval over the test rows; the bar and the number at the right are the mean over seeds. From the dashed "
-            f"line on, {learned}"
-        )
+        caption = f"The task that most curricula were scored on, {one[0].task}. {runs}"
         title = f"Every run scored on {one[0].task}"
         drawn.append(draw_figure("runs", title, caption, partial(_one_task_chart, one)))
     drawn += _sizes_figures(groups, learned)
@@ -296,11 +291,8 @@ def seed_interval(found: Sequence[Summary]) -> tuple[float, float]:
     """The 95% interval of a mean over seeds by Student's t, within 0 and 1; of one seed, that over its rows."""
     if len(found) == 1:
         return found[0].low, found[0].high
-    from scipy.special import stdtrit
-
-    shares = [summary.accuracy for summary in found]
-    reach = float(stdtrit(len(shares) - 1, 0.975)) * stdev(shares) / math.sqrt(len(shares))
-    return max(0.0, fmean(shares) - reach), min(1.0, fmean(shares) + reach)
+    limits = mean_interval([summary.accuracy for summary in found])
+    return (0.0, 1.0) if limits is None else (max(0.0, limits[0]), min(1.0, limits[1]))
 
 
 def family_order(group: Group) -> tuple[bool, bool, str]:

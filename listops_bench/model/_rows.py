@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -49,12 +50,13 @@ class RowLayout:
     def padded_shape(self) -> tuple[int, int]:
         return sum(rows for rows, _ in self.groups), max(length for _, length in self.groups)
 
-    @property
+    @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
         """int64 [B]: the length of each row."""
         rows, lengths = np.array(self.groups, np.int64).T
         return np.repeat(lengths, rows)
 
+    @cached_property
     def places(self) -> torch.Tensor:
         """int64 [N]: where each token stands in the padded view."""
         lengths = self.lengths
@@ -65,7 +67,7 @@ class RowLayout:
         """The layout for a device; a CPU needs no index."""
         if device.type == "cpu":
             return self
-        index = self.places()
+        index = self.places
         index = index.pin_memory() if device.type == "cuda" else index
         return RowLayout(self.groups, index.to(device, non_blocking=True))
 
@@ -122,7 +124,7 @@ def _padded(
 ) -> torch.Tensor:
     """[H, N, K] to [N, H, K] by way of [B, H, T, K], padded on the right, where a causal row does not look."""
     shape = rows.padded_shape
-    index = rows.places() if rows.padded_index is None else rows.padded_index
+    index = rows.places if rows.padded_index is None else rows.padded_index
 
     def pad(x: torch.Tensor) -> torch.Tensor:
         padded = x.new_zeros(shape[0] * shape[1], x.shape[0], x.shape[2])
