@@ -13,9 +13,10 @@ STAMP := $(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
 READY := $(VENV)/.ready-$(STAMP)
 READY_TEST := $(VENV)/.ready-test-$(STAMP)
 
-# pip would compile what it installs on one core, the packages' own tests too: a third of the time of an installation.
-# Some files are templates and do not compile.
-COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/tests/' $(VENV)/lib || true
+# pip would compile what it installs on one core, with much that is never imported: a third of the time of an
+# installation. Some files are templates and do not compile.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 \
+  -x '/(tests|testing|chardet|debugpy|nltk|_inductor|transformers/models)/' $(VENV)/lib || true
 
 # Tiny models are slower on many threads than on one, and tests that share two cores even more so.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
@@ -28,7 +29,7 @@ demo: $(READY)
 
 # Three workers for two cores: tests that start processes wait for them.
 test: $(READY_TEST)
-	@$(TEST_ENV) $(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+	@$(TEST_ENV) $(BIN)/python -m pytest -n 3 --no-loadscope-reorder $(ARGS)
 
 lint: $(READY_TEST)
 	@$(BIN)/ruff check .

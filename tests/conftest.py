@@ -91,21 +91,44 @@ def _fail_instead(report: pytest.TestReport | pytest.CollectReport) -> None:
     report.longrepr = f"skipped tests count as failed in CI: {reason}"
 
 
+TOGETHER = {
+    f"tests/test_{name}.py"
+    for name in ("analysis_report", "board_page", "demo", "harness_import", "hub", "predict", "release")
+}
+"""Modules that share what takes long to make: their tests stay in one process, so that it is made once."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long ones first: one begun last would keep the other processes waiting."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, _module(item.nodeid) not in TOGETHER))
+
+
+def _module(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        """A test, or a module that stays together, for each process that is free."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            return _module(nodeid) if _module(nodeid) in TOGETHER else nodeid
+
+    return Scheduling(config, log)
 
 
 def pytest_collection_finish() -> None:
     """What is imported by now stays. A training ends with a collection of garbage, longer than short ones take."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        _compile_kernels()
     gc.collect()
     gc.freeze()
 
 
-def _compile_kernels() -> None:
-    """In a fresh clone, so that the processes that tests start find them compiled instead of each doing it again."""
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """A fresh clone's generator is compiled before there are workers and processes of tests that would each do it."""
     from listops_bench.generate import generate
     from listops_bench.task import get_task
 

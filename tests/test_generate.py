@@ -76,8 +76,12 @@ def _assert_shape(e: Node, task: TaskSpec, split: str) -> None:
     assert all(k in task.operand_counts(name, wider=wider) for name, k in counts)
     assert not wider or any(k == task.operand_counts(name, wider=True)[-1] for name, k in counts)
     assert depth(e) == task.max_depth + 1 if split == "test_deeper" else 1 <= depth(e) <= task.max_depth
-    longest = [len(render(line).split()) + 1 for line in (e, *trace(e, task.modulus, "single"))]
+    longest = [_num_words(line) + 1 for line in (e, *trace(e, task.modulus, "single"))]
     assert sum(longest) <= task.max_tokens  # each line is followed by "=" or <eos>
+
+
+def _num_words(e: Expression) -> int:
+    return 2 + sum(map(_num_words, e.operands)) if isinstance(e, Node) else 1
 
 
 def _operand_counts(e: Expression):  # type: ignore[no-untyped-def]

@@ -75,7 +75,9 @@ def test_all_test_rows_get_the_same_score_everywhere(tmp_path: Path, requires: C
     requires("lm_eval")
     requires("inspect_ai")
     # Right on a tenth of the rows; its wrong answers are of every kind.
-    checkpoint = save_checkpoint(tmp_path / "checkpoint", half_trained(steps=800), build_tokenizer(10), {})
+    checkpoint = save_checkpoint(
+        tmp_path / "checkpoint", half_trained("looped_d024", steps=400), build_tokenizer(10), {}
+    )
     # The two that take long run beside the rest.
     model_args = f"pretrained={checkpoint},trust_remote_code=True"
     lm_eval = start(

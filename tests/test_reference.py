@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,14 @@ MAX_CHECKPOINTS = 5_000_000
 FOLDERS = sorted(_checkpoint_folders(CHECKPOINTS))
 
 
+@lru_cache
+def results_by_weights() -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in find_results(RESULTS):
+        found.setdefault(read_result(path).model.weights_sha256, []).append(path)
+    return found
+
+
 def places() -> Checkpoints:
     return Checkpoints(CHECKPOINTS if CHECKPOINTS.is_dir() else None)
 
@@ -41,8 +50,7 @@ def test_every_result_is_valid() -> None:
 def test_a_checkpoint_repeats_its_results(folder: Path | None) -> None:
     if folder is None:
         return
-    sha256 = weights_sha256(folder)
-    own = [path for path in find_results(RESULTS) if read_result(path).model.weights_sha256 == sha256]
+    own = results_by_weights().get(weights_sha256(folder), [])
     assert own, "no result is of this checkpoint"
     verdicts = verify_files(own, places(), device="cpu", write=False)
     assert [verdict.reason for verdict in verdicts if verdict.status != "verified"] == []

@@ -17,11 +17,11 @@ from listops_bench.task import get_task
 def half_trained(name: str = "looped_d016", steps: int = 160) -> Any:
     """Some hundred steps: it writes lines and stops, mostly wrong, sometimes right."""
     model, rows = build_model(name, seed=0), generate(get_task("sum_max_med"), "train", num_rows=4000)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=6e-3)
     draw = torch.Generator().manual_seed(0)
     model.train()
     for _ in range(steps):
-        chosen = torch.randint(len(rows), (48,), generator=draw).tolist()
+        chosen = torch.randint(len(rows), (32,), generator=draw).tolist()
         ids, labels = _padded(rows, chosen)
         logits = model(input_ids=ids, position_ids=torch.arange(ids.shape[1])[None], use_cache=False).logits
         loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
