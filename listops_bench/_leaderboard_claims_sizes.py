@@ -20,6 +20,7 @@ from listops_bench._leaderboard_claims_evidence import (
     rungs,
 )
 from listops_bench._leaderboard_claims_tables import (
+    DECIDED,
     LinkOf,
     details,
     rung_table,
@@ -239,7 +240,7 @@ def r4(ladders: Ladders, link: LinkOf) -> Claim:
     parts += ["#### At equal exposure to SUM", _EXPOSURE, *(sections(seen, link) or [NO_RESULTS.capitalize() + "."])]
     figure = figure_of(found)
     if seen:
-        figure += f"<br>at equal exposure to SUM ({_WORDS[verdict_of(seen, any_for)]}): {figure_of(seen, 2)}"
+        figure += f"<br>at equal exposure to SUM ({DECIDED[verdict_of(seen, any_for)]}): {figure_of(seen, 2)}"
     return Claim(
         "R4",
         "SUM is learned with fewer parameters when it is trained together with MAX and MED.",
@@ -254,7 +255,6 @@ def r4(ladders: Ladders, link: LinkOf) -> Claim:
     )
 
 
-_WORDS: dict[Decision, str] = {"for": "decided for it", "against": "decided against it", "open": "not decided"}
 _NEEDS_JOINT = "SUM alone, and SUM with MAX and MED, at two sizes or more with as many steps"
 _EXPOSURE = (
     "At equal steps, a joint run sees fewer SUM reductions than SUM alone does (column *seen*, from the counts in the "

@@ -275,7 +275,7 @@ def test_equal_exposure_counts_reductions_and_extends_early_stops() -> None:
     (group, *_) = groups(stopped)
     assert group.exposure == 900_000
     found = claims_of(alone, stopped)["R4"]
-    assert "at equal exposure to SUM (decided for it)" in found.figure
+    assert "at equal exposure to SUM (for the claim)" in found.figure
     assert found.verdict == "open"  # that is no contrast at equal steps
     assert "at equal exposure" not in claims_of(alone, seeing(mixture, 12_000, 2_000_000))["R4"].figure
 
