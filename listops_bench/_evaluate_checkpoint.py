@@ -16,7 +16,7 @@ from listops_bench._result_learning import read_learning
 from listops_bench.errors import InvalidInput
 from listops_bench.expression import TRACE_STYLES, TraceStyle
 from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
-from listops_bench.model.ladder import family_of, make_config, model_names, modulus_of, same_model
+from listops_bench.model.ladder import find_family, modulus_of
 from listops_bench.model.source import resolve
 from listops_bench.result import Architecture, Learning, Model, Recipe, Training
 
@@ -87,14 +87,14 @@ def slug(text: str) -> str:
 
 
 def architecture(config: PreTrainedConfig) -> Architecture:
-    """The shape of a model. Its name is the ladder's rung that it is: found by comparing, not what it calls itself."""
+    """The shape of a model. On the ladder, or at a width between its rungs, it has the family and a name of the ladder
+    (``looped_d048``, ``looped_d040``): found by comparing, not what it calls itself."""
     width, kind = _size(config, "hidden_size"), str(config.model_type)
-    layers = _size(config, "num_hidden_layers")
-    rungs = [] if width is None else [n for n in model_names() if n.endswith(f"_d{width:03d}")]
-    name = next((n for n in rungs if same_model(make_config(n), config)), None)
+    layers, family = _size(config, "num_hidden_layers"), find_family(config)
+    parts = [family or kind, *([f"d{width:03d}"] if width else []), *([f"l{layers}"] if layers and not family else [])]
     return Architecture(
-        family=family_of(name) if name else kind,
-        name=name or "_".join([kind, *([f"d{width:03d}"] if width else []), *([f"l{layers}"] if layers else [])]),
+        family=family or kind,
+        name="_".join(parts),
         model_type=kind,
         hidden_size=width,
         num_layers=layers,

@@ -24,10 +24,10 @@ from listops_bench._verify_checkpoint import Checkpoints, open_stranger
 from listops_bench._verify_rows import compare
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate import Checkpoint, architecture, evaluate_checkpoint, slice_columns
-from listops_bench.expression import TraceStyle
+from listops_bench.expression import TraceStyle, vocabulary
 from listops_bench.generate import generate, rows_checksum
 from listops_bench.model.checkpoint import weights_sha256
-from listops_bench.model.ladder import build_model, model_names, parameter_counts
+from listops_bench.model.ladder import build_model, config_at, family_of, model_names, parameter_counts
 from listops_bench.result import Parameters, Result, SplitResult, read_result, result_path
 from listops_bench.score import SCORER_VERSION
 from listops_bench.task import DATASET_VERSION, get_task
@@ -156,18 +156,24 @@ def _is_imported(result: Result) -> bool:
 
 
 def _size_problems(result: Result) -> Iterator[str]:
-    """A rung of the ladder has the size that it has, whoever trained it."""
-    name = result.architecture.name
+    """A model of the ladder, on a rung or between two, has the size that it has, whoever trained it."""
+    name, family, width = result.architecture.name, result.architecture.family, result.architecture.hidden_size
     if name in model_names():
-        counts, shape = _rung(name, result.task.modulus)
+        family, width = family_of(name), int(name.rpartition("_d")[2])
+    known = _sizes(family, width, result.task.modulus)
+    if known is not None:
+        counts, shape = known
         yield from _differences("parameters", result.parameters, counts)
         yield from _differences("architecture", result.architecture, shape)
 
 
 @lru_cache
-def _rung(name: str, modulus: int) -> tuple[Parameters, object]:
-    model = build_model(name, modulus)
-    return Parameters(**parameter_counts(model)), architecture(model.config)
+def _sizes(family: str, width: int | None, modulus: int) -> tuple[Parameters, object] | None:
+    config = config_at(family, width)
+    if config is None:
+        return None
+    config.vocab_size = len(vocabulary(modulus))
+    return Parameters(**parameter_counts(build_model(config))), architecture(config)
 
 
 def _checkpoint_problems(result: Result, found: Checkpoint) -> Iterator[str]:

@@ -178,6 +178,18 @@ def test_every_rung_is_recognised_by_its_shape(name: str) -> None:
     assert found.context == 128
 
 
+@pytest.mark.parametrize(
+    ("rung", "width", "name"), [("looped_d048", 40, "looped_d040"), ("looped_rope_d008", 10, "looped_rope_d010")]
+)
+def test_a_width_between_rungs_is_of_the_family(rung: str, width: int, name: str) -> None:
+    config = load_config(rung)
+    config.hidden_size = width
+    found = architecture(config)
+    assert (found.name, found.family) == (name, rung.rpartition("_d")[0])
+    config.num_attention_heads = 2
+    assert architecture(config).family == "listops_looped"
+
+
 def test_a_model_that_only_calls_itself_a_rung_is_none() -> None:
     config = load_config("looped_d048")
     config.n_loop = 4

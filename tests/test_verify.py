@@ -136,6 +136,10 @@ def rows(group: dict[str, Any]) -> int:
     return int(group["answer_accuracy"]["n"])
 
 
+def between_rungs(content: dict[str, Any]) -> None:
+    content["architecture"] |= {"name": "looped_d010", "hidden_size": 10}
+
+
 def better_elsewhere(content: dict[str, Any]) -> None:
     better(content)
     content["splits"]["validation"]["predictions_sha256"] = "0" * 64
@@ -164,6 +168,7 @@ FORGED: dict[str, tuple[Change, str]] = {
     "parameter count": (set_at("parameters", "total", to=100), "total is not embedding"),
     "parameter counts alike": (larger, "parameters.total: .*, and the weights' is"),
     "parameter counts off the ladder": (off_the_ladder, "parameters.total: .*, and the weights' is"),
+    "a size between rungs": (between_rungs, "parameters.total: 2056, and"),
     "another shape": (set_at("architecture", "num_layers", to=1), "architecture.num_layers: 1, and the weights' is 3"),
     "another revision": (set_at("model", "revision", to="OTHER WEIGHTS"), "the weights are .*, and the result is"),
     "a revision that is none": (set_at("model", "revision", to="0" * 40), "the Hub says"),

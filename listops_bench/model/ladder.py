@@ -112,6 +112,21 @@ def make_config(name: str) -> PreTrainedConfig:
     return _FAMILIES[family][0](int(width))
 
 
+def config_at(family: str, width: int | None) -> PreTrainedConfig | None:
+    """What a rung of a family would be at a width from its smallest to its largest; None for all else."""
+    build, widths = _FAMILIES.get(family, (None, ()))
+    if build is None or width is None or not min(widths) <= width <= max(widths):
+        return None
+    return build(width)
+
+
+def find_family(config: PreTrainedConfig) -> str | None:
+    """The family whose rung a configuration is, or would be between two rungs."""
+    width = getattr(config, "hidden_size", None)
+    found = {family: config_at(family, width) for family in _FAMILIES}
+    return next((family for family, rung in found.items() if rung is not None and same_model(rung, config)), None)
+
+
 def write_configs(folder: str | os.PathLike[str]) -> list[Path]:
     """Writes ``NAME/config.json`` for every rung, and returns the paths."""
     paths = []
