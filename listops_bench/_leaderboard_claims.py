@@ -104,9 +104,9 @@ two parts of R6 were set with those analyses in view; the ratio for several budg
 the gain where a ratio has no limit were added after the sweep's first 50 results. With results of the sweep in
 view, R1 was narrowed to ladders, R5 got its part about unseen operands, and it was settled which of several analyses
 decides R5 and R6. For results up to then the verdicts are exploratory; they are a test for what comes later. The
-sweep was then extended once, the rules as they stood, where its first 93 runs had left most open: by sizes (a
-40-wide rung and `looped_d064` for the headline, others for equal exposure, MAX, MIN, MED, PROD and NADD) and by seeds
-of the controls. Intervals are not widened for that one look between."""
+sweep was then extended, the rules as they stood, where its first 93 runs had left most open: by a width of 40 and
+`looped_d064` for the headline, by sizes for equal exposure, MAX, MIN and MED, and by seeds of the controls; with the
+runs of width 40 in view, by a width of 36. Intervals are not widened for these looks between."""
 
 
 def _basis(boards: Sequence[Board], studies: Sequence[Study]) -> str:
