@@ -93,7 +93,7 @@ def _fail_instead(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 TOGETHER = {
     f"tests/test_{name}.py"
-    for name in ("analysis_report", "board_page", "demo", "harness_import", "hub", "predict", "release")
+    for name in ("analysis_report", "board_page", "demo", "harness_import", "hub", "predict", "reference", "release")
 }
 """Modules that share what takes long to make: their tests stay in one process, so that it is made once."""
 

@@ -26,7 +26,8 @@ RESULTS, CHECKPOINTS = BOARD / "results", BOARD / "checkpoints"
 MAX_CHECKPOINTS = 5_000_000
 """Bytes of all committed checkpoints together."""
 
-FOLDERS = sorted(_checkpoint_folders(CHECKPOINTS))
+FOLDERS = [folder for folder in sorted(_checkpoint_folders(CHECKPOINTS)) if folder.name.endswith("-seed0")]
+"""One of each size and curriculum. ``listops-bench leaderboard verify`` repeats those of all seeds."""
 
 
 @lru_cache
