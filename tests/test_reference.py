@@ -26,8 +26,9 @@ RESULTS, CHECKPOINTS = BOARD / "results", BOARD / "checkpoints"
 MAX_CHECKPOINTS = 5_000_000
 """Bytes of all committed checkpoints together."""
 
-FOLDERS = [folder for folder in sorted(_checkpoint_folders(CHECKPOINTS)) if folder.name.endswith("-seed0")]
-"""One of each size and curriculum. ``listops-bench leaderboard verify`` repeats those of all seeds."""
+FOLDERS = sorted(_checkpoint_folders(CHECKPOINTS))
+REPEATED = list({re.sub(r"-seed\d+$", "", folder.name): folder for folder in reversed(FOLDERS)}.values())
+"""One of each size and curriculum. ``listops-bench leaderboard verify`` repeats those of all seeds, and records it."""
 
 
 @lru_cache
@@ -47,12 +48,19 @@ def test_every_result_is_valid() -> None:
     assert [problem for _, problem in found if problem is not None] == []
 
 
-@pytest.mark.parametrize("folder", FOLDERS or [None], ids=lambda folder: folder.name if folder else "no checkpoints")
+def test_results_of_every_checkpoint_have_been_repeated() -> None:
+    verified = read_verified(RESULTS)
+    for folder in FOLDERS:
+        own = results_by_weights().get(weights_sha256(folder), [])
+        assert own, f"no result is of {folder.name}"
+        assert {result_sha256(read_result(path)) for path in own} <= set(verified)
+
+
+@pytest.mark.parametrize("folder", REPEATED or [None], ids=lambda folder: folder.name if folder else "no checkpoints")
 def test_a_checkpoint_repeats_its_results(folder: Path | None) -> None:
     if folder is None:
         return
-    own = results_by_weights().get(weights_sha256(folder), [])
-    assert own, "no result is of this checkpoint"
+    own = results_by_weights()[weights_sha256(folder)]
     verdicts = verify_files(own, places(), device="cpu", write=False)
     assert [verdict.reason for verdict in verdicts if verdict.status != "verified"] == []
 
