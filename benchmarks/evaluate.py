@@ -34,13 +34,13 @@ from lm_eval import simple_evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
-from listops_bench.evaluate import score_split
-from listops_bench.generate import generate
+from listops_bench.evaluate.decoding import predict
+from listops_bench.evaluate.run import score_split
 from listops_bench.harness.lm_eval_files import lm_eval_path
 from listops_bench.model.checkpoint import load_checkpoint
-from listops_bench.predict import predict
-from listops_bench.task import get_task
-from listops_bench.train import main as train
+from listops_bench.tasks.generator import generate
+from listops_bench.tasks.task import get_task
+from listops_bench.train.command import main as train
 
 RUNS, LM_EVAL_BATCH = 3, 512
 

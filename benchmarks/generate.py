@@ -20,7 +20,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from listops_bench.expression import (
+from listops_bench.tasks.expression import (
     Expression,
     Node,
     completion_text,
@@ -30,9 +30,9 @@ from listops_bench.expression import (
     operations_in,
     prompt_text,
 )
-from listops_bench.generate import generate, generate_blocks
-from listops_bench.split import assign, held_out_operations
-from listops_bench.task import TaskSpec, get_task
+from listops_bench.tasks.generator import generate, generate_blocks
+from listops_bench.tasks.split import assign, held_out_operations
+from listops_bench.tasks.task import TaskSpec, get_task
 
 TASK = "sum_max_med"
 RECURSIVE_ROWS, FAST_ROWS, STREAM_ROWS = 3_000, 400_000, 10_000_000

@@ -28,10 +28,10 @@ import transformers
 from torch.utils.data import SequentialSampler
 from transformers import TrainerCallback, TrainingArguments
 
-from listops_bench._train_batches import Pool, make_pool
-from listops_bench.expression import PAD_ID
 from listops_bench.model.ladder import build_model, parameter_counts
-from listops_bench.train import TrainConfig, train
+from listops_bench.tasks.expression import PAD_ID
+from listops_bench.train._batches import Pool, make_pool
+from listops_bench.train.run import TrainConfig, train
 
 MODELS = ("looped_d016", "looped_d048", "looped_d128", "gpt2_d048")
 TASK, BATCH, STEPS, UNTIMED, ROUNDS = "sum_max_med", 128, 90, 40, 5

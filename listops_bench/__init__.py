@@ -9,35 +9,34 @@ Importing the package loads neither torch nor datasets: the public names below a
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from listops_bench import _hook
+from listops_bench._base.lazy import lazy_names
+from listops_bench._base.version import __version__
 
 if TYPE_CHECKING:
-    from listops_bench.dataset import load
+    from listops_bench.dataset.builder import load
     from listops_bench.errors import InvalidInput
-    from listops_bench.expression import Node, completion_text, parse, prompt_text, render, trace
-    from listops_bench.expression import evaluate as evaluate_expression
     from listops_bench.harness import metric_path
-    from listops_bench.task import TaskSpec, curated_tasks, get_task
-
-__version__ = "0.1.0"
+    from listops_bench.tasks.expression import Node, completion_text, parse, prompt_text, render, trace
+    from listops_bench.tasks.expression import evaluate as evaluate_expression
+    from listops_bench.tasks.task import TaskSpec, curated_tasks, get_task
 
 _PUBLIC = {
-    "load": "dataset.load",
-    "metric_path": "harness.metric_path",
-    "get_task": "task.get_task",
-    "curated_tasks": "task.curated_tasks",
-    "TaskSpec": "task.TaskSpec",
-    "parse": "expression.parse",
-    "render": "expression.render",
-    "prompt_text": "expression.prompt_text",
-    "completion_text": "expression.completion_text",
-    "trace": "expression.trace",
-    "evaluate_expression": "expression.evaluate",  # `evaluate` is the module that evaluates checkpoints
-    "Node": "expression.Node",
-    "InvalidInput": "errors.InvalidInput",
+    "load": "dataset.builder",
+    "metric_path": "harness",
+    "get_task": "tasks.task",
+    "curated_tasks": "tasks.task",
+    "TaskSpec": "tasks.task",
+    "parse": "tasks.expression",
+    "render": "tasks.expression",
+    "prompt_text": "tasks.expression",
+    "completion_text": "tasks.expression",
+    "trace": "tasks.expression",
+    "evaluate_expression": "tasks.expression:evaluate",  # `evaluate` is the package that evaluates checkpoints
+    "Node": "tasks.expression",
+    "InvalidInput": "errors",
 }
 
 __all__ = [
@@ -58,18 +57,6 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first asked for (PEP 562)."""
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, _, attribute = _PUBLIC[name].partition(".")
-    value = getattr(import_module(f"{__name__}.{module}"), attribute)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC})
-
+__getattr__, __dir__ = lazy_names(__name__, _PUBLIC)
 
 _hook.install()

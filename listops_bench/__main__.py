@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from listops_bench.cli import main
+from listops_bench.cli.command import main
 
 sys.exit(main())

@@ -92,8 +92,17 @@ def _fail_instead(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 
 TOGETHER = {
-    f"tests/test_{name}.py"
-    for name in ("analysis_report", "board_page", "demo", "harness_import", "hub", "predict", "reference", "release")
+    f"tests/{name}.py"
+    for name in (
+        "analysis/test_report",
+        "dataset/test_release",
+        "demo/test_demo",
+        "evaluate/test_decoding",
+        "harness/test_import",
+        "hub/test_publish",
+        "leaderboard/test_page",
+        "leaderboard/test_reference",
+    )
 }
 """Modules that share what takes long to make: their tests stay in one process, so that it is made once."""
 
@@ -129,8 +138,8 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes() -> None:
     """A fresh clone's generator is compiled before there are workers and processes of tests that would each do it."""
-    from listops_bench.generate import generate
-    from listops_bench.task import get_task
+    from listops_bench.tasks.generator import generate
+    from listops_bench.tasks.task import get_task
 
     generate(get_task("max"), "train", num_rows=1)
 
@@ -162,7 +171,7 @@ def _one_torch_thread() -> None:
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """``command("push", "folder", "org/name")`` runs the command line and gives exit code, output and errors."""
-    from listops_bench import cli
+    from listops_bench.cli import command as cli
 
     def run(*words: str) -> tuple[int, str, str]:
         code = cli.main(words)
@@ -177,10 +186,10 @@ def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str,
 
 @pytest.fixture
 def hub_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """A look-alike of the Hub that this process talks to, with a cache of its own; see tests/hub_server.py."""
+    """A look-alike of the Hub that this process talks to, with a cache of its own; see tests/support/hub_server.py."""
     from huggingface_hub import constants
 
-    from tests.hub_server import WRITER, HubServer
+    from tests.support.hub_server import WRITER, HubServer
 
     with HubServer() as server:
         monkeypatch.setattr(constants, "ENDPOINT", server.url)

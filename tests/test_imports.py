@@ -1,4 +1,4 @@
-"""The order of the rooms: a module imports only from rooms before its own, and light modules stay light."""
+"""Which package may import which, and what is light: a package knows only lower ones, and only by their doors."""
 
 from __future__ import annotations
 
@@ -6,191 +6,213 @@ import ast
 import os
 import subprocess
 import sys
-from functools import lru_cache
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parent.parent / "listops_bench"
+import listops_bench
 
-ROOMS = (
-    "_hook", "errors", "expression", "task", "split", "generate", "baseline", "dataset", "tokenizer", "model",
-    "curriculum", "_records", "score", "result", "predict", "train", "packed", "evaluate", "_jobs", "sweep",
-    "threshold", "leaderboard", "verify", "analysis", "hub", "harness", "demo", "cli",
-)  # fmt: skip
-"""A module imports from its own room or an earlier one. Rooms that are not there yet keep their place."""
+PACKAGE = Path(listops_bench.__file__).parent
 
-SIDE_ROOMS = {"__main__": "cli"}
-"""Private modules whose name does not say to which room they belong (``_demo_page`` is in ``demo``)."""
+LAYERS = (
+    "errors",
+    "_base",
+    "stats",
+    "tasks",
+    "runs",
+    "dataset | model | score",
+    "result",
+    "train | evaluate | pages",
+    "leaderboard",
+    "sweep | analysis | hub | harness",
+    "claims",
+    "demo",
+    "cli",
+)
+"""From the ground up; packages of one layer do not know each other."""
+FLOOR = {name: floor for floor, names in enumerate(LAYERS) for name in names.split(" | ")}
 
-TOP = ("__init__",)
-"""The package itself: imports nothing but its hook before it is asked to."""
-
-WITHOUT_TORCH = ("errors", "expression", "task", "split", "baseline", "score", "result", "threshold", "leaderboard")
-WITHOUT_DATASETS = ("train", "packed", "predict", "evaluate", "sweep", "curriculum", "tokenizer", "model")
-
-
-def module_names() -> list[str]:
-    """``expression``, ``model.ladder``, ..."""
-    paths = sorted(PACKAGE.rglob("*.py"))
-    names = [".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in paths]
-    return [name.removesuffix(".__init__") for name in names]
-
-
-def room(module: str) -> str:
-    """The room of a module of ours: that of its first name, where a leading underscore and a suffix do not count."""
-    first = module.partition(".")[0]
-    if first in ROOMS:
-        return first
-    if first in SIDE_ROOMS:
-        return SIDE_ROOMS[first]
-    owner = next((r for r in ROOMS if first.lstrip("_").startswith(r + "_")), None)
-    assert owner, f"{module} belongs to no room; add it to ROOMS or SIDE_ROOMS"
-    return owner
+ROOT_FILES = {"__init__", "__main__", "_hook", "errors", "expression"}
+NO_TORCH = {"errors", "_base", "stats", "tasks", "runs", "score", "result", "pages", "leaderboard"}
+NO_DATASETS = {"model", "train", "evaluate", "sweep"}
+TORCH_AT_LAST = {"runs.provenance"}
+"""Names the device, so it needs torch; nothing else of its package does."""
 
 
-@lru_cache
-def imports(module: str) -> dict[str, bool]:
-    """Everything that a module of ours imports, with whether it does so when it is itself imported.
-
-    ``from listops_bench.x import y`` counts as ``listops_bench.x``, and also as ``listops_bench.x.y`` where that is a
-    module. What stands under ``TYPE_CHECKING`` is not run and only orders the rooms.
-    """
-    path = PACKAGE.joinpath(*module.split("."))
-    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    found: dict[str, bool] = {}
-    tree = ast.parse(source.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level:  # files that travel with a checkpoint import each other so
-            above = ["listops_bench", *module.split(".")][: -node.level]
-            node.module = ".".join([*above, *([node.module] if node.module else [])])
-    _collect(tree.body, True, found)
+def modules(package: Path) -> dict[str, Path]:
+    """All modules by their name below the package: ``tasks.split``, and ``tasks`` for the package itself."""
+    found = {}
+    for path in package.rglob("*.py"):
+        parts = path.relative_to(package).with_suffix("").parts
+        found[".".join(part for part in parts if part != "__init__") or "__init__"] = path
     return found
 
 
-def _collect(nodes: list[ast.stmt], runs: bool, found: dict[str, bool]) -> None:
-    """Adds the imports of some statements; relative ones have been made absolute."""
-    for node in nodes:
-        names: list[str] = []
+def imports(path: Path, known: dict[str, Path]) -> Iterator[tuple[str, bool]]:
+    """Every imported module, ours without the package's name, and whether importing the file imports it at once."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    later = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            later |= set(ast.walk(node))
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            later |= {inner for child in node.body for inner in ast.walk(child)}
+    for node in ast.walk(tree):
+        names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            names = [node.module or ""]
-            names += [f"{node.module}.{alias.name}" for alias in node.names if _is_ours(f"{node.module}.{alias.name}")]
+            base = node.module or ""
+            if node.level:  # only the two files that travel with checkpoints
+                base = f"listops_bench.{path.parent.name}.{base}"
+            ours = base.removeprefix("listops_bench").lstrip(".")
+            inside = [alias.name for alias in node.names if f"{ours}.{alias.name}".lstrip(".") in known]
+            names = [f"{base}.{name}" for name in inside] if base.startswith("listops_bench") and inside else [base]
         for name in names:
-            found[name] = found.get(name, False) or runs
-        checking = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        deferred = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
-            children = getattr(node, field, [])
-            inner = [c for child in children for c in (child.body if hasattr(child, "pattern") else [child])]
-            inner = [c for child in inner for c in (child.body if isinstance(child, ast.ExceptHandler) else [child])]
-            _collect(inner, runs and not deferred and not (checking and field == "body"), found)
+            yield name.removeprefix("listops_bench.") if name.startswith("listops_bench.") else name, node not in later
 
 
-def _is_ours(name: str) -> bool:
-    parts = name.split(".")
-    path = PACKAGE.joinpath(*parts[1:])
-    return parts[0] == "listops_bench" and (path.is_dir() or path.with_suffix(".py").is_file())
+def problems(package: Path) -> list[str]:
+    """What breaks the rules in a package folder; empty when all hold."""
+    known = modules(package)
+    graph = {name: [*imports(path, known)] for name, path in known.items()}
+    found = [
+        f"{name}: the root holds no such file"
+        for name in known
+        if "." not in name and name not in {*FLOOR, *ROOT_FILES}
+    ]
+    for name, imported in graph.items():
+        top = name.partition(".")[0]
+        for target, _ in imported:
+            if target == "listops_bench" or target in {"__main__", "_hook", "expression"}:
+                if top not in ROOT_FILES - {"errors"}:
+                    found.append(f"{name} imports {target}")
+            elif target in known and top in FLOOR:
+                other = target.partition(".")[0]
+                if other != top and FLOOR[other] >= FLOOR[top]:
+                    found.append(f"{name} imports {target}, which is not below it")
+                private = next((i for i, part in enumerate(target.split(".")) if i and part.startswith("_")), None)
+                if private and name.split(".")[:private] != target.split(".")[:private]:
+                    found.append(f"{name} imports {target}, which is private to its folder")
+    for name in graph:
+        top = name.partition(".")[0]
+        outside = reached(name, graph)
+        if top in NO_TORCH and name not in TORCH_AT_LAST and {"torch", "transformers", "accelerate"} & outside:
+            found.append(f"{name} reaches torch")
+        if top in NO_DATASETS and "datasets" in outside:
+            found.append(f"{name} reaches datasets")
+    return found + [f"circle: {' -> '.join(circle)}" for circle in circles(graph)]
 
 
-def _own(module: str) -> dict[str, bool]:
-    """The imports of a module that are ours, as ``expression`` or ``model.ladder``."""
-    prefix = "listops_bench."
-    return {name.removeprefix(prefix): runs for name, runs in imports(module).items() if name.startswith(prefix)}
-
-
-def closure(module: str, *, deferred: bool) -> set[str]:
-    """Top-level names of everything a module imports, directly or through ours; ``deferred`` follows functions too."""
+def reached(module: str, graph: dict[str, list[tuple[str, bool]]]) -> set[str]:
+    """Top-level names of all that a module imports, directly or through ours, in functions too."""
     todo, seen, outside = [module], set(), set()
     while todo:
         current = todo.pop()
         if current in seen:
             continue
         seen.add(current)
-        for name, runs in imports(current).items():
-            if not (runs or deferred):
-                continue
-            if _is_ours(name) and name != "listops_bench":
-                todo.append(name.removeprefix("listops_bench."))
+        for name, _ in graph[current]:
+            # A package's own names are imported when they are used, each by the module that uses it.
+            if name in graph and name != "__init__":
+                todo.append(name)
             else:
                 outside.add(name.partition(".")[0])
     return outside
 
 
-RANKED = [name for name in module_names() if name not in TOP]
+def circles(graph: dict[str, list[tuple[str, bool]]]) -> list[list[str]]:
+    """Circles among files, those under TYPE_CHECKING and in functions included."""
+    found: list[list[str]] = []
+    state: dict[str, int] = {}
+
+    def visit(name: str, path: list[str]) -> None:
+        state[name] = 1
+        for target, _ in graph[name]:
+            if target in graph and state.get(target) == 1:
+                found.append([*path[path.index(target) :], target] if target in path else [name, target])
+            elif target in graph and target not in state:
+                visit(target, [*path, target])
+        state[name] = 2
+
+    for name in graph:
+        if name not in state:
+            visit(name, [name])
+    return found
 
 
-@pytest.mark.parametrize("module", RANKED)
-def test_a_module_imports_only_from_its_room_or_earlier_ones(module: str) -> None:
-    late = [name for name in _own(module) if ROOMS.index(room(name)) > ROOMS.index(room(module))]
-    assert not late, f"{module} ({room(module)}) imports {late}"
+def test_packages_import_lower_ones_only_and_by_the_door() -> None:
+    assert problems(PACKAGE) == []
 
 
-@pytest.mark.parametrize("module", RANKED)
-def test_nobody_imports_the_last_rooms(module: str) -> None:
-    last = [name for name in _own(module) if room(name) in {"hub", "harness", "cli"} and room(module) != "cli"]
-    assert not [name for name in last if room(name) != room(module)]
+PLANTED = {
+    "upward": ("tasks/split.py", "from listops_bench.result.files import read_result", "not below"),
+    "sideways": ("evaluate/run.py", "from listops_bench.train.config import TrainConfig", "not below"),
+    "private door": ("sweep/grid.py", "def f():\n    from listops_bench.train._loop import Trainer", "private"),
+    "private, by its package": ("sweep/grid.py", "from listops_bench.train import _loop", "private"),
+    "circle": (
+        "tasks/expression.py",
+        "if TYPE_CHECKING:\n    from listops_bench.tasks.split import SPLITS",
+        "circle",
+    ),
+    "torch in a light package": ("leaderboard/board.py", "def f():\n    import torch", "reaches torch"),
+    "datasets in training": ("train/config.py", "def f():\n    import datasets", "reaches datasets"),
+    "a file in the root": ("helpers.py", "", "the root holds no such file"),
+    "the root's face": ("tasks/task.py", "import listops_bench", "imports listops_bench"),
+}
 
 
-@pytest.mark.parametrize("module", [m for m in RANKED if room(m) in WITHOUT_TORCH])
-def test_light_rooms_import_no_torch(module: str) -> None:
-    assert not {"torch", "transformers", "accelerate"} & closure(module, deferred=True)
-
-
-@pytest.mark.parametrize("module", [m for m in RANKED if room(m) in WITHOUT_DATASETS])
-def test_training_and_evaluation_import_no_datasets(module: str) -> None:
-    assert "datasets" not in closure(module, deferred=True)
-
-
-def test_the_reader_of_imports_sees_what_stands_there(tmp_path: Path) -> None:
-    source = """
-import os
-from typing import TYPE_CHECKING
-if TYPE_CHECKING:
-    import torch
-try:
-    import numpy
-except ImportError:
-    import array
-class A:
-    import json
-    def f(self):
-        with open("x") as f:
-            import datasets
-"""
-    found: dict[str, bool] = {}
-    _collect(ast.parse(source).body, True, found)
-    at_once = {name for name, runs in found.items() if runs}
-    assert at_once == {"os", "typing", "numpy", "array", "json"}
-    assert set(found) - at_once == {"torch", "datasets"}
+@pytest.mark.parametrize("kind", PLANTED)
+def test_a_planted_violation_is_found(kind: str, tmp_path: Path) -> None:
+    name, line, expected = PLANTED[kind]
+    for path in modules(PACKAGE).values():
+        copy = tmp_path / path.relative_to(PACKAGE)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    with (tmp_path / name).open("a", encoding="utf-8") as file:
+        file.write(f"\n{line}\n")
+    assert any(expected in problem for problem in problems(tmp_path))
 
 
 # --- in a process of its own ------------------------------------------------------------------------------------------
 
 
-def run_python(code: str, **environment: str) -> str:
+def run_python(code: str) -> str:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         capture_output=True,
         text=True,
         cwd=PACKAGE.parent,
-        env={**os.environ, **environment},
+        env=os.environ,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
+HEAVY = "torch transformers datasets numpy numba pyarrow pandas yaml rich altair accelerate scipy"
+
+
 def test_importing_the_package_is_light() -> None:
-    heavy = "torch transformers datasets numpy numba pyarrow pandas yaml rich altair accelerate"
-    code = f"import sys, listops_bench; print([m for m in {heavy.split()} if m in sys.modules])"
+    code = f"import sys, listops_bench; print([m for m in {HEAVY.split()} if m in sys.modules])"
     assert run_python(code) == "[]"
 
 
-def test_importing_the_package_is_quick() -> None:
-    code = "import time; t = time.perf_counter(); import listops_bench; print(time.perf_counter() - t)"
-    assert min(float(run_python(code)) for _ in range(3)) < 0.3
+FACES = sorted({*FLOOR} - {"errors", "model", "cli"})
+"""Importing `model` makes transformers know it; the command imports what it prints with."""
+
+
+def test_a_face_loads_no_library_until_a_name_is_used() -> None:
+    imported = "".join(f"import listops_bench.{name}\n" for name in FACES)
+    assert run_python(f"import sys\n{imported}print([m for m in {HEAVY.split()} if m in sys.modules])") == "[]"
+
+
+def test_every_name_of_every_face_is_there() -> None:
+    imported = "".join(
+        f"import listops_bench.{name} as face\n[getattr(face, n) for n in dir(face)]\n" for name in FACES
+    )
+    run_python(imported)
 
 
 def test_every_public_name_is_there_and_listed() -> None:
@@ -201,8 +223,8 @@ def test_every_public_name_is_there_and_listed() -> None:
 
 
 def test_a_public_name_is_what_it_is_in_its_module() -> None:
-    import listops_bench
-    from listops_bench import expression, task
+    from listops_bench import expression
+    from listops_bench.tasks import task
 
     assert listops_bench.parse is expression.parse
     assert listops_bench.evaluate_expression is expression.evaluate
@@ -222,14 +244,16 @@ sys.meta_path.insert(0, Block())
 """
 
 
-def import_all(modules: list[str], blocked: set[str]) -> None:
+def import_all(packages: set[str], blocked: set[str]) -> None:
     """In one process, since starting one with torch takes seconds; the traceback names the module that fails."""
-    run_python(BLOCK.format(blocked=blocked) + "".join(f"import listops_bench.{module}\n" for module in modules))
+    names = [m for m in modules(PACKAGE) if m.partition(".")[0] in packages and m not in TORCH_AT_LAST]
+    names = [name for name in names if not name.endswith("__main__")]
+    run_python(BLOCK.format(blocked=blocked) + "".join(f"import listops_bench.{name}\n" for name in names))
 
 
 def test_training_and_evaluation_work_where_datasets_cannot_be_imported() -> None:
-    import_all([m for m in RANKED if room(m) in WITHOUT_DATASETS], {"datasets"})
+    import_all(NO_DATASETS, {"datasets"})
 
 
-def test_light_rooms_work_where_torch_cannot_be_imported() -> None:
-    import_all([m for m in RANKED if room(m) in WITHOUT_TORCH], {"torch", "transformers"})
+def test_light_packages_work_where_torch_cannot_be_imported() -> None:
+    import_all(NO_TORCH, {"torch", "transformers"})

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from listops_bench.cli import build_parser
-from listops_bench.generate import generate
+from listops_bench.cli.command import build_parser
 from listops_bench.harness.lm_eval_files import lm_eval_path
-from listops_bench.task import get_task
+from listops_bench.tasks.generator import generate
+from listops_bench.tasks.task import get_task
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)

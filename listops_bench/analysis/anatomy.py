@@ -23,7 +23,7 @@ import torch
 from transformers import PreTrainedModel
 
 from listops_bench.errors import InvalidInput
-from listops_bench.generate import Rows
+from listops_bench.tasks.generator import Rows
 
 Kind = Literal["attention", "feed_forward"]
 KINDS: tuple[Kind, ...] = ("attention", "feed_forward")

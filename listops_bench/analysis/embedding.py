@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from listops_bench.split import key64
+from listops_bench._base.hashing import key64
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

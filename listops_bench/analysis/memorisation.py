@@ -19,9 +19,9 @@ import numpy.typing as npt
 import torch
 from transformers import PreTrainedModel
 
-from listops_bench.expression import CLOSE_ID, EQUALS_ID, FIRST_NUMBER_ID, FIRST_OPERATION_ID, OPERATIONS
-from listops_bench.score import Summary
-from listops_bench.split import is_held_out
+from listops_bench.stats.intervals import Summary
+from listops_bench.tasks.expression import CLOSE_ID, EQUALS_ID, FIRST_NUMBER_ID, FIRST_OPERATION_ID, OPERATIONS
+from listops_bench.tasks.split import is_held_out
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

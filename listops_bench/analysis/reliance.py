@@ -24,8 +24,8 @@ import torch
 from transformers import PreTrainedModel
 
 from listops_bench.analysis.anatomy import KINDS, Kind, anatomy_of, batches, hooks
-from listops_bench.generate import Rows
-from listops_bench.score import Summary
+from listops_bench.stats.intervals import Summary
+from listops_bench.tasks.generator import Rows
 
 Method = Literal["mean", "zero"]
 METHODS: tuple[Method, ...] = ("mean", "zero")

@@ -18,21 +18,21 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from listops_bench._leaderboard_groups import plan_of
 from listops_bench.analysis.anatomy import anatomy_of, batches, residuals
 from listops_bench.analysis.embedding import MIN_NUMBERS, Floats, Ints, Representation, represent
 from listops_bench.analysis.memorisation import OperationTable, operation_table
 from listops_bench.analysis.probe import StateProbe, probe_states
 from listops_bench.analysis.reliance import Accuracy, Reliance, accuracy, reliance
-from listops_bench.curriculum import parse_curriculum
 from listops_bench.errors import InvalidInput
-from listops_bench.evaluate import Checkpoint, architecture, device_of, open_checkpoint
-from listops_bench.expression import FIRST_NUMBER_ID, OPERATIONS
-from listops_bench.generate import Rows, generate
+from listops_bench.evaluate.decoding import exact_arithmetic
+from listops_bench.evaluate.run import Checkpoint, architecture, device_of, open_checkpoint
 from listops_bench.model.checkpoint import step_checkpoints
 from listops_bench.model.ladder import parameter_counts
-from listops_bench.predict import exact_arithmetic
-from listops_bench.task import TaskSpec, get_task
+from listops_bench.tasks.curriculum import parse_curriculum
+from listops_bench.tasks.expression import FIRST_NUMBER_ID, OPERATIONS
+from listops_bench.tasks.generator import Rows, generate
+from listops_bench.tasks.task import TaskSpec, get_task
+from listops_bench.tasks.training_kinds import plan_of
 
 NUM_ROWS = 400
 ROWS_PER_NUMBER = 20

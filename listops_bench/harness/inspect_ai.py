@@ -18,10 +18,10 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 import listops_bench.model  # noqa: F401 - AutoModelForCausalLM knows our models from here on
 from listops_bench.errors import unknown
-from listops_bench.generate import generate
-from listops_bench.score import SCORER_VERSION, final_answer, score
-from listops_bench.split import SPLITS
-from listops_bench.task import DATASET_VERSION, get_task
+from listops_bench.score.completion import SCORER_VERSION, final_answer, score
+from listops_bench.tasks.generator import generate
+from listops_bench.tasks.split import SPLITS
+from listops_bench.tasks.task import DATASET_VERSION, get_task
 
 
 @inspect_task

@@ -15,10 +15,10 @@ import pyarrow as pa
 
 import listops_bench.model  # noqa: F401 - AutoModelForCausalLM knows our models from here on
 from listops_bench.errors import InvalidInput
-from listops_bench.generate import Rows, generate
 from listops_bench.harness.lm_eval_files import EXAMPLES, description, few_shot_limit
-from listops_bench.score import score
-from listops_bench.task import TaskSpec, get_task
+from listops_bench.score.completion import score
+from listops_bench.tasks.generator import Rows, generate
+from listops_bench.tasks.task import TaskSpec, get_task
 
 
 def dataset(task: str, split: str = "test", few_shot: bool = False, **others: Any) -> dict[str, datasets.Dataset]:
@@ -69,7 +69,7 @@ def step_rate(steps: Iterable[tuple[int, int]]) -> float:
 def _check_model(task: TaskSpec, rows: Rows, shown: list[dict[str, Any]], arguments: dict[str, Any]) -> None:
     from transformers import AutoConfig, AutoTokenizer
 
-    from listops_bench.tokenizer import modulus_of
+    from listops_bench.model.tokenizer import modulus_of
 
     name, options = arguments["pretrained"], {"trust_remote_code": bool(arguments.get("trust_remote_code"))}
     try:

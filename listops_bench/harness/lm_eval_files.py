@@ -15,11 +15,12 @@ from typing import Any
 
 import yaml
 
-from listops_bench.expression import OPERATIONS
-from listops_bench.result import write_atomic
-from listops_bench.score import SCORER_VERSION
-from listops_bench.split import SPLITS
-from listops_bench.task import DATASET_VERSION, TaskSpec, curated_tasks, get_task, resource_path
+from listops_bench._base.files import write_atomic
+from listops_bench._base.resources import resource_path
+from listops_bench.score.completion import SCORER_VERSION
+from listops_bench.tasks.expression import OPERATIONS
+from listops_bench.tasks.split import SPLITS
+from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, curated_tasks, get_task
 
 EXAMPLES = 4
 """Solved examples in a few-shot prompt."""

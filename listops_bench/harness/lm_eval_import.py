@@ -18,16 +18,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from listops_bench._evaluate_checkpoint import slug
+from listops_bench._base.text import slug
 from listops_bench.errors import InvalidInput
-from listops_bench.evaluate import score_split
-from listops_bench.generate import generate
+from listops_bench.evaluate.run import score_split
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.source import WEIGHTS
-from listops_bench.result import (
+from listops_bench.result.checks import validate
+from listops_bench.result.format import (
     SCHEMA_VERSION,
     Architecture,
-    Environment,
     Evaluation,
     EvaluationSplit,
     Model,
@@ -36,10 +35,11 @@ from listops_bench.result import (
     Result,
     SplitResult,
     TaskId,
-    validate,
 )
-from listops_bench.score import SCORER_VERSION
-from listops_bench.task import DATASET_VERSION, TaskSpec, get_task
+from listops_bench.runs.record import Environment
+from listops_bench.score.completion import SCORER_VERSION
+from listops_bench.tasks.generator import generate
+from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, get_task
 
 FAMILY = "few-shot"
 

@@ -33,9 +33,9 @@ from transformers.utils import logging as transformers_logging
 from listops_bench.errors import InvalidInput
 from listops_bench.model.ladder import modulus_of, parameter_counts
 from listops_bench.model.source import WEIGHTS, check_weights
-from listops_bench.task import TaskSpec
-from listops_bench.tokenizer import modulus_of as modulus_of_tokenizer
-from listops_bench.tokenizer import save_tokenizer
+from listops_bench.model.tokenizer import modulus_of as modulus_of_tokenizer
+from listops_bench.model.tokenizer import save_tokenizer
+from listops_bench.tasks.task import TaskSpec
 
 RUN, CARD, TRAIN_LOG = "run.json", "README.md", "train_log.jsonl"
 CHECKPOINTS = "checkpoints"

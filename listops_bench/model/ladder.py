@@ -24,11 +24,11 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, LlamaConfig, PreTrainedConfig, PreTrainedModel
 
+from listops_bench._base.hashing import key64
+from listops_bench._base.resources import resource_path
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.expression import EOS_ID, FIRST_NUMBER_ID, PAD_ID, check_modulus, vocabulary
 from listops_bench.model.configuration_looped import LoopedConfig
-from listops_bench.split import key64
-from listops_bench.task import resource_path
+from listops_bench.tasks.expression import EOS_ID, FIRST_NUMBER_ID, PAD_ID, check_modulus, vocabulary
 
 CONTEXT = 128
 LAYERS = 3

@@ -1,0 +1,1 @@
+"""What every package may use, with no subject of ours: records, files, processes, text."""

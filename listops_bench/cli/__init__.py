@@ -1,0 +1,5 @@
+"""The command ``listops-bench``."""
+
+from listops_bench.cli.command import main
+
+__all__ = ["main"]

@@ -1,0 +1,162 @@
+"""Verbs about the board: leaderboard build, thresholds, validate, verify."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from listops_bench.cli.parser import Parser
+from listops_bench.errors import InvalidInput
+
+
+def add_verbs(parser: Parser) -> None:
+    board = parser.add_verb(
+        "leaderboard",
+        None,
+        "build the board and its thresholds; validate and verify result files",
+        "leaderboard build leaderboard/results --output-dir leaderboard",
+    )
+    verb = board.add_verb(
+        "build",
+        build_board,
+        "make the board's Markdown, figures and static page from result files, and the page of the claims",
+        "leaderboard build runs/results --output-dir runs/board",
+    )
+    verb.add_argument(
+        "results", nargs="?", default="leaderboard/results", metavar="DIR", help="(default: leaderboard/results)"
+    )
+    verb.add_argument("--output-dir", default="leaderboard", metavar="DIR", help="(default: leaderboard)")
+    verb.add_argument("--runs", nargs="+", default=[], metavar="DIR", help="checkpoints whose learning curves to draw")
+    verb.add_argument("--curve-task", default="sum", metavar="TASK", help="of the learning curves (default: sum)")
+    verb.add_argument("--title", default="listops_bench board", metavar="TEXT", help="of the page")
+
+    verb = board.add_verb(
+        "claims",
+        print_claims,
+        "say of each of the paper's claims whether results and analyses decide it, as Markdown",
+        "leaderboard claims runs/results --analysis runs/analysis --output runs/CLAIMS.md",
+    )
+    verb.add_argument(
+        "results", nargs="?", default="leaderboard/results", metavar="DIR", help="(default: leaderboard/results)"
+    )
+    verb.add_argument(
+        "--analysis", metavar="DIR", help="folders that analyze wrote lie below it (default: analysis beside the page)"
+    )
+    verb.add_argument(
+        "--output", default="leaderboard/CLAIMS.md", metavar="FILE", help="(default: leaderboard/CLAIMS.md)"
+    )
+
+    verb = board.add_verb(
+        "thresholds",
+        print_thresholds,
+        "print from which size on each task is learned, with intervals",
+        "leaderboard thresholds runs/results",
+    )
+    verb.add_argument(
+        "results", nargs="?", default="leaderboard/results", metavar="DIR", help="(default: leaderboard/results)"
+    )
+    verb.add_argument("--times", action="store_true", help="also print after how many steps, by size")
+    verb.add_argument("--json", action="store_true", help="print everything as JSON instead")
+
+    verb = board.add_verb(
+        "validate",
+        validate_results,
+        "check result files: schema, place, pins, rows, counts, intervals, sizes",
+        "leaderboard validate leaderboard/results",
+    )
+    verb.add_argument("files", nargs="+", metavar="FILE", help="result files, or folders of them")
+    verb.add_argument("--checkpoints", metavar="DIR", help="compare with those checkpoints that lie below this folder")
+
+    verb = board.add_verb(
+        "verify",
+        verify_results,
+        "evaluate the checkpoints of result files again, and compare; records what holds in verified.json",
+        "leaderboard verify leaderboard/results --checkpoints leaderboard/checkpoints",
+    )
+    verb.add_argument("files", nargs="+", metavar="FILE", help="result files, or folders of them")
+    verb.add_argument(
+        "--checkpoints", metavar="DIR", help="look for checkpoints below this folder, and only then on the Hub"
+    )
+    verb.add_argument("--device", metavar="NAME", help="to score on (default: a GPU if there is one)")
+    verb.add_argument("--dry-run", action="store_true", help="compare, and record nothing")
+
+
+# --- what they do ---------------------------------------------------------------------------------------------------
+
+
+def build_board(arguments: Namespace) -> None:
+    from listops_bench.claims.page import FILE_NAME, write_claims
+    from listops_bench.leaderboard.output import build
+
+    built = build(
+        arguments.results,
+        arguments.output_dir,
+        runs=arguments.runs,
+        curve_task=arguments.curve_task,
+        title=arguments.title,
+    )
+    claims = write_claims(built.boards, arguments.results, Path(arguments.output_dir) / FILE_NAME)
+    print(f"{built.num_results} results: {built.page}, {built.markdown}, {claims}")
+
+
+def print_claims(arguments: Namespace) -> None:
+    from listops_bench.claims.page import write_claims
+    from listops_bench.leaderboard.output import read_boards
+
+    print(write_claims(read_boards(arguments.results), arguments.results, arguments.output, arguments.analysis))
+
+
+def print_thresholds(arguments: Namespace) -> None:
+    from listops_bench.leaderboard.output import read_boards, thresholds_json
+    from listops_bench.leaderboard.terminal import threshold_table, time_table
+    from listops_bench.pages.console import print_tables
+
+    found = read_boards(arguments.results)
+    if arguments.json:
+        print(thresholds_json(found), end="")
+        return
+    measured = [board for board in found if board.arms]
+    if not measured:
+        raise InvalidInput(f"{arguments.results}: no task was learned, or failed, at two sizes in one way of training")
+    for board in measured:
+        print_tables(threshold_table(board), *([time_table(board)] if arguments.times else []))
+
+
+def validate_results(arguments: Namespace) -> int:
+    from listops_bench.evaluate.strangers import Checkpoints
+    from listops_bench.evaluate.verification import validate_files
+
+    files = _result_files(arguments.files)
+    places = Checkpoints(arguments.checkpoints)
+    problems = [problem for _, problem in validate_files(files, places) if problem is not None]
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    print(f"{len(files) - len(problems)} of {len(files)} result files are valid")
+    return 2 if problems else 0
+
+
+def verify_results(arguments: Namespace) -> int:
+    from listops_bench.evaluate.strangers import Checkpoints
+    from listops_bench.evaluate.verification import Verdict, verify_files
+
+    def show(verdict: Verdict) -> None:
+        if verdict.status == "verified":
+            print(f"verified: {verdict.path} ({verdict.reason})")
+        else:
+            print(f"{verdict.status}: {verdict.reason}", file=sys.stderr)
+
+    files = _result_files(arguments.files)
+    places = Checkpoints(arguments.checkpoints)
+    verdicts = verify_files(files, places, device=arguments.device, write=not arguments.dry_run, on_file=show)
+    verified = sum(verdict.status == "verified" for verdict in verdicts)
+    print(f"{verified} of {len(files)} result files are verified")
+    return 0 if verified == len(files) else 2
+
+
+def _result_files(names: Sequence[str]) -> list[Path]:
+    """Files as they are named, and those below folders."""
+    from listops_bench.result.files import find_results
+
+    return [file for name in names for file in (find_results(name) if Path(name).is_dir() else [Path(name)])]

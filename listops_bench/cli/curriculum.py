@@ -1,0 +1,70 @@
+"""The verb curriculum."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from listops_bench.cli.parser import Parser, positive
+from listops_bench.errors import InvalidInput
+from listops_bench.pages.console import make_table, print_tables
+from listops_bench.tasks.expression import OPERATIONS
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from listops_bench.tasks.exposure import Exposure
+
+
+def add_verbs(parser: Parser) -> None:
+    verb = parser.add_verb(
+        "curriculum",
+        curriculum,
+        "what a curriculum shows a model; with --like, its steps scaled to match another one (last line)",
+        "curriculum sum:3000 --like sum_max_med:3000 --by sum",
+    )
+    verb.add_argument("curriculum", metavar="CURRICULUM", help="such as max_med:1200,sum:1800, or a YAML file")
+    verb.add_argument("--like", metavar="CURRICULUM", help="a curriculum, or the folder of a finished run")
+    verb.add_argument("--by", metavar="MEASURE", help="with --like: steps, tokens, or an operation's reductions")
+    verb.add_argument("--stage", type=positive, metavar="N", help="with --like: the only stage to scale (default: all)")
+    verb.add_argument("--rows-per-step", type=positive, default=128, metavar="N", help="(default: 128)")
+    verb.add_argument(
+        "--trace", default="parallel", metavar="NAME", help="parallel, single or none (default: parallel)"
+    )
+
+
+def curriculum(arguments: Namespace) -> None:
+    from listops_bench.runs.exposure import exposure_of_run
+    from listops_bench.tasks.curriculum import parse_curriculum
+    from listops_bench.tasks.exposure import exposure, match
+
+    if (arguments.like is None) != (arguments.by is None):
+        raise InvalidInput("--like and --by go together: --like sum_max_med:3000 --by sum")
+    options = {"rows_per_step": arguments.rows_per_step, "trace": arguments.trace}
+    plan = parse_curriculum(arguments.curriculum)
+    shown = {str(plan): exposure(plan, **options)}
+    if arguments.like is None:
+        print_tables(_table(shown))
+        return
+    if Path(arguments.like).is_dir():
+        like = shown[arguments.like] = exposure_of_run(arguments.like)
+    else:
+        other = parse_curriculum(arguments.like)
+        like = shown[str(other)] = exposure(other, **options)
+    stage = None if arguments.stage is None else arguments.stage - 1
+    matched = match(plan, like, arguments.by, stage=stage, **options)
+    shown[str(matched)] = exposure(matched, **options)
+    print_tables(_table(shown))
+    print(matched)
+
+
+def _table(shown: Mapping[str, Exposure]) -> Table:
+    operations = [name for name in OPERATIONS if any(name in e.reductions for e in shown.values())]
+    table = make_table("curriculum", "steps", "tokens", *(f"reductions of {name.upper()}" for name in operations))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for text, each in shown.items():
+        table.add_row(text, *(f"{each.of(measure):,.0f}" for measure in ("steps", "tokens", *operations)))
+    return table

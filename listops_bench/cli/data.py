@@ -1,0 +1,190 @@
+"""Verbs about data: tasks, baselines, prepare, export, trace."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from listops_bench.cli.parser import Parser, boolean, positive, shares
+from listops_bench.pages.console import make_table, print_tables
+from listops_bench.tasks.task import TaskSpec, curated_tasks, describe_task, get_task
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def add_verbs(parser: Parser) -> None:
+    verb = parser.add_verb("tasks", tasks, "list the tasks, or show one with sample rows", "tasks sum_max_med --rows 5")
+    verb.add_argument("task", nargs="?", metavar="TASK", help="a task to show: any operations joined by _")
+    verb.add_argument("--split", default="test", metavar="NAME", help="where sample rows come from (default: test)")
+    verb.add_argument("--rows", type=positive, default=3, metavar="N", help="sample rows to show (default: 3)")
+    _add_task_parameters(verb)
+
+    verb = parser.add_verb(
+        "baselines",
+        baselines,
+        "a task's splits, answers, overlap with train and shortcuts: what a model gets above these means something",
+        "baselines sum_max_med --split test",
+    )
+    verb.add_argument("task", metavar="TASK", help="any operations joined by _")
+    verb.add_argument("--split", default="test", metavar="NAME", help="(default: test)")
+    verb.add_argument("--seed", type=int, default=0, metavar="N", help="of the train rows (default: 0)")
+    _add_task_parameters(verb)
+
+    verb = parser.add_verb(
+        "prepare",
+        prepare,
+        "generate a task into the cache of datasets, so that load_dataset needs no time later",
+        "prepare sum_max_med --num-proc 2",
+    )
+    verb.add_argument("task", metavar="TASK", help="any operations joined by _")
+    verb.add_argument("--seed", type=int, metavar="N", help="of the train split (default: 0)")
+    verb.add_argument("--num-proc", type=positive, metavar="N", help="processes (default: one)")
+    verb.add_argument("--cache-dir", metavar="DIR", help="(default: that of datasets)")
+    _add_task_parameters(verb)
+
+    verb = parser.add_verb(
+        "export",
+        export,
+        "write tasks as a dataset folder: parquet, card and checksums, loadable by path and ready for the Hub",
+        "export runs/dataset --task sum sum_max_med",
+    )
+    verb.add_argument("folder", metavar="DIR")
+    verb.add_argument("--task", nargs="+", metavar="TASK", help="(default: the tasks of the frozen release)")
+    verb.add_argument("--check", action="store_true", help="write nothing: compare the folder with its checksums")
+
+    verb = parser.add_verb(
+        "trace", trace, "solve an expression step by step", 'trace "[SUM 3 [MAX 2 9 ] 4 ] =" --modulus 10'
+    )
+    verb.add_argument("expression", metavar="EXPRESSION", help="in ListOps brackets, quoted")
+    verb.add_argument("--modulus", type=int, default=10, metavar="N", help="numbers are 0 .. N-1 (default: 10)")
+    verb.add_argument(
+        "--style", default="parallel", metavar="NAME", help="parallel, single or none (default: parallel)"
+    )
+
+
+def _add_task_parameters(parser: Parser) -> None:
+    """Every parameter of a task that is not part of its name as a flag: ``--modulus 20 --max-operands 4``."""
+    group = parser.add_argument_group("task parameters", "instead of the task's own")
+    for field in dataclasses.fields(TaskSpec):
+        if field.name == "operations":
+            continue
+        read = _FLAG_TYPES.get(type(field.default), str)
+        group.add_argument(
+            "--" + field.name.replace("_", "-"),
+            type=read,
+            metavar=read.__name__.upper(),
+            help=f"(default: {field.default})",
+        )
+
+
+_FLAG_TYPES: dict[type, Callable[[str], Any]] = {int: int, float: float, bool: boolean, tuple: shares}
+
+
+def _task_parameters(arguments: Namespace) -> dict[str, Any]:
+    """The task parameters that the user gave."""
+    fields = {field.name for field in dataclasses.fields(TaskSpec)}
+    return {name: value for name, value in vars(arguments).items() if name in fields and value is not None}
+
+
+# --- what they do ---------------------------------------------------------------------------------------------------
+
+
+def tasks(arguments: Namespace) -> None:
+    if arguments.task is None:
+        print_tables(_task_table())
+        return
+    task = get_task(arguments.task, **_task_parameters(arguments))
+    rows = _row_table(task, arguments.split, arguments.rows)
+    print_tables(f"{task.name}: {describe_task(task.name).get('description', 'not one of the curated tasks')}")
+    print_tables(_parameter_table(task), rows)
+
+
+def baselines(arguments: Namespace) -> None:
+    from listops_bench.dataset.card import baseline_table, histogram_table, measure, split_table
+    from listops_bench.errors import unknown
+    from listops_bench.stats.intervals import wilson_interval
+    from listops_bench.tasks.split import SPLITS
+
+    task = get_task(arguments.task, **_task_parameters(arguments))
+    if arguments.split not in SPLITS[1:]:
+        raise unknown("split", arguments.split, SPLITS[1:])
+    facts = measure(task, seed=arguments.seed)
+    table = make_table("shortcut", "answers right", "95% interval", "n")
+    for shortcut in next(f for f in facts if f.split == arguments.split).baselines:
+        low, high = wilson_interval(shortcut.correct, shortcut.n)
+        table.add_row(shortcut.name, f"{shortcut.accuracy:.1%}", f"{low:.1%} to {high:.1%}", f"{shortcut.n:,}")
+    print("\n\n".join([split_table(facts), histogram_table(facts), baseline_table(facts)]), end="\n\n")
+    print_tables(f"{task.name}, {arguments.split}", table)
+
+
+def prepare(arguments: Namespace) -> None:
+    from listops_bench.dataset import builder as dataset
+
+    parameters = _task_parameters(arguments)
+    if arguments.seed is not None:
+        parameters["seed"] = arguments.seed
+    folder = dataset.prepare(arguments.task, num_proc=arguments.num_proc, cache_dir=arguments.cache_dir, **parameters)
+    print(folder)
+
+
+def export(arguments: Namespace) -> None:
+    from listops_bench.dataset.release import FLAGSHIP, check
+    from listops_bench.dataset.release import export as write_folder
+
+    if arguments.check:
+        checked = list(check(arguments.folder))
+        print(
+            f"{arguments.folder}: {len(checked)} files hold the {sum(part.rows for part in checked):,} rows they should"
+        )
+        return
+    written = write_folder(
+        arguments.folder, arguments.task or FLAGSHIP, on_file=lambda path: print(f"writing {path}", file=sys.stderr)
+    )
+    print(f"{arguments.folder}: {sum(part.rows for part in written):,} rows in {len(written)} files")
+
+
+def trace(arguments: Namespace) -> None:
+    from listops_bench.tasks import expression
+
+    root = expression.parse(arguments.expression, arguments.modulus)
+    expression.check_modulus(arguments.modulus)
+    lines = expression.trace(root, arguments.modulus, arguments.style)
+    print("\n".join([expression.prompt_text(root), *map(expression.render, lines)]))
+
+
+def _task_table() -> Table:
+    table = make_table("task", "operations", "modulus", "depth", "train rows", "what it is")
+    for name in curated_tasks():
+        task = get_task(name)
+        table.add_row(
+            name,
+            " ".join(operation.upper() for operation in task.operations),
+            str(task.modulus),
+            f"1..{task.max_depth}",
+            f"{task.num_train:,}",
+            describe_task(name).get("title", ""),
+        )
+    table.caption = "any other subset of the operations is a task too, in any order: see `tasks NAME`"
+    return table
+
+
+def _parameter_table(task: TaskSpec) -> Table:
+    table = make_table("parameter", "value")
+    for field in dataclasses.fields(TaskSpec):
+        value = getattr(task, field.name)
+        table.add_row(field.name, " ".join(map(str, value)) if isinstance(value, tuple) else str(value))
+    return table
+
+
+def _row_table(task: TaskSpec, split: str, num_rows: int) -> Table:
+    from listops_bench.tasks.generator import generate
+
+    rows = generate(task, split, num_rows=num_rows)
+    table = make_table("id", "prompt", "completion", "answer")
+    for row in zip(rows.row_ids(), rows.prompts(), rows.completions(), map(str, rows.answer), strict=True):
+        table.add_row(*row)
+    return table

@@ -1,0 +1,51 @@
+"""Verbs about other harnesses: lm-eval-path, import-lm-eval."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+
+from listops_bench.cli.parser import Parser
+
+
+def add_verbs(parser: Parser) -> None:
+    verb = parser.add_verb(
+        "lm-eval-path",
+        lm_eval_path,
+        "print the folder of lm-eval's task files, for its --include_path",
+        "lm-eval-path",
+    )
+    verb.add_argument("--write", metavar="DIR", help="make the task files there from the task registry instead")
+
+    verb = parser.add_verb(
+        "import-lm-eval",
+        import_lm_eval,
+        "score again what lm-eval has logged of a few-shot variant, and write it as results",
+        "import-lm-eval out --output-dir leaderboard/results",
+    )
+    verb.add_argument("output", metavar="OUTPUT", help="lm-eval's --output_path (with --log_samples)")
+    verb.add_argument("--output-dir", default="leaderboard/results", metavar="DIR", help="(default: %(default)s)")
+
+
+# --- what they do ---------------------------------------------------------------------------------------------------
+
+
+def lm_eval_path(arguments: Namespace) -> None:
+    from listops_bench.harness import lm_eval_files
+
+    if arguments.write is None:
+        print(lm_eval_files.lm_eval_path())
+        return
+    written = lm_eval_files.write_files(arguments.write)
+    print(f"{arguments.write}: {len(written)} files", file=sys.stderr)
+
+
+def import_lm_eval(arguments: Namespace) -> None:
+    from listops_bench.evaluate.run import print_results
+    from listops_bench.harness.lm_eval_import import import_lm_eval as read
+    from listops_bench.result.files import write_result
+
+    results = read(arguments.output)
+    for result in results:
+        print(write_result(arguments.output_dir, result), file=sys.stderr)
+    print_results(results)

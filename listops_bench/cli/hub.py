@@ -1,0 +1,137 @@
+"""Verbs about the Hub and the board's results: push, submit."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from listops_bench.cli.parser import Parser
+from listops_bench.errors import InvalidInput
+from listops_bench.pages.console import make_table, print_tables
+
+if TYPE_CHECKING:
+    from listops_bench.hub import publish as hub
+
+
+def add_verbs(parser: Parser) -> None:
+    verb = parser.add_verb(
+        "push",
+        push,
+        "publish a checkpoint (with card, results and learning curve) or a dataset folder on the Hub",
+        "push runs/first my-org/listops-first --dry-run",
+    )
+    verb.add_argument("folder", metavar="CHECKPOINT", help="a checkpoint folder; with --dataset, one of `export`")
+    verb.add_argument("repo", metavar="ORG/NAME", help="the repository; made where there is none")
+    verb.add_argument("--dataset", action="store_true", help="the folder is a dataset written by `export`")
+    verb.add_argument("--private", action="store_true", help="make a private repository")
+    verb.add_argument("--revision", metavar="BRANCH", help="push to this branch (default: main)")
+    verb.add_argument("--create-pr", action="store_true", help="open a pull request instead of pushing to main")
+    verb.add_argument("--dry-run", action="store_true", help="show what would be uploaded; needs no network")
+    verb.add_argument("--results", metavar="DIR", help="take its results from here (default: score it now)")
+    verb.add_argument(
+        "--task", nargs="+", metavar="TASK", help="(default: those it was trained on, and their operations alone)"
+    )
+    verb.add_argument(
+        "--dataset-id", metavar="ORG/NAME", help="the dataset the card refers to (default: listops_bench of that ORG)"
+    )
+    verb.add_argument("--device", metavar="NAME", help="to score on (default: a GPU if there is one)")
+
+    verb = parser.add_verb(
+        "submit",
+        submit,
+        "evaluate checkpoints on all splits at a pinned revision, and hand the results to the board",
+        "submit my-org/first@main --track open --output-dir leaderboard/results",
+    )
+    verb.add_argument(
+        "checkpoints",
+        nargs="+",
+        metavar="CHECKPOINT",
+        help="ORG/NAME or ORG/NAME@REVISION on the Hub, or a folder; name all seeds of a recipe together",
+    )
+    verb.add_argument("--track", default="open", metavar="NAME", help="reference, open or constructed (default: open)")
+    verb.add_argument(
+        "--task", nargs="+", metavar="TASK", help="(default: those it was trained on, and their operations alone)"
+    )
+    verb.add_argument("--output-dir", metavar="DIR", help="write the files below this folder, for a git pull request")
+    verb.add_argument(
+        "--repo",
+        metavar="ORG/NAME",
+        help="open a pull request on this results dataset on the Hub (default: $LISTOPS_BENCH_RESULTS_REPO)",
+    )
+    verb.add_argument("--device", metavar="NAME", help="to score on (default: a GPU if there is one)")
+
+
+# --- what they do ---------------------------------------------------------------------------------------------------
+
+
+def push(arguments: Namespace) -> None:
+    from listops_bench.hub import check_branch
+    from listops_bench.hub import publish as hub
+
+    check_branch(arguments.revision, create_pr=arguments.create_pr)
+    if arguments.dataset:
+        for name in ("results", "task", "dataset_id", "device"):
+            if getattr(arguments, name) is not None:
+                raise InvalidInput(f"--{name.replace('_', '-')} is about checkpoints; leave it out with --dataset")
+        publication = hub.prepare_dataset(arguments.folder, arguments.repo)
+    else:
+        publication = hub.prepare_model(
+            arguments.folder,
+            arguments.repo,
+            tasks=arguments.task,
+            results_dir=arguments.results,
+            dataset_id=arguments.dataset_id,
+            device=arguments.device,
+            on_split=_show_split,
+        )
+    if arguments.dry_run:
+        _show(publication)
+        return
+    done = hub.push(publication, private=arguments.private, revision=arguments.revision, create_pr=arguments.create_pr)
+    print(f"{done.url} at {done.commit}" if done.changed else f"{done.url}: nothing has changed since {done.commit}")
+
+
+def _show(publication: hub.Publication) -> None:
+    table = make_table("file", "bytes")
+    table.columns[1].justify = "right"
+    for path, size in publication.sizes().items():
+        table.add_row(path, f"{size:,}")
+    print_tables(f"would be uploaded to {publication.repo_type} {publication.repo_id}:", table)
+    card = publication.files["README.md"]
+    print(card.decode() if isinstance(card, bytes) else card.read_text(encoding="utf-8"), end="")
+
+
+def submit(arguments: Namespace) -> None:
+    from listops_bench.hub.submission import submit as hand_over
+    from listops_bench.hub.submission import summary
+
+    if arguments.output_dir is not None and arguments.repo is not None:
+        raise InvalidInput("give either --output-dir or --repo")
+    done = hand_over(
+        arguments.checkpoints,
+        track=arguments.track,
+        tasks=arguments.task,
+        repo_id=arguments.repo,
+        output_dir=arguments.output_dir,
+        device=arguments.device,
+        on_split=_show_split,
+    )
+    for line in summary(done.results):
+        print(line)
+    if done.pull_request is not None:
+        print(f"{'opened' if done.opened else 'open already:'} {done.pull_request}")
+        print("next: a maintainer runs `listops-bench leaderboard verify` on it, and merges what is verified")
+        return
+    for path in done.paths:
+        print(path)
+    if any(result.model.revision is None for result in done.results):
+        print(
+            "next: let verifiers have the weights: push the checkpoint and submit ORG/NAME instead, or add its folder"
+            " below leaderboard/checkpoints/"
+        )
+    print("next: commit these files and open a pull request; its checks run `leaderboard validate` and `verify`")
+
+
+def _show_split(task: str, split: str) -> None:
+    print(f"scoring {task}, {split}", file=sys.stderr)

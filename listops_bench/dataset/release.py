@@ -1,0 +1,159 @@
+"""Dataset folders: parquet files, card and checksums, loadable by path and ready for the Hub.
+
+    FOLDER/README.md                    card; its YAML names the files, so load_dataset("FOLDER", "sum") works
+    FOLDER/eval.yaml                    how harnesses evaluate on it
+    FOLDER/data/checksums.tsv           task, split, rows, sha256 over the rows
+    FOLDER/data/sum/train.parquet       one file a split
+
+The frozen release of the flagship tasks is such a folder, laid into the package itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from listops_bench.dataset.card import MARKER, write_card
+from listops_bench.errors import InvalidInput
+from listops_bench.tasks.generator import columns_checksum, generate
+from listops_bench.tasks.split import SPLITS
+from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, get_task
+
+FLAGSHIP = (
+    *("sum", "prod", "nadd", "ssum", "max", "min", "med"),
+    *("max_med", "sum_max", "sum_med", "sum_max_med", "ssum_max_med"),
+)
+"""The tasks of the frozen release."""
+
+CHECKSUMS = Path("data") / "checksums.tsv"
+_CHECKSUM_HEADER = "task\tsplit\trows\tsha256"
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """One line of the checksum table: the sha256 is over the rows, not over the bytes of the file."""
+
+    task: str
+    split: str
+    rows: int
+    sha256: str
+
+    @property
+    def path(self) -> Path:
+        return Path("data") / self.task / f"{self.split}.parquet"
+
+
+def export(
+    folder: str | Path,
+    tasks: Iterable[str | TaskSpec] = FLAGSHIP,
+    *,
+    on_file: Callable[[Path], None] | None = None,
+) -> list[Checksum]:
+    """Writes a dataset folder, file by file and each atomically; ``on_file`` is told of every one.
+
+    Raises:
+        InvalidInput: an unknown task, or a folder that holds another README.
+    """
+    folder = Path(folder)
+    specs = [get_task(task) if isinstance(task, str) else task for task in tasks]
+    card = folder / "README.md"
+    if card.exists() and MARKER not in card.read_text(encoding="utf-8"):
+        raise InvalidInput(f"folder '{folder}' holds a README.md that is no card of ours; name a new folder")
+    checksums = []
+    for task in specs:
+        for split in SPLITS:
+            table = pa.Table.from_batches([generate(task, split).to_arrow()])
+            line = Checksum(task.name, split, len(table), columns_checksum(table.to_pydict()))
+            _write(folder / line.path, partial(_write_parquet, table))
+            checksums.append(line)
+            if on_file:
+                on_file(folder / line.path)
+    rows = "\n".join(f"{c.task}\t{c.split}\t{c.rows}\t{c.sha256}" for c in checksums)
+    _write_text(folder / CHECKSUMS, f"# dataset version {DATASET_VERSION}\n{_CHECKSUM_HEADER}\n{rows}\n")
+    _write_text(folder / "eval.yaml", _eval_yaml(specs))
+    files = {task.name: {c.split: c.path.as_posix() for c in checksums if c.task == task.name} for task in specs}
+    _write_text(card, write_card(specs, files))
+    return checksums
+
+
+def read_checksums(folder: str | Path) -> list[Checksum]:
+    """The checksum table of a dataset folder."""
+    path = Path(folder) / CHECKSUMS
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()[2:]
+        return [Checksum(t, s, int(n), h) for t, s, n, h in (line.split("\t") for line in lines)]
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"checksum table '{path}' cannot be read ({error}); {_mend(folder)}") from error
+
+
+def check(folder: str | Path, *, splits: Sequence[str] = SPLITS) -> Iterator[Checksum]:
+    """Compares every file with the checksum table and yields the lines that hold.
+
+    Raises:
+        InvalidInput: names the first file that is missing, unreadable or altered, and the command that mends it.
+    """
+    lines = read_checksums(folder)
+    mend = _mend(folder, list(dict.fromkeys(line.task for line in lines)))
+    for line in lines:
+        if line.split not in splits:
+            continue
+        path = Path(folder) / line.path
+        try:
+            columns = pq.read_table(path).to_pydict()
+        except (OSError, pa.ArrowInvalid) as error:
+            reason = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
+            raise InvalidInput(f"frozen file '{path}' {reason}; {mend}") from error
+        if columns_checksum(columns) != line.sha256:
+            raise InvalidInput(f"frozen file '{path}' does not hold the rows of its checksum; {mend}")
+        yield line
+
+
+def _mend(folder: str | Path, tasks: Sequence[str] = FLAGSHIP) -> str:
+    chosen = "" if set(tasks) == set(FLAGSHIP) else f" --task {' '.join(tasks)}"
+    return f"`listops-bench export {folder}{chosen}` writes it anew"
+
+
+def _write_parquet(table: pa.Table, path: Path) -> None:
+    pq.write_table(table, path, compression="zstd", compression_level=19)
+
+
+def _write_text(path: Path, text: str) -> None:
+    _write(path, lambda place: place.write_text(text, encoding="utf-8"))
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _eval_yaml(tasks: Sequence[TaskSpec]) -> str:
+    """The Hub's description of a benchmark (docs/hub/eval-results)."""
+    evaluation = {
+        "field_spec": {"input": "prompt", "target": "answer"},
+        "solvers": [{"name": "generate"}],
+        # The strict rule: the completion ends with its first lone number.
+        "scorers": [{"name": "pattern", "args": {"pattern": r"(?:^|\] = |^\s)(\d+)\s*$"}}],
+    }
+    return yaml.safe_dump(
+        {
+            "name": "listops_bench",
+            "description": "ListOps tasks of graded difficulty: which curriculum lets how small a model learn what?",
+            "evaluation_framework": "inspect-ai",
+            "metrics": [{"id": "accuracy", "higher_is_better": True, "primary": True}],
+            "tasks": [{"id": task.name, "config": task.name, "split": "test"} | evaluation for task in tasks],
+        },
+        sort_keys=False,
+        width=120,
+    )

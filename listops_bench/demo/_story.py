@@ -1,0 +1,131 @@
+"""What the demo saw, as one sentence made from its numbers, whatever they are.
+
+A curriculum *helped* with a seed when the 95% interval of its accuracy lies above the intervals of SUM alone with every
+seed: runs of one recipe differ a lot, so being above one lucky or unlucky run says little. It *hurt* when it lies below
+all of them. Anything else is no clear difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from listops_bench.result.learned import LEARNED
+from listops_bench.stats.intervals import wilson_interval
+
+A_LOT = 0.30
+"""A difference of so much is called a lot."""
+
+BASELINE = "alone"
+ARMS = {"alone": "SUM alone", "joint": "SUM+MAX+MED", "transfer": "MAX+MED, then SUM"}
+"""The three curricula, in the order of all tables."""
+
+_SHORT = {"alone": "SUM alone", "joint": "the mixture", "transfer": "MAX+MED first"}
+_PLACES = {"transfer": "before SUM", "joint": "beside SUM"}
+
+Effect = Literal["helped a lot", "helped", "hurt a lot", "hurt", "made no clear difference"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How many of n SUM test rows one run got exactly right."""
+
+    arm: str
+    seed: int
+    correct: int
+    n: int
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.n
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95% Wilson interval."""
+        return wilson_interval(self.correct, self.n)
+
+
+def describe(scores: Iterable[Score]) -> str:
+    """One sentence on what the finished runs show; a run that failed is simply not among the scores."""
+    runs = sorted(scores, key=lambda score: score.seed)
+    by_arm = {arm: [run for run in runs if run.arm == arm] for arm in ARMS}
+    by_arm = {arm: of_arm for arm, of_arm in by_arm.items() if of_arm}
+    if not by_arm:
+        return "No run finished, so there is nothing to compare."
+    return f"{_headline(by_arm)}: {_figures(by_arm)}; {_learned(by_arm)}."
+
+
+def effect(run: Score, baseline: Sequence[Score]) -> Effect:
+    """What a curriculum did, as its run with one seed shows against all runs of SUM alone."""
+    low, high = run.interval
+    size = " a lot" if min(abs(run.accuracy - other.accuracy) for other in baseline) >= A_LOT else ""
+    if all(low > other.interval[1] for other in baseline):
+        return "helped a lot" if size else "helped"
+    if all(high < other.interval[0] for other in baseline):
+        return "hurt a lot" if size else "hurt"
+    return "made no clear difference"
+
+
+def _headline(by_arm: dict[str, list[Score]]) -> str:
+    if BASELINE not in by_arm:
+        return "SUM alone has no finished run to compare with"
+    baseline = by_arm[BASELINE]
+    effects = {arm: _effects(by_arm[arm], baseline) for arm in _PLACES if arm in by_arm}
+    if not effects:
+        return "Only SUM alone has finished runs"
+    if len(set(effects.values())) == 1:
+        places = " and ".join(_PLACES[arm] for arm in effects)
+        clauses = [f"trained {places}, MAX and MED {next(iter(effects.values()))}"]
+    else:
+        clauses = [f"trained {_PLACES[arm]}, MAX and MED {text}" for arm, text in effects.items()]
+    if all(score.accuracy >= LEARNED for score in baseline):
+        clauses.insert(0, "SUM was learned without help")
+    text = "; ".join(clauses)
+    return text[0].upper() + text[1:]
+
+
+def _effects(runs: Sequence[Score], baseline: Sequence[Score]) -> str:
+    """``helped a lot with every seed``, ``helped with seed 0 and hurt with seed 1``."""
+    seeds: dict[Effect, list[int]] = {}
+    for run in runs:
+        seeds.setdefault(effect(run, baseline), []).append(run.seed)
+    if len(seeds) == 1:
+        (only,) = seeds
+        return only if len(runs) == 1 or only == "made no clear difference" else f"{only} with every seed"
+    return _join([f"{kind} with {_seed_list(of_kind)}" for kind, of_kind in seeds.items()])
+
+
+def _figures(by_arm: dict[str, list[Score]]) -> str:
+    """``on the same 5,000 SUM test rows SUM alone got 4.1% and 5.0% exactly right (seeds 0 and 1) and ...``."""
+    parts: list[str] = []
+    named: list[int] = []
+    for arm, runs in by_arm.items():
+        accuracies = _join([f"{run.accuracy:.1%}" for run in runs])
+        text = f"{_SHORT[arm]} {accuracies}" if parts else f"{_SHORT[arm]} got {accuracies} exactly right"
+        seeds = [run.seed for run in runs]
+        if seeds != named:  # said once where all curricula have the same ones
+            text += f" ({_seed_list(seeds)})"
+            named = named or seeds
+        parts.append(text)
+    sizes = {score.n for runs in by_arm.values() for score in runs}
+    rows = f"the same {sizes.pop():,} SUM test rows" if len(sizes) == 1 else "SUM test rows"
+    return f"on {rows} {_join(parts)}"
+
+
+def _learned(by_arm: dict[str, list[Score]]) -> str:
+    """Which curricula crossed the line that the suite calls learned."""
+    line = f"the {LEARNED:.0%} that count as learned"
+    learned = {arm: sum(run.accuracy >= LEARNED for run in runs) for arm, runs in by_arm.items()}
+    if not any(learned.values()):
+        return f"none reached {line}"
+    names = [f"{_SHORT[arm]} ({count} of {len(by_arm[arm])} runs)" for arm, count in learned.items() if count]
+    return f"{line} were reached by {_join(names)}"
+
+
+def _seed_list(seeds: Sequence[int]) -> str:
+    return ("seed " if len(seeds) == 1 else "seeds ") + _join([str(seed) for seed in seeds])
+
+
+def _join(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]

@@ -1,0 +1,105 @@
+"""A checkpoint with what a result says of it: whose it is, how it was trained, its shape."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from listops_bench._base import records
+from listops_bench._base.text import slug
+from listops_bench.errors import InvalidInput
+from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
+from listops_bench.model.ladder import find_family, modulus_of
+from listops_bench.model.source import resolve
+from listops_bench.result.format import Architecture, Model, Recipe
+from listops_bench.runs.learning import read_learning
+from listops_bench.runs.record import Learning, Training
+from listops_bench.tasks.expression import TRACE_STYLES, TraceStyle
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint with what a result says of it."""
+
+    model: PreTrainedModel
+    run: dict[str, Any]
+    identity: Model
+    recipe: Recipe
+    training: Training | None
+    learning: dict[str, Learning]
+
+    @property
+    def modulus(self) -> int:
+        return modulus_of(self.model.config)
+
+    @property
+    def trace(self) -> TraceStyle:
+        """The style of the completions it was trained on."""
+        style = self.run.get("config", {}).get("trace", "parallel")
+        return style if style in TRACE_STYLES else "parallel"
+
+
+def open_checkpoint(
+    checkpoint: str | os.PathLike[str], revision: str | None = None, *, trust_remote_code: bool = False
+) -> Checkpoint:
+    """Loads a checkpoint, with its provenance where it has some.
+
+    Args:
+        checkpoint: a folder, or a model id on the Hub; ``revision`` and ``trust_remote_code`` are those of `resolve`.
+
+    Raises:
+        InvalidInput: as `resolve` and `load_checkpoint`, or provenance that is not what `train` writes.
+    """
+    source = resolve(checkpoint, revision, trust_remote_code=trust_remote_code)
+    model, _, run = load_checkpoint(source.folder, trust_remote_code=trust_remote_code)
+    where = str(source.folder / "run.json")
+    training = records.decode(Training, run["training"], f"{where}: training") if "training" in run else None
+    recipe = _recipe(run, model.config, where)
+    identity = Model(source.id or recipe.id, source.revision, weights_sha256(source.folder))
+    learning = read_learning(source.folder) if training else {}
+    return Checkpoint(model, run, identity, recipe, training, learning)
+
+
+def _recipe(run: dict[str, Any], config: PreTrainedConfig, where: str) -> Recipe:
+    """The configuration of a run, its seed apart: the id says what matters most in words, and the rest as a hash."""
+    name = architecture(config).name
+    identity = run.get("identity")
+    if identity is None:
+        return Recipe(slug(f"{name}-{run.get('name') or 'untrained'}"), None)
+    seed = run.get("seed")
+    if not isinstance(identity, dict) or type(seed) is not int:
+        raise InvalidInput(f"{where}: identity or seed is not what training writes")
+    # The order of the rows follows the seed unless it was given one of its own.
+    seeds = {"seed"} | ({"data_seed"} if identity.get("data_seed") == seed else set())
+    fixed = {key: value for key, value in identity.items() if key not in seeds}
+    digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+    words = slug(f"{name}-{run.get('curriculum', '')}")
+    return Recipe(f"{words}-{digest[:8]}", seed)
+
+
+def architecture(config: PreTrainedConfig) -> Architecture:
+    """The shape of a model. On the ladder, or at a width between its rungs, it has the family and a name of the ladder
+    (``looped_d048``, ``looped_d040``): found by comparing, not what it calls itself."""
+    width, kind = _size(config, "hidden_size"), str(config.model_type)
+    layers, family = _size(config, "num_hidden_layers"), find_family(config)
+    parts = [family or kind, *([f"d{width:03d}"] if width else []), *([f"l{layers}"] if layers and not family else [])]
+    return Architecture(
+        family=family or kind,
+        name="_".join(parts),
+        model_type=kind,
+        hidden_size=width,
+        num_layers=layers,
+        num_heads=_size(config, "num_attention_heads"),
+        context=_size(config, "max_position_embeddings"),
+    )
+
+
+def _size(config: PreTrainedConfig, name: str) -> int | None:
+    """A size that a configuration names, under the name that most have for it."""
+    value = getattr(config, name, None)
+    return value if isinstance(value, int) and value > 0 else None

@@ -1,0 +1,287 @@
+"""A checkpoint's results: every row of the splits asked for, answered greedily and scored.
+
+evaluate_checkpoint("runs/sum_max_med", "sum")      -> [Result]: one for each task
+print_results(results)                              -> tables with n, intervals and shortcuts
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, cast, get_args
+
+import torch
+
+from listops_bench._base import records
+from listops_bench._base.files import write_atomic
+from listops_bench.errors import InvalidInput, unknown
+from listops_bench.evaluate.checkpoint import Checkpoint, architecture, open_checkpoint
+from listops_bench.evaluate.decoding import predict
+from listops_bench.evaluate.table import print_results, results_tables
+from listops_bench.model.ladder import parameter_counts
+from listops_bench.result.files import result_path, write_result
+from listops_bench.result.format import (
+    SCHEMA_VERSION,
+    TRACKS,
+    Evaluation,
+    EvaluationSplit,
+    Parameters,
+    Result,
+    SliceName,
+    SplitResult,
+    TaskId,
+    Track,
+)
+from listops_bench.runs.provenance import environment
+from listops_bench.runs.record import Environment, OperationName
+from listops_bench.score.completion import (
+    SCORER_VERSION,
+    Metrics,
+    Score,
+    count_first_wrong_steps,
+    operand_count,
+    score,
+    score_of_trace,
+    summarise,
+    summarise_slices,
+)
+from listops_bench.score.held_out import HeldOutSteps, held_out_steps
+from listops_bench.tasks.curriculum import parse_curriculum
+from listops_bench.tasks.expression import OPERATIONS, TraceStyle, parse
+from listops_bench.tasks.generator import Rows, generate, rows_checksum
+from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, get_task, single_tasks
+
+__all__ = [
+    "EVALUATION_SPLITS",
+    "TEST_SPLITS",
+    "Checkpoint",
+    "architecture",
+    "device_of",
+    "evaluate_checkpoint",
+    "open_checkpoint",
+    "print_results",
+    "results_tables",
+    "score_split",
+]
+
+EVALUATION_SPLITS: tuple[EvaluationSplit, ...] = get_args(EvaluationSplit)
+TEST_SPLITS = EVALUATION_SPLITS[1:]
+
+HeldOut = dict[OperationName, HeldOutSteps]
+OnSplit = Callable[[str, str], None]
+
+
+def evaluate_checkpoint(
+    checkpoint: str | os.PathLike[str],
+    tasks: str | Sequence[str] | None = None,
+    splits: str | Sequence[str] | None = None,
+    *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    num_rows: int | None = None,
+    trace: TraceStyle | None = None,
+    track: Track = "open",
+    batch_size: int | None = None,
+    device: str | None = None,
+    results_dir: str | os.PathLike[str] | None = None,
+    predictions_dir: str | os.PathLike[str] | None = None,
+    on_split: OnSplit | None = None,
+) -> list[Result]:
+    """Scores a checkpoint on one or more tasks.
+
+    Args:
+        checkpoint: a folder as `train` writes it, or with any Hugging Face causal model and our tokenizer; or the id of
+            such a model on the Hub.
+        tasks: names; by default those that it was trained on, and each of their operations alone, by which it is
+            decided whether a joint task has been learned.
+        splits: by default all test splits.
+        revision: of a model on the Hub: a branch, tag or commit.
+        trust_remote_code: run the Python files that come with the model, where it needs some of its own.
+        num_rows: the first rows of each split, where it has more.
+        trace: style of the reference completions; by default the style it was trained on.
+        track: see the rules of the board.
+        batch_size: rows at a time, chosen by their length where it is not given.
+        device: where to compute; a GPU if there is one.
+        results_dir: where to write each result as soon as it is there.
+        predictions_dir: where to write every prediction with its score, one JSON object a line.
+        on_split: called with task and split before each.
+
+    Raises:
+        InvalidInput: a broken folder, an unknown task or split, tasks of another modulus than the model's, or rows that
+            are longer than its context.
+    """
+    chosen = _splits((splits,) if isinstance(splits, str) else splits)
+    if num_rows is not None and num_rows < 1:
+        raise InvalidInput(f"num_rows {num_rows} is not a number of rows; the least is 1")
+    if track not in TRACKS:
+        raise unknown("track", track, TRACKS)
+    wanted = None if tasks is None else [get_task(name) for name in ([tasks] if isinstance(tasks, str) else tasks)]
+    loaded = open_checkpoint(checkpoint, revision, trust_remote_code=trust_remote_code)
+    specs = wanted or _own_tasks(loaded, checkpoint)
+    for task in specs:
+        _check_modulus(task, loaded, checkpoint)
+    loaded.model.to(device_of(device))
+    job = _Job(loaded, trace or loaded.trace, track, num_rows, batch_size, on_split or (lambda task, split: None))
+    results = []
+    for task in specs:
+        result, predictions = job.evaluate(task, chosen)
+        if predictions_dir is not None:
+            path = result_path(predictions_dir, result).with_suffix(".jsonl")
+            write_atomic(path, "".join(json.dumps(line) + "\n" for line in predictions))
+        if results_dir is not None:
+            write_result(results_dir, result)
+        results.append(result)
+    return results
+
+
+def device_of(name: str | None) -> torch.device:
+    """The device of a name; a GPU if there is one where none is given.
+
+    Raises:
+        InvalidInput: no such device.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError):  # torch's errors for a word it does not know, and for a device it lacks
+        raise InvalidInput(f"device {name!r} is not there; use 'cpu'") from None
+
+
+def _splits(names: Sequence[str] | None) -> list[EvaluationSplit]:
+    for name in names or ():
+        if name not in EVALUATION_SPLITS:
+            raise unknown("evaluation split", name, EVALUATION_SPLITS)
+    return [split for split in EVALUATION_SPLITS if split in (names or TEST_SPLITS)]
+
+
+def _own_tasks(loaded: Checkpoint, folder: str | os.PathLike[str]) -> list[TaskSpec]:
+    if loaded.training is None:
+        raise InvalidInput(f"checkpoint {str(folder)!r} does not say what it was trained on; name the tasks")
+    trained = parse_curriculum(loaded.training.curriculum).tasks
+    names = [*trained, *(single for name in trained for single in single_tasks(name))]
+    return [get_task(name) for name in dict.fromkeys(names)]
+
+
+def _check_modulus(task: TaskSpec, loaded: Checkpoint, folder: str | os.PathLike[str]) -> None:
+    if task.modulus != loaded.modulus:
+        raise InvalidInput(
+            f"task {task.name!r} has modulus {task.modulus}, and checkpoint {str(folder)!r} was made for modulus "
+            f"{loaded.modulus}"
+        )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What all tasks of one evaluation share."""
+
+    checkpoint: Checkpoint
+    trace: TraceStyle
+    track: Track
+    num_rows: int | None
+    batch_size: int | None
+    on_split: OnSplit
+
+    def evaluate(self, task: TaskSpec, splits: Sequence[EvaluationSplit]) -> tuple[Result, list[dict[str, Any]]]:
+        started = time.monotonic()
+        loaded, scored, predictions = self.checkpoint, dict[EvaluationSplit, SplitResult](), list[dict[str, Any]]()
+        for split in splits:
+            self.on_split(task.name, split)
+            scored[split], lines = self._score(task, split)
+            predictions += lines
+        where = records.decode(Environment, environment(loaded.model.device), "environment")
+        result = Result(
+            schema_version=SCHEMA_VERSION,
+            model=loaded.identity,
+            recipe=loaded.recipe,
+            parameters=Parameters(**parameter_counts(loaded.model)),
+            architecture=architecture(loaded.model.config),
+            track=self.track,
+            task=TaskId(task.name, task.modulus, self.trace),
+            dataset_version=DATASET_VERSION,
+            scorer_version=SCORER_VERSION,
+            splits=scored,
+            training=loaded.training,
+            evaluation=Evaluation(
+                created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                wall_seconds=round(time.monotonic() - started, 3),
+                environment=where,
+            ),
+            learning=loaded.learning.get(task.name),
+        )
+        return result, predictions
+
+    def _score(self, task: TaskSpec, split: str) -> tuple[SplitResult, list[dict[str, Any]]]:
+        num_rows = min(self.num_rows or task.num_rows(split), task.num_rows(split))
+        rows = generate(task, split, num_rows=num_rows, trace=self.trace)
+        return score_split(rows, predict(self.checkpoint.model, rows, batch_size=self.batch_size).completions)
+
+
+def score_split(rows: Rows, completions: Sequence[str]) -> tuple[SplitResult, list[dict[str, Any]]]:
+    """The score of one completion for each row, and a line of `predictions_dir` for each."""
+    prompts, references, modulus = rows.prompts(), rows.completions(), rows.task.modulus
+    scores = [
+        # Most rows of a good model. (An answer without its steps, of a row that has some, is another matter.)
+        score_of_trace(reference)
+        if completion == reference and (depth == 1 or "=" in reference)
+        else score(prompt, completion, reference, modulus=modulus)
+        for prompt, completion, reference, depth in zip(prompts, completions, references, rows.depth, strict=True)
+    ]
+    unseen = rows.split == "test_unseen_operands"
+    result = SplitResult(
+        n=len(rows),
+        rows_sha256=rows_checksum(rows),
+        predictions_sha256=hashlib.sha256("".join(text + "\n" for text in completions).encode()).hexdigest(),
+        metrics=summarise(scores),
+        first_wrong_step=count_first_wrong_steps(scores),
+        slices=cast(dict[SliceName, dict[str, Metrics]], summarise_slices(scores, slice_columns(rows, prompts))),
+        held_out=cast(HeldOut, held_out_steps(prompts, completions, modulus)) if unseen else {},
+    )
+    return result, _prediction_lines(rows, prompts, references, completions, scores)
+
+
+def slice_columns(rows: Rows, prompts: Sequence[str]) -> dict[str, Sequence[int | str]]:
+    """The slices' values for every row, in the order of `score.SLICES`."""
+    names = list(OPERATIONS)
+    return {
+        "depth": rows.depth.tolist(),
+        "root_operation": [names[i] for i in rows.root_operation.tolist()],
+        "operand_count": [_operand_count(_NUMBER.sub("0", prompt)) for prompt in prompts],
+        "decisive_depth": rows.decisive_depth.tolist(),
+    }
+
+
+_NUMBER = re.compile(r"[0-9]+")
+
+
+@lru_cache(maxsize=4096)
+def _operand_count(shape: str) -> int:
+    """`operand_count` of a prompt whose numbers are all 0: thousands of prompts have some hundred shapes."""
+    return operand_count(parse(shape))
+
+
+def _prediction_lines(
+    rows: Rows, prompts: Sequence[str], references: Sequence[str], completions: Sequence[str], scores: Sequence[Score]
+) -> list[dict[str, Any]]:
+    columns = zip(rows.row_ids(), prompts, references, completions, scores, strict=True)
+    return [
+        {
+            "id": row_id,
+            "prompt": prompt,
+            "completion": completion,
+            "reference": reference,
+            "answer": scored.answer,
+            "trace": scored.trace,
+            "num_steps": scored.num_steps,
+            "valid_steps": scored.valid_steps,
+            "first_wrong_step": scored.first_wrong_step,
+        }
+        for row_id, prompt, reference, completion, scored in columns
+    ]

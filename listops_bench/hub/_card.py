@@ -1,0 +1,189 @@
+"""The model card of a published checkpoint: usage, provenance, results with n and intervals, a learning curve."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from listops_bench.model.checkpoint import TAGS, card_text
+from listops_bench.result.format import Result
+from listops_bench.runs.record import Training
+from listops_bench.stats.intervals import Summary
+
+CURVE = "learning_curve.png"
+EVAL_RESULTS = ".eval_results/listops_bench.yaml"
+RANKED = ("test", "test_unseen_operands")
+"""Splits whose figures stand in the card's metadata, where others rank by them; the card's table has all."""
+
+
+def write_model_card(
+    run: dict[str, Any],
+    results: Sequence[Result],
+    modulus: int,
+    *,
+    repo_id: str,
+    dataset_id: str,
+    curve: bool = True,
+) -> str:
+    """The README.md of a model repository.
+
+    Args:
+        run: as in run.json, with ``parameters`` and ``weights_sha256``.
+        results: of this checkpoint, one for each task.
+        dataset_id: of the dataset on the Hub that the results refer to.
+        curve: whether `CURVE` lies beside the card.
+    """
+    title = plain(str(run.get("name") or repo_id))
+    trained = next((result.training for result in results if result.training is not None), None)
+    sections = [
+        card_text(run, modulus, json.dumps(repo_id)),
+        _results_section(results),
+        f"![Learning curve]({CURVE})\n" if curve else "",
+        _training_section(run, trained) if trained else "",
+    ]
+    return f"---\n{_header(run, results, repo_id, dataset_id)}---\n\n# {title}\n\n" + "\n".join(filter(None, sections))
+
+
+def _header(run: dict[str, Any], results: Sequence[Result], repo_id: str, dataset_id: str) -> str:
+    from huggingface_hub import EvalResult, ModelCardData
+
+    entries = [
+        EvalResult(
+            task_type="text-generation",
+            dataset_type=dataset_id,
+            dataset_name=f"listops_bench, {result.task.name}",
+            dataset_config=result.task.name,
+            dataset_split=split,
+            dataset_args={"version": result.dataset_version, "n": scored.n},
+            metric_type="accuracy",
+            metric_name=name.replace("_", " "),
+            metric_value=summary.accuracy,
+            metric_args={"correct": summary.correct, "low": summary.low, "high": summary.high},
+        )
+        for result in results
+        for split, scored in result.splits.items()
+        if split in RANKED
+        for name, summary in (
+            ("trace_accuracy", scored.metrics.trace_accuracy),
+            ("answer_accuracy", scored.metrics.answer_accuracy),
+        )
+    ]
+    tags = [*TAGS, *(["curriculum-learning"] if run.get("curriculum") else []), *(r.task.name for r in results)]
+    data = ModelCardData(
+        library_name="transformers",
+        pipeline_tag="text-generation",
+        tags=tags,
+        datasets=[dataset_id],
+        metrics=["accuracy"],
+        model_name=repo_id.partition("/")[2],
+        eval_results=entries or None,
+    )
+    return yaml.safe_dump(data.to_dict(), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _results_section(results: Sequence[Result]) -> str:
+    if not results:
+        return ""
+    first = results[0]
+    lines = [
+        "## Results",
+        "",
+        "Greedy answers. *Trace*: the whole completion is right; *answer*: it ends with the right number; *valid"
+        " steps*: lines that are correct reductions of the line before. With Wilson intervals (95%); dataset"
+        f" {first.dataset_version}, scorer {first.scorer_version}.",
+        "",
+        "| task | split | n | trace accuracy | answer accuracy | valid steps |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for result in results:
+        for split, scored in result.splits.items():
+            metrics = scored.metrics
+            steps = metrics.valid_step_rate
+            cells = (_cell(metrics.trace_accuracy), _cell(metrics.answer_accuracy), f"{_cell(steps)} of {steps.n:,}")
+            lines.append(f"| {result.task.name} | {split} | {scored.n:,} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(summary: Summary) -> str:
+    return f"{summary.accuracy:.1%} ({100 * summary.low:.1f} to {summary.high:.1%})"
+
+
+def _training_section(run: dict[str, Any], training: Training) -> str:
+    where = training.environment
+    code = f"commit {plain(where.commit)}{' and local changes' if where.dirty else ''}" if where.commit else "a release"
+    reductions = ", ".join(f"{name.upper()} {count:,}" for name, count in training.reductions.items())
+    facts = {
+        "curriculum": f"`{training.curriculum}`",
+        "seed": str(run.get("seed")),
+        "optimizer steps": f"{training.steps:,} of {training.budget:,}",
+        "tokens": f"{training.tokens:,}, of which {training.loss_tokens:,} bore loss",
+        "reductions seen": reductions,
+        "wall time": f"{training.wall_seconds:,.0f} s on {plain(where.hardware or 'unknown hardware')}",
+        "code": f"listops_bench {plain(where.packages.get('listops_bench', ''))}, {code}",
+        "packages": plain(", ".join(f"{name} {version}" for name, version in where.packages.items())),
+    }
+    return (
+        "\n".join(
+            ["## Training", "", "| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in facts.items())]
+        ).rstrip()
+        + "\n"
+    )
+
+
+def plain(text: str) -> str:
+    """A text from a file as Markdown that says just that: one line, no markup."""
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(text.split())).replace("\\<", "&lt;")
+
+
+def eval_results(results: Sequence[Result], dataset_id: str) -> str:
+    """``.eval_results/*.yaml``: the figures by which the Hub fills a dataset's own leaderboard (docs/hub/eval-results).
+
+    The value is the answer accuracy on ``test``, which is what the dataset's ``eval.yaml`` asks for.
+    """
+    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+
+    entries = []
+    for result in results:
+        if "test" in result.splits:
+            metrics = result.splits["test"].metrics
+            answer, trace = metrics.answer_accuracy, metrics.trace_accuracy
+            notes = (
+                f"answer accuracy, n = {answer.n:,}, 95% interval {answer.low:.4f} to {answer.high:.4f}; trace"
+                f" accuracy {trace.accuracy:.4f}; dataset {result.dataset_version}, scorer {result.scorer_version}"
+            )
+            entries.append(EvalResultEntry(dataset_id, result.task.name, answer.accuracy, notes=notes))
+    return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, width=120)
+
+
+def learning_curve(results: Sequence[Result]) -> bytes | None:
+    """A picture (PNG) of the trace accuracy on validation rows along the training, a line for each task.
+
+    None where no result says how the training went.
+    """
+    import altair as alt
+    import vl_convert
+
+    rows = [
+        {"task": result.task.name, "step": int(step), "accuracy": correct / result.learning.n}
+        for result in results
+        if result.learning is not None
+        for step, correct in result.learning.correct.items()
+    ]
+    if not rows:
+        return None
+    chart = (
+        alt.Chart(alt.InlineData(rows), width=640, height=300)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("step:Q", title="training step"),
+            y=alt.Y("accuracy:Q", title="trace accuracy, validation", axis=alt.Axis(format="%")).scale(domain=[0, 1]),
+            color=alt.Color("task:N", sort=None, scale=alt.Scale(scheme="tableau10")),
+        )
+        .configure(font="Helvetica, Arial, sans-serif", background="white", padding=8)
+    )
+    picture: bytes = vl_convert.vegalite_to_png(chart.to_json(), scale=2)
+    return picture

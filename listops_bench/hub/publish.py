@@ -1,0 +1,158 @@
+"""Publish and submit: checkpoints and datasets to the Hub, results to the board.
+
+push(prepare_model("runs/sum", "org/sum"))                        card with results, weights, provenance: one commit
+push(prepare_dataset("runs/dataset", "org/listops_bench"))        a folder of `listops-bench export`
+submit(["org/sum"], track="open", output_dir="leaderboard/results")
+
+A second push of the same files makes no commit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from listops_bench.dataset.release import CHECKSUMS, check
+from listops_bench.errors import InvalidInput
+from listops_bench.evaluate.run import OnSplit, evaluate_checkpoint, open_checkpoint
+from listops_bench.hub._card import CURVE, EVAL_RESULTS, eval_results, learning_curve, write_model_card
+from listops_bench.hub._client import Files, Pushed, RepoType, check_repo_id, upload
+from listops_bench.model.checkpoint import CARD, RUN, TRAIN_LOG
+from listops_bench.model.ladder import parameter_counts
+from listops_bench.model.source import WEIGHTS
+from listops_bench.result.files import read_results
+from listops_bench.result.format import Result
+from listops_bench.tasks.task import DATASET_VERSION, get_task
+
+DATASET_NAME = "listops_bench"
+CHECKPOINT_FILES = (
+    *("config.json", WEIGHTS, "generation_config.json", "configuration_looped.py", "modeling_looped.py"),
+    *("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", TRAIN_LOG),
+)
+"""What of a checkpoint folder is published as it stands; nothing else that lies there is."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What is to be uploaded: path in the repository -> file or content."""
+
+    repo_type: RepoType
+    repo_id: str
+    message: str
+    files: Files
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes by path."""
+        return {
+            path: file.stat().st_size if isinstance(file, Path) else len(file)
+            for path, file in sorted(self.files.items())
+        }
+
+
+def prepare_model(
+    checkpoint: str | os.PathLike[str],
+    repo_id: str,
+    *,
+    tasks: Sequence[str] | None = None,
+    results_dir: str | os.PathLike[str] | None = None,
+    dataset_id: str | None = None,
+    device: str | None = None,
+    on_split: OnSplit | None = None,
+) -> Publication:
+    """What publishing a checkpoint uploads. Needs no network.
+
+    Args:
+        checkpoint: a folder as `train` writes it.
+        tasks: to score it on; by default those it was trained on, and their operations alone.
+        results_dir: take the results of this checkpoint from there instead of scoring it.
+        dataset_id: of the dataset on the Hub that the card refers to (default: ``listops_bench`` of the same owner).
+        on_split: called with task and split before each is scored.
+
+    Raises:
+        InvalidInput: a broken folder, a repository id that is none, or no results of this checkpoint.
+    """
+    check_repo_id(repo_id)
+    dataset_id = check_repo_id(dataset_id or f"{repo_id.partition('/')[0]}/{DATASET_NAME}")
+    loaded = open_checkpoint(checkpoint)
+    if results_dir is None:
+        results = evaluate_checkpoint(checkpoint, tasks, device=device, on_split=on_split)
+    else:
+        results = _results_of(loaded.identity.weights_sha256 or "", results_dir, tasks)
+    folder = Path(checkpoint)
+    files: dict[str, Path | bytes] = {name: folder / name for name in CHECKPOINT_FILES if (folder / name).is_file()}
+    facts = {"parameters": parameter_counts(loaded.model), "weights_sha256": loaded.identity.weights_sha256}
+    picture = learning_curve(results)
+    card = write_model_card(
+        loaded.run | facts,
+        results,
+        loaded.modulus,
+        repo_id=repo_id,
+        dataset_id=dataset_id,
+        curve=picture is not None,
+    )
+    files[CARD] = card.encode()
+    if loaded.run:
+        files[RUN] = (json.dumps(_without_places(loaded.run) | facts, indent=2) + "\n").encode()
+    if picture is not None:
+        files[CURVE] = picture
+    files[EVAL_RESULTS] = eval_results(results, dataset_id).encode()
+    return Publication("model", repo_id, "Checkpoint, card and results by listops_bench", files)
+
+
+def _results_of(sha256: str, results_dir: str | os.PathLike[str], tasks: Sequence[str] | None) -> list[Result]:
+    found = [result for result in read_results(results_dir) if result.model.weights_sha256 == sha256]
+    wanted = [
+        result for result in found if tasks is None or result.task.name in {get_task(name).name for name in tasks}
+    ]
+    if not wanted:
+        raise InvalidInput(f"results folder {str(results_dir)!r} holds no result of the weights {sha256[:12]}")
+    return wanted
+
+
+def _without_places(run: dict[str, Any]) -> dict[str, Any]:
+    """A run's record without where on the trainer's disk it lay."""
+    config = {key: value for key, value in run.get("config", {}).items() if key != "output_dir"}
+    return run | ({"config": config} if "config" in run else {})
+
+
+def prepare_dataset(folder: str | os.PathLike[str], repo_id: str) -> Publication:
+    """What publishing an exported folder uploads, once its rows have been compared with its checksums.
+
+    Raises:
+        InvalidInput: no such folder, or a file that does not hold the rows that its checksum says.
+    """
+    check_repo_id(repo_id)
+    place = Path(folder)
+    if not (place / CHECKSUMS).is_file():
+        raise InvalidInput(f"{str(folder)!r} is no dataset folder; `listops-bench export {folder}` writes one")
+    names = [CARD, "eval.yaml", CHECKSUMS.as_posix(), *(line.path.as_posix() for line in check(place))]
+    files = {name: place / name for name in names if (place / name).is_file()}
+    return Publication("dataset", repo_id, f"Dataset version {DATASET_VERSION} by listops_bench", files)
+
+
+def push(
+    publication: Publication, *, private: bool = False, revision: str | None = None, create_pr: bool = False
+) -> Pushed:
+    """Uploads what `prepare_model` or `prepare_dataset` made in one commit; in none where it is all there.
+
+    Args:
+        private: make a repository that only its owner sees.
+        revision: a branch, made where there is none.
+        create_pr: open a pull request instead.
+
+    Raises:
+        InvalidInput: no token, no permission, no network, or a public repository where a private one was asked for.
+    """
+    return upload(
+        publication.repo_type,
+        publication.repo_id,
+        publication.files,
+        publication.message,
+        private=private,
+        revision=revision,
+        create_pr=create_pr,
+    )

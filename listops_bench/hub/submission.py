@@ -1,0 +1,143 @@
+"""Submitting to the board: evaluate at a pinned revision, check as a verifier would, hand over as a pull request."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from listops_bench.errors import InvalidInput, unknown
+from listops_bench.evaluate.run import EVALUATION_SPLITS, OnSplit, evaluate_checkpoint
+from listops_bench.evaluate.strangers import MAX_CHECKPOINT_BYTES
+from listops_bench.evaluate.verification import validate_files
+from listops_bench.hub._client import check_repo_id, open_pull_request, upload
+from listops_bench.leaderboard.groups import RANKED_SEEDS
+from listops_bench.model.source import resolve
+from listops_bench.result.files import result_path, write_result
+from listops_bench.result.format import TRACKS, Result, Track
+
+RESULTS_REPO = "LISTOPS_BENCH_RESULTS_REPO"
+"""The environment variable that names the results dataset on the Hub; there is no default."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What was handed over.
+
+    Attributes:
+        results: one for each checkpoint and task.
+        paths: the files that were written, where a folder was given.
+        pull_request: its address, where a results dataset was given.
+        opened: False where the same submission was open there already.
+    """
+
+    results: tuple[Result, ...]
+    paths: tuple[Path, ...] = ()
+    pull_request: str | None = None
+    opened: bool = True
+
+
+def submit(
+    checkpoints: Sequence[str | os.PathLike[str]],
+    *,
+    track: Track = "open",
+    tasks: Sequence[str] | None = None,
+    repo_id: str | None = None,
+    output_dir: str | os.PathLike[str] | None = None,
+    device: str | None = None,
+    on_split: OnSplit | None = None,
+) -> Submission:
+    """Evaluates checkpoints on all splits of their tasks and submits the results.
+
+    Args:
+        checkpoints: folders, or models on the Hub as ``org/name`` or ``org/name@revision``; a revision is pinned to its
+            commit. Several seeds of one recipe make one row.
+        track: see ``leaderboard/SUBMITTING.md``.
+        tasks: by default those that a checkpoint was trained on, and each of their operations alone.
+        repo_id: the results dataset on the Hub to open a pull request on (default: ``$LISTOPS_BENCH_RESULTS_REPO``).
+        output_dir: write the files here instead, for a git pull request.
+
+    Raises:
+        InvalidInput: nowhere to submit to; a checkpoint that verifiers could not load or fetch; or a result that would
+            not be valid.
+    """
+    if track not in TRACKS:
+        raise unknown("track", track, TRACKS)
+    repo_id = None if output_dir is not None else repo_id or os.environ.get(RESULTS_REPO) or None
+    if output_dir is None and repo_id is None:
+        raise InvalidInput(
+            "say where to: --output-dir leaderboard/results writes files for a git pull request; --repo ORG/NAME (or "
+            f"{RESULTS_REPO}) opens one on a results dataset on the Hub"
+        )
+    if repo_id is not None:
+        check_repo_id(repo_id)
+        for checkpoint in checkpoints:
+            if Path(checkpoint).is_dir():
+                raise InvalidInput(
+                    f"{str(checkpoint)!r} is on this machine only, where no verifier can fetch it: push it first "
+                    f"(`listops-bench push {checkpoint} ORG/NAME`) and submit ORG/NAME"
+                )
+    results = [result for checkpoint in checkpoints for result in _evaluate(checkpoint, tasks, track, device, on_split)]
+    with tempfile.TemporaryDirectory() as scratch:
+        for path, problem in validate_files([write_result(scratch, result) for result in results]):
+            if problem is not None:
+                raise InvalidInput(f"this would not be accepted: {problem.removeprefix(str(path) + ': ')}")
+        if repo_id is not None:
+            return _open_pull_request(repo_id, results, Path(scratch))
+    assert output_dir is not None
+    return Submission(tuple(results), tuple(write_result(output_dir, result) for result in results))
+
+
+def _evaluate(
+    checkpoint: str | os.PathLike[str],
+    tasks: Sequence[str] | None,
+    track: Track,
+    device: str | None,
+    on_split: OnSplit | None,
+) -> list[Result]:
+    name, _, revision = (os.fspath(checkpoint), "", "")
+    if not Path(name).is_dir():
+        name, _, revision = name.partition("@")
+    source = resolve(name, revision or None, max_bytes=MAX_CHECKPOINT_BYTES)
+    return evaluate_checkpoint(
+        name, tasks, EVALUATION_SPLITS, revision=source.revision, track=track, device=device, on_split=on_split
+    )
+
+
+def _open_pull_request(repo_id: str, results: Sequence[Result], folder: Path) -> Submission:
+    title = _title(results)
+    there = open_pull_request(repo_id, title)
+    if there is not None:
+        return Submission(tuple(results), pull_request=there, opened=False)
+    paths = [result_path(folder, result) for result in results]
+    files = {f"results/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in paths}
+    done = upload("dataset", repo_id, files, title, description="\n".join(summary(results)), create_pr=True)
+    return Submission(tuple(results), pull_request=done.url)
+
+
+def _title(results: Sequence[Result]) -> str:
+    """Says which weights and tasks, so that the same submission has the same title."""
+    first = results[0]
+    models = dict.fromkeys(f"{r.model.id}@{(r.model.revision or r.model.weights_sha256 or '')[:12]}" for r in results)
+    tasks = dict.fromkeys(result.task.name for result in results)
+    more = f" and {len(models) - 1} more" if len(models) > 1 else ""
+    return f"{next(iter(models))}{more}: {', '.join(tasks)} ({first.track}, dataset {first.dataset_version})"[:200]
+
+
+def summary(results: Iterable[Result]) -> list[str]:
+    """A line for each recipe: its seeds, and whether they make a ranked row."""
+    seeds: dict[str, dict[str, int | None]] = defaultdict(dict)
+    constructed = False
+    for result in results:
+        constructed = result.track == "constructed"  # a submission has one track
+        seeds[result.recipe.id][result.model.weights_sha256 or result.model.id] = result.recipe.seed
+    lines = []
+    for recipe, found in seeds.items():
+        named = ", ".join(str(seed) for seed in found.values() if seed is not None) or "not stated"
+        ranked = constructed or len(found) >= RANKED_SEEDS
+        rank = "one ranked row" if ranked else f"one row, ranked from {RANKED_SEEDS} seeds of this recipe on"
+        lines.append(f"{recipe}: {rank}" if constructed else f"{recipe}: seeds {named}; {rank}")
+    return lines

@@ -1,0 +1,304 @@
+"""Which runs belong to which learning threshold, and how hard the tasks have proved.
+
+An *arm* is a ladder of sizes on which one thing was done: one family, one curriculum, one task that is scored. The task
+``sum``, scored after training on SUM, MAX and MED, is one arm, and stands beside the one that was trained on SUM alone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from listops_bench.leaderboard.groups import Group, Setting
+from listops_bench.result.learned import THRESHOLD_SPLITS, ThresholdSplit
+from listops_bench.stats.threshold import Outcome, Ratio, Survival, Threshold, fit_threshold, ratio, survival
+from listops_bench.tasks.task import task_order
+from listops_bench.tasks.training_kinds import KINDS, plan_of
+
+_NEARLY = 0.1  # exposures that differ by less count as equal
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Runs that differ in their size and seed only, and in their recipe where several were tried.
+
+    Attributes:
+        groups: one for each size that was tried, several where no validation told which of its recipes to take.
+        recipes: the most recipes that were tried at one size; the budget is so many times that of one run.
+        chosen: whether one recipe a size is left, chosen on validation rows where there were several.
+    """
+
+    family: str
+    track: str
+    task: str
+    kind: str
+    curriculum: str
+    budget: int
+    groups: tuple[Group, ...]
+    recipes: int
+    chosen: bool
+
+    @property
+    def plan(self) -> str:
+        return plan_of(self.curriculum)
+
+    @property
+    def setting(self) -> Setting:
+        return Setting.of(self.groups[0].first)
+
+    @property
+    def itself(self) -> bool:
+        """Whether it was trained on the task that is scored, and on nothing else."""
+        return self.plan == self.task
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(sorted({group.parameters for group in self.groups}))
+
+    def outcomes(self, split: ThresholdSplit) -> list[Outcome]:
+        found = [(group, [run.verdicts[split] for run in group.runs if split in run.verdicts]) for group in self.groups]
+        return [Outcome(group.parameters, sum(verdicts), len(verdicts)) for group, verdicts in found]
+
+    @cached_property
+    def threshold(self) -> Threshold:
+        return fit_threshold(self.outcomes("test"))
+
+    @cached_property
+    def unseen(self) -> Threshold:
+        """The threshold on rows with unseen operands."""
+        return fit_threshold(self.outcomes("test_unseen_operands"))
+
+    def at(self, split: ThresholdSplit) -> Threshold:
+        return self.threshold if split == "test" else self.unseen
+
+    @property
+    def exposure(self) -> float:
+        """Reductions of the task's operations within a run's whole budget, the mean over the groups."""
+        return sum(group.exposure for group in self.groups) / len(self.groups)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An arm against the one of the same family and track that was trained on the task alone.
+
+    ``equal`` says what they share: ``steps``, or else ``exposure``, the number of the task's own operations seen.
+    """
+
+    arm: Arm
+    alone: Arm
+    equal: str
+    ratio: Ratio
+    unseen: Ratio
+
+
+def arms(groups: Iterable[Group]) -> list[Arm]:
+    """The arms of trained models on at least two sizes, those of one task together, in the order of all tables."""
+    return [arm for arm in all_arms(groups) if len(arm.threshold.outcomes) > 1]
+
+
+def all_arms(groups: Iterable[Group]) -> list[Arm]:
+    """As `arms`, those on one size among them."""
+    by_arm: dict[tuple[object, ...], list[Group]] = defaultdict(list)
+    for group in groups:
+        first = group.first
+        if first.training is not None and first.track != "constructed" and group.kind != "other":
+            by_arm[Setting.of(first), group.task, group.kind, group.curriculum].append(group)
+    return sorted((_arm(of_arm) for of_arm in by_arm.values()), key=_arm_order)
+
+
+def _arm(groups: Sequence[Group]) -> Arm:
+    by_size: dict[int, list[Group]] = defaultdict(list)
+    for group in groups:
+        by_size[group.parameters].append(group)
+    kept = {size: _best(recipes) for size, recipes in sorted(by_size.items())}
+    first = groups[0]
+    return Arm(
+        family=first.first.architecture.family,
+        track=first.first.track,
+        task=first.task,
+        kind=first.kind,
+        curriculum=first.curriculum,
+        budget=first.budget,
+        groups=tuple(group for recipes in kept.values() for group in recipes),
+        recipes=max(map(len, by_size.values())),
+        chosen=all(len(recipes) == 1 for recipes in kept.values()),
+    )
+
+
+def _best(recipes: Sequence[Group]) -> Sequence[Group]:
+    """The recipe that did best on validation rows; all of them where that is not known of each: never by test rows."""
+    shares = [group.validation for group in recipes]
+    if len(recipes) == 1 or None in shares:
+        return recipes
+    return [max(recipes, key=lambda group: (group.validation or 0.0, group.first.recipe.id))]
+
+
+def comparisons(found: Sequence[Arm]) -> list[Comparison]:
+    """Every arm of a task beside the one that was trained on the task alone, where there is one like it."""
+    compared = []
+    for arm in found:
+        others = [other for other in found if other.itself and not arm.itself and _alike(other, arm)]
+        pair = _partner(arm, others)
+        if pair is not None:
+            alone, equal = pair
+            one, two = ratio(arm.threshold, alone.threshold), ratio(arm.unseen, alone.unseen)
+            compared.append(Comparison(arm, alone, equal, one, two))
+    return compared
+
+
+def _alike(other: Arm, arm: Arm) -> bool:
+    return (other.setting, other.task) == (arm.setting, arm.task)
+
+
+def _partner(arm: Arm, others: Sequence[Arm]) -> tuple[Arm, str] | None:
+    for other in others:
+        if other.budget == arm.budget:
+            return other, "steps"
+    near = [other for other in others if abs(other.exposure - arm.exposure) <= _NEARLY * arm.exposure]
+    return (min(near, key=lambda other: abs(other.exposure - arm.exposure)), "exposure") if near else None
+
+
+# --- how hard the tasks are -------------------------------------------------------------------------------------------
+
+
+def difficulty(found: Sequence[Arm]) -> dict[str, Arm]:
+    """Which arm says how hard a task is: the reference family's, trained on the task itself.
+
+    On the reference track, or where a board has none, on any. Where several budgets were tried, the one with most runs.
+    """
+    able = [arm for arm in found if arm.itself and arm.family == "looped" and arm.threshold.kind != "unknown"]
+    declared = [arm for arm in able if arm.track == "reference"]
+    measured: dict[str, Arm] = {}
+    for arm in declared or able:
+        best = measured.get(arm.task)
+        if best is None or (arm.threshold.runs, arm.budget) > (best.threshold.runs, best.budget):
+            measured[arm.task] = arm
+    return measured
+
+
+def by_difficulty(tasks: Iterable[str], measured: dict[str, Arm]) -> list[str]:
+    """The easiest task first; those that were not measured come last, in the order of their names' grammar."""
+
+    def order(task: str) -> tuple[object, ...]:
+        if task not in measured:
+            return 3, 0.0, task_order(task)
+        threshold = measured[task].threshold
+        return ["below", "number", "above"].index(threshold.kind), threshold.estimate, task_order(task)
+
+    return sorted(tasks, key=order)
+
+
+# --- time -------------------------------------------------------------------------------------------------------------
+
+
+def time_to_learn(groups: Iterable[Group]) -> Survival | None:
+    """Over the runs of some groups; None where not all of them were validated on the way."""
+    runs = [run for group in groups for run in group.runs]
+    ends = [run.watched_until for run in runs]
+    if not runs or None in ends:
+        return None
+    learned_at = [run.learned_at for run in runs if run.learned_at is not None]
+    ended = [end for run, end in zip(runs, ends, strict=True) if run.learned_at is None and end is not None]
+    return survival(learned_at, ended)
+
+
+# --- in words ---------------------------------------------------------------------------------------------------------
+
+
+def spell_threshold(threshold: Threshold | Ratio, digits: int = 0) -> str:
+    """``24,100``, ``> 34,560``, ``< 1,230``, or ``not determined``."""
+    if threshold.estimate is None:
+        return "not determined"
+    sign = {"number": "", "above": "> ", "below": "< "}[threshold.kind]
+    return f"{sign}{_round(threshold, threshold.estimate, digits)}"
+
+
+def spell_limits(threshold: Threshold | Ratio, digits: int = 0) -> str:
+    """``18,000 to 31,000``, ``from 30,100``, ``up to 5,000``; empty where none is, or only the bound itself."""
+    low = None if threshold.low is None else _round(threshold, threshold.low, digits)
+    high = None if threshold.high is None else _round(threshold, threshold.high, digits)
+    if low is not None and high is not None:
+        return f"{low} to {high}"
+    one_sided = f"from {low}" if low is not None else f"up to {high}" if high is not None else ""
+    is_bound = threshold.kind != "number" and (low or high) == spell_threshold(threshold, digits)[2:]
+    return "" if is_bound else one_sided
+
+
+def _round(threshold: Threshold | Ratio, value: float, digits: int) -> str:
+    """A bound is a size that was tried, and stays exact; an estimate has three digits that mean something."""
+    if isinstance(threshold, Ratio):
+        return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+    tried = next((o.parameters for o in threshold.outcomes if abs(o.parameters / value - 1) < 1e-6), None)
+    return f"{tried or float(f'{value:.3g}'):,.{digits}f}"
+
+
+def spell_budget(arm: Arm) -> str:
+    """``3,000 steps``, and how many recipes were tried at a size where there were several."""
+    steps = f"{arm.budget:,} steps"
+    if arm.recipes == 1:
+        return steps
+    return f"{steps}, best of {arm.recipes} recipes" if arm.chosen else f"{steps}, {arm.recipes} recipes together"
+
+
+# --- as JSON ----------------------------------------------------------------------------------------------------------
+
+
+def as_json(found: Sequence[Arm], compared: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """Everything about the thresholds of one board."""
+    of_arm = {id(comparison.arm): comparison for comparison in compared}
+    return [_arm_json(arm, of_arm.get(id(arm))) for arm in found]
+
+
+def _arm_json(arm: Arm, comparison: Comparison | None) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "task": arm.task,
+        "family": arm.family,
+        "track": arm.track,
+        "trained": arm.kind,
+        "curriculum": arm.curriculum,
+        "budget_steps": arm.budget,
+        "recipes_per_size": arm.recipes,
+        "recipe_chosen_on_validation": arm.chosen and arm.recipes > 1,
+        "mean_reductions": round(arm.exposure),
+    }
+    for split in THRESHOLD_SPLITS:
+        threshold = arm.at(split)
+        counts = [[o.parameters, o.learned, o.runs] for o in threshold.outcomes]
+        record[split] = {"n50": _number_json(threshold), "parameters_learned_runs": counts}
+    if comparison is not None:
+        record["against_alone"] = {
+            "curriculum": comparison.alone.curriculum,
+            "equal": comparison.equal,
+            "test": _number_json(comparison.ratio),
+            "test_unseen_operands": _number_json(comparison.unseen),
+        }
+    record["time_to_learn"] = [_time_json(size, arm) for size in arm.sizes]
+    return record
+
+
+def _number_json(number: Threshold | Ratio) -> dict[str, Any]:
+    shown = {name: getattr(number, name) for name in ("estimate", "low", "high")}
+    return {"kind": number.kind} | {name: None if v is None else float(f"{v:.5g}") for name, v in shown.items()}
+
+
+def _time_json(size: int, arm: Arm) -> dict[str, Any]:
+    time = time_to_learn(group for group in arm.groups if group.parameters == size)
+    if time is None:
+        return {"parameters": size, "runs": 0}
+    limits = {"median_steps": time.median, "low": time.median_low, "high": time.median_high}
+    return {"parameters": size, "runs": time.runs, "learned": time.learned, **limits}
+
+
+def _arm_order(arm: Arm) -> tuple[object, ...]:
+    return (
+        task_order(arm.task),
+        arm.family != "looped",
+        arm.family,
+        arm.track,
+        list(KINDS).index(arm.kind),
+        arm.budget,
+        arm.curriculum,
+    )

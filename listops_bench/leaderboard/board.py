@@ -1,0 +1,146 @@
+"""What the board shows, before it is drawn: a matrix of sizes and tasks, and the smallest models."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from listops_bench._base.text import count
+from listops_bench.leaderboard.arms import Arm, Comparison, arms, by_difficulty, comparisons, difficulty
+from listops_bench.leaderboard.groups import Group, groups
+from listops_bench.result.format import TRACKS, Model, Result
+from listops_bench.tasks.training_kinds import KINDS
+
+
+@dataclass(frozen=True)
+class Size:
+    """A row of the matrix: one model of one size, trained in one way."""
+
+    family: str
+    model: str
+    parameters: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class Smallest:
+    """Of all models of a track that have learned a task, a smallest one; a ranked one where there is one."""
+
+    track: str
+    task: str
+    group: Group
+
+
+@dataclass(frozen=True)
+class Board:
+    """The results of one dataset version and one scorer version, which alone may be compared."""
+
+    dataset_version: str
+    scorer_version: str
+    groups: tuple[Group, ...]
+
+    @property
+    def version(self) -> str:
+        return f"dataset {self.dataset_version}, scorer {self.scorer_version}"
+
+    @property
+    def summary(self) -> str:
+        """``8 results of 6 models on 2 tasks``."""
+        models, results = count(self.num_models, "model"), count(self.num_results, "result")
+        return f"{results} of {models} on {count(len(self.tasks), 'task')}"
+
+    @property
+    def num_rows(self) -> tuple[int, ...]:
+        """The numbers of test rows that occur."""
+        return tuple(sorted({summary.n for group in self.groups for summary in group.summaries()}))
+
+    @cached_property
+    def arms(self) -> tuple[Arm, ...]:
+        """What learning thresholds are estimated from, in the order of ``tasks``."""
+        return tuple(sorted(arms(self.groups), key=lambda arm: self.tasks.index(arm.task)))
+
+    @cached_property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        return tuple(comparisons(self.arms))
+
+    @cached_property
+    def measured(self) -> dict[str, Arm]:
+        """The arms that say how hard the tasks are."""
+        return difficulty(arms(self.groups))
+
+    @cached_property
+    def tasks(self) -> tuple[str, ...]:
+        """By their measured difficulty."""
+        return tuple(by_difficulty({group.task for group in self.groups}, self.measured))
+
+    @cached_property
+    def rows(self) -> tuple[Group, ...]:
+        """All groups in the order of the tasks."""
+        place = {task: number for number, task in enumerate(self.tasks)}
+        return tuple(sorted(self.groups, key=lambda group: place[group.task]))
+
+    @cached_property
+    def smallest(self) -> tuple[Smallest, ...]:
+        """The smallest models that have learned each task, by track and task; those of one size share the place."""
+        found = []
+        for track in sorted({group.first.track for group in self.groups}, key=TRACKS.index):
+            for task in self.tasks:
+                able = [g for g in self.groups if g.first.track == track and g.task == task and g.has_learned]
+                able = [group for group in able if group.ranked] or able
+                size = min((group.parameters for group in able), default=0)
+                found += [Smallest(track, task, group) for group in able if group.parameters == size]
+        return tuple(found)
+
+    @cached_property
+    def sizes(self) -> tuple[Size, ...]:
+        """The matrix's rows: by family, size, and kind of training."""
+        return tuple(sorted({_size(group) for group in self.groups}, key=_size_order))
+
+    @cached_property
+    def cells(self) -> dict[tuple[Size, str], tuple[Group, ...]]:
+        """The matrix: the groups of each size and task, the best mean first."""
+        cells: dict[tuple[Size, str], list[Group]] = defaultdict(list)
+        for group in self.groups:
+            if group.mean() is not None:
+                cells[_size(group), group.task].append(group)
+        return {key: tuple(sorted(found, key=lambda g: -(g.mean() or 0.0))) for key, found in cells.items()}
+
+    @property
+    def num_models(self) -> int:
+        return len({(m.weights_sha256 or m) for group in self.groups for m in (run.result.model for run in group.runs)})
+
+    @property
+    def num_results(self) -> int:
+        return sum(len(group.runs) for group in self.groups)
+
+
+def boards(results: Iterable[Result], verified: Collection[tuple[Model, str]] = ()) -> list[Board]:
+    """The boards of some results, the newest dataset and scorer first; of ``verified``, see `groups`."""
+    by_version: dict[tuple[str, str], list[Result]] = defaultdict(list)
+    for result in results:
+        by_version[result.dataset_version, result.scorer_version].append(result)
+    newest_first = sorted(by_version, key=lambda pair: [_version_order(text) for text in pair], reverse=True)
+    return [Board(*version, groups(by_version[version], verified)) for version in newest_first]
+
+
+def _size(group: Group) -> Size:
+    return Size(group.first.architecture.family, group.model, group.parameters, group.kind)
+
+
+def _size_order(size: Size) -> tuple[object, ...]:
+    # The reference family first, the families that vary it after it.
+    return (
+        size.family != "looped",
+        not size.family.startswith("looped"),
+        size.family,
+        size.parameters,
+        size.model,
+        list(KINDS).index(size.kind),
+    )
+
+
+def _version_order(text: str) -> list[tuple[int, str]]:
+    return [(int(word), "") if word.isdigit() else (-1, word) for word in re.split(r"[.+-]", text)]

@@ -1,0 +1,252 @@
+"""Results grouped over seeds: the rows of the board."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import fmean
+
+from listops_bench.errors import InvalidInput
+from listops_bench.result.format import Model, Result
+from listops_bench.result.learned import LEARNED, THRESHOLD_SPLITS, ThresholdSplit, learned
+from listops_bench.runs.record import Training
+from listops_bench.stats.intervals import Summary
+from listops_bench.tasks.curriculum import parse_curriculum
+from listops_bench.tasks.task import get_task, single_tasks, task_order
+from listops_bench.tasks.training_kinds import KINDS, plan_of, training_kind
+
+RANKED_SEEDS = 3
+"""With so many seeds, a recipe is ranked: with fewer, luck decides too much."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """All that runs must share before anything else about them is compared; ``depth`` is the deepest expression's."""
+
+    family: str
+    layers: int | None
+    heads: int | None
+    modulus: int
+    depth: int
+    trace: str
+    track: str
+
+    @staticmethod
+    def of(result: Result) -> Setting:
+        shape, task = result.architecture, result.task
+        depth = get_task(task.name).max_depth
+        return Setting(
+            shape.family, shape.num_layers, shape.num_heads, task.modulus, depth, task.trace, result.track
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model on one task.
+
+    Attributes:
+        result: its file.
+        learned: on the test rows; None where a result that decides is missing.
+        verdicts: the same for each split on which every result that decides is there. A failure may be known without
+            all of them and a success never is, so only these may be counted for a threshold.
+        watched_until: the last step of its training that was validated; None where nothing was.
+        learned_at: the step of the first validation that passed; None where none did.
+        verified: evaluating the checkpoint again gave the same.
+    """
+
+    result: Result
+    learned: bool | None
+    verdicts: Mapping[ThresholdSplit, bool] = field(default_factory=dict)
+    watched_until: int | None = None
+    learned_at: int | None = None
+    verified: bool = False
+
+    def summary(self, split: str = "test", metric: str = "trace_accuracy") -> Summary | None:
+        scored = self.result.splits.get(split)  # type: ignore[call-overload]
+        return None if scored is None else getattr(scored.metrics, metric)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one recipe on one task, one for each seed, in the order of the seeds."""
+
+    runs: tuple[Run, ...]
+
+    @property
+    def first(self) -> Result:
+        return self.runs[0].result
+
+    @property
+    def model(self) -> str:
+        """A ladder name such as ``looped_d048``, or the model's id."""
+        return self.first.architecture.name or self.first.model.id
+
+    @property
+    def parameters(self) -> int:
+        return self.first.parameters.total
+
+    @property
+    def task(self) -> str:
+        return self.first.task.name
+
+    @property
+    def curriculum(self) -> str:
+        return self.first.training.curriculum if self.first.training else "not stated"
+
+    @cached_property
+    def plan(self) -> str:
+        """The curriculum in words, its steps left out: ``max_med, then sum``."""
+        return plan_of(self.curriculum)
+
+    @cached_property
+    def kind(self) -> str:
+        return training_kind(self.curriculum, self.task)
+
+    def summaries(self, split: str = "test", metric: str = "trace_accuracy") -> list[Summary]:
+        return [summary for run in self.runs if (summary := run.summary(split, metric)) is not None]
+
+    def mean(self, split: str = "test", metric: str = "trace_accuracy") -> float | None:
+        """The mean over seeds; None where none was scored there."""
+        found = self.summaries(split, metric)
+        return fmean(summary.accuracy for summary in found) if found else None
+
+    @property
+    def budget(self) -> int:
+        """Steps that each run was allowed; 0 where that is not known."""
+        return self.first.training.budget if self.first.training else 0
+
+    @property
+    def exposure(self) -> float:
+        """Reductions of the task's operations within a run's whole budget, the mean over the runs."""
+        counts = [_exposure(run.result.training, self.task) for run in self.runs if run.result.training]
+        return fmean(counts) if counts else 0.0
+
+    @property
+    def validation(self) -> float | None:
+        """Exact traces on validation rows, the mean over seeds: what a recipe may be chosen by. None where missing."""
+        shares = [_validation(run) for run in self.runs]
+        return None if None in shares else fmean(share for share in shares if share is not None)
+
+    @property
+    def rows(self) -> str:
+        """Seeds and test rows of each: ``2 × 5,000``."""
+        sizes = sorted({summary.n for summary in self.summaries()})
+        return f"{len(self.summaries())} × {' or '.join(f'{n:,}' for n in sizes)}" if sizes else ""
+
+    @property
+    def num_learned(self) -> int:
+        return sum(run.learned is True for run in self.runs)
+
+    @property
+    def verified(self) -> str:
+        """``yes``, ``no``, or how many of the seeds: ``2/3``."""
+        number = sum(run.verified for run in self.runs)
+        return "yes" if number == len(self.runs) else f"{number}/{len(self.runs)}" if number else "no"
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether at least half of its seeds have."""
+        return 2 * self.num_learned >= len(self.runs)
+
+    @property
+    def ranked(self) -> bool:
+        """Whether there are seeds enough for a place among the smallest; weights set by hand have no seeds."""
+        return self.first.track == "constructed" or len(self.runs) >= RANKED_SEEDS
+
+    @property
+    def learned(self) -> str:
+        """With how many seeds the task was learned: ``1/2``, or ``0–1/2`` where that is not decided for one of them."""
+        sure = self.num_learned
+        possible = sure + sum(run.learned is None for run in self.runs)
+        return f"{sure}/{len(self.runs)}" if possible == sure else f"{sure}–{possible}/{len(self.runs)}"
+
+
+def groups(results: Sequence[Result], verified: Collection[tuple[Model, str]] = ()) -> tuple[Group, ...]:
+    """Results grouped over seeds, sorted by task, kind of training, size and recipe.
+
+    ``verified`` names those, by model and task, that evaluating the checkpoint again has confirmed.
+    """
+    of_model: dict[str, dict[str, Result]] = defaultdict(dict)
+    for result in results:
+        of_model[_model_key(result)][result.task.name] = result
+    by_recipe: dict[tuple[object, ...], list[Run]] = defaultdict(list)
+    for result in results:
+        confirmed = (result.model, result.task.name) in verified
+        by_recipe[_recipe_key(result)].append(_run(result, of_model[_model_key(result)], confirmed))
+    found = [Group(tuple(sorted(runs, key=_run_order))) for runs in by_recipe.values()]
+    return tuple(sorted(found, key=_group_order))
+
+
+def _run(result: Result, of_model: Mapping[str, Result], verified: bool) -> Run:
+    task = result.task.name
+    deciding = [of_model.get(name) for name in (task, *single_tasks(task))]
+    verdicts = {
+        split: bool(learned(of_model, task, split))
+        for split in THRESHOLD_SPLITS
+        if all(found is not None and split in found.splits for found in deciding)
+    }
+    return Run(result, learned(of_model, task), verdicts, *_watched(of_model, task), verified)
+
+
+def _watched(of_model: Mapping[str, Result], task: str) -> tuple[int | None, int | None]:
+    """The last step that was validated, and the first at which the task and each of its operations alone passed."""
+    found = [of_model.get(name) for name in (task, *single_tasks(task))]
+    logs = [result.learning for result in found if result is not None and result.learning is not None]
+    if len(logs) < len(found) or not all(log.correct for log in logs):
+        return None, None
+    passed = [{int(step) for step, right in log.correct.items() if right >= LEARNED * log.n} for log in logs]
+    until = min(max(map(int, log.correct)) for log in logs)
+    return until, min(set.intersection(*passed), default=None)
+
+
+def _exposure(training: Training, task: str) -> float:
+    """The reductions counted, as many more as the steps that an early stop has saved would have shown."""
+    operations = get_task(task).operations
+    seen = sum(training.reductions.get(name, 0) for name in operations)  # type: ignore[call-overload]
+    try:
+        plan = parse_curriculum(training.curriculum)
+    except InvalidInput:
+        return float(seen)
+    if any(stage.until is not None for stage in plan.stages):  # when it ended is not known
+        return float(seen)
+    allowed = taken = 0
+    for index, stage in enumerate(plan.stages):
+        if any(name in get_task(trained).operations for trained in stage.tasks for name in operations):
+            allowed += stage.steps
+            taken += min(max(training.steps - plan.start(index), 0), stage.steps)
+    return seen * allowed / taken if taken else float(seen)
+
+
+def _validation(run: Run) -> float | None:
+    scored = run.summary("validation")
+    if scored is not None:
+        return scored.accuracy
+    learning = run.result.learning
+    return learning.correct[max(learning.correct, key=int)] / learning.n if learning and learning.correct else None
+
+
+def _model_key(result: Result) -> str:
+    return f"{result.model.id}@{result.model.revision}@{result.model.weights_sha256}"
+
+
+def _recipe_key(result: Result) -> tuple[object, ...]:
+    # Rows of a Hub model without a recipe of ours are a group of their own, as is every size and track.
+    name = result.recipe.id
+    return name, result.track, result.architecture.name, result.parameters.total, result.task.name, result.task.trace
+
+
+def _run_order(run: Run) -> tuple[object, ...]:
+    seed = run.result.recipe.seed
+    return seed is None, seed or 0, run.result.model.id, run.result.model.weights_sha256 or ""
+
+
+def _group_order(group: Group) -> tuple[object, ...]:
+    return (
+        task_order(group.task),
+        list(KINDS).index(group.kind),
+        group.parameters,
+        group.first.recipe.id,
+        group.first.track,
+    )

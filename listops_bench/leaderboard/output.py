@@ -1,0 +1,187 @@
+"""The board: result files in, Markdown and a static page out. No torch; the same results give the same bytes.
+
+    leaderboard/results/**/*.json   ->   leaderboard/README.md            the board as Markdown
+    leaderboard/verified.json            leaderboard/site/index.html      the page; opens from the file
+                                         leaderboard/site/models/         a page for each model
+                                         leaderboard/site/figures/        its figures as SVG and PNG
+                                         leaderboard/site/thresholds.json learning thresholds, for programs
+
+Results of another dataset or scorer version are never mixed in: they stand on boards of their own, with a page each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from listops_bench._base import records
+from listops_bench._base.files import write_atomic
+from listops_bench.errors import InvalidInput
+from listops_bench.leaderboard._markdown import markdown
+from listops_bench.leaderboard._page import page, pages_of_models
+from listops_bench.leaderboard.arms import as_json
+from listops_bench.leaderboard.board import Board, boards
+from listops_bench.leaderboard.figures import Curve, figures
+from listops_bench.pages.chart import Figure, png
+from listops_bench.result.files import find_results, read_result
+from listops_bench.result.verified import read_verified
+from listops_bench.runs.learning import read_learning
+from listops_bench.tasks.curriculum import parse_curriculum
+from listops_bench.tasks.training_kinds import plan_of, training_kind
+
+SITE = "site"
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was written, and from which boards, the newest first."""
+
+    page: Path
+    markdown: Path
+    figures: tuple[Path, ...]
+    boards: tuple[Board, ...]
+
+    @property
+    def num_results(self) -> int:
+        return sum(board.num_results for board in self.boards)
+
+
+def build(
+    results_dir: str | os.PathLike[str],
+    out_dir: str | os.PathLike[str],
+    *,
+    runs: Sequence[str | os.PathLike[str]] = (),
+    curve_task: str = "sum",
+    title: str = "listops_bench board",
+    lead: str = "",
+) -> Built:
+    """Builds the board of a results folder.
+
+    Args:
+        results_dir: ``MODEL/REVISION/TASK.json``; every file must be valid.
+        out_dir: gets ``README.md`` and ``site/``; may be the folder that the results lie in.
+        runs: checkpoint folders whose learning curves on ``curve_task`` are drawn.
+        title: of the page.
+        lead: a sentence to stand above everything.
+
+    Raises:
+        InvalidInput: no such folder, an invalid result file, a run without a log, or an analysis that cannot be read.
+    """
+    found = read_boards(results_dir)
+    curves = [read_curve(run, curve_task) for run in runs]
+    drawn = figures(found[0], curves, f"Learning curves on {curve_task}, validation rows") if found else []
+    out = Path(out_dir)
+    names = ["index.html", *(_file_name(board) for board in found[1:])]
+    site = out / SITE
+    pages: dict[Path, str | bytes] = {}
+    for place, board in enumerate(found or [None]):
+        others = [(name, other.version) for name, other in zip(names, found, strict=False) if other is not board]
+        inside = drawn if place == 0 else figures(board) if board else []
+        pages[site / names[place]] = page(
+            board, title=title, lead=lead if place == 0 else "", figures=inside, others=others, figure_files=place == 0
+        )
+        if board is not None:
+            models = pages_of_models(board, home=names[place])
+            pages |= {site / name: content for name, content in models.items()}
+    pictures = _pictures(site / "figures", drawn)
+    readme = out / "README.md"
+    if found:
+        pages[site / "thresholds.json"] = thresholds_json(found)
+    pages[readme] = markdown(found, title=title, lead=lead, figures=drawn, site=SITE)
+    for path, content in (pages | pictures).items():
+        write_atomic(path, content)
+    _remove_others(site, {*pages, *pictures})
+    return Built(site / "index.html", readme, tuple(pictures), tuple(found))
+
+
+def read_boards(results_dir: str | os.PathLike[str]) -> list[Board]:
+    """The boards of a results folder, the newest dataset and scorer first.
+
+    Raises:
+        InvalidInput: no such folder, or an invalid result file.
+    """
+    if not Path(results_dir).is_dir():
+        raise InvalidInput(f"results folder {str(results_dir)!r} does not exist")
+    files = {path: read_result(path, results_dir) for path in find_results(results_dir)}
+    records = read_verified(results_dir)
+    named = {record.path for record in records.values()}
+    verified = {
+        (result.model, result.task.name)
+        for path, result in files.items()
+        if path.relative_to(results_dir).as_posix() in named and sha256(path.read_bytes()).hexdigest() in records
+    }
+    return boards(files.values(), verified)
+
+
+def thresholds_json(found: Sequence[Board]) -> str:
+    """The learning thresholds of some boards, as JSON text."""
+    records = [
+        {
+            "dataset_version": board.dataset_version,
+            "scorer_version": board.scorer_version,
+            "thresholds": as_json(board.arms, board.comparisons),
+        }
+        for board in found
+    ]
+    return json.dumps(records, indent=1) + "\n"
+
+
+def read_curve(run: str | os.PathLike[str], task: str) -> Curve:
+    """A checkpoint's accuracy on a task's validation rows along its training.
+
+    Raises:
+        InvalidInput: the folder has no run.json and train_log.jsonl of ours.
+    """
+    folder = Path(run)
+    record = _read_json(folder / "run.json")
+    try:
+        text, seed = str(record["curriculum"]), int(record["seed"])
+        curriculum = parse_curriculum(text)
+    except (KeyError, TypeError, ValueError):
+        raise InvalidInput(f"{folder / 'run.json'}: not the record of a training run") from None
+    if not (folder / "train_log.jsonl").exists():
+        raise InvalidInput(f"{folder / 'train_log.jsonl'}: cannot be read (there is none)")
+    learning = read_learning(folder).get(task)
+    points = [(int(step), right, learning.n) for step, right in learning.correct.items()] if learning else []
+    starts = [curriculum.start(index) for index in range(1, len(curriculum.stages))]
+    return Curve(plan_of(text), training_kind(text, task), seed, points, starts)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        record = records.loads(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path}: cannot be read ({error})") from None
+    if not isinstance(record, dict):
+        raise InvalidInput(f"{path}: not an object")
+    return record
+
+
+def _file_name(board: Board) -> str:
+    return f"board-{board.dataset_version}-{board.scorer_version}.html"
+
+
+def _pictures(folder: Path, drawn: Sequence[Figure]) -> dict[Path, str | bytes]:
+    pictures: dict[Path, str | bytes] = {}
+    for figure in drawn:
+        pictures[folder / f"{figure.name}.svg"] = figure.wide
+        pictures[folder / f"{figure.name}.png"] = png(figure.wide)
+    return pictures
+
+
+def _remove_others(site: Path, written: set[Path]) -> None:
+    """Deletes what an earlier build left in the site: only files that a build could have made."""
+    earlier = [
+        *site.glob("board-*.html"),
+        *site.glob("figures/*.svg"),
+        *site.glob("figures/*.png"),
+        *site.glob("models/*.html"),
+    ]
+    for path in earlier:
+        if path not in written:
+            path.unlink()

@@ -1,0 +1,98 @@
+"""The closed vocabulary of a modulus as a `transformers` tokenizer.
+
+Every word is one token; text is words separated by one space, and decoding gives exactly that text back::
+
+    "[SUM 3 [MAX 2 9 ] 4 ] ="   ->   [SUM 3  [MAX 2  9  ] 4  ] =
+                                     5    15 9    14 21 4 16 4 3
+
+Nothing is put before or behind the words. Padding is on the left: a batch of prompts can be generated from as it
+stands.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from listops_bench.errors import InvalidInput, unknown
+from listops_bench.tasks.expression import SPECIAL_TOKENS, vocabulary
+
+MODEL_MAX_LENGTH = 128
+PASS_THROUGH_CHAT_TEMPLATE = "{%- for m in messages %}{{- m['content'] }}{%- endfor %}"
+"""A chat is its messages' text, unchanged: chat harnesses then send a base model the bare prompt."""
+
+
+def build_tokenizer(modulus: int = 10) -> PreTrainedTokenizerFast:
+    """The tokenizer that all tasks of a modulus share.
+
+    >>> build_tokenizer(10)("[SUM 3 4 ] =").input_ids
+    [5, 15, 16, 4, 3]
+
+    Raises:
+        InvalidInput: the modulus is out of range.
+    """
+    words = vocabulary(modulus)
+    pad, eos, unk = SPECIAL_TOKENS
+    core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=unk))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token=pad,
+        eos_token=eos,
+        unk_token=unk,
+        padding_side="left",
+        truncation_side="left",
+        model_max_length=MODEL_MAX_LENGTH,
+        clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],
+        chat_template=PASS_THROUGH_CHAT_TEMPLATE,
+    )
+
+
+def encode_prompts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[list[int]]:
+    """Token ids per prompt; unlike the bare tokenizer it takes no word that it does not know.
+
+    Raises:
+        InvalidInput: a word outside the vocabulary (a number outside the modulus, an unknown operation), named.
+    """
+    known = tokenizer.get_vocab().keys() - set(SPECIAL_TOKENS)
+    for prompt in prompts:
+        for word in prompt.split():
+            if word not in known:
+                raise _out_of_vocabulary(word, known)
+    return [list(ids) for ids in tokenizer(list(prompts)).input_ids]
+
+
+def _out_of_vocabulary(word: str, known: Collection[str]) -> InvalidInput:
+    if word.isdecimal():
+        largest = max(int(w) for w in known if w.isdecimal())
+        return InvalidInput(f"number {word} is outside 0..{largest}; the nearest valid one is {largest}")
+    return unknown("word", word, known)
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: str | os.PathLike[str]) -> None:
+    """Writes the tokenizer files, under the class name that older releases of `transformers` know too."""
+    tokenizer.save_pretrained(folder)
+    path = Path(folder) / "tokenizer_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    # transformers 5 writes its new internal class ("TokenizersBackend"), which 4.x cannot load.
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def modulus_of(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The modulus whose vocabulary a tokenizer has.
+
+    Raises:
+        InvalidInput: its tokens and ids are not those of `build_tokenizer`, for any modulus.
+    """
+    words = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    modulus = len(words) - len(vocabulary(2)) + 2
+    if modulus < 2 or tuple(word for word, _ in words) != vocabulary(modulus):
+        raise InvalidInput("the tokenizer's vocabulary is not that of a ListOps modulus (see build_tokenizer)")
+    return modulus

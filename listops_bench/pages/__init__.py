@@ -1,0 +1,1 @@
+"""How anything is shown: charts, tables, pages, the terminal."""

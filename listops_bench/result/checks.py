@@ -1,0 +1,114 @@
+"""Whether the numbers of a result agree with each other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from listops_bench.errors import InvalidInput
+from listops_bench.result.format import Result, SplitResult
+from listops_bench.score.completion import METRICS, SLICES, Metrics
+from listops_bench.score.held_out import HeldOutSteps
+from listops_bench.stats.intervals import Summary
+from listops_bench.tasks.expression import TraceStyle
+from listops_bench.tasks.task import DATASET_VERSION, get_task
+
+
+def validate(result: Result, where: str = "result") -> None:
+    """Checks what types cannot: that the numbers of a result agree with each other.
+
+    Raises:
+        InvalidInput: with the first disagreement.
+    """
+    for problem in _problems(result):
+        raise InvalidInput(f"{where}: {problem}")
+
+
+def _problems(result: Result) -> Iterator[str]:
+    parameters, task = result.parameters, result.task
+    if result.model.revision is None and result.model.weights_sha256 is None:
+        yield "model: neither a revision nor the weights' hash says which weights they are"
+    parts = (parameters.embedding, parameters.non_embedding)
+    if parts != (None, None) and parameters.total != sum(part or 0 for part in parts):
+        yield "parameters: total is not embedding + non_embedding"
+    spec = get_task(task.name)
+    if spec.name != task.name:
+        yield f"task.name: {task.name!r} is spelled {spec.name!r}"
+    if spec.modulus != task.modulus:
+        yield f"task.modulus: {task.modulus} is not that of {task.name!r}, {spec.modulus}"
+    if not result.splits:
+        yield "splits: there is none"
+    if result.learning is not None:
+        for step, correct in result.learning.correct.items():
+            if correct > result.learning.n:
+                yield f"learning.correct.{step}: {correct} correct of {result.learning.n}"
+    for name, split in result.splits.items():
+        if result.dataset_version == DATASET_VERSION and split.n > spec.num_rows(name):
+            yield f"splits.{name}.n: {split.n} rows, and the split has {spec.num_rows(name)}"
+        for problem in _split_problems(split, result.task.trace):
+            yield f"splits.{name}.{problem}"
+        if split.held_out and name != "test_unseen_operands":
+            yield f"splits.{name}.held_out: only test_unseen_operands has held-out steps"
+
+
+def _split_problems(split: SplitResult, trace: TraceStyle) -> Iterator[str]:
+    metrics = split.metrics
+    yield from (f"metrics.{problem}" for problem in _metric_problems(metrics))
+    if metrics.answer_accuracy.n != split.n:
+        yield f"metrics: {metrics.answer_accuracy.n} rows were scored, and n is {split.n}"
+    wrong = sum(split.first_wrong_step.values())
+    if any(not re.fullmatch(r"[1-9][0-9]*", step) for step in split.first_wrong_step):
+        yield "first_wrong_step: steps are 1, 2, ..."
+    # A row without a wrong step ends in the right answer; with a trace, a row that equals the reference has none.
+    if split.n - wrong > metrics.answer_accuracy.correct:
+        yield "first_wrong_step: more rows without a wrong step than right answers"
+    if trace != "none" and split.n - wrong < metrics.trace_accuracy.correct:
+        yield "first_wrong_step: fewer rows without a wrong step than exact traces"
+    if set(split.slices) != set(SLICES):
+        yield f"slices: must be {', '.join(SLICES)}"
+    for name, groups in split.slices.items():
+        for value, group in groups.items():
+            yield from (f"slices.{name}.{value}.{problem}" for problem in _metric_problems(group))
+        for metric in METRICS:
+            whole = getattr(metrics, metric)
+            parts = [getattr(group, metric) for group in groups.values()]
+            if _total(parts) != (whole.n, whole.correct):
+                yield f"slices.{name}: the parts' {metric} do not add up to the whole"
+
+    yield from (f"held_out.{name}: {p}" for name, steps in split.held_out.items() for p in _held_out_problems(steps))
+
+
+def _held_out_problems(found: HeldOutSteps) -> Iterator[str]:
+    if not found.correct <= found.n <= found.steps:
+        yield f"{found.correct} right of {found.n} reached of {found.steps}"
+    elif not min(found.n, 1) <= found.multisets <= found.n:
+        yield f"{found.multisets} multisets among {found.n} steps"
+    elif abs(found.accuracy - (found.correct / found.n if found.n else 0)) > 1e-6:
+        yield f"accuracy does not follow from {found.correct} correct of {found.n}"
+    elif not found.low <= found.accuracy <= found.high:
+        yield "accuracy lies outside its interval"
+
+
+def _total(parts: Iterable[Summary]) -> tuple[int, int]:
+    n = correct = 0
+    for part in parts:
+        n += part.n
+        correct += part.correct
+    return n, correct
+
+
+def _metric_problems(metrics: Metrics) -> Iterator[str]:
+    for name in METRICS:
+        summary: Summary = getattr(metrics, name)
+        if summary.correct > summary.n:
+            yield f"{name}: {summary.correct} correct of {summary.n}"
+        elif not _same(summary, Summary.of(summary.correct, summary.n)):
+            yield f"{name}: accuracy or interval does not follow from {summary.correct} correct of {summary.n}"
+    if metrics.answer_accuracy.n != metrics.trace_accuracy.n:
+        yield "trace_accuracy: n is not that of answer_accuracy"
+    if metrics.trace_accuracy.correct > metrics.answer_accuracy.correct:
+        yield "trace_accuracy: more exact traces than right answers"
+
+
+def _same(a: Summary, b: Summary) -> bool:
+    return max(abs(a.accuracy - b.accuracy), abs(a.low - b.low), abs(a.high - b.high)) <= 2e-6

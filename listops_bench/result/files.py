@@ -1,0 +1,86 @@
+"""Reads and writes result files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from listops_bench._base import records
+from listops_bench._base.files import write_atomic
+from listops_bench.errors import InvalidInput
+from listops_bench.result.checks import validate
+from listops_bench.result.format import Result
+
+MAX_FILE_BYTES = 4_000_000
+
+
+def result_path(results_dir: str | os.PathLike[str], result: Result) -> Path:
+    """Where a result belongs below a results folder; every part of it was checked to be a plain name."""
+    return Path(results_dir).joinpath(*_path_parts(result))
+
+
+def _path_parts(result: Result) -> tuple[str, str, str]:
+    model = result.model
+    version = model.revision or (model.weights_sha256 or "")[:12]
+    return model.id.replace("/", "__"), version, f"{result.task.name}.json"
+
+
+def write_result(results_dir: str | os.PathLike[str], result: Result) -> Path:
+    """Writes a result where it belongs, whole or not at all, replacing an earlier one, and returns the path.
+
+    Raises:
+        InvalidInput: the result is not valid; nothing is written then.
+    """
+    # What is written has been read: a record built in Python could hold what no reader accepts.
+    text = records.dumps(result)
+    _parse(text, "result")
+    path = result_path(results_dir, result)
+    write_atomic(path, text)
+    return path
+
+
+def read_result(path: str | os.PathLike[str], results_dir: str | os.PathLike[str] | None = None) -> Result:
+    """Reads and validates one result file.
+
+    Args:
+        path: the file.
+        results_dir: where given, the file must lie at its proper place below it.
+
+    Raises:
+        InvalidInput: naming the file and what is wrong: not JSON, an unknown, missing or repeated key, a wrong type,
+            NaN, too large, counts or intervals that do not agree with each other, or a file in the wrong place.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read ({error.strerror})") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise InvalidInput(f"{path}: larger than {MAX_FILE_BYTES:,} bytes")
+    result = _parse(content, str(path))
+    if results_dir is not None and path != result_path(results_dir, result):
+        raise InvalidInput(f"{path}: belongs at {result_path(results_dir, result)}")
+    return result
+
+
+def _parse(content: str | bytes, where: str) -> Result:
+    result: Result = records.decode(Result, records.loads(content, where), where)
+    validate(result, where)
+    return result
+
+
+def find_results(results_dir: str | os.PathLike[str]) -> list[Path]:
+    """The result files below a folder, sorted; files whose name begins with a dot are not among them."""
+    return sorted(path for path in Path(results_dir).glob("*/*/*.json") if not path.name.startswith("."))
+
+
+def read_results(results_dir: str | os.PathLike[str]) -> list[Result]:
+    """All results below a folder, each valid and in its place.
+
+    Raises:
+        InvalidInput: no such folder, or one file that is not valid.
+    """
+    if not Path(results_dir).is_dir():
+        raise InvalidInput(f"results folder {str(results_dir)!r} does not exist")
+    return [read_result(path, results_dir) for path in find_results(results_dir)]

@@ -1,0 +1,95 @@
+"""Which results have been verified: a file that verifiers write, and no part of any result.
+
+    leaderboard/results/org__model/0123.../sum.json     what a submitter claims
+    leaderboard/verified.json                           what evaluating the checkpoints again has shown
+
+A record belongs to the content of a result: change a digit in a result, and it is no longer verified.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from listops_bench._base import records
+from listops_bench._base.files import write_atomic
+from listops_bench._base.records import Count, Positive, Sha256, Text, Timestamp
+from listops_bench.errors import InvalidInput
+from listops_bench.result.format import Result
+from listops_bench.runs.record import Environment
+
+FILE_NAME = "verified.json"
+MAX_FILE_BYTES = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """One evaluation that repeated a result.
+
+    Attributes:
+        path: of the result, below the results folder, for people.
+        rows: rows evaluated again, over all splits.
+        differing: the least number of them whose scores must have differed; float ties may fall otherwise on other
+            hardware.
+        same_predictions: every completion was the same, character for character.
+        created: when.
+        environment: where.
+    """
+
+    path: Annotated[str, Text(r"[^\x00-\x1f\x7f]*", 400)]
+    rows: Positive
+    differing: Count
+    same_predictions: bool
+    created: Timestamp
+    environment: Environment
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    schema_version: Literal[1]
+    results: dict[Sha256, Verification]
+
+
+def result_sha256(result: Result) -> str:
+    """SHA-256 of a result as `write_result` writes it: what ``sha256sum`` says of the file."""
+    return hashlib.sha256(records.dumps(result).encode()).hexdigest()
+
+
+def verified_file(results_dir: str | os.PathLike[str]) -> Path:
+    """Where the records of a results folder lie: ``verified.json`` beside it."""
+    return Path(results_dir).resolve().parent / FILE_NAME
+
+
+def read_verified(results_dir: str | os.PathLike[str]) -> dict[str, Verification]:
+    """The records of a results folder by `result_sha256`; empty where nothing has been verified.
+
+        verified = read_verified("leaderboard/results")
+        record = verified.get(result_sha256(result))       # None: not verified
+
+    Raises:
+        InvalidInput: the file is not what `write_verified` writes.
+    """
+    path = verified_file(results_dir)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read ({error.strerror})") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise InvalidInput(f"{path}: larger than {MAX_FILE_BYTES:,} bytes")
+    decoded: _File = records.decode(_File, records.loads(content, str(path)), str(path))
+    return decoded.results
+
+
+def write_verified(results_dir: str | os.PathLike[str], verified: Mapping[str, Verification]) -> Path:
+    """Writes the records of a results folder, sorted by path, whole or not at all."""
+    path = verified_file(results_dir)
+    ordered = dict(sorted(verified.items(), key=lambda item: (item[1].path, item[0])))
+    write_atomic(path, records.dumps(_File(1, ordered)))
+    return path

@@ -1,0 +1,243 @@
+"""The score of a completion: the authority that every harness has to agree with. Plain Python, no torch, no numpy.
+
+A completion is text. It is read after ``str.strip()`` and taken apart at single spaces, nothing else: harnesses strip
+what a model wrote (or not), so white space at the ends cannot matter; inside, two spaces or a new line are not one
+space. Special tokens are no part of it: every harness decodes with ``skip_special_tokens=True``, so `predict` does too.
+Its *lines* are what stands between its ``=`` tokens::
+
+    prompt      [SUM 3 [MAX 2 9 ] 4 ] =
+    completion   [SUM 3 9 4 ] = 6                   lines "[SUM 3 9 4 ]" and "6"
+
+                                    answer  trace  valid steps  first wrong step
+     [SUM 3 9 4 ] = 6               right   right      2 of 2          -
+     [SUM 3 8 4 ] = 6               right   wrong      0 of 2          1     right by luck, after a wrong step
+     [SUM 3 9 4 ] = 5               wrong   wrong      1 of 2          2
+     [SUM 3 9 4 ] = 06              wrong   wrong      1 of 2          2     06 is not how 6 is written
+     [SUM 3 9 4 ] = 6 = 6           wrong   wrong      2 of 3          3     goes on after the answer
+     [SUM 3 9 4 ]                   wrong   wrong      1 of 1          2     no answer
+    (empty)                         wrong   wrong      0 of 0          1
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from listops_bench.stats.intervals import Summary
+from listops_bench.tasks.expression import (
+    Expression,
+    TraceStyle,
+    completion_text,
+    decisive_depth,
+    depth,
+    is_reduction,
+    parse,
+    render,
+)
+
+SCORER_VERSION = "1.0"
+"""Raised whenever any completion could get another score; boards never mix versions."""
+
+
+SLICES = ("depth", "root_operation", "operand_count", "decisive_depth")
+
+
+_LONE_NUMBER = re.compile(r"[0-9]+")
+
+
+_MAX_NESTING = 100  # Lines come from models: none may exhaust the stack of the recursive functions that judge it.
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What one completion earned.
+
+    Attributes:
+        answer: it ends with its first lone number, and that is the right one.
+        trace: the whole completion is the reference, exactly.
+        num_steps: lines that it consists of.
+        valid_steps: those among them that are correct reductions of the line before (of the prompt, for the first one).
+        first_wrong_step: 1 for the first line, and so on; where the lines stop before an answer, the missing line
+            counts as wrong. None where every step is right up to the answer, in whichever order of reductions.
+    """
+
+    answer: bool
+    trace: bool
+    num_steps: int
+    valid_steps: int
+    first_wrong_step: int | None
+
+
+def score(
+    prompt: str, completion: str, reference: str | None = None, *, modulus: int = 10, trace: TraceStyle = "parallel"
+) -> Score:
+    """Scores one completion of one prompt.
+
+    Args:
+        prompt: ``"[SUM 3 [MAX 2 9 ] 4 ] ="``, with or without the equals sign.
+        completion: what the model wrote after it.
+        reference: what it should have written; its last line is the right answer. Computed where it is not given.
+        modulus: of the prompt's numbers.
+        trace: the style of the reference where that is computed.
+
+    Raises:
+        InvalidInput: the prompt is not a ListOps expression, or has a number outside the modulus.
+    """
+    expression = parse(prompt, modulus)
+    if reference is None:
+        reference = completion_text(expression, modulus, trace)
+    lines = completion_lines(completion)
+    valid = _valid_steps(expression, lines, modulus)
+    return Score(
+        answer=final_answer(completion) == completion_lines(reference)[-1],
+        trace=completion.strip() == reference.strip(),
+        num_steps=len(lines),
+        valid_steps=sum(valid),
+        first_wrong_step=_first_wrong_step(lines, valid),
+    )
+
+
+def score_of_trace(trace: str) -> Score:
+    """The score of a completion that is the reference, step by step: every line of it is a right one."""
+    steps = trace.count("=") + 1
+    return Score(answer=True, trace=True, num_steps=steps, valid_steps=steps, first_wrong_step=None)
+
+
+def completion_lines(completion: str) -> list[str]:
+    """The lines of a completion; where two ``=`` meet, or one stands at an end, an empty line is between them."""
+    text = completion.strip()
+    if not text:
+        return []
+    lines: list[list[str]] = [[]]
+    for token in text.split(" "):
+        if token == "=":
+            lines.append([])
+        else:
+            lines[-1].append(token)
+    return [" ".join(line) for line in lines]
+
+
+def final_answer(completion: str) -> str | None:
+    """The number that a completion ends with, as it is written; None unless that is its first line of one number.
+
+    >>> final_answer(" [SUM 3 9 4 ] = 6"), final_answer(" 6 = 6"), final_answer("The answer is 6")
+    ('6', None, None)
+    """
+    lines = completion_lines(completion)
+    lone = next((i for i, line in enumerate(lines) if _LONE_NUMBER.fullmatch(line)), None)
+    if lone is None or lone != len(lines) - 1 or not all(lines):
+        return None
+    return lines[-1]
+
+
+def _valid_steps(expression: Expression, lines: Sequence[str], modulus: int) -> list[bool]:
+    valid = []
+    before: Expression | None = expression
+    for line in lines:
+        after = read_line(line, modulus)
+        valid.append(before is not None and after is not None and is_reduction(before, after, modulus))
+        before = after
+    return valid
+
+
+def read_line(line: str, modulus: int) -> Expression | None:
+    """The expression of a line that is written exactly as we write it, else None."""
+    if _nesting(line) > _MAX_NESTING:
+        return None
+    try:
+        expression = parse(line, modulus)
+    except ValueError:  # InvalidInput, or a number too long for int()
+        return None
+    return expression if render(expression) == line else None
+
+
+def _nesting(line: str) -> int:
+    deepest = level = 0
+    for character in line:
+        if character == "[":
+            level += 1
+            deepest = max(deepest, level)
+        elif character == "]":
+            level -= 1
+    return deepest
+
+
+def _first_wrong_step(lines: Sequence[str], valid: Sequence[bool]) -> int | None:
+    if not all(valid):
+        return valid.index(False) + 1
+    finished = bool(lines) and _LONE_NUMBER.fullmatch(lines[-1]) is not None
+    return None if finished else len(lines) + 1
+
+
+# --- many rows --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The three metrics over some rows: the first two count rows, ``valid_step_rate`` counts emitted lines."""
+
+    answer_accuracy: Summary
+    trace_accuracy: Summary
+    valid_step_rate: Summary
+
+
+METRICS = tuple(field.name for field in dataclasses.fields(Metrics))
+
+
+def summarise(scores: Iterable[Score]) -> Metrics:
+    """The metrics over some rows."""
+    n = answers = traces = steps = valid = 0
+    for row in scores:
+        n += 1
+        answers += row.answer
+        traces += row.trace
+        steps += row.num_steps
+        valid += row.valid_steps
+    return Metrics(Summary.of(answers, n), Summary.of(traces, n), Summary.of(valid, steps))
+
+
+def summarise_slices(
+    scores: Sequence[Score], columns: Mapping[str, Sequence[int | str]]
+) -> dict[str, dict[str, Metrics]]:
+    """The metrics for every value of every column, in the order of the values: ``{"depth": {"1": Metrics(...)}}``."""
+    result = {}
+    for name, values in columns.items():
+        groups: dict[Any, list[Score]] = {}
+        for value, row in zip(values, scores, strict=True):
+            groups.setdefault(value, []).append(row)
+        result[name] = {str(value): summarise(groups[value]) for value in sorted(groups)}
+    return result
+
+
+def count_first_wrong_steps(scores: Iterable[Score]) -> dict[str, int]:
+    """How many rows go wrong first at step 1, 2, ...; rows without a wrong step are not among them."""
+    counts = Counter(row.first_wrong_step for row in scores if row.first_wrong_step is not None)
+    return {str(step): counts[step] for step in sorted(counts)}
+
+
+def difficulty(prompt: str, modulus: int = 10) -> dict[str, int | str]:
+    """The values of a prompt's `SLICES`.
+
+    ``operand_count`` is that of the widest operation in it, as the splits count it (``test_wider`` goes one beyond).
+
+    >>> difficulty("[MAX 9 [SUM 1 2 3 ] ] =")
+    {'depth': 2, 'root_operation': 'max', 'operand_count': 3, 'decisive_depth': 1}
+    """
+    expression = parse(prompt, modulus)
+    return {
+        "depth": depth(expression),
+        "root_operation": "" if isinstance(expression, int) else expression.operation,
+        "operand_count": operand_count(expression),
+        "decisive_depth": decisive_depth(expression, modulus),
+    }
+
+
+def operand_count(expression: Expression) -> int:
+    """Operands of the widest operation in an expression; 0 for a number."""
+    if isinstance(expression, int):
+        return 0
+    return max(len(expression.operands), *map(operand_count, expression.operands))

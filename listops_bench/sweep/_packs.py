@@ -1,0 +1,117 @@
+"""What is done in one go: a run alone, or some runs packed. And in which order.
+
+Units are a function of what is on the disk, so every process works them out for itself; a claim on each run sees to it
+that two never do the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+from listops_bench.model.ladder import build_model, parameter_counts
+from listops_bench.sweep._folder import SweepFolder
+from listops_bench.sweep.job import Job
+from listops_bench.train.config import rows_per_step
+from listops_bench.train.packed.run import MOST_ROWS, pack_key, why_not
+
+FLOPS_BESIDES = 40_000
+"""What a token costs beside its matrix products, in FLOPs of them (fitted to one CPU thread; orders runs, no more)."""
+
+_UNITS_OF_WIDTH = 6144
+_MOST_IN_A_PACK = 128
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Runs that are trained in one go; ``pack`` is the folder of a pack, None for a run alone."""
+
+    jobs: tuple[Job, ...]
+    pack: Path | None = None
+
+    @property
+    def cost(self) -> float:
+        return sum(cost(job) for job in self.jobs)
+
+
+def cost(job: Job) -> float:
+    """What a run costs, in FLOPs or so."""
+    config = job.config
+    curriculum = config.plan()
+    per_token = _flops(config.fresh_model, curriculum.modulus) if config.init_from is None else 0
+    return curriculum.steps * rows_per_step(config) * (per_token + FLOPS_BESIDES)
+
+
+@lru_cache
+def _flops(model: str, modulus: int) -> int:
+    return parameter_counts(build_model(model, modulus))["flops_per_token"]
+
+
+def units_of(folder: SweepFolder, pack: int | None, size: int, *, jobs: Sequence[Job] | None = None) -> list[Unit]:
+    """What is left to do, the most expensive first.
+
+    Args:
+        pack: models in a pack at the most; 1 trains each alone, None as many as make a GPU busy.
+        size: processes that share the work: packs are made small enough that all have some.
+        jobs: instead of all that are known.
+    """
+    left = [
+        job
+        for job in (folder.jobs() if jobs is None else jobs)
+        if not folder.is_done(job) and not folder.has_failed(job)
+    ]
+    units, taken = _packs_begun(folder, left)
+    rest = [job for job in left if job.name not in taken]
+    kinds: dict[tuple[object, ...], list[Job]] = {}
+    for job in rest:
+        alone = pack == 1 or folder.record(job) is not None or folder.has_state_of_its_own(job)
+        if alone or why_not(job.config) is not None:
+            units.append(Unit((job,)))
+        else:
+            kinds.setdefault(pack_key(job.config), []).append(job)
+    for alike in kinds.values():
+        units += _grouped(folder, alike, pack, size)
+    return sorted(units, key=lambda unit: -unit.cost)
+
+
+def _packs_begun(folder: SweepFolder, left: Sequence[Job]) -> tuple[list[Unit], set[str]]:
+    """Packs whose state is on the disk go on with the members that they began with."""
+    by_name = {job.name: job for job in folder.jobs()}
+    waiting = {job.name for job in left}
+    units, taken = [], set[str]()
+    for path in sorted(folder.packs.glob("*.json")):
+        names = json.loads(path.read_text(encoding="utf-8"))
+        begun = path.with_suffix(".training").joinpath("state.pt").exists()
+        if begun and waiting & set(names) and set(names) <= set(by_name):
+            units.append(Unit(tuple(by_name[name] for name in names), path.with_suffix("")))
+            taken |= set(names)
+    return units, taken
+
+
+def _grouped(folder: SweepFolder, jobs: Sequence[Job], pack: int | None, size: int) -> list[Unit]:
+    """Runs of one kind, in packs of nearly equal size; those of equal length together, so that they end together."""
+    width = int(_width(jobs[0]))
+    most = min(_UNITS_OF_WIDTH // width, _MOST_IN_A_PACK) if pack is None else pack
+    most = max(1, min(most, MOST_ROWS // rows_per_step(jobs[0].config), -(-len(jobs) // size)))
+    ordered = sorted(jobs, key=lambda job: (-job.steps, job.name))
+    count = -(-len(jobs) // most)
+    bounds = [round(i * len(ordered) / count) for i in range(count + 1)]
+    return [_unit(folder, ordered[a:b]) for a, b in pairwise(bounds)]
+
+
+def _width(job: Job) -> int:
+    from listops_bench.model.ladder import load_config
+
+    return int(load_config(job.config.fresh_model).hidden_size)
+
+
+def _unit(folder: SweepFolder, jobs: Sequence[Job]) -> Unit:
+    if len(jobs) == 1:
+        return Unit(tuple(jobs))
+    names = json.dumps([job.name for job in jobs])
+    return Unit(tuple(jobs), folder.packs / hashlib.sha256(names.encode()).hexdigest()[:12])

@@ -1,0 +1,185 @@
+"""One process of a sweep: takes what nobody is at, trains and scores it, until nothing is left."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock
+
+from listops_bench._base.files import write_atomic
+from listops_bench.errors import InvalidInput
+from listops_bench.evaluate.run import evaluate_checkpoint
+from listops_bench.sweep._folder import Doing, Failure, SweepFolder
+from listops_bench.sweep._packs import Unit, units_of
+from listops_bench.sweep.job import Job
+from listops_bench.train import Progress, TrainingFailed
+from listops_bench.train.packed.run import PackProgress, this_engine, train_packed
+from listops_bench.train.run import train
+
+SECONDS_BETWEEN_WORDS = 1.0
+SECONDS_BETWEEN_LOOKS = 1.0
+
+
+class Worker:
+    """Process ``number`` of ``size``.
+
+    Args:
+        pack: models in a pack at the most; 1 trains each alone, None decides by the device.
+        with_parent: end when the process that started this one is gone; what is done by then stays on the disk.
+        say: called with a line about every run that has ended.
+    """
+
+    def __init__(
+        self,
+        folder: SweepFolder,
+        number: int = 0,
+        size: int = 1,
+        *,
+        pack: int | None = None,
+        with_parent: bool = False,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.folder, self.number, self.size, self.say = folder, number, size, say
+        self.engine = this_engine()
+        self.pack = 1 if pack is None and self.engine.device.type == "cpu" else pack
+        self._parent = os.getppid() if with_parent else None
+        self._told = 0.0
+
+    def run(self) -> None:
+        """Works until nothing is left that it could do.
+
+        Raises:
+            OSError: the sweep's folder can no longer be written.
+        """
+        try:
+            while True:
+                unit, claims = self._take()
+                if unit is not None:
+                    try:
+                        self._do(unit)
+                    finally:
+                        for lock in claims.values():
+                            lock.release()
+                elif self.folder.undecided():
+                    time.sleep(SECONDS_BETWEEN_LOOKS)  # runs that others are at decide what is next
+                else:
+                    return
+        finally:
+            self.folder.silence(self.number)
+
+    # --- what to do ---------------------------------------------------------------------------------------------------
+
+    def _take(self) -> tuple[Unit | None, Mapping[str, FileLock]]:
+        """The next unit that nobody is at, claimed: of this process's share first, then of the others'."""
+        units = units_of(self.folder, self.pack, self.size)
+        own = units[self.number :: self.size]
+        for unit in [*own, *(unit for unit in units if unit not in own)]:
+            claims = self.folder.claim(unit.jobs)
+            mine = self._still_to_do(unit, claims)
+            if mine is not None:
+                return mine, claims
+            for lock in claims.values():
+                lock.release()
+        return None, {}
+
+    def _still_to_do(self, unit: Unit, claims: Mapping[str, FileLock]) -> Unit | None:
+        """What of a unit is this process's to do. A pack that was begun is taken whole or not at all."""
+        if unit.pack is not None and (unit.pack.with_name(unit.pack.name + ".training") / "state.pt").exists():
+            return unit if len(claims) == len(unit.jobs) else None
+        jobs = tuple(job for job in unit.jobs if job.name in claims)
+        jobs = tuple(job for job in jobs if not self.folder.is_done(job) and not self.folder.has_failed(job))
+        if not jobs:
+            return None
+        return replace(unit, jobs=jobs, pack=unit.pack if len(jobs) > 1 else None)
+
+    # --- doing it -----------------------------------------------------------------------------------------------------
+
+    def _do(self, unit: Unit) -> None:
+        self._told = 0.0
+        if unit.pack is None:
+            self._attempt(unit.jobs[0], lambda: self._train_alone(unit.jobs[0]))
+        else:
+            self._train_packed(unit, unit.pack)
+        for job in unit.jobs:
+            if self.folder.record(job) is not None and not self.folder.has_failed(job):
+                self._attempt(job, lambda job=job: self._score(job))  # type: ignore[misc]
+        self.folder.write_choices()
+
+    def _attempt(self, job: Job, work: Callable[[], None]) -> None:
+        """Does something for a run. What goes wrong is noted, and ends nothing but the run."""
+        try:
+            work()
+        except TrainingFailed as error:
+            self._fail(job, Failure(str(error), final=True))
+        except Exception as error:
+            self._fail(job, Failure(_one_line(error), final=False))
+
+    def _fail(self, job: Job, failure: Failure) -> None:
+        self.folder.note_failure(job, failure)  # where not even that can be written, the process ends here
+        self.say(f"{job.name} failed: {failure.reason}")
+
+    def _train_alone(self, job: Job) -> None:
+        def on_step(progress: Progress) -> None:
+            self._tell([job], "training", progress.step, progress.total_steps, progress.loss)
+
+        result = train(job.config, on_step=on_step)
+        if not result.already_done:
+            self.say(f"{job.name} trained: {result.steps} steps, loss {result.loss:.4f}")
+
+    def _train_packed(self, unit: Unit, pack: Path) -> None:
+        def on_step(progress: PackProgress) -> None:
+            self._tell(unit.jobs, "training", progress.step, progress.total_steps, progress.loss)
+
+        write_atomic(pack.with_suffix(".json"), json.dumps([job.name for job in unit.jobs]) + "\n")
+        configs = [job.config for job in unit.jobs]
+        try:
+            outcomes = train_packed(configs, pack, engine=self.engine, on_step=on_step)
+        except Exception as error:
+            for job in unit.jobs:
+                if self.folder.record(job) is None:
+                    self._fail(job, Failure(_one_line(error), final=False))
+            return
+        for job, outcome in zip(unit.jobs, outcomes, strict=True):
+            if isinstance(outcome, TrainingFailed):
+                self._fail(job, Failure(str(outcome), final=True))
+            elif not outcome.already_done:
+                self.say(f"{job.name} trained (packed): {outcome.steps} steps, loss {outcome.loss:.4f}")
+        pack.with_suffix(".json").unlink()
+
+    def _score(self, job: Job) -> None:
+        tasks = self.folder.tasks_to_score(job)
+        if not tasks:
+            return
+
+        def on_split(task: str, split: str) -> None:
+            self._tell([job], "scoring", job.steps, job.steps, None)
+
+        evaluate_checkpoint(
+            job.config.output_dir,
+            tasks,
+            job.eval_splits,
+            num_rows=job.eval_num_rows,
+            track=job.track,
+            device=str(self.engine.device),
+            results_dir=self.folder.results,
+            on_split=on_split,
+        )
+
+    def _tell(self, jobs: list[Job] | tuple[Job, ...], phase: str, step: int, total: int, loss: float | None) -> None:
+        if time.monotonic() - self._told >= SECONDS_BETWEEN_WORDS:
+            self._told = time.monotonic()
+            if self._parent is not None and os.getppid() != self._parent:
+                raise SystemExit("the process that started this one is gone")
+            finite = loss if loss is not None and math.isfinite(loss) else None
+            self.folder.tell(self.number, Doing([job.name for job in jobs], phase, step, total, finite))
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())[:300]
+    return text if isinstance(error, InvalidInput) and text else f"{type(error).__name__}: {text}"

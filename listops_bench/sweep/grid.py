@@ -1,0 +1,244 @@
+"""A sweep as it is written: a YAML page whose lists are crossed into runs.
+
+    models: [looped_d016, looped_d048]
+    tasks: [sum, sum_max_med]                   # each for recipe.max_steps steps
+    curricula: ["max_med:1200,sum:1800"]        # with steps of their own
+    seeds: [0, 1, 2]
+    recipe:                                     # any option of training; lists are crossed
+      max_steps: 3000
+      learning_rate: [1e-3, 2e-3]
+    eval_tasks: [sum]                           # default: what each run was trained on, and its operations alone
+    eval_splits: [test]                         # default: all test splits
+    eval_num_rows: 1000                         # default: all rows
+    track: reference                            # default: open
+
+A page may hold several grids. Each has the keys above, and what stands beside ``grids`` counts for all that do not say
+otherwise (recipes are merged)::
+
+    recipe: {max_steps: 3000}
+    grids:
+      - {models: [looped_d016], tasks: [sum], seeds: [0, 1, 2, 3, 4]}
+      - {models: [looped_d048], tasks: [sum], seeds: [0, 1]}
+
+A model may be a mapping, ``{model: looped_d048, num_attention_heads: 4}``: a rung with other values in its config.json.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from listops_bench._base.files import read_yaml, write_atomic
+from listops_bench.errors import InvalidInput, unknown
+from listops_bench.result.format import TRACKS, EvaluationSplit, Track
+from listops_bench.sweep._select import Selection
+from listops_bench.sweep.job import Job
+from listops_bench.tasks.task import get_task
+from listops_bench.train.config import TrainConfig, make_config
+
+_LISTS = ("models", "tasks", "curricula", "seeds", "eval_tasks", "eval_splits")
+_GRID_KEYS = (*_LISTS, "recipe", "eval_num_rows", "track", "select")
+_PAGE_KEYS = (*_GRID_KEYS, "grids")
+_NOT_IN_RECIPES = ("output_dir", "task", "curriculum", "model", "seed", "report_to", "num_processes")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All runs of a page: those that stand from the beginning, and those that a choice of recipe decides."""
+
+    name: str
+    jobs: tuple[Job, ...]
+    selections: tuple[Selection, ...]
+
+    def __len__(self) -> int:
+        return len(self.jobs) + sum(selection.num_runs for selection in self.selections)
+
+
+def read_sweep(path: str | Path, output_dir: str | Path) -> Sweep:
+    """Reads a page and crosses its lists; runs that stand in several grids are one run.
+
+    Raises:
+        InvalidInput: unreadable, an unknown key, task, model or option (the nearest known one is named), or no run.
+    """
+    path, folder = Path(path), Path(output_dir)
+    page = _read(path)
+    _check_keys(page, _PAGE_KEYS, path)
+    shared = {key: value for key, value in page.items() if key != "grids"}
+    grids = page.get("grids", [{}])
+    if not isinstance(grids, list):
+        raise InvalidInput(f"{str(path)!r}: grids is not a list")
+    jobs: dict[str, Job] = {}
+    selections: dict[str, Selection] = {}
+    for own in grids:
+        _check_keys(own, _GRID_KEYS, path)
+        recipe = {**_mapping(shared, "recipe", path), **_mapping(own, "recipe", path)}
+        grid = _Grid({**shared, **own, "recipe": recipe}, path, folder)
+        for job in grid.jobs():
+            jobs.setdefault(job.name, job)
+        for selection in grid.selections():
+            selections.setdefault(selection.name, selection)
+    if not jobs and not selections:
+        raise InvalidInput(f"{str(path)!r} has no run: it needs models, seeds, and tasks or curricula")
+    return Sweep(path.stem, tuple(jobs.values()), tuple(selections.values()))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    page = read_yaml(path, "sweep")
+    if not isinstance(page, dict):
+        raise InvalidInput(f"sweep file {str(path)!r} is not a mapping with the keys {', '.join(_PAGE_KEYS)}")
+    return page
+
+
+def _check_keys(page: Any, known: Sequence[str], path: Path) -> None:
+    if not isinstance(page, Mapping):
+        raise InvalidInput(f"{str(path)!r}: {page!r} is not a mapping with the keys {', '.join(known)}")
+    for key in page:
+        if key not in known:
+            raise unknown(f"key in {path.name}", key, known)
+
+
+def _mapping(page: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
+    value = page.get(key, {})
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"{str(path)!r}: {key} {value!r} is not a mapping")
+    return dict(value)
+
+
+class _Grid:
+    """One grid of a page, its values checked."""
+
+    def __init__(self, values: Mapping[str, Any], path: Path, folder: Path) -> None:
+        self.path, self.folder = path, folder
+        lists = {key: _list(values.get(key, []), key, path) for key in _LISTS}
+        self.models, self.seeds = [self._model(model) for model in lists["models"]], lists["seeds"]
+        self.recipe = _mapping(values, "recipe", path)
+        for key in _NOT_IN_RECIPES:
+            if key in self.recipe:
+                raise InvalidInput(f"{str(path)!r}: {key} does not belong into the recipe: it is the sweep's to set")
+        self.trained_on = [{"task": task} for task in lists["tasks"]]
+        self.trained_on += [{"curriculum": curriculum, "max_steps": None} for curriculum in lists["curricula"]]
+        self.eval_tasks = tuple(get_task(str(name)).name for name in lists["eval_tasks"]) or None
+        self.eval_splits = tuple(_choice("split", s, get_args(EvaluationSplit)) for s in lists["eval_splits"]) or None
+        self.eval_num_rows = values.get("eval_num_rows")
+        self.track: Track = _choice("track", values.get("track", "open"), TRACKS)
+        self.select = values.get("select")
+
+    def jobs(self) -> Iterator[Job]:
+        if self.select is not None:
+            return
+        for trained_on, model, recipe, seed in itertools.product(
+            self.trained_on, self.models, _crossed(self.recipe), self.seeds
+        ):
+            yield self._job(trained_on, model, recipe, seed)
+
+    def selections(self) -> Iterator[Selection]:
+        if self.select is None:
+            return
+        over, seeds = self._selected()
+        candidates = self.recipe.get(over)
+        if not isinstance(candidates, list) or len(candidates) < 2:
+            raise InvalidInput(f"{str(self.path)!r}: select over {over}, but the recipe has no list of it")
+        others = {key: value for key, value in self.recipe.items() if key != over}
+        for trained_on, model, recipe in itertools.product(self.trained_on, self.models, _crossed(others)):
+            recipes = {value: {**recipe, over: value} for value in candidates}
+            choosing, reported = (
+                {
+                    value: tuple(self._job(trained_on, model, r, s, scored=scored) for s in own)
+                    for value, r in recipes.items()
+                }
+                for own, scored in ((seeds, False), (self.seeds, True))
+            )
+            yield Selection(over, choosing, reported)
+
+    def _selected(self) -> tuple[str, list[Any]]:
+        """Over which option a recipe is chosen, and on which seeds."""
+        keys = ("over", "by", "seeds")
+        _check_keys(self.select, keys, self.path)
+        assert self.select is not None
+        missing = [key for key in keys if key not in self.select]
+        if missing:
+            raise InvalidInput(f"{str(self.path)!r}: select has no {missing[0]!r}")
+        _choice("way to select", self.select["by"], ("validation",))
+        seeds = _list(self.select["seeds"], "seeds", self.path)
+        both = set(seeds) & set(self.seeds)
+        if both:
+            raise InvalidInput(
+                f"{str(self.path)!r}: seed {min(both)} would choose the recipe and be reported; select with other seeds"
+            )
+        return str(self.select["over"]), seeds
+
+    def _job(
+        self, trained_on: Mapping[str, Any], model: str, recipe: Mapping[str, Any], seed: Any, *, scored: bool = True
+    ) -> Job:
+        values = {**recipe, **trained_on, "model": model, "seed": seed, "report_to": "none"}
+        config = make_config({**values, "output_dir": "x"})
+        name = _name(config)
+        config = dataclasses.replace(config, output_dir=str(self.folder / "runs" / name))
+        return Job(name, config, self.eval_tasks, self.eval_splits, self.eval_num_rows, self.track, scored)
+
+    def _model(self, model: Any) -> str:
+        """The name of a rung; for a rung with other values, the folder of its config.json, which is written."""
+        from listops_bench.model.ladder import load_config
+
+        if not isinstance(model, Mapping):
+            load_config(str(model))
+            return str(model)
+        if "model" not in model:
+            raise InvalidInput(f"{str(self.path)!r}: {dict(model)} names no model, as {{model: looped_d048}} does")
+        values = load_config(str(model["model"])).to_diff_dict()
+        own = {key: value for key, value in model.items() if key != "model"}
+        known = load_config(str(model["model"])).to_dict()
+        for key, value in own.items():
+            if key not in known:
+                raise unknown(f"model option in {self.path.name}", key, list(known))
+            values[key] = value
+        words = "-".join(f"{key}{value}" for key, value in sorted(own.items()))
+        folder = self.folder / "models" / _slug(f"{model['model']}-{words}")
+        values.pop("transformers_version", None)
+        text = json.dumps(values, indent=2, sort_keys=True) + "\n"
+        path = folder / "config.json"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_atomic(path, text)
+        load_config(folder)
+        return str(folder)
+
+
+def _list(value: Any, key: str, path: Path) -> list[Any]:
+    if not isinstance(value, list):
+        raise InvalidInput(f"{str(path)!r}: {key} {value!r} is not a list")
+    return value
+
+
+def _choice(kind: str, value: Any, known: Sequence[Any]) -> Any:
+    if value not in known:
+        raise unknown(kind, value, known)
+    return value
+
+
+def _crossed(recipe: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """``{a: [1, 2], b: 3}`` gives ``{a: 1, b: 3}`` and ``{a: 2, b: 3}``."""
+    columns = [value if isinstance(value, list) else [value] for value in recipe.values()]
+    for values in itertools.product(*columns):
+        yield dict(zip(recipe, values, strict=True))
+
+
+def _name(config: TrainConfig) -> str:
+    """``looped_d048-sum-3000-lr0.002-1a2b3c4d-seed0``: words for people, and a digest of all that makes the recipe."""
+    values = config.resolved()
+    seed = values.pop("seed")
+    if values["data_seed"] == seed:
+        del values["data_seed"]
+    digest = hashlib.sha256(json.dumps([values.pop("model"), values], sort_keys=True).encode()).hexdigest()[:8]
+    words = _slug(f"{config.model_name}-{values['curriculum']}")[:80]
+    return f"{words}-lr{config.learning_rate:g}-{digest}-seed{seed}"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-")

@@ -1,0 +1,263 @@
+# numba infers the types of its functions, and passes their arguments by position.
+# mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, allow-untyped-calls
+"""The generator's compiled scanner: expressions as rows of token ids, read by a stack machine.
+
+It does in one pass over the ids what `expression` and `split` say tree by tree, and tests hold the two together. All
+arithmetic is on 64-bit integers, so rows do not depend on the machine or on numpy's version.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from listops_bench.tasks.expression import (
+    EOS_ID,
+    EQUALS_ID,
+    FIRST_NUMBER_ID,
+    FIRST_OPERATION_ID,
+    MAX_MODULUS,
+    OPERATIONS,
+)
+from listops_bench.tasks.split import (
+    EVEN_KEY,
+    FACT_OPERANDS,
+    HELD_OUT_KEY,
+    ODD_KEY,
+    TRAIN_BELOW,
+    UNSEEN_BELOW,
+    VALIDATION_BELOW,
+)
+from listops_bench.tasks.task import MAX_DEPTH, MAX_OPERANDS, MAX_TOKENS
+
+u64 = np.uint64
+NUM_OPERATIONS = len(OPERATIONS)
+MAX_ARITY = MAX_OPERANDS + 2  # MED's next odd count beyond the largest allowed one
+MAX_LEVELS = MAX_DEPTH + 2
+MAX_PATTERNS = 42  # partitions of MAX_ARITY
+FOLD, ALTERNATING, MEDIAN = 0, 1, 2
+
+TRAIN, VALIDATION, TEST, UNSEEN = range(4)  # as split.HOMES
+_M1, _M2 = u64(0xBF58476D1CE4E5B9), u64(0x94D049BB133111EB)
+_S27, _S30, _S31 = u64(27), u64(30), u64(31)
+_EVEN, _ODD, _HELD = u64(EVEN_KEY), u64(ODD_KEY), u64(HELD_OUT_KEY)
+_UNSEEN_BELOW, _TRAIN_BELOW, _VALIDATION_BELOW = u64(UNSEEN_BELOW), u64(TRAIN_BELOW), u64(VALIDATION_BELOW)
+ONE, ZERO = u64(1), u64(0)
+
+
+# One record each instead of many arrays: a kernel is compiled once for all tasks, and calls pass two pointers. Suffixes
+# give the axes: A operations, n numbers, K operand counts or operands, P repeat patterns, L levels, T tokens.
+_A, _N, _K, _P, _L, _T = NUM_OPERATIONS, MAX_MODULUS, MAX_ARITY + 1, MAX_PATTERNS, MAX_LEVELS, MAX_TOKENS + 8
+
+TABLES = np.dtype(
+    [
+        ("modulus", np.int64),
+        ("nest_below", np.int64),  # an operand is an expression if 53 random bits are below it
+        ("max_tokens", np.int64),
+        ("num_used", np.int64),
+        ("used_A", np.int64, _A),  # the task's operations
+        ("kind_A", np.int64, _A),  # FOLD, ALTERNATING or MEDIAN
+        ("associative_A", np.int64, _A),
+        ("num_arities_A", np.int64, _A),
+        ("arities_AK", np.int64, (_A, _K)),  # allowed operand counts
+        ("widest_A", np.int64, _A),  # the operand count beyond the task's own, or 0
+        ("operation_keys_A", np.uint64, _A),
+        ("number_keys_n", np.uint64, _N),
+        ("held_patterns_K", np.int64, _K),  # repeat patterns listed for a count; 0 where one cut-off stands for all
+        ("held_codes_KP", np.uint64, (_K, _P)),
+        ("held_cutoffs_KP", np.uint64, (_K, _P)),  # a multiset of the pattern is held out below it
+        ("fold_A2nn", np.uint8, (_A, 2, _N, _N)),  # value of (a, b) where b stands at an even (0) or odd (1) position
+    ],
+    align=True,
+)
+"""A task as the kernels read it."""
+
+SCRATCH = np.dtype(
+    [
+        ("operation_L", np.int64, _L),
+        ("count_L", np.int64, _L),
+        ("start_L", np.int64, _L),
+        ("nested_L", np.int64, _L),
+        ("flat_count_L", np.int64, _L),
+        ("flat_numbers_L", np.int64, _L),
+        ("flat_values_LF", np.int64, (_L, FACT_OPERANDS)),
+        ("values_LK", np.int64, (_L, _K)),
+        ("sums_L2", np.uint64, (_L, 2)),
+        ("masks_LK", np.uint64, (_L, _K)),
+        ("reductions_A", np.int64, _A),
+        ("unseen_A", np.int64, _A),
+        ("line_T", np.uint8, _T),
+        ("next_T", np.uint8, _T),
+        ("other_T", np.uint8, _T),
+        ("parallel_T", np.uint8, _T),
+        ("single_T", np.uint8, _T),
+    ],
+    align=True,
+)
+"""Stacks of the scanner and line buffers."""
+
+
+@njit(cache=True)
+def mix(x):
+    x = (x ^ (x >> _S30)) * _M1
+    x = (x ^ (x >> _S27)) * _M2
+    return x ^ (x >> _S31)
+
+
+@njit(cache=True)
+def _is_held_out(tables, values, count):
+    if count < FACT_OPERANDS:
+        return False
+    total = _HELD + u64(tables.modulus)
+    for i in range(count):
+        total += tables.number_keys_n[values[i]]
+    if tables.held_patterns_K[count] == 0:
+        return mix(total) < tables.held_cutoffs_KP[count, 0]
+    code = ZERO
+    for i in range(count):
+        repeats = 0
+        for j in range(count):
+            repeats += values[j] == values[i]
+        code += ONE << u64(4 * (repeats - 1))
+    for p in range(tables.held_patterns_K[count]):
+        if tables.held_codes_KP[count, p] == code:
+            return mix(total) < tables.held_cutoffs_KP[count, p]
+    return False
+
+
+@njit(cache=True)
+def _value(tables, operation, values, count):
+    if tables.kind_A[operation] == MEDIAN:
+        for i in range(count):
+            below, equal = 0, 0
+            for j in range(count):
+                below += values[j] < values[i]
+                equal += values[j] == values[i]
+            if below <= count // 2 < below + equal:
+                return values[i]
+    result = values[0]
+    for i in range(1, count):
+        result = np.int64(tables.fold_A2nn[operation, i & 1, result, values[i]])
+    return result
+
+
+@njit(cache=True)
+def scan(tables, scratch, line, length, out, parallel, counting):
+    """One pass over a line: writes the next line of its trace to ``out``.
+
+    Returns (length of the next line, home, whether an operation has held-out operands, hash of the canonical form).
+    With ``counting``, also counts operations and held-out ones.
+    """
+    s = scratch
+    top, o, held_anywhere, reduced, home, form = -1, 0, False, False, TRAIN, ZERO
+    for i in range(length):
+        token = np.int64(line[i])
+        out[o] = line[i]
+        o += 1
+        if token >= FIRST_NUMBER_ID:
+            value = token - FIRST_NUMBER_ID
+            count = s.count_L[top]
+            s.values_LK[top, count] = value
+            s.sums_L2[top, count & 1] += tables.number_keys_n[value]
+            s.count_L[top] = count + 1
+            if s.flat_count_L[top] < FACT_OPERANDS:
+                s.flat_values_LF[top, s.flat_count_L[top]] = value
+            s.flat_count_L[top] += 1
+        elif token >= FIRST_OPERATION_ID:
+            top += 1
+            s.operation_L[top] = token - FIRST_OPERATION_ID
+            s.count_L[top] = 0
+            s.sums_L2[top, 0] = ZERO
+            s.sums_L2[top, 1] = ZERO
+            s.start_L[top] = o - 1
+            s.nested_L[top] = 0
+            s.flat_count_L[top] = 0
+            s.flat_numbers_L[top] = 1
+        else:
+            operation, count = s.operation_L[top], s.count_L[top]
+            value = _value(tables, operation, s.values_LK[top], count)
+            held = _is_held_out(tables, s.values_LK[top], count)
+            held_anywhere = held_anywhere or held
+            if counting:
+                s.reductions_A[operation] += 1
+                s.unseen_A[operation] += held
+            if tables.kind_A[operation] == ALTERNATING:
+                operand_sum = mix(_EVEN + s.sums_L2[top, 0]) + mix(_ODD + s.sums_L2[top, 1])
+            else:
+                operand_sum = s.sums_L2[top, 0] + s.sums_L2[top, 1]
+            form = mix(tables.operation_keys_A[operation] + operand_sum)
+            if s.nested_L[top] == 0 and (parallel or not reduced):
+                o = s.start_L[top]
+                out[o] = FIRST_NUMBER_ID + value
+                o += 1
+                reduced = True
+            if top == 0:
+                home = _home(tables, s, form)
+                break
+            _close(tables, s, top, operation, operand_sum, form, value)
+            top -= 1
+    return o, home, held_anywhere, form
+
+
+@njit(cache=True)
+def _close(tables, s, top, operation, operand_sum, form, value):
+    """Hands a finished operation to the one around it."""
+    up = top - 1
+    count = s.count_L[up]
+    s.values_LK[up, count] = value
+    s.count_L[up] = count + 1
+    s.nested_L[up] = 1
+    if operation == s.operation_L[up] and tables.associative_A[operation]:
+        s.sums_L2[up, 0] += operand_sum
+        s.flat_numbers_L[up] &= s.flat_numbers_L[top]
+        have = s.flat_count_L[up]
+        for j in range(min(s.flat_count_L[top], FACT_OPERANDS)):
+            if have + j < FACT_OPERANDS:
+                s.flat_values_LF[up, have + j] = s.flat_values_LF[top, j]
+        s.flat_count_L[up] = have + s.flat_count_L[top]
+    else:
+        s.sums_L2[up, count & 1] += form
+        s.flat_numbers_L[up] = 0
+        s.flat_count_L[up] += 1
+
+
+@njit(cache=True)
+def _home(tables, s, form):
+    if s.flat_numbers_L[0] == 1 and s.flat_count_L[0] <= FACT_OPERANDS:
+        return UNSEEN if _is_held_out(tables, s.flat_values_LF[0], s.flat_count_L[0]) else TRAIN
+    if form < _UNSEEN_BELOW:
+        return UNSEEN
+    if form < _TRAIN_BELOW:
+        return TRAIN
+    return VALIDATION if form < _VALIDATION_BELOW else TEST
+
+
+@njit(cache=True)
+def copy(source, count, target, at):
+    # A loop, since slices compile to ten times as much code (they format their errors), and this runs no faster.
+    for i in range(count):
+        target[at + i] = source[i]
+
+
+@njit(cache=True)
+def write_trace(tables, scratch, length, row, parallel, in_train):
+    """Writes ``prompt completion <eos>`` of ``line_T`` to ``row``.
+
+    Returns the number of ids; 0 if there are too many, -1 if ``in_train`` and a line of the trace is not at home there.
+    """
+    line, spare = scratch.next_T, scratch.other_T
+    copy(scratch.line_T, length, line, 0)
+    copy(line, length, row, 0)
+    size = length
+    while length > 1:
+        next_length, home, _, _ = scan(tables, scratch, line, length, spare, parallel, False)
+        if in_train and home != TRAIN:
+            return -1
+        if size + 1 + next_length + 1 > tables.max_tokens:
+            return 0
+        row[size] = EQUALS_ID
+        copy(spare, next_length, row, size + 1)
+        size += 1 + next_length
+        line, spare, length = spare, line, next_length
+    row[size] = EOS_ID
+    return size + 1

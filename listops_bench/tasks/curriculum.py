@@ -1,0 +1,258 @@
+"""Curricula: which rows a model is trained on, and for how many steps.
+
+A curriculum is a list of stages, a stage a mixture of tasks. As text::
+
+    max_med:1200,sum:1800                  first MAX+MED, then SUM alone
+    sum*0.5+max_med*0.5:3000               every row is one of SUM's or one of MAX+MED's, with equal chances
+    max_med:1200,sum:1800/keep-optimizer   the second stage goes on with the first one's optimizer and schedule
+    max_med:1200,sum:1800/freeze=embeddings
+    max_med:3000/until=0.95,sum:1800       the first stage ends once MAX+MED is learned, after 3,000 steps at the latest
+
+or, the same things spelt out, as a YAML file::
+
+    stages:
+      - tasks: {max_med: 1}
+        steps: 1200
+      - tasks: {sum: 1}
+        steps: 1800
+        reset_optimizer: false
+        freeze: [embeddings]
+        until: 0.95
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from listops_bench._base.files import read_yaml
+from listops_bench.errors import InvalidInput, unknown
+from listops_bench.tasks.task import get_task
+
+_KEEP_OPTIMIZER, _FREEZE, _UNTIL = "keep-optimizer", "freeze", "until"
+
+
+_EXAMPLE = "'max_med:1200,sum:1800'"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Steps on one mixture of tasks.
+
+    Attributes:
+        mixture: (task name, weight) pairs, kept in alphabetical order. Each row of a batch is drawn from a task with
+            chance proportional to its weight, so batches are plain random samples of the mixture.
+        steps: optimizer steps; with ``until`` the most there can be.
+        reset_optimizer: start with a fresh optimizer, warm-up and schedule. Otherwise the stage goes on where the
+            stage before it stopped, on one schedule that spans both.
+        freeze: what is not trained: ``"embeddings"``, or patterns of parameter names such as ``"model.block.*"``.
+        until: the validation trace accuracy at which the stage ends before its steps are used up: the lowest among its
+            tasks and each of their operations alone. None: it runs for all its steps.
+    """
+
+    mixture: tuple[tuple[str, float], ...]
+    steps: int
+    reset_optimizer: bool = True
+    freeze: tuple[str, ...] = ()
+    until: float | None = None
+
+    def __post_init__(self) -> None:
+        mixture = tuple(sorted((get_task(name).name, _weight(name, weight)) for name, weight in self.mixture))
+        names = [name for name, _ in mixture]
+        if not names or len(set(names)) != len(names):
+            raise InvalidInput(f"a stage needs one or more different tasks, not {names}")
+        if not isinstance(self.steps, int) or isinstance(self.steps, bool) or self.steps < 1:
+            raise InvalidInput(f"steps {self.steps!r} is not a number of steps; the least is 1")
+        if not isinstance(self.reset_optimizer, bool):
+            raise InvalidInput(f"reset_optimizer {self.reset_optimizer!r} is neither true nor false")
+        if self.until is not None and not (_is_number(self.until) and 0 < self.until <= 1):
+            raise InvalidInput(f"until {self.until!r} is not an accuracy above 0 and at most 1")
+        for pattern in self.freeze:
+            if not isinstance(pattern, str) or not pattern or set(pattern) & set(",/+: "):
+                raise InvalidInput(f"freeze pattern {pattern!r} is not a parameter name or pattern")
+        if len(mixture) == 1:
+            mixture = ((names[0], 1.0),)  # the weight of a single task means nothing
+        object.__setattr__(self, "mixture", mixture)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.mixture)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The weights, scaled to a sum of 1."""
+        total = math.fsum(weight for _, weight in self.mixture)
+        return tuple(weight / total for _, weight in self.mixture)
+
+    def __str__(self) -> str:
+        single = len(self.mixture) == 1
+        words = [name if single else f"{name}*{_number(weight)}" for name, weight in self.mixture]
+        options = [] if self.reset_optimizer else [_KEEP_OPTIMIZER]
+        options += [] if self.until is None else [f"{_UNTIL}={_number(self.until)}"]
+        options += [f"{_FREEZE}={pattern}" for pattern in self.freeze]
+        return "/".join([f"{'+'.join(words)}:{self.steps}", *options])
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """Stages, one after the other. ``str()`` is the canonical text form; `parse_curriculum` reads it back."""
+
+    stages: tuple[Stage, ...]
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise InvalidInput(f"a curriculum needs a stage, such as {_EXAMPLE}")
+        if not self.stages[0].reset_optimizer:
+            raise InvalidInput("the first stage has no optimizer to keep; leave its keep-optimizer out")
+        moduli = {name: get_task(name).modulus for name in self.tasks}
+        if len(set(moduli.values())) > 1:
+            raise InvalidInput(f"a curriculum has one vocabulary, so its tasks need one modulus: {moduli}")
+
+    @staticmethod
+    def from_task(task: str, steps: int) -> Curriculum:
+        """One stage on one task."""
+        return Curriculum((Stage(((task, 1.0),), steps),))
+
+    @property
+    def steps(self) -> int:
+        """Steps in all: a budget, where a stage may end early."""
+        return sum(stage.steps for stage in self.stages)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """All task names, in the order of their first use."""
+        return tuple(dict.fromkeys(name for stage in self.stages for name in stage.tasks))
+
+    @property
+    def modulus(self) -> int:
+        return get_task(self.tasks[0]).modulus
+
+    def start(self, index: int) -> int:
+        """Steps before a stage, if those before it use up theirs."""
+        return sum(stage.steps for stage in self.stages[:index])
+
+    def stage_of(self, step: int) -> int:
+        """The index of the stage that a step, counted from 0, belongs to, if all stages use up their steps."""
+        return max(i for i in range(len(self.stages)) if self.start(i) <= step)
+
+    def schedule(self, index: int) -> tuple[int, int]:
+        """The steps (first, end) over which one optimizer and its schedule run, for the stage of an index."""
+        first = max(i for i in range(index + 1) if self.stages[i].reset_optimizer)
+        later = [i for i in range(index + 1, len(self.stages)) if self.stages[i].reset_optimizer]
+        return self.start(first), self.start(later[0]) if later else self.steps
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.stages))
+
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+
+def parse_curriculum(text: str) -> Curriculum:
+    """Reads the text form, or a YAML file where the text ends in ``.yaml`` or ``.yml``.
+
+    >>> parse_curriculum("med_max:1200, sum:1800")
+    ... # doctest: +NORMALIZE_WHITESPACE
+    Curriculum(stages=(Stage(mixture=(('max_med', 1.0),), steps=1200, reset_optimizer=True, freeze=(), until=None),
+                       Stage(mixture=(('sum', 1.0),), steps=1800, reset_optimizer=True, freeze=(), until=None)))
+
+    Raises:
+        InvalidInput: unreadable, an unknown task or key (the nearest known one is named), or steps below 1.
+    """
+    if text.strip().endswith((".yaml", ".yml")):
+        return _from_yaml(Path(text.strip()))
+    return Curriculum(tuple(_parse_stage(part.strip()) for part in text.split(",")))
+
+
+def _parse_stage(text: str) -> Stage:
+    body, *options = (word.strip() for word in text.split("/"))
+    mixture, colon, steps = body.rpartition(":")
+    if not colon or not mixture.strip():
+        raise InvalidInput(f"stage {text!r} is not TASK:STEPS; a curriculum looks like {_EXAMPLE}")
+    if not steps.strip().isascii() or not steps.strip().isdigit():
+        raise InvalidInput(f"stage {text!r} has {steps.strip()!r} for its steps; the least is 1")
+    freeze, until = [], None
+    for option in options:
+        key, _, value = option.partition("=")
+        if key == _FREEZE:
+            freeze.append(value)
+        elif key == _UNTIL:
+            until = _parse_accuracy(value)
+        elif option != _KEEP_OPTIMIZER:
+            raise unknown("stage option", key, [_KEEP_OPTIMIZER, _FREEZE, _UNTIL])
+    pairs = [_parse_share(word) for word in mixture.split("+")]
+    return Stage(tuple(pairs), int(steps), _KEEP_OPTIMIZER not in options, tuple(freeze), until)
+
+
+def _parse_share(text: str) -> tuple[str, float]:
+    name, star, weight = (word.strip() for word in text.partition("*"))
+    if not star:
+        return name, 1.0
+    try:
+        return name, float(weight)
+    except ValueError:
+        raise InvalidInput(f"weight {weight!r} of task {name!r} is not a number above 0") from None
+
+
+def _parse_accuracy(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidInput(f"until {text!r} is not an accuracy above 0 and at most 1") from None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _weight(name: str, weight: Any) -> float:
+    if not _is_number(weight) or weight <= 0:
+        raise InvalidInput(f"weight {weight!r} of task {name!r} is not a number above 0")
+    return float(weight)
+
+
+def _number(value: float) -> str:
+    return repr(value).removesuffix(".0")
+
+
+# --- YAML -------------------------------------------------------------------------------------------------------------
+
+_STAGE_KEYS = ("tasks", *(field.name for field in dataclasses.fields(Stage) if field.name != "mixture"))
+
+
+def _from_yaml(path: Path) -> Curriculum:
+    page = read_yaml(path, "curriculum")
+    _check_keys(page, ("stages",), f"curriculum file {str(path)!r}")
+    if not isinstance(page.get("stages"), list):
+        raise InvalidInput(f"curriculum file {str(path)!r} has no list of stages")
+    return Curriculum(tuple(_stage_from_mapping(stage) for stage in page["stages"]))
+
+
+def _stage_from_mapping(page: Any) -> Stage:
+    _check_keys(page, _STAGE_KEYS, "a stage")
+    missing = [key for key in ("tasks", "steps") if key not in page]
+    if missing:
+        raise InvalidInput(f"a stage has no {missing[0]!r}: {page}")
+    tasks = page["tasks"]
+    if isinstance(tasks, str):
+        tasks = {tasks: 1.0}
+    if not isinstance(tasks, Mapping):
+        raise InvalidInput(f"tasks {tasks!r} is neither a name nor a mapping of names to weights")
+    freeze = page.get("freeze", [])
+    freeze = [freeze] if isinstance(freeze, str) else freeze
+    if not isinstance(freeze, list):
+        raise InvalidInput(f"freeze {freeze!r} is not a list of patterns")
+    mixture = tuple((str(name), weight) for name, weight in tasks.items())
+    return Stage(mixture, page["steps"], page.get("reset_optimizer", True), tuple(freeze), page.get("until"))
+
+
+def _check_keys(page: Any, known: tuple[str, ...], what: str) -> None:
+    if not isinstance(page, Mapping):
+        raise InvalidInput(f"{what} is not a mapping with the keys {', '.join(known)}")
+    for key in page:
+        if key not in known:
+            raise unknown(f"key in {what}", key, known)

@@ -1,0 +1,404 @@
+"""The generator: seeded rows of a task's splits, as token ids and difficulty columns.
+
+Row i of a split is drawn from a random stream of its own, keyed by (task parameters, dataset version, split, seed, i):
+candidates are drawn until one belongs to the split (and, with ``unique``, is new). So rows do not depend on the number
+of processes or rows asked for, and rows ``a..b`` of an endless stream can be drawn without those before. A row as ids::
+
+    [SUM 3 [MAX 2 9 ] 4 ] = [SUM 3 9 4 ] = 6 <eos>
+    |---- prompt_length ---|
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from listops_bench._base import hashing
+from listops_bench._base.hashing import key64
+from listops_bench.errors import InvalidInput, unknown
+from listops_bench.tasks import _kernels as kernels
+from listops_bench.tasks import _scan, _tables, expression, split
+from listops_bench.tasks import task as task_module
+from listops_bench.tasks._scan import NUM_OPERATIONS, SCRATCH
+from listops_bench.tasks._tables import task_tables
+from listops_bench.tasks.expression import EQUALS_ID, FIRST_NUMBER_ID, OPERATIONS, TRACE_STYLES, TraceStyle, vocabulary
+from listops_bench.tasks.split import HOMES, SPLITS, home_of
+from listops_bench.tasks.task import DATASET_VERSION, TaskSpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BLOCK_ROWS = 65_536
+"""Rows drawn in one call of the kernel: bounds the memory of a stream."""
+
+# A slot that finds no new row in so many draws stands before an exhausted space. Rows of test_unseen_operands, the
+# rarest, are one candidate in some hundreds.
+_MAX_ATTEMPTS = 400_000
+_READABLE = 10**15
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one split as numpy columns; n rows, A operations (in the order of `expression.OPERATIONS`).
+
+    Attributes:
+        task, split, first: what they are; row r is number ``first + r`` of the split.
+        ids: uint8 [sum of row lengths], every row as ``prompt completion <eos>``, back to back.
+        offsets: int64 [n+1], where each row begins in ``ids``.
+        prompt_lengths: int32 [n], ids before the completion.
+        answer, depth, decisive_depth: int32 [n].
+        root_operation: int8 [n].
+        reductions, unseen: int16 [n, A], operations in the expression, and those of them that are on held-out operands.
+    """
+
+    task: TaskSpec
+    split: str
+    first: int
+    ids: npt.NDArray[np.uint8]
+    offsets: npt.NDArray[np.int64]
+    prompt_lengths: npt.NDArray[np.int32]
+    answer: npt.NDArray[np.int32]
+    root_operation: npt.NDArray[np.int8]
+    depth: npt.NDArray[np.int32]
+    decisive_depth: npt.NDArray[np.int32]
+    reductions: npt.NDArray[np.int16]
+    unseen: npt.NDArray[np.int16]
+
+    def __len__(self) -> int:
+        return len(self.answer)
+
+    @property
+    def num_tokens(self) -> npt.NDArray[np.int32]:
+        """int32 [n]: ids of each row, ``<eos>`` included."""
+        return np.diff(self.offsets).astype(np.int32)
+
+    @property
+    def num_operations(self) -> npt.NDArray[np.int32]:
+        """int32 [n]: operations in each expression."""
+        return self.reductions.sum(axis=1, dtype=np.int32)
+
+    def row_ids(self) -> list[str]:
+        """``sum/test/00017``."""
+        return [f"{self.task.name}/{self.split}/{self.first + r:05d}" for r in range(len(self))]
+
+    def prompts(self) -> list[str]:
+        """``"[SUM 3 [MAX 2 9 ] 4 ] ="``."""
+        offsets, text = self.prompt_bytes()
+        return _split_text(offsets, text)
+
+    def completions(self) -> list[str]:
+        """``" [SUM 3 9 4 ] = 6"``."""
+        offsets, text = self.completion_bytes()
+        return _split_text(offsets, text)
+
+    def prompt_bytes(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+        """The prompts' text as (int32 offsets [n+1], bytes), the layout of an Arrow string column."""
+        starts = self.offsets[:-1]
+        return _spell(self.ids, starts, starts + self.prompt_lengths, self.task.modulus, leading_space=False)
+
+    def completion_bytes(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+        """The completions' text as (int32 offsets [n+1], bytes)."""
+        starts = self.offsets[:-1] + self.prompt_lengths
+        return _spell(self.ids, starts, self.offsets[1:] - 1, self.task.modulus, leading_space=True)
+
+    def forms(self) -> npt.NDArray[np.uint64]:
+        """uint64 [n]: hash of each prompt's canonical form, as `split.form_hash`."""
+        starts = self.offsets[:-1]
+        return self._hash_forms(starts, starts + self.prompt_lengths - 1)
+
+    def trace_forms(self) -> npt.NDArray[np.uint64]:
+        """Hashes of the canonical forms of all lines of all completions, but for their last ones (numbers)."""
+        ends = np.flatnonzero(self.ids == EQUALS_ID)
+        line_starts = ends + 1
+        is_line = self.ids[line_starts] < FIRST_NUMBER_ID
+        line_ends = np.append(ends[1:], len(self.ids))
+        return self._hash_forms(line_starts[is_line], line_ends[is_line])
+
+    def _hash_forms(self, starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+        forms = np.zeros(len(starts), np.uint64)
+        kernels.hash_forms(task_tables(self.task), np.zeros(1, SCRATCH)[0], self.ids, starts, stops, forms)
+        return forms
+
+    def slice(self, start: int, stop: int) -> Rows:
+        """Rows ``start .. stop`` of these, ids and offsets cut to them."""
+        begin, end = self.offsets[start], self.offsets[stop]
+        columns: dict[str, Any] = {f: getattr(self, f)[start:stop] for f in _ROW_COLUMNS}
+        return dataclasses.replace(
+            self,
+            first=self.first + start,
+            ids=self.ids[begin:end],
+            offsets=self.offsets[start : stop + 1] - begin,
+            **columns,
+        )
+
+    def to_arrow(self) -> pa.RecordBatch:
+        """The rows with the columns of the published dataset."""
+        import pyarrow as pa
+
+        names = list(OPERATIONS)
+        columns = {
+            "id": pa.array(self.row_ids()),
+            "prompt": _string_array(*self.prompt_bytes()),
+            "completion": _string_array(*self.completion_bytes()),
+            "answer": pa.array(self.answer),
+            "root_operation": pa.array(names, pa.string()).take(pa.array(self.root_operation)),
+            "operations": _name_lists(self.reductions > 0),
+            "depth": pa.array(self.depth),
+            "num_operations": pa.array(self.num_operations),
+            "num_tokens": pa.array(self.num_tokens),
+            "decisive_depth": pa.array(self.decisive_depth),
+            "unseen_operations": _name_lists(self.unseen > 0),
+        }
+        return pa.RecordBatch.from_pydict(columns)
+
+
+_ROW_COLUMNS = ("prompt_lengths", "answer", "root_operation", "depth", "decisive_depth", "reductions", "unseen")
+
+
+def concatenate(parts: list[Rows]) -> Rows:
+    """Consecutive rows of one split as one."""
+    if len(parts) == 1:
+        return parts[0]
+    ends = np.cumsum([0, *(part.offsets[-1] for part in parts)])
+    offsets = [part.offsets[:-1] + end for part, end in zip(parts, ends, strict=False)]
+    columns: dict[str, Any] = {f: np.concatenate([getattr(part, f) for part in parts]) for f in ("ids", *_ROW_COLUMNS)}
+    return dataclasses.replace(parts[0], offsets=np.concatenate([*offsets, ends[-1:]]), **columns)
+
+
+# --- drawing ----------------------------------------------------------------------------------------------------------
+
+
+def generate(
+    task: TaskSpec,
+    split: str,
+    *,
+    seed: int = 0,
+    num_rows: int | None = None,
+    trace: TraceStyle | None = None,
+    start: int = 0,
+) -> Rows:
+    """Rows ``start .. num_rows`` of a split (all of them by default).
+
+    Args:
+        seed: of the train split; the evaluation splits belong to the dataset version and ignore it.
+        num_rows: rows of the split instead of the task's; the first rows are the same whatever their number.
+        trace: style of the completions instead of the task's.
+
+    Raises:
+        InvalidInput: unknown split, or more distinct rows than the split's space holds.
+    """
+    stop = task.num_rows(split) if num_rows is None else num_rows
+    return concatenate(list(generate_blocks(task, split, seed=seed, start=start, stop=stop, trace=trace)))
+
+
+def generate_blocks(
+    task: TaskSpec,
+    split: str,
+    *,
+    seed: int = 0,
+    start: int = 0,
+    stop: int | None = None,
+    trace: TraceStyle | None = None,
+    block_rows: int = BLOCK_ROWS,
+) -> Iterator[Rows]:
+    """`generate`, in blocks of up to ``block_rows``; without ``stop`` (and with ``unique=False``) an endless stream."""
+    draw = _Draw(task, split, seed, trace, unique=task.unique or split != "train")
+    if stop is None and draw.unique:
+        raise InvalidInput("an endless stream of train rows needs unique=False")
+    if start < 0 or (stop is not None and stop < max(start, 1)):
+        raise InvalidInput(f"rows {start}..{stop} of a split are none; ask for at least 1")
+    draw.reserve(stop)
+    slot = 0 if draw.unique else start
+    while stop is None or slot < stop:
+        size = block_rows if stop is None else min(block_rows, stop - slot)
+        rows = draw.block(slot, size, emit_from=start)
+        if len(rows):
+            yield rows
+        slot += size
+
+
+def generator_sources() -> tuple[ModuleType, ...]:
+    """The modules that decide the rows: their source is part of the name of a cache of rows."""
+    return hashing, expression, task_module, split, _scan, kernels, _tables, sys.modules[__name__]
+
+
+def count_outcomes(task: TaskSpec, split: str, *, seed: int = 0, num_rows: int | None = None) -> dict[str, int]:
+    """How many candidates a split's draw accepted, and how many it rejected for which reason."""
+    draw = _Draw(task, split, seed, None, unique=task.unique or split != "train")
+    stop = task.num_rows(split) if num_rows is None else num_rows
+    draw.reserve(stop)
+    for slot in range(0, stop, BLOCK_ROWS):
+        draw.block(slot, min(BLOCK_ROWS, stop - slot), emit_from=stop)
+    return dict(zip(kernels.OUTCOMES, map(int, draw.outcomes), strict=True))
+
+
+class _Draw:
+    """The state of drawing one split from slot to slot: the rows seen so far, and the exhausted depth classes."""
+
+    def __init__(self, task: TaskSpec, split: str, seed: int, trace: TraceStyle | None, *, unique: bool) -> None:
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS)
+        style = task.trace if trace is None else trace
+        if style not in TRACE_STYLES:
+            raise unknown("trace style", style, TRACE_STYLES)
+        self.task, self.split, self.unique = task, split, unique
+        self.style = TRACE_STYLES.index(style)
+        drawn_with = seed if split == "train" else "frozen"
+        self.key = key64(f"listops_bench/{DATASET_VERSION}/{task.fingerprint()}/{split}/{drawn_with}")
+        self.tables = task_tables(task, wider=split == "test_wider")
+        self.scratch = np.zeros(1, SCRATCH)[0]
+        self.cutoffs, self.depths = _depth_classes(task, split)
+        self.closed = np.zeros(len(self.depths), np.bool_)
+        self.seen = np.zeros(2, np.uint64)
+        self.outcomes = np.zeros(len(kernels.OUTCOMES), np.int64)
+
+    def reserve(self, num_rows: int | None) -> None:
+        if self.unique and num_rows is not None:
+            self.seen = np.zeros(1 << (2 * num_rows).bit_length(), np.uint64)
+
+    def block(self, slot: int, size: int, emit_from: int) -> Rows:
+        """Fills slots ``slot .. slot+size`` and returns their rows, but for those before ``emit_from``."""
+        emitted = max(0, slot + size - max(slot, emit_from))
+        columns = _empty_columns(emitted, self.task.max_tokens)
+        done, row = 0, 0
+        while done < size:
+            tail = {k: v[row:] for k, v in columns.items() if k != "ids"}
+            filled, exhausted = self._fill(slot + done, size - done, emit_from, columns["ids"], tail)
+            row += max(0, slot + done + filled - max(slot + done, emit_from))
+            done += filled
+            if done < size:
+                self._close(exhausted, slot + done)
+        ids = columns.pop("ids")[: columns["offsets"][-1]].copy()
+        return Rows(self.task, self.split, max(slot, emit_from), ids, **columns)
+
+    def _fill(self, slot: int, size: int, emit_from: int, ids: Any, tail: dict[str, Any]) -> tuple[int, int]:
+        filled, exhausted = kernels.fill(
+            self.tables, self.scratch, np.uint64(self.key), slot, size, self.cutoffs, self.depths, self.closed,
+            HOMES.index(home_of(self.split)), self.split == "test_wider",
+            self.style, _MAX_ATTEMPTS, self.unique, self.seen, emit_from, self.outcomes,
+            ids, tail["offsets"], tail["prompt_lengths"], tail["answer"], tail["root_operation"],
+            tail["depth"], tail["decisive_depth"], tail["reductions"], tail["unseen"],
+        )  # fmt: skip
+        return int(filled), int(exhausted)
+
+    def _close(self, exhausted: int, slot: int) -> None:
+        """An evaluation split takes its remaining rows from the other depths; train says what it cannot have."""
+        if exhausted >= 0 and self.split != "train":
+            self.closed[exhausted] = True
+            if not self.closed.all():
+                return
+        low, high = (int(d) for d in self.depths[exhausted])
+        depths = f"depth {low}" if low == high else f"depth {low} to {high}"
+        space = num_expressions(self.task, int(self.depths[:, 1].max()), wider=self.split == "test_wider")
+        space_text = f"{space:,}" if space < _READABLE else f"10^{int(space.bit_length() * math.log10(2))}"
+        hint = f"ask for at most {slot:,} rows" if slot else "change the task's parameters"
+        if self.split == "train":
+            hint += ", lower the depth's weight, or set unique=False"
+        raise InvalidInput(
+            f"split {self.split!r} of {self.task.name!r} has too few distinct rows of {depths}: of the {space_text}"
+            f" distinct expressions of the task, {_MAX_ATTEMPTS:,} draws in a row gave no new one after row {slot:,};"
+            f" {hint}"
+        )
+
+
+def _empty_columns(num_rows: int, max_tokens: int) -> dict[str, Any]:
+    """Columns for ``num_rows`` rows; ids for the longest possible ones."""
+    row, counts = (num_rows,), (num_rows, NUM_OPERATIONS)
+    return {
+        "ids": np.empty(num_rows * max_tokens + 8, np.uint8), "offsets": np.zeros(num_rows + 1, np.int64),
+        "prompt_lengths": np.empty(row, np.int32), "answer": np.empty(row, np.int32),
+        "root_operation": np.empty(row, np.int8), "depth": np.empty(row, np.int32),
+        "decisive_depth": np.empty(row, np.int32), "reductions": np.empty(counts, np.int16),
+        "unseen": np.empty(counts, np.int16),
+    }  # fmt: skip
+
+
+def _depth_classes(task: TaskSpec, split: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Depth classes of a split: (where 53 random bits pass to the next [C], shallowest and deepest depth [C, 2])."""
+    if split == "test_deeper":
+        return np.array([2**53]), np.array([[task.max_depth + 1] * 2])
+    weights = list(task.depth_weights[: task.max_depth])
+    depths = [[d + 1, d + 1] for d in range(len(weights))]
+    depths[-1][1] = task.max_depth if len(task.depth_weights) <= task.max_depth else len(weights)
+    if split not in ("train", "test_unseen_operands") and len(weights) > 1:
+        # Expressions of depth 1 are facts, which are for learning; what is asked here is composition.
+        weights, depths = weights[1:], depths[1:]
+    if sum(weights) == 0:
+        weights[-1] = 1.0
+    shares = np.cumsum(weights) / sum(weights)
+    return (shares * 2**53).astype(np.int64), np.array(depths, np.int64)
+
+
+def num_expressions(task: TaskSpec, max_depth: int | None = None, *, wider: bool = False) -> int:
+    """Distinct expressions (by text) of depth 1 to ``max_depth`` that a task can form, all splits together."""
+    total = 0
+    for _ in range(task.max_depth if max_depth is None else max_depth):
+        operand = task.modulus + total
+        total = sum(operand**k for name in task.operations for k in task.operand_counts(name, wider=wider))
+    return total
+
+
+# --- text and checksums -----------------------------------------------------------------------------------------------
+
+
+@lru_cache
+def _token_bytes(modulus: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    words = [word.encode() for word in vocabulary(modulus)]
+    table = np.zeros((len(words), max(map(len, words))), np.uint8)
+    for i, word in enumerate(words):
+        table[i, : len(word)] = list(word)
+    return table, np.array([len(word) for word in words])
+
+
+def _spell(ids: Any, starts: Any, stops: Any, modulus: int, *, leading_space: bool) -> tuple[Any, Any]:
+    table, lengths = _token_bytes(modulus)
+    offsets = np.zeros(len(starts) + 1, np.int32)
+    room = int((stops - starts).sum()) * (table.shape[1] + 1)
+    out = np.empty(room, np.uint8)
+    kernels.spell(ids, starts, stops, leading_space, table, lengths, offsets, out)
+    return offsets, out[: offsets[-1]].copy()
+
+
+def _split_text(offsets: Any, text: Any) -> list[str]:
+    whole, ends = text.tobytes().decode("ascii"), offsets.tolist()
+    return [whole[a:b] for a, b in itertools.pairwise(ends)]
+
+
+def _string_array(offsets: Any, text: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(text))
+
+
+def _name_lists(present: npt.NDArray[np.bool_]) -> Any:
+    """A list column with the names of the operations that are present, [n, A] -> n lists."""
+    import pyarrow as pa
+
+    offsets = np.concatenate([[0], np.cumsum(present.sum(axis=1))]).astype(np.int32)
+    names = pa.array(list(OPERATIONS)).take(pa.array(np.nonzero(present)[1]))
+    return pa.ListArray.from_arrays(pa.array(offsets), names)
+
+
+def rows_checksum(rows: Rows) -> str:
+    """sha256 over the canonical serialisation of rows: one line each, all columns, tab-separated, lists by comma."""
+    return columns_checksum(rows.to_arrow().to_pydict())
+
+
+def columns_checksum(columns: dict[str, list[Any]]) -> str:
+    """`rows_checksum` of rows that come from elsewhere, such as a file."""
+    digest = hashlib.sha256()
+    for values in zip(*columns.values(), strict=True):
+        line = "\t".join(",".join(v) if isinstance(v, list) else str(v) for v in values)
+        digest.update(line.encode() + b"\n")
+    return digest.hexdigest()

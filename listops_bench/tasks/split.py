@@ -1,0 +1,226 @@
+"""Which split an expression belongs to: a property of the expression, not of the sampling.
+
+The *canonical form* of an expression is what stays the same under associativity and operand order: nested identical
+associative operations are flattened, operands that may change places are sorted::
+
+    [SUM 3 [SUM 2 1 ] ]   ->  [SUM 1 2 3 ]          [NADD 3 9 1 ]  ->  [NADD 1 9 3 ]
+
+A canonical form has one *home*, and an expression may appear nowhere else. So two expressions that are the same up to
+order or associativity never stand on two sides, whatever the task, seed or size:
+
+- One operation on at most three numbers is a fact. Facts are learned: home ``train``. But a tenth of the multisets of
+  operand values is held out, the same for all operations: home ``test_unseen_operands``.
+- 5% of the other forms have the home ``test_unseen_operands``, too; of the rest, 80% have ``train``, 5% ``validation``
+  and 15% ``test``, by a hash.
+
+An expression that evaluates an operation on a held-out multiset, anywhere in its tree, appears only if its home is
+``test_unseen_operands``; one that does not appears only if its home is another. (Two expressions of one form can differ
+in this, ``[SUM 1 2 [SUM 4 9 ] ]`` and ``[SUM [SUM 1 2 ] 4 9 ]``: hence a share of homes for these forms instead of all
+of their expressions.) A train expression must moreover have every line of its traces at home in train.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from functools import lru_cache
+from typing import Literal, TypeGuard
+
+from listops_bench._base.hashing import MASK64, key64, mix64
+from listops_bench.errors import InvalidInput
+from listops_bench.tasks.expression import OPERATIONS, Expression, Node, evaluate, render, trace
+
+Home = Literal["train", "validation", "test", "test_unseen_operands"]
+
+
+HOMES: tuple[Home, ...] = ("train", "validation", "test", "test_unseen_operands")
+
+
+SPLITS = ("train", "validation", "test", "test_unseen_operands", "test_deeper", "test_wider")
+"""All splits; ``test_deeper`` and ``test_wider`` hold expressions whose home is ``test``."""
+
+
+FACT_OPERANDS = 3
+
+
+HELD_OUT_SHARE = 0.10
+
+
+UNSEEN_HOME_SHARE = 0.05
+
+
+TRAIN_SHARE, VALIDATION_SHARE = 0.80, 0.05
+
+
+# Above this many multisets of one size they are held out by hash alone, a tenth on average instead of exactly.
+_MAX_RANKED = 300_000
+
+
+def home_of(split: str) -> Home:
+    """The home of the expressions of a split."""
+    return "test" if split in ("test_deeper", "test_wider") else split  # type: ignore[return-value]
+
+
+# --- stable hashing ---------------------------------------------------------------------------------------------------
+
+EVEN_KEY, ODD_KEY, HELD_OUT_KEY = (key64(f"listops/{name}") for name in ("even", "odd", "held-out"))
+
+
+OPERATION_KEYS = tuple(key64(f"listops/operation/{name}") for name in OPERATIONS)
+
+
+_OPERATION_KEY = dict(zip(OPERATIONS, OPERATION_KEYS, strict=True))
+
+
+@lru_cache
+def number_key(number: int) -> int:
+    return key64(f"listops/number/{number}")
+
+
+def form_hash(expression: Expression) -> int:
+    """A 64-bit hash that two expressions share exactly when (but for chance) they share the canonical form.
+
+    The hash of an operation is made from the *sum* of its operands' hashes, so that their order does not count, and a
+    nested operation that is to be flattened hands its own sum to its parent.
+    """
+    if isinstance(expression, int):
+        return number_key(expression)
+    return mix64(_OPERATION_KEY[expression.operation] + _operand_sum(expression) & MASK64)
+
+
+def _operand_sum(node: Node) -> int:
+    operation = OPERATIONS[node.operation]
+    if operation.symmetry == "alternating":
+        even, odd = (sum(map(form_hash, node.operands[i::2])) & MASK64 for i in (0, 1))
+        return mix64(EVEN_KEY + even & MASK64) + mix64(ODD_KEY + odd & MASK64) & MASK64
+    if operation.symmetry != "all":
+        raise NotImplementedError(f"no hash for operations of symmetry {operation.symmetry!r} yet")
+    return sum(_operand_sum(x) if _flattens(x, node) else form_hash(x) for x in node.operands) & MASK64
+
+
+def _flattens(operand: Expression, parent: Node) -> TypeGuard[Node]:
+    same = isinstance(operand, Node) and operand.operation == parent.operation
+    return same and OPERATIONS[parent.operation].associative
+
+
+def canonical(expression: Expression) -> Expression:
+    """The canonical form, as an expression: flattened, and every operand sorted (by text) that may change its place."""
+    if isinstance(expression, int):
+        return expression
+    operands = [canonical(x) for x in expression.operands]
+    flat = [y for x in operands for y in (x.operands if _flattens(x, expression) else (x,))]
+    if OPERATIONS[expression.operation].symmetry == "all":
+        flat.sort(key=render)
+    elif OPERATIONS[expression.operation].symmetry == "alternating":
+        flat[0::2], flat[1::2] = sorted(flat[0::2], key=render), sorted(flat[1::2], key=render)
+    return Node(expression.operation, tuple(flat))
+
+
+# --- held-out operand multisets ---------------------------------------------------------------------------------------
+
+
+def repeat_pattern(values: tuple[int, ...]) -> int:
+    """A number for how often values repeat: digit m of base 16 counts the operands whose value occurs m+1 times."""
+    return sum(16 ** (values.count(value) - 1) for value in values)
+
+
+@lru_cache
+def held_out_cutoffs(modulus: int, size: int) -> dict[int, int]:
+    """For each repeat pattern of multisets of a size, the hash below which a multiset is held out.
+
+    Exactly a tenth of the multisets of the size (rounded, at least one) is held out, and of each pattern as near to a
+    tenth as that allows. Where there are too many multisets to rank, a single cut-off stands under pattern 0.
+    """
+    count = math.comb(modulus + size - 1, size)
+    if count > _MAX_RANKED:
+        return {0: int(HELD_OUT_SHARE * 2**64)}
+    multisets = itertools.combinations_with_replacement(range(modulus), size)
+    by_pattern: dict[int, list[int]] = {}
+    for values in multisets:
+        by_pattern.setdefault(repeat_pattern(values), []).append(_multiset_hash(values, modulus))
+    quotas = _quotas({pattern: len(hashes) for pattern, hashes in by_pattern.items()}, max(1, round(count / 10)))
+    # One above the last hash that is held out; hashes are distinct, so "below" then means "held out".
+    return {p: sorted(hashes)[quotas[p] - 1] + 1 if quotas[p] else 0 for p, hashes in by_pattern.items()}
+
+
+def _quotas(sizes: dict[int, int], total: int) -> dict[int, int]:
+    """``total`` shared out over strata in proportion to their sizes, by largest remainder."""
+    exact = {pattern: total * size / sum(sizes.values()) for pattern, size in sizes.items()}
+    quotas = {pattern: int(share) for pattern, share in exact.items()}
+    by_remainder = sorted(exact, key=lambda pattern: (quotas[pattern] - exact[pattern], pattern))
+    for pattern in by_remainder[: total - sum(quotas.values())]:
+        quotas[pattern] += 1
+    return quotas
+
+
+def _multiset_hash(values: tuple[int, ...], modulus: int) -> int:
+    return mix64(HELD_OUT_KEY + modulus + sum(map(number_key, values)) & MASK64)
+
+
+def is_held_out(values: tuple[int, ...], modulus: int) -> bool:
+    """Whether an operation on these values, in any order, is kept out of training: three or more values only."""
+    if len(values) < FACT_OPERANDS:
+        return False
+    cutoffs = held_out_cutoffs(modulus, len(values))
+    pattern = 0 if 0 in cutoffs else repeat_pattern(values)
+    return _multiset_hash(values, modulus) < cutoffs[pattern]
+
+
+def held_out_multisets(modulus: int, size: int = FACT_OPERANDS) -> list[tuple[int, ...]]:
+    """The held-out multisets of a size, sorted: 22 of 220 for three operands modulo 10."""
+    if math.comb(modulus + size - 1, size) > _MAX_RANKED:
+        raise InvalidInput(
+            f"modulus {modulus} has more than {_MAX_RANKED} multisets of {size} operands: too many to list"
+        )
+    every = itertools.combinations_with_replacement(range(modulus), size)
+    return [values for values in every if is_held_out(values, modulus)]
+
+
+def held_out_operations(expression: Expression, modulus: int = 10) -> list[str]:
+    """The operations, root first, that the expression evaluates on held-out multisets."""
+    if isinstance(expression, int):
+        return []
+    values = tuple(evaluate(operand, modulus) for operand in expression.operands)
+    own = [expression.operation] if is_held_out(values, modulus) else []
+    return own + [name for operand in expression.operands for name in held_out_operations(operand, modulus)]
+
+
+# --- homes and splits -------------------------------------------------------------------------------------------------
+
+UNSEEN_BELOW = int(UNSEEN_HOME_SHARE * 2**64)
+
+
+_REST = 2**64 - UNSEEN_BELOW
+
+
+TRAIN_BELOW = UNSEEN_BELOW + int(TRAIN_SHARE * _REST)
+
+
+VALIDATION_BELOW = TRAIN_BELOW + int(VALIDATION_SHARE * _REST)
+
+
+def home(expression: Expression, modulus: int = 10) -> Home:
+    """The only split (of the four homes) in which the expression's canonical form may appear."""
+    if isinstance(expression, int):
+        return "train"
+    form = canonical(expression)
+    assert isinstance(form, Node)
+    numbers = tuple(operand for operand in form.operands if isinstance(operand, int))
+    if len(numbers) == len(form.operands) <= FACT_OPERANDS:
+        return "test_unseen_operands" if is_held_out(numbers, modulus) else "train"
+    place = form_hash(expression)
+    if place < UNSEEN_BELOW:
+        return "test_unseen_operands"
+    return "train" if place < TRAIN_BELOW else "validation" if place < VALIDATION_BELOW else "test"
+
+
+def assign(expression: Expression, modulus: int = 10) -> Home | None:
+    """The home of an expression that may appear there, or None for one that appears nowhere."""
+    place = home(expression, modulus)
+    if bool(held_out_operations(expression, modulus)) != (place == "test_unseen_operands"):
+        return None
+    if place == "train":
+        lines = [*trace(expression, modulus, "parallel"), *trace(expression, modulus, "single")]
+        if any(home(line, modulus) != "train" for line in lines):
+            return None
+    return place

@@ -1,0 +1,253 @@
+"""Tasks: a named set of operations with its parameters.
+
+A task's name is its operations in canonical order, with the modulus and depth where they are not the defaults::
+
+    sum            sum_max_med            sum_max_med_mod20            sum_mod11_depth3
+
+Any subset of the operations is a task, in any order of the words. The curated ones are described in ``tasks/*.yaml``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from listops_bench._base.resources import resource_path
+from listops_bench.errors import InvalidInput, unknown
+from listops_bench.tasks.expression import OPERATIONS, TRACE_STYLES, TraceStyle, check_modulus
+
+DATASET_VERSION = "1.0.0"
+"""Raised whenever any row of any task changes."""
+
+
+MAX_OPERANDS, MAX_DEPTH, MAX_TOKENS = 8, 8, 1024
+
+
+_DEPTH_WEIGHTS_SUM_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What decides a task's rows, besides the dataset version, the split and the seed.
+
+    Attributes:
+        operations: names, in canonical order.
+        modulus: numbers are ``0 .. modulus-1``.
+        min_operands, max_operands: operands of one operation. MED takes the odd counts among them.
+        max_depth: nesting; 1 is an operation on numbers.
+        nest_probability: the chance that an operand is an expression, where the depth allows one.
+        depth_weights: shares of the rows of depth 1, 2, ...; the last one is that of all deeper rows together. The
+            same for single and joint tasks, since the share of depth 1 decides whether an operation can be learned
+            as a table.
+        max_tokens: longest row, ``<eos>`` included, in the longest trace style: so the prompts of a
+            task do not depend on the style, and each style fits the context.
+        trace: style of the completions.
+        unique: no train row stands twice. False keeps the multiplicity of sampling.
+        num_train, num_validation, num_test: rows of these splits; ``num_extra``: rows of the other evaluation splits.
+    """
+
+    operations: tuple[str, ...]
+    modulus: int = 10
+    min_operands: int = 2
+    max_operands: int = 3
+    max_depth: int = 2
+    nest_probability: float = 0.5
+    depth_weights: tuple[float, ...] = (0.015, 0.985)
+    max_tokens: int = 128
+    trace: TraceStyle = "parallel"
+    unique: bool = True
+    num_train: int = 50_000
+    num_validation: int = 1_000
+    num_test: int = 5_000
+    num_extra: int = 2_000
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "operations", _canonical_operations(self.operations))
+        object.__setattr__(self, "depth_weights", _as_weights(self.depth_weights))
+        check_modulus(self.modulus)
+        _check_range("min_operands", self.min_operands, 2, MAX_OPERANDS)
+        _check_range("max_operands", self.max_operands, self.min_operands, MAX_OPERANDS)
+        _check_range("max_depth", self.max_depth, 1, MAX_DEPTH)
+        _check_range("nest_probability", self.nest_probability, 0, 1, (int, float))
+        _check_range("max_tokens", self.max_tokens, 8, MAX_TOKENS)
+        for field in ("num_train", "num_validation", "num_test", "num_extra"):
+            _check_range(field, getattr(self, field), 1, 2**31 - 1)
+        if not isinstance(self.unique, bool):
+            raise InvalidInput(f"unique {self.unique!r} is neither True nor False")
+        if self.trace not in TRACE_STYLES:
+            raise unknown("trace style", self.trace, TRACE_STYLES)
+        self._check_depth_weights()
+        for name in self.operations:
+            if not self.operand_counts(name):
+                span = f"{self.min_operands}..{self.max_operands}"
+                raise InvalidInput(f"operation {name!r} takes odd operand counts only and none is in {span}; use 3..3")
+
+    def _check_depth_weights(self) -> None:
+        w = self.depth_weights
+        if self.max_depth > 1 and self.nest_probability == 0:
+            raise InvalidInput("nest_probability 0 never nests, so max_depth must be 1")
+        if not any(w[: self.max_depth]):
+            raise InvalidInput(f"depth_weights {list(w)} leave no rows for depth 1..{self.max_depth}")
+
+    @property
+    def name(self) -> str:
+        """The canonical name; parameters outside the name grammar do not show in it."""
+        words = [*self.operations]
+        if self.modulus != 10:
+            words.append(f"mod{self.modulus}")
+        if self.max_depth != 2:
+            words.append(f"depth{self.max_depth}")
+        return "_".join(words)
+
+    def operand_counts(self, operation: str, *, wider: bool = False) -> tuple[int, ...]:
+        """The operand counts an operation may have; ``wider`` appends the next one that it can take."""
+        takes = OPERATIONS[operation].takes
+        counts = [k for k in range(self.min_operands, self.max_operands + 1) if takes(k)]
+        if wider:
+            counts.append(next(k for k in range(self.max_operands + 1, self.max_operands + 3) if takes(k)))
+        return tuple(counts)
+
+    def num_rows(self, split: str) -> int:
+        """The task's rows in a split."""
+        own = {"train": self.num_train, "validation": self.num_validation, "test": self.num_test}
+        return own.get(split, self.num_extra)
+
+    @property
+    def completion_limit(self) -> int:
+        """Tokens, ``<eos>`` included, after which a completion is cut, in every harness: half of the longest row.
+
+        A row whose own reference is longer may be as long as that. Among the curated tasks only single-step traces of
+        deep or wide expressions are (of up to 101 tokens); the longest parallel trace has 44.
+        """
+        return self.max_tokens // 2
+
+    def fingerprint(self) -> str:
+        """Canonical JSON of what decides which expressions are drawn: neither row counts nor the trace style do."""
+        fields = dataclasses.asdict(self)
+        for field in ("trace", "unique", "num_train", "num_validation", "num_test", "num_extra"):
+            del fields[field]
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+
+
+def _canonical_operations(operations: object) -> tuple[str, ...]:
+    names = [operations] if isinstance(operations, str) else list(operations)  # type: ignore[call-overload]
+    for name in names:
+        if name not in OPERATIONS:
+            raise unknown("operation", name, OPERATIONS)
+    if not names or len(set(names)) != len(names):
+        raise InvalidInput(f"operations {names!r} must be one or more different ones of: {', '.join(OPERATIONS)}")
+    return tuple(name for name in OPERATIONS if name in names)
+
+
+def _as_weights(weights: Any) -> tuple[float, ...]:
+    try:
+        shares = tuple(float(weight) for weight in weights)
+    except (TypeError, ValueError):
+        shares = ()
+    if not shares or any(not 0 <= x <= 1 for x in shares) or abs(sum(shares) - 1) > _DEPTH_WEIGHTS_SUM_TOLERANCE:
+        raise InvalidInput(f"depth_weights {weights!r} are not shares that add up to 1, such as (0.015, 0.985)")
+    return shares
+
+
+def _check_range(name: str, value: Any, low: float, high: float, types: tuple[type, ...] = (int,)) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+    if not is_number:
+        raise InvalidInput(f"{name} {value!r} is not in {low}..{high}; the nearest valid one is {low}")
+    nearest = min(max(value, low), high)
+    if not isinstance(value, types) or value != nearest:
+        raise InvalidInput(f"{name} {value!r} is not in {low}..{high}; the nearest valid one is {round(nearest)}")
+
+
+# --- by name ----------------------------------------------------------------------------------------------------------
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(TaskSpec))
+
+
+_PARAMETER_WORD = re.compile(r"(mod|depth)(\d+)")
+
+
+_WORD_FIELDS = {"mod": "modulus", "depth": "max_depth"}
+
+
+def get_task(name: str, **overrides: Any) -> TaskSpec:
+    """The task of a name, with any parameter of `TaskSpec` overridden.
+
+    >>> get_task("med_sum_max", modulus=20).name
+    'sum_max_med_mod20'
+
+    Raises:
+        InvalidInput: an unknown word or parameter (the nearest known one is named), or a value out of range.
+    """
+    for field in overrides:
+        if field not in _FIELDS or field == "operations":
+            raise unknown("task parameter", field, [f for f in _FIELDS if f != "operations"])
+    operations: list[str] = []
+    fields: dict[str, Any] = {}
+    for word in str(name).lower().split("_"):
+        parameter = _PARAMETER_WORD.fullmatch(word)
+        if parameter:
+            field = _WORD_FIELDS[parameter[1]]
+            if field in fields or overrides.get(field, int(parameter[2])) != int(parameter[2]):
+                raise InvalidInput(f"task {name!r} sets {field} to {parameter[2]}, and it is given a second time")
+            fields[field] = int(parameter[2])
+        elif word in OPERATIONS:
+            operations.append(word)
+        else:
+            raise unknown("task", name, [*curated_tasks(), *OPERATIONS])
+    return TaskSpec(tuple(operations), **(fields | overrides))
+
+
+@lru_cache
+def curated_tasks() -> tuple[str, ...]:
+    """Names of the curated tasks, those of one operation first, then by number of operations."""
+    return tuple(sorted(_curated_files(), key=_curated_order))
+
+
+@lru_cache
+def describe_task(name: str) -> Mapping[str, str]:
+    """``title`` and ``description`` of a curated task; empty for any other."""
+    file = _curated_files().get(get_task(name).name)
+    if file is None:
+        return {}
+    page = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return {"title": page["title"], "description": " ".join(page["description"].split())}
+
+
+def _curated_order(name: str) -> tuple[Any, ...]:
+    task = get_task(name)
+    places = [list(OPERATIONS).index(operation) for operation in task.operations]
+    return task.modulus != 10, task.max_depth != 2, len(places), places, task.modulus, task.max_depth
+
+
+@lru_cache
+def _curated_files() -> dict[str, Path]:
+    return {path.stem: path for path in resource_path("tasks").glob("*.yaml")}
+
+
+@cache
+def task_order(name: str) -> tuple[object, ...]:
+    """Single operations first, then by number of operations; variants of modulus and depth after them."""
+    task: TaskSpec = get_task(name)
+    places = [list(OPERATIONS).index(operation) for operation in task.operations]
+    return task.modulus != 10, task.max_depth != 2, len(places), places, task.modulus, task.max_depth
+
+
+@cache
+def single_tasks(task: str) -> tuple[str, ...]:
+    """The tasks of a joint task's operations alone: ``sum_max_mod20`` gives ``sum_mod20`` and ``max_mod20``.
+
+    Nothing for a task of one operation.
+    """
+    spec = get_task(task)
+    if len(spec.operations) == 1:
+        return ()
+    return tuple(get_task(name, modulus=spec.modulus, max_depth=spec.max_depth).name for name in spec.operations)

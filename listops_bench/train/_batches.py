@@ -1,0 +1,232 @@
+"""Batches for training: which rows a step sees, and how their tokens are laid out.
+
+The rows of step t are a pure function of (curriculum, seeds, t): every process can work out the whole batch without
+talking to the others, and a run that is resumed at step t needs nothing but t.
+
+Two layouts, with the loss at the positions whose next token belongs to the completion (K of them in all)::
+
+    rows     [1, N]   [SUM 3 4 ] = | [MAX [SUM 1 2 ] 5 ] =    [MAX 3 5 ] = 5     | ...   sorted by length
+    targets  [K]                 7                       [MAX 3    5 ] = 5 <eos>
+
+
+    padded   [B, T]   the same rows one below the other, padded on the right
+
+``<eos>`` is predicted and never an input: nothing comes after it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn.functional import cross_entropy
+
+from listops_bench._base.hashing import key64, mix64
+from listops_bench.tasks.curriculum import Stage
+from listops_bench.tasks.expression import PAD_ID, TraceStyle
+from listops_bench.tasks.generator import Rows, generate
+from listops_bench.tasks.task import get_task
+from listops_bench.train._linear import TOKEN_MULTIPLE
+from listops_bench.train._rows import RowLayout
+
+Ints = npt.NDArray[np.int64]
+LossOn = Literal["completion", "all"]
+IGNORED = -100
+"""The target of a position that bears no loss."""
+
+
+# --- which rows -------------------------------------------------------------------------------------------------------
+
+
+def hashed(key: str, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """64 random-looking bits for each number (splitmix64, Steele et al. 2014), the same on every machine."""
+    return mix64(numbers * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key64(key)))
+
+
+class Pool:
+    """The train rows of a stage's tasks, numbered through, and which of them each step draws."""
+
+    def __init__(self, rows: Sequence[Rows], shares: Sequence[float], key: str, batch_size: int) -> None:
+        self.sizes = np.array([len(r) for r in rows])
+        self.first = np.cumsum(self.sizes) - self.sizes
+        tokens = np.array([len(r.ids) for r in rows])
+        starts = [r.offsets[:-1] + before for r, before in zip(rows, np.cumsum(tokens) - tokens, strict=True)]
+        self.ids = np.concatenate([r.ids for r in rows])
+        self.offsets = np.concatenate([*starts, [tokens.sum()]])
+        self.prompt_lengths = np.concatenate([r.prompt_lengths for r in rows]).astype(np.int64)
+        self.lengths = np.diff(self.offsets)
+        self.reductions = np.concatenate([r.reductions for r in rows])
+        self._bounds = np.cumsum(shares)[:-1]
+        self._key, self._batch_size = key, batch_size
+
+    def reordered(self, key: str) -> Pool:
+        """The same rows, drawn in the order of another key."""
+        other = copy.copy(self)
+        other._key = key
+        return other
+
+    def rows_of_step(self, step: int, steps: int = 1) -> Ints:
+        """int64 [batch size]: the rows of a step of this stage, which counts from 0; or of several, one after another.
+
+        Every row of a batch is drawn by itself, with replacement: first its task, with the mixture's chances, then one
+        of the task's rows. Going through all rows in turn, epoch by epoch, would be another recipe, and what is learned
+        depends on the recipe.
+        """
+        slots = np.arange(step * self._batch_size, (step + steps) * self._batch_size, dtype=np.uint64)
+        task = np.searchsorted(self._bounds, _chances(f"{self._key}/task", slots), side="right")
+        place = (_chances(f"{self._key}/row", slots) * self.sizes[task]).astype(np.int64)
+        rows: Ints = self.first[task] + place
+        return rows
+
+
+def _chances(key: str, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
+    """A random-looking number in [0, 1) for each number: 53 bits of `hashed`, the most that a float64 holds."""
+    chances: npt.NDArray[np.float64] = (hashed(key, numbers) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return chances
+
+
+def make_pool(
+    stage: Stage,
+    index: int,
+    *,
+    data_seed: int,
+    dataset_seed: int,
+    trace: TraceStyle,
+    batch_size: int,
+    cache: dict[str, Rows],
+) -> Pool:
+    """The pool of the stage of an index. ``cache`` keeps generated rows between stages."""
+    rows = stage_rows(stage, dataset_seed, trace, cache)
+    return Pool(rows, stage.shares, draw_key(data_seed, index), batch_size)
+
+
+def stage_rows(stage: Stage, dataset_seed: int, trace: TraceStyle, cache: dict[str, Rows]) -> list[Rows]:
+    """The train rows of a stage's tasks; generated where the cache has none."""
+    for name in stage.tasks:
+        if name not in cache:
+            cache[name] = generate(get_task(name), "train", seed=dataset_seed, trace=trace)
+    return [cache[name] for name in stage.tasks]
+
+
+def draw_key(data_seed: int, index: int) -> str:
+    """What decides the order in which the stage of an index draws its rows."""
+    return f"listops/train/{data_seed}/{index}"
+
+
+# --- how they are laid out --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows as a model takes them, on a CPU.
+
+    Attributes:
+        inputs: int64, ``input_ids`` and ``position_ids`` [1, N], or ``input_ids`` and ``attention_mask`` [B, T].
+        keep: int64 [K], the flat positions that bear loss, and ``targets`` int64 [K] their next tokens. Both may be
+            filled up with `IGNORED` targets, to keep shapes few.
+        layout: how [1, N] divides into rows; None in the padded layout.
+        tokens, loss_tokens: what counts, padding left out.
+    """
+
+    inputs: dict[str, torch.Tensor]
+    keep: torch.Tensor
+    targets: torch.Tensor
+    layout: RowLayout | None
+    tokens: int
+    loss_tokens: int
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device, copied without waiting for it."""
+        if device.type == "cpu":
+            return self
+        return replace(
+            self,
+            inputs={name: send(x, device) for name, x in self.inputs.items()},
+            keep=send(self.keep, device),
+            targets=send(self.targets, device),
+            layout=self.layout and self.layout.to(device),
+        )
+
+    def logits(self, model: Callable[..., Any]) -> torch.Tensor:
+        """The model's logits [K, V] at the positions that bear loss."""
+        if self.layout is None:
+            logits: torch.Tensor = model(**self.inputs, use_cache=False).logits
+            return logits.flatten(0, 1)[self.keep]
+        output = model(**self.inputs, use_cache=False, logits_to_keep=self.keep, rows=self.layout)
+        return output.logits[0]
+
+    def loss(self, model: Callable[..., Any]) -> torch.Tensor:
+        """The cross entropy in float32 or better, summed over the positions that bear loss."""
+        logits = self.logits(model)
+        if logits.dtype != torch.float64:
+            logits = logits.float()
+        return cross_entropy(logits, self.targets, ignore_index=IGNORED, reduction="sum")
+
+
+def send(x: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A copy on a device, without waiting for it where that can be."""
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
+
+
+def loss_tokens(lengths: Ints, prompt_lengths: Ints, loss_on: LossOn) -> Ints:
+    """Positions of rows [..., B] that bear loss, ``<eos>`` among the targets, summed over B."""
+    count: Ints = (lengths - (1 if loss_on == "all" else prompt_lengths)).sum(-1)
+    return count
+
+
+def lay_out(pool: Pool, rows: Ints, loss_on: LossOn, *, padded: bool = False) -> Batch:
+    """The tokens of some rows of a pool, in one of the two layouts."""
+    rows = rows[np.argsort(pool.lengths[rows], kind="stable")]
+    lengths = pool.lengths[rows] - 1
+    starts = np.cumsum(lengths) - lengths
+    place = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
+    source = np.repeat(pool.offsets[rows], lengths) + place
+    first_loss = np.zeros_like(lengths) if loss_on == "all" else pool.prompt_lengths[rows] - 1
+    bears_loss = place >= np.repeat(first_loss, lengths)
+    ids, targets = pool.ids[source].astype(np.int64), pool.ids[source[bears_loss] + 1].astype(np.int64)
+    keep = np.flatnonzero(bears_loss)
+    if padded:
+        return _padded(ids, lengths, starts, place, keep, targets)
+    return _end_to_end(ids, lengths, place, keep, targets)
+
+
+def _end_to_end(ids: Ints, lengths: Ints, place: Ints, keep: Ints, targets: Ints) -> Batch:
+    # Token counts are rounded up (see TOKEN_MULTIPLE): by one more row, of padding, which bears no loss.
+    groups = tuple(zip(*(x.tolist() for x in np.unique(lengths, return_counts=True)[::-1]), strict=True))
+    extra, extra_keep = -len(ids) % TOKEN_MULTIPLE, -len(keep) % TOKEN_MULTIPLE
+    return Batch(
+        inputs={
+            "input_ids": _tensor(np.pad(ids, (0, extra), constant_values=PAD_ID))[None],
+            "position_ids": _tensor(np.concatenate([place, np.arange(extra)]))[None],
+        },
+        keep=_tensor(np.pad(keep, (0, extra_keep))),
+        targets=_tensor(np.pad(targets, (0, extra_keep), constant_values=IGNORED)),
+        layout=RowLayout((*groups, (1, extra)) if extra else groups),
+        tokens=len(ids),
+        loss_tokens=len(targets),
+    )
+
+
+def _padded(ids: Ints, lengths: Ints, starts: Ints, place: Ints, keep: Ints, targets: Ints) -> Batch:
+    width = int(lengths.max())
+    flat = np.repeat(np.arange(len(lengths)) * width - starts, lengths) + np.arange(len(ids))
+    padded = np.full(len(lengths) * width, PAD_ID)
+    padded[flat] = ids
+    real = np.arange(width) < lengths[:, None]
+    return Batch(
+        inputs={"input_ids": _tensor(padded.reshape(-1, width)), "attention_mask": _tensor(real)},
+        keep=_tensor(flat[keep]),
+        targets=_tensor(targets),
+        layout=None,
+        tokens=len(ids),
+        loss_tokens=len(targets),
+    )
+
+
+def _tensor(x: npt.NDArray[Any]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(x, dtype=np.int64))

@@ -1,0 +1,187 @@
+"""The folders of a run: where its state lies while it trains, and what tells two runs apart.
+
+    runs/first            the checkpoint: is there once the run has finished, whole
+    runs/first.training   while it runs: config.json, train_log.jsonl, state.pt, checkpoints/, the trackers' files
+
+A run that was stopped goes on from the last state in its folder; the log is cut back to what it said then, and later
+checkpoints are made again. Where the loss is no longer a number, failed.json says at which step, until the run is
+started again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+
+from listops_bench._base.files import take_lock, write_atomic
+from listops_bench.errors import InvalidInput
+from listops_bench.model.checkpoint import CHECKPOINTS, RUN, TRAIN_LOG, remove_unfinished, step_checkpoints
+from listops_bench.runs.folder import working_dir
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: there two processes in one folder go unnoticed
+    fcntl = None  # type: ignore[assignment]
+
+
+_CONFIG, _STATE, _LOCK, _FAILED = "config.json", "state.pt", "lock", "failed.json"
+
+
+TRACKERS = "trackers"
+
+
+def read_failure(output_dir: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """``step`` and ``error`` of a run that failed and was not started again since; None for any other."""
+    path = working_dir(output_dir) / _FAILED
+    if not path.exists():
+        return None
+    failure: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return failure
+
+
+class RunFolder:
+    """The working folder of one run. Only the main process touches it."""
+
+    def __init__(self, output_dir: str, identity: Mapping[str, Any]) -> None:
+        self.output_dir = Path(output_dir)
+        self.path = working_dir(output_dir)
+        self.identity = dict(identity)
+        self._lock: FileLock | None = None
+
+    # --- what is there already ----------------------------------------------------------------------------------------
+
+    def finished_run(self) -> dict[str, Any] | None:
+        """run.json of this very run, if it has finished.
+
+        Raises:
+            InvalidInput: another run, or something that is no run, is at the output folder.
+        """
+        if not self.output_dir.exists() or (self.output_dir.is_dir() and not any(self.output_dir.iterdir())):
+            return None
+        try:
+            run: dict[str, Any] = json.loads((self.output_dir / RUN).read_text(encoding="utf-8"))
+            found = run["identity"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InvalidInput(f"output_dir {str(self.output_dir)!r} exists and holds no run; choose another") from None
+        self._compare(found, self.output_dir)
+        return run
+
+    def _compare(self, found: Mapping[str, Any], where: Path) -> None:
+        for key in {**self.identity, **found}:
+            theirs, ours = found.get(key), self.identity.get(key)
+            if theirs != ours:
+                raise InvalidInput(
+                    f"output_dir {str(where)!r} holds another run: its {key} is {theirs!r}, this one's {ours!r}; "
+                    "choose another folder or delete it"
+                )
+
+    # --- begin, save, resume, end -------------------------------------------------------------------------------------
+
+    def open(self) -> dict[str, Any] | None:
+        """Takes the folder for this process, and returns the state to go on from, if there is one.
+
+        Raises:
+            InvalidInput: another run's state lies there, another process is at it, or it cannot be written or read.
+        """
+        self._lock = take_lock(self.path / _LOCK)
+        if self._lock is None:
+            raise InvalidInput(f"another process is training in {str(self.path)!r}")
+        self._remove_leftovers()
+        config = self.path / _CONFIG
+        if config.exists():
+            self._compare(json.loads(config.read_text(encoding="utf-8")), self.path)
+        else:
+            with self.writing():
+                write_atomic(config, json.dumps(self.identity, indent=2) + "\n")
+        (self.path / _FAILED).unlink(missing_ok=True)
+        state = self._read_state()
+        self._cut_log(0 if state is None else state["log_bytes"])
+        self._remove_checkpoints(after=-1 if state is None else state["step"])
+        return state
+
+    def _remove_leftovers(self) -> None:
+        """What a process that was killed while it wrote has left."""
+        for name in (_STATE, _CONFIG, _FAILED):
+            for path in self.path.glob(f".{name}.*"):
+                path.unlink()
+        remove_unfinished(self.output_dir)
+        for path in (self.path / CHECKPOINTS).glob(".*"):
+            shutil.rmtree(path)
+
+    def _remove_checkpoints(self, *, after: int) -> None:
+        for step, path in step_checkpoints(self.path):
+            if step > after:
+                shutil.rmtree(path)
+
+    def _read_state(self) -> dict[str, Any] | None:
+        path = self.path / _STATE
+        if not path.exists():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch, zipfile and pickle each have their own kinds
+            raise InvalidInput(f"{str(path)!r} is damaged ({type(error).__name__}); delete it to start again") from None
+        return state
+
+    def save_state(self, state: Mapping[str, Any]) -> None:
+        """Replaces the state; killed at any moment, the folder holds the old one or the new one."""
+        content = io.BytesIO()
+        torch.save({**state, "log_bytes": self.log.stat().st_size if self.log.exists() else 0}, content)
+        with self.writing():
+            write_atomic(self.path / _STATE, content.getvalue())
+
+    def mark_failed(self, step: int, error: str) -> None:
+        """Says in the folder that the run failed, for whoever looks after many runs."""
+        with self.writing():
+            write_atomic(self.path / _FAILED, json.dumps({"step": step, "error": error}) + "\n")
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Turns the errors of a full or broken disk into one line. What was saved before stays good to go on from."""
+        try:
+            yield
+        except OSError as error:
+            raise InvalidInput(f"cannot write {str(self.path)!r}: {error.strerror or error}") from None
+
+    @property
+    def log(self) -> Path:
+        return self.path / TRAIN_LOG
+
+    def append_log(self, line: Mapping[str, Any]) -> None:
+        with self.writing(), self.log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _cut_log(self, size: int) -> None:
+        if self.log.exists():
+            os.truncate(self.log, size)
+
+    def copy_log(self, checkpoint: Path) -> None:
+        """Adds the log to a checkpoint that is being written."""
+        if self.log.exists():
+            shutil.copyfile(self.log, checkpoint / TRAIN_LOG)
+
+    def copy_into(self, checkpoint: Path) -> None:
+        """Adds what the run has written along the way to its last checkpoint, which is being written."""
+        self.copy_log(checkpoint)
+        for name in (TRACKERS, CHECKPOINTS):
+            if (self.path / name).is_dir():
+                shutil.copytree(self.path / name, checkpoint / name)
+
+    def remove(self) -> None:
+        """Deletes the working folder: the checkpoint is there."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.close()
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None

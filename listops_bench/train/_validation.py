@@ -1,0 +1,99 @@
+"""The validation that training brings along: exact traces on validation rows, cheaply.
+
+Under teacher forcing, a row all of whose completion tokens are the model's first choice is a row that greedy decoding
+gets exactly right, and the other way round. So one forward pass gives the trace accuracy, with nothing generated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from listops_bench.tasks.curriculum import Curriculum
+from listops_bench.tasks.expression import TraceStyle
+from listops_bench.tasks.generator import Rows, generate
+from listops_bench.tasks.task import TaskSpec, get_task
+from listops_bench.train._batches import Batch, Pool, lay_out
+
+_ROWS_PER_BATCH = 256
+
+
+class TeacherForced:
+    """``trace_accuracy`` on the validation rows of the curriculum's tasks and of each of their operations alone.
+
+    The figures are named ``sum/trace_accuracy``. Plain ``trace_accuracy`` is the lowest among those of the tasks now
+    trained on and their operations: what "learned" is about.
+    """
+
+    def __init__(self, curriculum: Curriculum, *, num_rows: int, trace: TraceStyle, padded: bool) -> None:
+        self._curriculum = curriculum
+        self._batches = {name: _batches(get_task(name), num_rows, trace, padded) for name in watched(curriculum)}
+
+    def __call__(self, model: PreTrainedModel, step: int, stage: int | None = None) -> dict[str, float]:
+        """All figures of a model in evaluation mode, after a number of steps.
+
+        Args:
+            stage: the index of the stage that it is in, where that is not the one planned for the step.
+        """
+        right = {name: [_exact_rows(model, *batch) for batch in batches] for name, batches in self._batches.items()}
+        scores = {name: float(torch.cat(rows).float().mean()) for name, rows in right.items()}
+        return validation_figures(scores, self._curriculum, step, stage)
+
+
+def watched(curriculum: Curriculum) -> list[str]:
+    """The tasks of a curriculum and each of their operations alone, in the order of their first use."""
+    return list(dict.fromkeys(chain(*(_with_operations(stage.tasks) for stage in curriculum.stages))))
+
+
+def validation_figures(
+    scores: Mapping[str, float], curriculum: Curriculum, step: int, stage: int | None = None
+) -> dict[str, float]:
+    """The figures after a number of steps, from the accuracy on each watched task.
+
+    Args:
+        stage: the index of the stage that the run is in, where that is not the one planned for the step.
+    """
+    stage = curriculum.stage_of(step - 1) if stage is None else stage
+    trained_on = _with_operations(curriculum.stages[stage].tasks)
+    figures = {f"{name}/trace_accuracy": score for name, score in scores.items()}
+    return {"trace_accuracy": min(scores[name] for name in trained_on), **figures}
+
+
+def _with_operations(tasks: Sequence[str]) -> list[str]:
+    """``sum_max`` also means ``sum`` and ``max``, with the task's other parameters."""
+    names = list(tasks)
+    for task in map(get_task, tasks):
+        suffix = task.name.removeprefix("_".join(task.operations))
+        names += [operation + suffix for operation in task.operations]
+    return list(dict.fromkeys(names))
+
+
+def validation_rows(task: TaskSpec, num_rows: int, trace: TraceStyle) -> Rows:
+    """The first validation rows of a task."""
+    return generate(task, "validation", num_rows=min(num_rows, task.num_validation), trace=trace)
+
+
+def _batches(task: TaskSpec, num_rows: int, trace: TraceStyle, padded: bool) -> list[tuple[Batch, torch.Tensor]]:
+    pool = Pool([validation_rows(task, num_rows, trace)], [1.0], "", 1)
+    by_length = np.argsort(pool.lengths, kind="stable")
+    batches = []
+    for start in range(0, len(by_length), _ROWS_PER_BATCH):
+        chosen = by_length[start : start + _ROWS_PER_BATCH]
+        answers = pool.lengths[chosen] - pool.prompt_lengths[chosen]
+        row_of_target = torch.from_numpy(np.repeat(np.arange(len(chosen)), answers))
+        batches.append((lay_out(pool, chosen, "completion", padded=padded), row_of_target))
+    return batches
+
+
+def _exact_rows(model: PreTrainedModel, batch: Batch, row_of_target: torch.Tensor) -> torch.Tensor:
+    """bool [rows]: every token of the completion is the first choice."""
+    batch = batch.to(model.device)
+    with torch.no_grad():
+        wrong = batch.logits(model).argmax(-1) != batch.targets
+    wrong = wrong[: len(row_of_target)].cpu()
+    rows = int(row_of_target[-1]) + 1
+    return torch.zeros(rows, dtype=torch.int64).index_add(0, row_of_target, wrong.long()) == 0

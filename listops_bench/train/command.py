@@ -1,0 +1,111 @@
+"""The command of training: ``accelerate launch -m listops_bench.train``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from accelerate import PartialState
+
+from listops_bench.errors import InvalidInput
+from listops_bench.train._log import Progress, TrainingFailed
+from listops_bench.train._loop import OnStep
+from listops_bench.train.config import read_config
+from listops_bench.train.run import TrainResult, train
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Trains as flags say. Returns 0, or after one line on stderr 2 for bad input and 1 for a run that failed."""
+    main_process = os.environ.get("RANK", "0") == "0"
+    try:
+        config = read_config(sys.argv[1:] if argv is None else argv)
+        with _progress_shown(main_process) as on_step:
+            result = train(config, on_step=on_step)
+    except InvalidInput as error:
+        return _fail(str(error), 2, main_process)
+    except TrainingFailed as error:
+        return _fail(str(error), 1, main_process)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _fail(f"{error.strerror}: {error.filename}", 1, main_process)
+    finally:
+        PartialState().destroy_process_group()
+    if main_process:
+        print(_summary(result))
+    return 0
+
+
+def _fail(message: str, code: int, main_process: bool) -> int:
+    if main_process:
+        print("error: " + " ".join(message.split()), file=sys.stderr)
+    return code
+
+
+def _summary(result: TrainResult) -> str:
+    if result.already_done:
+        return f"{result.output_dir} holds this run already, finished after {result.steps} steps; nothing to do"
+    words = [f"{result.steps} steps in {result.wall_seconds:.0f} s", f"loss {result.loss:.4f}"]
+    if result.resumed_at:
+        words.append(f"resumed at step {result.resumed_at}")
+    if result.stopped_early:
+        words.append("stopped early")
+    words += [f"{name} {value:.1%}" for name, value in result.validation.items()]
+    return f"{result.output_dir}: " + ", ".join(words)
+
+
+@contextmanager
+def _progress_shown(main_process: bool) -> Iterator[OnStep | None]:
+    """A progress bar on a terminal; elsewhere a line whenever there are new validation figures."""
+    if not main_process:
+        yield None
+    elif sys.stderr.isatty():
+        with _bar() as on_step:
+            yield on_step
+    else:
+        yield _Lines()
+
+
+class _Lines:
+    """Prints a line after every validation."""
+
+    def __init__(self) -> None:
+        self.shown: object = None
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.validation and progress.validation is not self.shown:
+            self.shown = progress.validation
+            print(f"step {progress.step}/{progress.total_steps}  {_figures(progress)}", flush=True)
+
+
+@contextmanager
+def _bar() -> Iterator[OnStep]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True)) as bar:
+        task = bar.add_task("training", total=None, figures="")
+
+        def on_step(progress: Progress) -> None:
+            bar.update(
+                task,
+                completed=progress.step,
+                total=progress.total_steps,
+                description=progress.stage,
+                figures=_figures(progress),
+            )
+
+        yield on_step
+
+
+def _figures(progress: Progress) -> str:
+    words = [] if progress.loss is None else [f"loss {progress.loss:.4f}"]
+    if "trace_accuracy" in progress.validation:
+        words.append(f"trace accuracy {progress.validation['trace_accuracy']:.1%}")
+    if progress.tokens_per_second:
+        words.append(f"{progress.tokens_per_second:,.0f} tokens/s")
+    return "  ".join(words)

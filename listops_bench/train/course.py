@@ -1,0 +1,93 @@
+"""Which step of a run trains on what, and what a run has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from listops_bench.tasks.curriculum import Curriculum, Stage
+from listops_bench.tasks.expression import OPERATIONS
+
+
+@dataclass
+class Seen:
+    """What a run has been trained on so far. ``reductions`` are int64, in the order of `expression.OPERATIONS`."""
+
+    tokens: int = 0
+    loss_tokens: int = 0
+    reductions: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(OPERATIONS), np.int64))
+
+    def add(self, tokens: int, loss_tokens: int, reductions: npt.NDArray[np.int64]) -> None:
+        self.tokens += tokens
+        self.loss_tokens += loss_tokens
+        self.reductions += reductions
+
+    def record(self) -> dict[str, Any]:
+        """As logs and results have it: operations by name, those that never came up left out."""
+        named = {name: int(n) for name, n in zip(OPERATIONS, self.reductions, strict=True) if n}
+        return {"tokens": self.tokens, "loss_tokens": self.loss_tokens, "reductions": named}
+
+    def state(self) -> dict[str, Any]:
+        return {"tokens": self.tokens, "loss_tokens": self.loss_tokens, "reductions": self.reductions.tolist()}
+
+    @staticmethod
+    def from_state(state: Mapping[str, Any]) -> Seen:
+        return Seen(state["tokens"], state["loss_tokens"], np.array(state["reductions"], np.int64))
+
+
+class Course:
+    """A run's way through a curriculum, whose stages may end before their steps are used up.
+
+    Attributes:
+        starts: the steps at which the stages began, of those that have begun.
+    """
+
+    def __init__(self, curriculum: Curriculum, starts: Sequence[int] = (0,)) -> None:
+        self.curriculum, self.starts = curriculum, list(starts)
+
+    @staticmethod
+    def as_planned(curriculum: Curriculum, step: int) -> Course:
+        """After a number of steps, where every stage has used up its own."""
+        index = curriculum.stage_of(max(step - 1, 0))
+        return Course(curriculum, [curriculum.start(i) for i in range(index + 1)])
+
+    @property
+    def index(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def stage(self) -> Stage:
+        return self.curriculum.stages[self.index]
+
+    @property
+    def in_last_stage(self) -> bool:
+        return self.index == len(self.curriculum.stages) - 1
+
+    @property
+    def stage_end(self) -> int:
+        """The step at which the stage ends at the latest."""
+        return self.starts[-1] + self.stage.steps
+
+    @property
+    def end(self) -> int:
+        """The step at which the run ends at the latest."""
+        return self.starts[-1] + sum(stage.steps for stage in self.curriculum.stages[self.index :])
+
+    @property
+    def schedule(self) -> tuple[int, int]:
+        """The steps (first, end) over which the stage's optimizer and its schedule run."""
+        first, end = self.curriculum.schedule(self.index)
+        began = max(i for i in range(self.index + 1) if self.curriculum.stages[i].reset_optimizer)
+        return self.starts[began], self.starts[began] + end - first
+
+    def turn(self, step: int) -> None:
+        """The next stage begins with a step."""
+        self.starts.append(step)
+
+    def steps_by_stage(self, step: int) -> list[int]:
+        """Steps taken in each of the stages that have begun, after a number of steps."""
+        return [end - start for start, end in zip(self.starts, [*self.starts[1:], step], strict=True)]

@@ -1,0 +1,1 @@
+"""Many small models of one shape trained as one."""

@@ -1,0 +1,298 @@
+"""The training loop of a pack: all members step together, and each has a log, a validation and an end of its own.
+
+    runs/a, runs/b ...             the members' checkpoint folders, written as each of them ends
+    packs/3f9c0a1b2c4d.training    while the pack runs: config.json (who its members are), state.pt, train_log.jsonl
+
+A pack that was stopped goes on from its last state and does again, bit by bit, what it did since.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from listops_bench.model.checkpoint import TRAIN_LOG, remove_unfinished, save_checkpoint
+from listops_bench.model.tokenizer import build_tokenizer
+from listops_bench.runs.provenance import environment
+from listops_bench.tasks.generator import Rows
+from listops_bench.train._batches import Pool
+from listops_bench.train._log import TrainingFailed
+from listops_bench.train._record import run_identity, run_record
+from listops_bench.train._start import initial_model
+from listops_bench.train._state import RunFolder
+from listops_bench.train.config import TrainConfig, rows_per_step
+from listops_bench.train.packed._data import STEPS, Chunk, Draws, RowsKey, RowTable, make_chunk
+from listops_bench.train.packed._members import Member
+from listops_bench.train.packed._model import PackedLooped
+from listops_bench.train.packed._step import PackedStep
+from listops_bench.train.packed._validation import PackedValidation
+from listops_bench.train.run import TrainResult, result_of
+
+COMPACT_BELOW = 0.75
+"""The pack is made smaller once this share of its slots, or less, still has a run in it."""
+
+
+@dataclass(frozen=True)
+class PackProgress:
+    """Where a pack is, after a step: ``running`` of its runs go on, for ``total_steps`` at the most."""
+
+    step: int
+    total_steps: int
+    running: int
+    loss: float | None
+
+
+OnStep = Callable[[PackProgress], None]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How a pack is computed."""
+
+    device: torch.device
+    bf16: bool
+    graph: bool
+    compiled: bool
+
+    @property
+    def mixed_precision(self) -> str:
+        return "bf16" if self.bf16 else "no"
+
+
+class PackTrainer:
+    """K runs, from their first step or the pack's last saved state to K checkpoint folders."""
+
+    def __init__(
+        self, configs: Sequence[TrainConfig], folder: str | Path, engine: Engine, on_step: OnStep | None
+    ) -> None:
+        self.engine, self.on_step = engine, on_step
+        pools: dict[Any, Pool] = {}
+        rows: dict[RowsKey, Rows] = {}
+        self.members = [
+            Member(c, Draws(c, pools, rows), run_identity(c, mixed_precision=engine.mixed_precision)) for c in configs
+        ]
+        self.folder = RunFolder(str(folder), {"members": [member.identity for member in self.members]})
+        self.table = RowTable(rows, engine.device)
+        self.validation = PackedValidation(self.members, engine.device)
+        self.environment = environment(engine.device)
+        self.slots = list(range(len(configs)))
+        self.step = self.resumed_at = 0
+        self.total_steps = max(member.curriculum.steps for member in self.members)
+        self.told: list[torch.Tensor] = []
+        self.seconds_before, self.started = 0.0, time.monotonic()
+
+    @property
+    def running(self) -> list[Member]:
+        return [member for member in self.members if member.status == "running"]
+
+    def run(self) -> list[Member]:
+        """Trains to the end. Returns the members, each of them done or failed."""
+        state = self.folder.open()
+        models = [initial_model(member.config) for member in self.members]
+        self.template = models[0]
+        self.model = PackedLooped(self.template)
+        weights = self.model.flatten(models)
+        if state is None:
+            self.train_step = self._step_of(weights)
+        else:
+            self._restore(state, weights)
+        with ThreadPoolExecutor(1) as worker:
+            self._train(worker)
+        self.folder.remove()
+        return self.members
+
+    def close(self) -> None:
+        self.folder.close()
+
+    def _step_of(self, weights: torch.Tensor) -> PackedStep:
+        """The step for the runs that are in the slots."""
+        configs, engine = [self.members[i].config for i in self.slots], self.engine
+        return PackedStep(
+            self.model,
+            weights,
+            configs,
+            self.table,
+            rows_per_step(configs[0]),
+            bf16=engine.bf16,
+            graph=engine.graph,
+            compiled=engine.compiled,
+        )
+
+    # --- steps --------------------------------------------------------------------------------------------------------
+
+    def _train(self, worker: ThreadPoolExecutor) -> None:
+        self._end_members()  # a state may have been saved at the very end of some
+        while self.running:
+            for chunk in self._chunks(worker):
+                slots = self.slots
+                while self.step < chunk.stop and self.running and self.slots is slots:
+                    self._train_step(chunk)
+                if self.slots is not slots or not self.running:
+                    break
+
+    def _chunks(self, worker: ThreadPoolExecutor) -> Iterator[Chunk]:
+        """Chunks for the slots as they are now, from the current step on; each is made while the one before it runs."""
+        draws, dtype = [self.members[i].draws for i in self.slots], self.train_step.weights.dtype
+
+        def prepare(number: int) -> Future[Chunk]:
+            return worker.submit(make_chunk, number, draws, self.table, dtype)
+
+        following = prepare(self.step // STEPS)
+        while True:
+            chunk = following.result().to(self.engine.device)
+            following = prepare(self.step // STEPS + 1)
+            yield chunk
+
+    def _train_step(self, chunk: Chunk) -> None:
+        i = self.step - chunk.first
+        self.told.append(self.train_step(chunk, i))
+        self.step += 1
+        for slot, member in self._in_slots():
+            member.seen.add(int(chunk.tokens[i, slot]), int(chunk.loss_tokens[i, slot]), chunk.reductions[i, slot])
+            member.pending_tokens += int(chunk.tokens[i, slot])
+        if any(member.due_a_line(self.step) for member in self.running):
+            self._log(chunk.learning_rates[i])
+        save_steps = self.members[0].config.save_steps
+        if save_steps and self.step % save_steps == 0:
+            self._save(chunk.learning_rates[i])
+        self._end_members()
+        if self.on_step is not None:
+            losses = [member.loss for member in self.members if member.loss is not None]
+            loss = sum(losses) / len(losses) if losses else None
+            self.on_step(PackProgress(self.step, self.total_steps, len(self.running), loss))
+
+    def _in_slots(self) -> list[tuple[int, Member]]:
+        """(slot, member) of the runs that go on."""
+        pairs = [(slot, self.members[i]) for slot, i in enumerate(self.slots)]
+        return [(slot, member) for slot, member in pairs if member.status == "running"]
+
+    # --- log, validation, end -----------------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        """Reads what the steps since the last time have told; waits for the device."""
+        if self.told:
+            told = torch.stack(self.told).tolist()
+            self.told = []
+            for slot, member in self._in_slots():
+                member.hear([(step[slot][0], step[slot][1]) for step in told], self.step)
+
+    def _log(self, rates: Any, *, all_pending: bool = False) -> None:
+        """Writes a line for every member that is due one, with validation figures where those are due."""
+        self._hear()
+        lines = {
+            slot: member.line(self.step, float(rates[slot]))
+            for slot, member in self._in_slots()
+            if member.pending and (all_pending or member.due_a_line(self.step))
+        }
+        due = {slot: m for slot, m in self._in_slots() if slot in lines and m.due(m.config.eval_steps, self.step)}
+        if due:
+            figures = self.validation(self.model, self.train_step.weights.detach(), due, self.step)
+            for slot, member in due.items():
+                lines[slot]["validation"] = member.validation = figures[slot]
+                member.note_validation(self.step)
+        now = time.monotonic()
+        for slot, line in lines.items():
+            self.members[self.slots[slot]].since = now
+            self.folder.append_log({"member": self.slots[slot], **line})
+
+    def _end_members(self) -> None:
+        """Writes the checkpoints of those that have come to their end; the others get the room, once it is worth it."""
+        ended = [(slot, member) for slot, member in self._in_slots() if member.ends(self.step)]
+        for slot, member in ended:
+            self._finish(slot, member)
+        left = [slot for slot, _ in self._in_slots()]
+        if left and len(left) <= COMPACT_BELOW * len(self.slots):
+            self._keep_slots(left)
+
+    def _keep_slots(self, left: Sequence[int]) -> None:
+        self._hear()
+        index = torch.tensor(left, device=self.engine.device)
+        tensors = {name: tensor[index] for name, tensor in self.train_step.tensors.items()}
+        self.slots = [self.slots[slot] for slot in left]
+        self.train_step = self._step_of(tensors["weights"])
+        self.train_step.restore(tensors)
+
+    def _finish(self, slot: int, member: Member) -> None:
+        member.status, member.steps = "done", self.step
+        if self.finished_run(member) is not None:  # written before the process was killed
+            return
+        target = member.config.output_dir
+        remove_unfinished(target)
+        run = run_record(
+            member.config,
+            member.identity,
+            member.seen,
+            steps=self.step,
+            environment=self.environment,
+            seconds=self._seconds(),
+            loss=member.loss,
+            validation=member.validation,
+            stopped_early=member.stops_early and self.step < member.curriculum.steps,
+            layout="packed",
+        )
+        run["packed_runs"] = len(self.members)
+        log = self._log_of(self.members.index(member))
+
+        def add_log(path: Path) -> None:
+            (path / TRAIN_LOG).write_text(log, encoding="utf-8")
+
+        tokenizer = build_tokenizer(member.curriculum.modulus)
+        save_checkpoint(target, self._model_of(slot), tokenizer, run, finish=add_log)
+
+    def finished_run(self, member: Member) -> dict[str, Any] | None:
+        """run.json of a member whose checkpoint is there."""
+        return RunFolder(member.config.output_dir, member.identity).finished_run()
+
+    def outcome(self, member: Member) -> TrainResult | TrainingFailed:
+        """What has become of a member."""
+        record = self.finished_run(member)
+        if record is None:
+            return TrainingFailed(member.steps, member.loss)
+        return result_of(Path(member.config.output_dir), record, resumed_at=self.resumed_at)
+
+    def _model_of(self, slot: int) -> PreTrainedModel:
+        self.model.write_into(self.template, self.train_step.weights.detach()[slot])
+        model: PreTrainedModel = self.template.eval()
+        return model
+
+    def _log_of(self, index: int) -> str:
+        """The lines of one member, as a run alone has them."""
+        if not self.folder.log.exists():
+            return ""
+        lines = [json.loads(line) for line in self.folder.log.read_text(encoding="utf-8").splitlines()]
+        own = [{k: v for k, v in line.items() if k != "member"} for line in lines if line["member"] == index]
+        return "".join(json.dumps(line) + "\n" for line in own)
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.started
+
+    # --- state --------------------------------------------------------------------------------------------------------
+
+    def _save(self, rates: Any) -> None:
+        self._log(rates, all_pending=True)  # what a bad loss has spoilt must not go on as if it had not
+        self.folder.save_state(
+            {
+                "step": self.step,
+                "slots": self.slots,
+                "tensors": {name: tensor.cpu() for name, tensor in self.train_step.tensors.items()},
+                "members": [member.state() for member in self.members],
+                "seconds": self._seconds(),
+            }
+        )
+
+    def _restore(self, state: dict[str, Any], initial: torch.Tensor) -> None:
+        self.step = self.resumed_at = state["step"]
+        self.slots = state["slots"]
+        for member, own in zip(self.members, state["members"], strict=True):
+            member.restore(own)
+        self.train_step = self._step_of(initial[self.slots])
+        self.train_step.restore(state["tensors"])
+        self.seconds_before = state["seconds"]

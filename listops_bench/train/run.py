@@ -1,0 +1,113 @@
+"""Trains one model with Accelerate: on one core, one GPU, or many.
+
+    accelerate launch -m listops_bench.train --task sum_max_med --model looped_d048 --output-dir runs/first
+    accelerate launch -m listops_bench.train --curriculum max_med:1200,sum:1800 --output-dir runs/transfer
+
+Started again with the same options, a run that was stopped goes on where it was and ends with the same weights as one
+that never stopped; a finished one says so and does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from listops_bench.errors import InvalidInput
+from listops_bench.runs.folder import working_dir
+from listops_bench.train._log import TrainingFailed
+from listops_bench.train._loop import OnStep, Trainer, Validate
+from listops_bench.train._processes import make_accelerator, on_main
+from listops_bench.train._record import run_identity
+from listops_bench.train._state import TRACKERS, RunFolder
+from listops_bench.train.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run came to.
+
+    Attributes:
+        loss: mean over the last logging interval.
+        validation: the last figures, by name; ``trace_accuracy`` among them.
+        tokens, wall_seconds: over all its sessions.
+        already_done: it had finished before; nothing was trained.
+        resumed_at: the step that this session went on from; 0 where it began.
+    """
+
+    output_dir: Path
+    steps: int
+    loss: float
+    validation: dict[str, float]
+    tokens: int
+    wall_seconds: float
+    weights_sha256: str
+    stopped_early: bool
+    already_done: bool
+    resumed_at: int
+
+
+def train(config: TrainConfig, validate: Validate | None = None, on_step: OnStep | None = None) -> TrainResult:
+    """Trains a model and writes its checkpoint folder.
+
+    Args:
+        validate: called every ``eval_steps`` with the model (in evaluation mode, with its ordinary attention) and the
+            step, on the main process. Its figures go to the log and the trackers; ``early_stop`` looks at the one named
+            ``trace_accuracy``. By default, exact traces on validation rows under teacher forcing.
+        on_step: called after every step, on the main process.
+
+    Raises:
+        InvalidInput: the output folder holds another run or cannot be written; an unknown model, tracker or parameter
+            to freeze; a checkpoint to start from that does not fit; fewer processes than were asked for.
+        TrainingFailed: the loss is no longer finite; `read_failure` says so afterwards too.
+    """
+    accelerator = make_accelerator(config.report_to, config.num_processes, working_dir(config.output_dir) / TRACKERS)
+    identity = run_identity(
+        config, num_processes=accelerator.num_processes, mixed_precision=accelerator.mixed_precision
+    )
+    folder = RunFolder(config.output_dir, identity)
+    finished = on_main(accelerator, folder.finished_run)
+    if finished is not None:
+        _check_checkpoints(config, finished)
+        return result_of(folder.output_dir, finished, already_done=True)
+    trainer = Trainer(config, accelerator, folder, validate, on_step)
+    try:
+        run = trainer.run()
+    except TrainingFailed as error:
+        if accelerator.is_main_process:
+            folder.mark_failed(error.step, str(error))
+        raise
+    finally:
+        folder.close()
+        trainer.release()
+    return result_of(folder.output_dir, run, resumed_at=trainer.resumed_at)
+
+
+def _check_checkpoints(config: TrainConfig, finished: dict[str, Any]) -> None:
+    """A finished run cannot be asked for checkpoints along the way any more."""
+    kept = finished["config"].get("checkpoint_steps", 0)
+    if config.checkpoint_steps not in (0, kept):
+        raise InvalidInput(
+            f"output_dir {config.output_dir!r} holds this run already, with checkpoint_steps {kept} and not "
+            f"{config.checkpoint_steps}; choose another folder or delete it"
+        )
+
+
+def result_of(
+    output_dir: Path, run: Mapping[str, Any], *, already_done: bool = False, resumed_at: int = 0
+) -> TrainResult:
+    """What run.json says a run came to."""
+    training = run["training"]
+    return TrainResult(
+        output_dir=output_dir,
+        steps=training["steps"],
+        loss=run["loss"],
+        validation=run["validation"],
+        tokens=training["tokens"],
+        wall_seconds=training["wall_seconds"],
+        weights_sha256=run["weights_sha256"],
+        stopped_early=run["stopped_early"],
+        already_done=already_done,
+        resumed_at=resumed_at,
+    )

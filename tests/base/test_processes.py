@@ -1,0 +1,146 @@
+"""Processes side by side: all are run, failures are noted, none outlives its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from listops_bench._base.processes import Job, run_jobs
+
+WAIT_SECONDS = 20.0
+
+
+def job(tmp_path: Path, name: str, code: str) -> Job:
+    return Job(name, [sys.executable, "-c", textwrap.dedent(code)], tmp_path / "logs" / f"{name}.txt")
+
+
+def run(jobs: list[Job], at_once: int = 2, **options: object) -> None:
+    run_jobs(jobs, at_once=at_once, environment=os.environ, interval=0.01, **options)  # type: ignore[arg-type]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def eventually(condition: object, seconds: float = WAIT_SECONDS) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():  # type: ignore[operator]
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_a_failing_job_stops_no_other(tmp_path: Path) -> None:
+    jobs = [
+        job(tmp_path, "good", "print('fine')"),
+        job(tmp_path, "bad", "print('line'); raise SystemExit('disk is full')"),
+        job(tmp_path, "later", "print('fine too')"),
+    ]
+    run(jobs)
+    assert [j.status for j in jobs] == ["done", "failed", "done"]
+    assert jobs[1].exit_code == 1
+    assert jobs[1].last_words() == "disk is full"
+    assert jobs[0].log.read_text() == "fine\n"
+
+
+def test_a_killed_job_is_reported_as_killed(tmp_path: Path) -> None:
+    jobs = [job(tmp_path, "killed", "import os; os.kill(os.getpid(), 9)"), job(tmp_path, "next", "")]
+    run(jobs, at_once=1)
+    assert [j.status for j in jobs] == ["failed", "done"]
+    assert jobs[0].last_words() == "killed by signal 9; it said nothing"
+
+
+def test_what_is_done_is_not_run(tmp_path: Path) -> None:
+    done = job(tmp_path, "done", "raise SystemExit(1)")
+    done.status = "done"
+    run([done, job(tmp_path, "other", "")])
+    assert done.status == "done"
+    assert not done.log.exists()
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_so_many_at_a_time(tmp_path: Path, at_once: int) -> None:
+    most = 0
+
+    def count() -> None:
+        nonlocal most
+        most = max(most, sum(j.status == "running" for j in jobs))
+
+    jobs = [job(tmp_path, str(i), "import time; time.sleep(0.1)") for i in range(4)]
+    run(jobs, at_once, on_tick=count)
+    assert most == at_once
+    assert all(j.seconds > 0 for j in jobs)
+
+
+def test_an_interruption_ends_the_processes_and_their_children(tmp_path: Path) -> None:
+    code = """
+        import os, subprocess, sys
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        print(os.getpid(), child.pid, flush=True)
+        child.wait()
+    """
+    long = job(tmp_path, "long", code)
+
+    def interrupt() -> None:
+        if long.log.exists() and long.log.read_text().endswith("\n"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run([long], on_tick=interrupt)
+    pids = [int(word) for word in long.log.read_text().split()]
+    assert eventually(lambda: not any(alive(pid) for pid in pids), 2.0)
+
+
+def test_a_process_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("listops_bench._base.processes.GRACE_SECONDS", 0.2)
+    code = """
+        import signal, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("deaf", flush=True)
+        time.sleep(60)
+    """
+    deaf = job(tmp_path, "deaf", code)
+
+    def interrupt() -> None:
+        if deaf.log.read_text():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run([deaf], on_tick=interrupt)
+    assert deaf._process is not None
+    assert deaf._process.poll() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_parent_asked_to_end_ends_its_processes_first(tmp_path: Path, number: signal.Signals) -> None:
+    parent = """
+        import os, sys
+        from pathlib import Path
+        from listops_bench._jobs import Job, run_jobs
+        command = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"]
+        jobs = [Job("child", command, Path("child.txt"))]
+        try:
+            run_jobs(jobs, at_once=1, environment=os.environ, interval=0.01)
+        except KeyboardInterrupt:
+            sys.exit(130)
+    """
+    root = Path(__file__).resolve().parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(parent)], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)}
+    )
+    log = tmp_path / "child.txt"
+    assert eventually(lambda: log.exists() and log.read_text().endswith("\n"))
+    process.send_signal(number)
+    assert process.wait(WAIT_SECONDS) == 130
+    assert eventually(lambda: not alive(int(log.read_text())), 2.0)

@@ -1,0 +1,557 @@
+"""The page of the claims: every verdict both ways and undecided, honest intervals, partial and hostile sets, links."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from scipy.stats import binom
+
+from listops_bench.claims._costs import costs
+from listops_bench.claims._evidence import scheme_of, stages_of
+from listops_bench.claims._studies import read_studies
+from listops_bench.claims.claim import Claim
+from listops_bench.claims.page import VERDICTS, claims, write_claims
+from listops_bench.errors import InvalidInput
+from listops_bench.leaderboard.board import boards
+from listops_bench.leaderboard.groups import groups
+from listops_bench.leaderboard.output import build, read_boards
+from listops_bench.result.format import Architecture, Result
+from listops_bench.stats.common_ratio import common_ratio
+from listops_bench.stats.differences import difference
+from listops_bench.stats.intervals import mean_difference, mean_interval
+from listops_bench.stats.threshold import Outcome, Threshold, fit_threshold, ratio
+from listops_bench.tasks.task import single_tasks
+from tests.support.fake_results import demo_results, files_of, ladder_results, learning, nasty_results, result, write
+
+Learned = Mapping[int, tuple[int, int]]
+"""By width: how many of how many seeds learn."""
+
+NEVER: Learned = dict.fromkeys((24, 32, 48), (0, 5))
+ALWAYS: Learned = dict.fromkeys((24, 32, 48), (5, 5))
+BETWEEN: Learned = {16: (0, 5), 24: (1, 5), 32: (4, 5), 48: (5, 5)}
+LATER: Learned = {32: (0, 5), 48: (1, 5), 64: (4, 5), 96: (5, 5)}
+
+
+def runs(scored: str, curriculum: str, learned: Learned, **changes: Any) -> list[Result]:
+    """Results of one arm; those of a joint task come with its operations alone, as a sweep scores them."""
+    found = []
+    for width, (count, seeds) in learned.items():
+        for seed in range(seeds):
+            accuracy = 0.97 if seed < count else 0.2
+            for task in (scored, *single_tasks(scored)):
+                found.append(result(task, accuracy, curriculum=curriculum, width=width, seed=seed, **changes))
+    return found
+
+
+def claims_of(*parts: Iterable[Result]) -> dict[str, Claim]:
+    found = boards([one for part in parts for one in part])
+    made = claims(found[0] if found else None, [], lambda group: "x", str)
+    assert [claim.name for claim in made] == [f"R{i}" for i in range(1, 10)]
+    return {claim.name: claim for claim in made}
+
+
+def verdict(name: str, *parts: Iterable[Result]) -> str:
+    return VERDICTS[claims_of(*parts)[name].verdict]
+
+
+# --- intervals --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("runs", "others"), [(3, 3), (5, 3)])
+def test_a_difference_of_shares_is_covered_whatever_the_true_shares(runs: int, others: int) -> None:
+    shares = np.linspace(0, 1, 25)
+    gaps = shares[:, None] - shares[None, :]
+    covered = np.zeros_like(gaps)
+    for i, j in itertools.product(range(runs + 1), range(others + 1)):
+        found = difference(i, runs, j, others)
+        chances = np.outer(binom.pmf(i, runs, shares), binom.pmf(j, others, shares))
+        covered += np.where((found.low - 1e-6 <= gaps) & (gaps <= found.high + 1e-6), chances, 0)
+    assert covered.min() >= 0.95
+
+
+def test_what_few_runs_tell_apart() -> None:
+    assert difference(3, 3, 0, 3).low > 0 > difference(2, 3, 0, 3).low
+    assert difference(5, 5, 0, 3).low > 0.2
+    one, turned = difference(4, 5, 1, 3), difference(1, 3, 4, 5)
+    assert (turned.low, turned.high) == pytest.approx((-one.high, -one.low), abs=1e-4)
+    assert difference(4, 5, 1, 3, 0.99).low < one.low <= one.estimate <= one.high
+    with pytest.raises(ValueError, match="no shares"):
+        difference(4, 3, 0, 1)
+
+
+def test_means_of_one_run_or_of_equal_runs_have_no_interval() -> None:
+    assert mean_difference([0.5], [0.1, 0.2]) is None
+    assert mean_difference([0.5, 0.5], [0.1, 0.1]) is None
+    assert mean_interval([0.5]) is None
+    found = mean_difference([0.9, 0.8, 0.7], [0.1, 0.2, 0.4])
+    assert found is not None
+    assert 0 < found.low < found.estimate < found.high
+
+
+SIZES = (10_728, 17_376, 35_376)
+
+
+def fit(counts: Sequence[int]) -> Threshold:
+    return fit_threshold(Outcome(size, k, 3) for size, k in zip(SIZES, counts, strict=True))
+
+
+def test_the_ratio_of_two_thresholds_is_covered_on_three_sizes() -> None:
+    """Every outcome of three seeds on three sizes, weighted by its chance, for ladders of many kinds."""
+    outcomes = list(itertools.product(range(4), repeat=3))
+    fits = {o: fit(o) for o in outcomes}
+    limits = {}
+    for a, b in itertools.combinations_with_replacement(outcomes, 2):
+        found = ratio(fits[a], fits[b])
+        low, high = found.low or 0.0, found.high or np.inf
+        limits[a, b], limits[b, a] = (low, high), (1 / high, 1 / low if low else np.inf)
+
+    def chances(n50: float, width: float) -> dict[tuple[int, ...], float]:
+        shares = expit(np.log(np.array(SIZES) / n50) / width)
+        return {o: float(np.prod(binom.pmf(o, 3, shares))) for o in outcomes}
+
+    for n50, width, quotient in itertools.product((12_000, 20_000, 40_000), (0.15, 0.5), (1.0, 0.4)):
+        first, second = chances(n50 * quotient, width), chances(n50, width)
+        covered = sum(first[a] * second[b] for (a, b), (low, high) in limits.items() if low <= quotient <= high)
+        assert covered >= 0.95, (n50, width, quotient)
+
+
+def test_the_common_ratio_of_several_budgets_is_covered() -> None:
+    """Ladders of three seeds on three sizes within two budgets, that differ in how far they get."""
+    draw = np.random.default_rng(0)
+    fits = {o: fit(o) for o in itertools.product(range(4), repeat=3)}
+
+    def drawn(n50: float) -> Threshold:
+        counts = draw.binomial(3, expit(np.log(np.array(SIZES) / n50) / 0.3))
+        return fits[tuple(int(k) for k in counts)]
+
+    for quotient in (1.0, 0.4):
+        covered = 0
+        for _ in range(200):
+            found = common_ratio([(drawn(n50 * quotient), drawn(n50)) for n50 in (14_000, 30_000)])
+            covered += (found.low or 0.0) <= quotient <= (found.high or np.inf)
+        assert covered >= 190
+
+
+def test_a_common_ratio_is_the_ratio_of_one_pair_and_sharper_with_more() -> None:
+    first, second = fit((0, 3, 3)), fit((0, 0, 3))
+    one, two = ratio(first, second), common_ratio([(first, second)])
+    assert (two.kind, two.low) == (one.kind, one.low)
+    assert (two.estimate, two.high) == pytest.approx((one.estimate, one.high), rel=0.03)
+    more = common_ratio([(first, second)] * 3)
+    assert more.high is not None
+    assert two.high is not None
+    assert more.high < two.high
+    assert common_ratio([(fit((3, 3, 3)), fit((0, 0, 0)))]).kind == "below"
+    assert common_ratio([(fit((0, 0, 0)), fit((3, 3, 3)))]).kind == "above"
+    assert common_ratio([(fit((0, 0, 0)), fit((0, 0, 0)))]).kind == "unknown"
+    assert common_ratio([]).kind == "unknown"
+
+
+def test_a_wider_confidence_gives_a_wider_ratio() -> None:
+    pair = [fit_threshold(Outcome(s, k, 5) for s, k in zip(SIZES, o, strict=True)) for o in ((2, 5, 5), (0, 1, 4))]
+    found, wide = ratio(*pair), ratio(*pair, confidence=0.99)
+    assert found.estimate == wide.estimate
+    assert wide.low is None or (found.low is not None and wide.low < found.low)
+    assert wide.high is None or (found.high is not None and found.high < wide.high)
+
+
+# --- verdicts ---------------------------------------------------------------------------------------------------------
+
+
+def test_without_results_nothing_is_decided() -> None:
+    for claim in claims_of().values():
+        assert (claim.verdict, claim.figure) == ("open", "no results")
+        assert claim.missing
+
+
+def test_r1_more_operations() -> None:
+    easy, hard = runs("max", "max:6000", {8: (0, 5), 16: (5, 5), 24: (5, 5)}), runs("max_med", "max_med:6000", LATER)
+    assert verdict("R1", easy, hard) == "holds"
+    other = runs("med", "med:6000", {64: (0, 5), 96: (0, 5), 128: (1, 5)})  # harder alone than with MAX
+    assert verdict("R1", easy, hard, other) == "does not hold"
+    assert verdict("R1", easy, runs("max_med", "max_med:3000", LATER)) == "not decided"  # other steps
+
+
+def test_r2_a_least_size() -> None:
+    assert (
+        verdict("R2", runs("sum", "sum:6000", {8: (0, 5), 16: (0, 5), 24: (2, 5), 48: (5, 5), 96: (5, 5)})) == "holds"
+    )
+    assert verdict("R2", runs("sum", "sum:6000", {16: (0, 2), 48: (2, 2)})) == "not decided"
+    many = [runs(name, f"{name}:6000", {16: (0, 2), 48: (2, 2)}) for name in ("sum", "max", "med")]
+    assert verdict("R2", *many) == "holds"
+    assert verdict("R2", runs("sum", "sum:6000", NEVER)) == "not decided"
+    assert verdict("R2", runs("sum", "sum:6000", ALWAYS)) == "not decided"
+    turned = {8: (5, 5), 16: (5, 5), 24: (0, 5), 48: (0, 5)}
+    assert verdict("R2", runs("sum", "sum:6000", turned)) == "does not hold"
+
+
+def test_r3_the_hardest_operation_takes_all_the_others() -> None:
+    sizes: Learned = {8: (0, 5), 16: (5, 5), 24: (5, 5)}
+    alone = runs("sum", "sum:6000", LATER)
+    others = [runs(name, f"{name}:6000", sizes) for name in ("max", "min", "med", "prod", "nadd")]
+    assert verdict("R3", alone, *others) == "holds"
+    some = claims_of(alone, *others[:3])["R3"]
+    assert some.verdict == "open"
+    assert "not measured beside SUM: PROD, NADD" in some.missing
+    assert "SUM is harder than MAX, MED, MIN" in some.figure
+    hard = runs("nadd", "nadd:6000", {64: (0, 5), 96: (0, 5), 128: (0, 5)})
+    refuted = claims_of(alone, *others[:4], hard)["R3"]
+    assert refuted.verdict == "against"
+    assert "SUM is not harder than NADD" in refuted.figure
+
+
+JOINT, TRANSFER, ALONE = "sum_max_med:6000", "max_med:1500,sum:4500/keep-optimizer", "sum:6000"
+
+
+@pytest.mark.parametrize(("name", "curriculum"), [("R4", JOINT), ("R4", "sum*0.5+max_med*0.5:6000"), ("R7", TRANSFER)])
+def test_r4_and_r7_fewer_parameters(name: str, curriculum: str) -> None:
+    alone = runs("sum", ALONE, LATER)
+    assert verdict(name, alone, runs("sum", curriculum, {16: (0, 5), 24: (4, 5), 32: (5, 5)})) == "holds"
+    assert verdict(name, alone, runs("sum", curriculum, LATER)) == "not decided"
+    assert verdict(name, alone, runs("sum", curriculum, {96: (0, 5), 128: (1, 5), 192: (5, 5)})) == "does not hold"
+    assert verdict(name, alone, runs("sum", curriculum.replace("00", "10"), BETWEEN)) == "not decided"  # other steps
+    assert verdict(name, alone) == "not decided"
+
+
+def test_no_seed_of_sum_alone_at_any_size_makes_the_ratio_a_bound() -> None:
+    found = claims_of(runs("sum", ALONE, NEVER), runs("sum", JOINT, ALWAYS))["R4"]
+    assert found.verdict == "for"
+    assert re.search(r"N50 ratio &lt; 0\.3\d?, 15 and 15 runs", found.figure)
+    assert verdict("R4", runs("sum", ALONE, NEVER), runs("sum", JOINT, NEVER)) == "not decided"
+
+
+def test_r7_names_what_transfer_does_where_alone_fails() -> None:
+    found = claims_of(runs("sum", ALONE, LATER), runs("sum", TRANSFER, {24: (4, 5), 32: (5, 5), 48: (5, 5)}))["R7"]
+    assert "where SUM alone failed with every seed: 5 of 5 transferred runs learned" in found.figure
+    assert "| 17,376 | 6,000 | 0/5 |" in "\n".join(found.parts)
+
+
+def test_budgets_that_contradict_each_other_leave_a_claim_open() -> None:
+    early = [runs("sum", "sum:3000", LATER), runs("sum", "sum_max_med:3000", {16: (0, 5), 24: (4, 5), 32: (5, 5)})]
+    late = [runs("sum", "sum:9000", LATER), runs("sum", "sum_max_med:9000", {96: (0, 5), 128: (1, 5), 192: (5, 5)})]
+    found = claims_of(*early, *late)["R4"]
+    assert found.verdict == "open"
+    assert "contradict each other" in found.missing
+
+
+def test_several_budgets_decide_together_what_none_does_alone() -> None:
+    parts = []
+    for steps, widths in ((3000, (32, 48, 64)), (6000, (24, 32, 48)), (12_000, (16, 24, 32))):
+        parts += runs("sum", f"sum:{steps}", dict(zip(widths, ((0, 3), (0, 3), (2, 3)), strict=True)))
+        parts += runs("sum", f"sum_max_med:{steps}", dict(zip(widths, ((0, 3), (2, 3), (3, 3)), strict=True)))
+        assert verdict("R4", parts[-18:]) == "not decided"
+    found = claims_of(parts)["R4"]
+    assert found.verdict == "for"
+    assert found.figure.startswith("`sum_max_med` against `sum`, 3 numbers of steps: N50 ratio 0.")
+
+
+def test_at_one_size_the_seeds_decide() -> None:
+    assert verdict("R4", runs("sum", ALONE, {32: (0, 5)}), runs("sum", JOINT, {32: (5, 5)})) == "holds"
+    assert verdict("R4", runs("sum", ALONE, {32: (0, 2)}), runs("sum", JOINT, {32: (2, 2)})) == "not decided"
+    assert verdict("R4", runs("sum", ALONE, {32: (9, 9)}), runs("sum", JOINT, {32: (0, 9)})) == "does not hold"
+
+
+def test_equal_exposure_counts_reductions_and_extends_early_stops() -> None:
+    def seeing(found: Sequence[Result], steps: int, reductions: int) -> list[Result]:
+        changed = []
+        for one in found:
+            assert one.training is not None
+            training = dataclasses.replace(one.training, steps=steps, reductions={"sum": reductions})
+            changed.append(dataclasses.replace(one, training=training))
+        return changed
+
+    mixture = runs("sum", "sum*0.5+max_med*0.5:12000", {16: (0, 5), 24: (4, 5), 32: (5, 5)})
+    alone = seeing(runs("sum", ALONE, LATER), 6000, 900_000)
+    stopped = seeing(mixture, 3000, 225_000)
+    (group, *_) = groups(stopped)
+    assert group.exposure == 900_000
+    found = claims_of(alone, stopped)["R4"]
+    assert "at equal exposure to SUM (for the claim)" in found.figure
+    assert found.verdict == "open"  # that is no contrast at equal steps
+    assert "at equal exposure" not in claims_of(alone, seeing(mixture, 12_000, 2_000_000))["R4"].figure
+
+
+def test_r8_size_and_curriculum() -> None:
+    wide: Learned = {8: (0, 5), 16: (0, 5), 32: (0, 5), 48: (3, 5), 96: (5, 5), 192: (5, 5)}
+    alone = runs("sum", ALONE, wide)
+    assert verdict("R8", alone, runs("sum", JOINT, {8: (0, 5), 16: (5, 5), 24: (5, 5), 48: (5, 5)})) == "holds"
+    assert verdict("R8", alone, runs("sum", JOINT, wide)) == "not decided"
+    dense: Learned = {w: (12 if w > 40 else 0, 12) for w in (24, 40, 42, 64)}
+    same = [runs("sum", ALONE, dense), runs("sum", JOINT, dense)]
+    assert verdict("R8", *same) == "does not hold"
+    assert verdict("R4", *same) == "does not hold"  # no saving of a fifth
+
+
+CONTROLS = (("sum", "sum_nadd:6000"), ("ssum", "ssum_max_med:6000"))
+
+
+def test_r9_partners_that_do_not_help() -> None:
+    real = runs("sum", JOINT, {32: (5, 5)})
+    alone = [runs(name, f"{name}:6000", {32: (0, 5)}) for name in ("sum", "ssum")]
+    controls = [runs(task, curriculum, {32: (0, 5)}) for task, curriculum in CONTROLS]
+    assert verdict("R9", real, *alone, *controls) == "holds"
+    few = [runs(task, curriculum, {32: (0, 2)}) for task, curriculum in CONTROLS]
+    assert verdict("R9", real, *alone, *few) == "not decided"
+    helps = runs("ssum", CONTROLS[1][1], {32: (5, 5)})
+    assert verdict("R9", real, *alone, controls[0], helps) == "does not hold"
+    text = "\n".join(claims_of(real, *alone, *controls)["R9"].parts)
+    assert "| `sum` and `ssum` | `sum_max_med:6000` | `ssum_max_med:6000` | 17,376 | 5/5 and 0/5 |" in text
+    half = claims_of(real, *alone, controls[0])["R9"]
+    assert half.verdict == "open"
+    assert "SSUM with MAX and MED" in half.missing
+
+
+def test_other_settings_are_shown_and_do_not_decide() -> None:
+    main = [runs("sum", ALONE, LATER), runs("sum", JOINT, {16: (0, 5), 24: (4, 5), 32: (5, 5)})]
+    rotary = [
+        runs("sum", ALONE, {16: (5, 5), 32: (5, 5)}, family="looped_rope"),
+        runs("sum", JOINT, {96: (0, 5), 128: (0, 5)}, family="looped_rope"),
+    ]
+    found = claims_of(*main, *rotary)["R4"]
+    assert found.verdict == "for"
+    assert "1 of 1 other settings have contrasts against it" in found.figure
+    assert "Other setting: looped_rope, 3 loops, 1 head" in "\n".join(found.parts)
+
+
+def test_what_has_other_heads_or_loops_is_never_compared() -> None:
+    four = Architecture("looped", "looped_d032", "listops_looped", 32, 3, 4, 128)
+    assert verdict("R4", runs("sum", ALONE, {32: (0, 5)}), runs("sum", JOINT, {32: (5, 5)}, architecture=four)) == (
+        "not decided"
+    )
+
+
+def test_curricula_as_stages_and_schemes() -> None:
+    assert stages_of(TRANSFER) == (frozenset({"max", "med"}), frozenset({"sum"}))
+    assert stages_of("sum*0.5+max_med*0.5:9") == (frozenset({"sum", "max", "med"}),)
+    assert scheme_of(TRANSFER) == "max_med, then sum/keep-optimizer"
+    assert scheme_of("sum*0.5+max_med*0.5:9") == "max_med*0.5+sum*0.5"
+
+
+# --- analyses ---------------------------------------------------------------------------------------------------------
+
+Values = Sequence[float]
+
+
+def study(
+    folder: Path, order: tuple[Values, Values], parity: Values, attention: tuple[Values, Values], exact: int = 200
+) -> Path:
+    """A comparison.json of SUM alone and SUM with MAX and MED, as `analyze` writes it; ``exact`` of 400 rows."""
+
+    def statistic(value: float, p: float) -> dict[str, Any]:
+        return {"value": value, "chance": 0.0, "p": p, "control": 0.0, "control_high": None}
+
+    def summary(correct: int) -> dict[str, Any]:
+        from listops_bench._base import records
+        from listops_bench.stats.intervals import Summary
+
+        encoded: dict[str, Any] = records.encode(Summary.of(correct, 400))
+        return encoded
+
+    fresh = {"alone": 100, "joint": 200}
+
+    def group(curriculum: str, kind: str, orders: Values, parities: Values, shares: Values) -> dict[str, Any]:
+        found = {"order": 0.001 if np.mean(orders) > 0.5 else 0.9, "parity": 0.001 if np.mean(parities) > 0.9 else 0.9}
+        layers = {"1": summary(20), "all": summary(4)}
+        return {
+            "plan": curriculum.partition(":")[0], "architecture": "looped_d048",
+            "order_mean": statistic(float(np.mean(orders)), found["order"]), "order_p_adjusted": found["order"],
+            "parity_mean": statistic(float(np.mean(parities)), found["parity"]), "parity_p_adjusted": found["parity"],
+            "checkpoints": [
+                {
+                    "name": f"{kind}-seed{seed}", "seed": seed, "curriculum": curriculum, "parameters": 35_376,
+                    "weights_sha256": "ab" * 32, "kind": kind, "exact": summary(exact),
+                    "unseen": summary(fresh[kind] + seed), "facts": None,
+                    "order": statistic(one, 0.5), "parity": statistic(two, 0.5),
+                    "attention_share": three, "last_step": summary(300),
+                    "without": {"attention": layers, "feed_forward": layers},
+                }
+                for seed, (one, two, three) in enumerate(zip(orders, parities, shares, strict=True))
+            ],
+        }  # fmt: skip
+
+    chance = [0.3] * len(order[0])
+    record = {
+        "version": "0.1.0",
+        "operation": "sum",
+        "groups": [
+            group("sum:1700", "alone", order[0], chance, attention[0]),
+            group("sum_max_med:1700", "joint", order[1], parity, attention[1]),
+        ],
+    }
+    (folder / "figures").mkdir(parents=True)
+    (folder / "comparison.json").write_text(json.dumps(record))
+    for name in ("compare.svg", "3-axes.svg"):
+        (folder / "figures" / name).write_text("<svg/>")
+    return folder
+
+
+FLAT, STEEP = (-0.3, 0.1, -0.1), (0.8, 0.7, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("order", "parity", "attention", "r5", "r6"),
+    [
+        ((FLAT, STEEP), (1.0, 0.9, 1.0), ((0.4, 0.41, 0.42), (0.6, 0.61, 0.63)), "holds", "holds"),
+        ((FLAT, STEEP), (0.3, 0.2, 0.3), ((0.6, 0.61, 0.62), (0.4, 0.41, 0.43)), "does not hold", "does not hold"),
+        ((FLAT, STEEP), (0.9, 0.2, 0.6), ((0.4, 0.6, 0.5), (0.45, 0.7, 0.6)), "not decided", "not decided"),
+        ((STEEP, FLAT), (1.0, 1.0, 0.9), ((0.5, 0.51, 0.52), (0.5, 0.52, 0.51)), "does not hold", "does not hold"),
+    ],
+)
+def test_r5_and_r6(
+    tmp_path: Path, order: tuple[Values, Values], parity: Values, attention: tuple[Values, Values], r5: str, r6: str
+) -> None:
+    study(tmp_path / "one", order, parity, attention)
+    found = {c.name: c for c in claims(None, read_studies(tmp_path), lambda group: "x", str)}
+    assert [VERDICTS[found[name].verdict] for name in ("R5", "R6")] == [r5, r6]
+    text = "\n".join(found["R5"].parts)
+    assert "compare.svg" in text
+    assert "3-axes" not in text
+
+
+def test_the_study_of_models_that_have_learned_decides(tmp_path: Path) -> None:
+    """However few they are beside those of another study."""
+    study(tmp_path / "many", (FLAT * 2, STEEP * 2), FLAT * 2, (FLAT * 2, FLAT * 2), exact=379)
+    study(tmp_path / "some", (FLAT, STEEP), FLAT, (FLAT, FLAT), exact=380)
+    assert [found.folder.name for found in read_studies(tmp_path)] == ["some", "many"]
+
+
+def test_an_analysis_that_is_not_ours_is_named(tmp_path: Path) -> None:
+    path = study(tmp_path / "one", (FLAT, STEEP), FLAT, (FLAT, FLAT)) / "comparison.json"
+    path.write_text(path.read_text().replace('"without"', '"with"', 1))
+    with pytest.raises(InvalidInput, match=re.escape(str(path))):
+        read_studies(tmp_path)
+    path.write_text('{"version": "0.1.0", "operation": "sum", "groups": []}')
+    with pytest.raises(InvalidInput, match="no checkpoints"):
+        read_studies(tmp_path)
+    assert read_studies(tmp_path / "nothing") == []
+    write(tmp_path / "results", [])
+    with pytest.raises(InvalidInput, match="does not exist"):
+        write_claims([], tmp_path / "results", tmp_path / "CLAIMS.md", tmp_path / "nothing")
+
+
+# --- costs and budgets ------------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_was_scored_on_many_tasks_was_trained_once() -> None:
+    (board,) = boards([*runs("sum_max_med", "sum_max_med:3000", {48: (0, 2)}), result(curriculum=None, seed=9)])
+    (cost,) = costs(board)
+    assert (cost.runs, cost.steps, cost.seconds, cost.scoring) == (2, 6000, 221.0, 8 * 1.5)
+    assert "27.1" in cost.cells  # steps per second
+
+
+def test_a_size_that_learns_only_with_more_steps_is_named(tmp_path: Path) -> None:
+    found = [*runs("sum", "sum:3000", {48: (0, 5)}), *runs("sum", "sum:6000", {48: (5, 5)})]
+    found += [*runs("sum", TRANSFER, {48: (5, 5)}), *runs("max", "max:3000", {48: (0, 2)})]
+    found += runs("max", "max:6000", {48: (2, 2)})
+    text = page(tmp_path, found)
+    budgets = text[text.index("## Where the budget") : text.index("## What it cost")]
+    rows = [line for line in budgets.splitlines() if line.startswith("| `")]
+    assert [row.count("`sum`") for row in rows] == [2, 0]
+    assert [row.endswith("| yes |") for row in rows] == [True, False]
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+def page(folder: Path, results: Iterable[Result]) -> str:
+    write(folder / "results", list(results))
+    return write_claims(read_boards(folder / "results"), folder / "results", folder / "CLAIMS.md").read_text()
+
+
+def cells(row: str) -> int:
+    return len(re.findall(r"(?<!\\)\|", row)) - 1
+
+
+def tables_are_whole(text: str) -> bool:
+    blocks = re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE)
+    assert blocks
+    return all(len({cells(row) for row in block.splitlines()}) == 1 for block in blocks)
+
+
+@pytest.fixture(scope="module")
+def ladder() -> list[Result]:
+    return [
+        *ladder_results(widths=(16, 96), seeds=4),
+        *runs("sum", "sum_nadd:6000", {48: (0, 3)}),
+        *runs("ssum", "ssum:6000", {48: (0, 3)}),
+        *runs("ssum", "ssum_max_med:6000", {48: (0, 3)}),
+        *runs("sum", "sum:3000", {48: (0, 3)}),
+        result("max", learning=learning((100, 0.5), (200, 0.97)), seed=7),
+    ]
+
+
+def test_the_same_results_give_the_same_page_with_links_that_lead_somewhere(
+    tmp_path: Path, ladder: list[Result]
+) -> None:
+    for name, order in (("a", ladder), ("b", ladder[::-1])):
+        study(tmp_path / name / "analysis" / "width48", (FLAT, STEEP), FLAT, (FLAT, STEEP))
+        page(tmp_path / name, order)
+    text = (tmp_path / "a/CLAIMS.md").read_text()
+    assert text == (tmp_path / "b/CLAIMS.md").read_text()
+    assert tables_are_whole(text)
+    links = set(re.findall(r"\]\(([^)#]+)\)", text)) - {"README.md"}
+    assert any(link.startswith("results/") for link in links)
+    assert "analysis/width48/figures/compare.svg" in links
+    for link in links:
+        assert (tmp_path / "a" / link).exists(), link
+    anchors = re.findall(r"\]\(#(\w+)\)", text)
+    assert anchors == [f"r{i}" for i in range(1, 10)]
+    assert all(f"\n## {anchor.upper()}\n" in text for anchor in anchors)
+    for claim in ("R1", "R2", "R4", "R7"):
+        assert f"| [{claim}](#{claim.lower()})" in text
+    assert text.count("**holds** |") >= 2
+
+
+def test_any_part_of_the_results_makes_a_page(ladder: list[Result]) -> None:
+    draw = np.random.default_rng(0)
+    for size in (1, 2, 3, 5, 9, 20, 60):
+        chosen = [ladder[i] for i in draw.choice(len(ladder), size, replace=False)]
+        claims_of(chosen)
+    claims_of(demo_results())
+
+
+def test_results_of_older_versions_are_left_out(tmp_path: Path) -> None:
+    older = [dataclasses.replace(one, dataset_version="0.0.9") for one in runs("sum", ALONE, NEVER)]
+    text = page(tmp_path, [*older, result(seed=9)])
+    assert "From 1 result of 1 model" in text
+    assert "other versions" in text
+
+
+def test_nothing_from_a_result_becomes_markup(tmp_path: Path) -> None:
+    nasty = nasty_results()[0]
+    shaped = [
+        dataclasses.replace(one, architecture=dataclasses.replace(nasty.architecture, num_layers=None))
+        for one in [*runs("sum", ALONE, BETWEEN), *runs("sum", JOINT, BETWEEN)]
+    ]
+    text = page(tmp_path, [*nasty_results(), *shaped])
+    assert tables_are_whole(text)
+    bare = re.sub(r"`[^`\n]*`", "", text)
+    assert "<img" not in bare
+    assert "](javascript" not in bare
+
+
+def test_the_board_and_the_claims_are_built_by_one_command(
+    tmp_path: Path, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    results = write(tmp_path / "results", demo_results()[:2])
+    code, out, _ = command("leaderboard", "build", str(results), "--output-dir", str(tmp_path))
+    assert (code, str(tmp_path / "CLAIMS.md") in out) == (0, True)
+    both = files_of(tmp_path)
+    code, out, _ = command("leaderboard", "claims", str(results), "--output", str(tmp_path / "CLAIMS.md"))
+    assert (code, files_of(tmp_path)) == (0, both)
+    shutil.rmtree(results)
+    write(results, [])
+    assert build(results, tmp_path / "demo").claims is None
+    assert not (tmp_path / "demo/CLAIMS.md").exists()
+    code, _, err = command("leaderboard", "claims", str(tmp_path / "nothing"))
+    assert (code, err.count("\n")) == (2, 1)

@@ -1,0 +1,278 @@
+"""The command line: one clear line for bad input, help with examples, quiet ends, quick start."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from listops_bench import __version__
+from listops_bench.cli import command as cli
+from listops_bench.cli import data
+from listops_bench.cli.parser import Parser
+from tests.support.fake_results import demo_results
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
+    """The real command, in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "listops_bench", *words]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def verbs() -> dict[str, Parser]:
+    """Every verb, those of ``leaderboard`` as ``leaderboard build``."""
+    found: dict[str, Parser] = {}
+    todo = dict(cli.build_parser().verbs)
+    while todo:
+        name, parser = todo.popitem()
+        found[name] = parser
+        todo |= {f"{name} {inner}": p for inner, p in parser.verbs.items()}
+    return found
+
+
+# --- help -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(verbs()))
+def test_every_verb_has_help_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main([*name.split(), "--help"])
+    text = capsys.readouterr().out
+    assert end.value.code == 0
+    assert "example: " in text
+    if verbs()[name].forward is None:  # training's help is that of `accelerate launch -m listops_bench.train`
+        assert f"example: listops-bench {name}" in text
+        assert f"usage: listops-bench {name}" in text
+
+
+def test_examples_parse() -> None:
+    """An example with an unknown flag would teach something wrong."""
+    import shlex
+
+    for name, parser in verbs().items():
+        if parser.forward is None and not parser.verbs:
+            _, _, example = (parser.epilog or "").partition("listops-bench ")
+            words = shlex.split(example)[len(name.split()) :]
+            assert parser.parse_known_args(words)[1] == []
+
+
+def test_no_words_show_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 0
+    text = capsys.readouterr().out
+    assert all(re.search(rf"^    {name}\b", text, re.MULTILINE) for name in verbs() if " " not in name)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"listops-bench {__version__}\n"
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    code = """
+import sys
+from listops_bench.cli import main
+try:
+    main(["--help"])
+except SystemExit:
+    print([m for m in ("torch", "transformers", "datasets", "numba", "rich", "altair") if m in sys.modules])
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    output = subprocess.check_output([sys.executable, "-c", code], text=True, env=environment)
+    assert output.splitlines()[-1] == "[]"
+    seconds = []
+    for _ in range(3):
+        start = processor_seconds()
+        run("--help")
+        seconds.append(processor_seconds() - start)
+    assert min(seconds) < 0.5
+
+
+def processor_seconds() -> float:
+    """Of all children that have ended: what a command costs, whatever else the machine is doing."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+# --- bad input --------------------------------------------------------------------------------------------------------
+
+
+AT_LEAST_1 = "'0' is not a whole number of at least 1"
+
+BAD = [
+    ("taks", "unknown verb 'taks'; did you mean 'tasks'?"),
+    ("tasks --row 3", "unknown option '--row'; did you mean '--rows'?"),
+    ("tasks --modulu=3", "unknown option '--modulu'; did you mean '--modulus'?"),
+    ("tasks sum_max_mid", "unknown task 'sum_max_mid'; did you mean 'sum_max_med'?"),
+    ("tasks sum --split tset", "unknown split 'tset'; did you mean 'test'?"),
+    ("tasks sum --modulus 1", "modulus 1 is not in 2..64; the nearest valid one is 2"),
+    ("tasks sum --modulus ten", "argument --modulus: invalid int value: 'ten' (see: listops-bench tasks --help)"),
+    ("tasks sum --min-operands 1 --max-operands 1", "min_operands 1 is not in 2..8; the nearest valid one is 2"),
+    ("tasks sum --unique 2", "argument --unique: '2' is neither true nor false (see: listops-bench tasks --help)"),
+    ("prepare sum --num-proc 0", f"argument --num-proc: {AT_LEAST_1} (see: listops-bench prepare --help)"),
+    ("tasks sum max", "unexpected argument 'max' (see: listops-bench tasks --help)"),
+    ("tasks sum --rows 0", f"argument --rows: {AT_LEAST_1} (see: listops-bench tasks --help)"),
+    ("train --tusk sum", "unknown option '--tusk'; did you mean '--task'?"),
+    ("train --task summ --output-dir x", "unknown task 'summ'; did you mean 'sum'?"),
+    (
+        "evaluate no/such/folder --task sum",
+        "checkpoint 'no/such/folder' is not a folder, nor a model id such as 'org/name'",
+    ),
+    ("evaluate x --split tset", "unknown evaluation split 'tset'; did you mean 'test'?"),
+    ("evaluate x --track refrence", "unknown track 'refrence'; did you mean 'reference'?"),
+    ("baselines sum --split tst", "unknown split 'tst'; did you mean 'test'?"),
+    ("trace", "the following arguments are required: EXPRESSION (see: listops-bench trace --help)"),
+    ("trace hello", "not a ListOps expression: 'hello' is neither a number, an operation nor ']'"),
+    ("trace [SUM_1_2_] --style paralel", "unknown trace style 'paralel'; did you mean 'parallel'?"),
+    ("trace [SUM_3_19_]", "number 19 is outside 0..9; the nearest valid one is 9"),
+    ("trace [SUM_3_[MAX_2_]", "not a ListOps expression: '[SUM' is never closed in '[SUM 3 [MAX 2 ]'"),
+    ("trace [SIM_3_2_]", "unknown operation '[SIM'; did you mean '[SUM'?"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), BAD, ids=[words for words, _ in BAD])
+def test_bad_input_is_one_line_and_exit_code_2(words: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    # in these lines, an expression's spaces are written "_"
+    code = cli.main([w.replace("_", " ") if w.startswith("[") else w for w in words.split()])
+    out, err = capsys.readouterr()
+    assert (code, out, err) == (2, "", f"error: {message}\n")
+
+
+def test_the_real_process_says_it_on_stderr_too() -> None:
+    done = run("taks")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: unknown verb 'taks'; did you mean 'tasks'?\n"
+
+
+# --- how it ends ------------------------------------------------------------------------------------------------------
+
+
+def ending_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
+    def fail(arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(data, "tasks", fail)
+    return cli.main(["tasks"])
+
+
+def test_ctrl_c_is_quiet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ending_with(KeyboardInterrupt(), monkeypatch) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_file_that_cannot_be_written_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ending_with(PermissionError(13, "Permission denied", "/etc/board"), monkeypatch) == 1
+    assert capsys.readouterr().err == "error: Permission denied: /etc/board\n"
+
+
+def test_a_defect_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ZeroDivisionError):
+        ending_with(ZeroDivisionError(), monkeypatch)
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    script = f'"{sys.executable}" -m listops_bench tasks | true; echo "${{PIPESTATUS[0]}}"'
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment, check=False)
+    assert done.stderr == ""
+    assert done.stdout.strip() in {"0", "141"}
+
+
+# --- verbs ------------------------------------------------------------------------------------------------------------
+
+
+def test_trace_solves_step_by_step(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["trace", "[SUM 3 [MAX 2 9 ] 4 ] ="]) == 0
+    assert capsys.readouterr().out == "[SUM 3 [MAX 2 9 ] 4 ] =\n[SUM 3 9 4 ]\n6\n"
+
+
+def test_trace_takes_a_modulus_and_a_style(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["trace", "[SUM [MAX 2 19 ] [MIN 4 3 ] ]", "--modulus", "20", "--style", "single"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["[SUM 19 [MIN 4 3 ] ]", "[SUM 19 3 ]", "2"]
+
+
+def test_an_exported_folder_is_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "data"
+    assert cli.main(["export", str(folder), "--task", "max"]) == 0
+    assert capsys.readouterr().out == f"{folder}: 62,000 rows in 6 files\n"
+    assert (folder / "README.md").exists()
+    assert cli.main(["export", str(folder), "--task", "maxx"]) == 2
+
+
+def test_prepare_prints_the_cache_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["prepare", "max", "--num-train", "100", "--num-test", "10", "--cache-dir", str(tmp_path)]
+    assert cli.main(words) == 0
+    folder = Path(capsys.readouterr().out.strip())
+    assert folder.is_relative_to(tmp_path)
+    assert list(folder.glob("*.arrow"))
+
+
+def test_baselines_come_with_n_and_intervals(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["baselines", "max", "--num-train", "500", "--num-test", "200"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"majority +\d+\.\d% +\d+\.\d% to \d+\.\d% +200", text)
+
+
+def test_the_board_is_built_and_made_up_results_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from listops_bench.result.files import write_result
+
+    files = [str(write_result(tmp_path / "results", result)) for result in demo_results()]
+    assert cli.main(["leaderboard", "build", str(tmp_path / "results"), "--output-dir", str(tmp_path / "board")]) == 0
+    assert (tmp_path / "board" / "site" / "index.html").exists()
+    assert capsys.readouterr().out.startswith("8 results: ")
+
+    assert cli.main(["leaderboard", "validate", *files]) == 2  # their rows are made up
+    out, err = capsys.readouterr()
+    assert out == "0 of 8 result files are valid\n"
+    assert [line.partition(": ")[2].partition(": ")[0] for line in err.splitlines()] == files
+    assert cli.main(["leaderboard", "build", str(tmp_path / "none")]) == 2
+
+
+def test_a_checkpoint_answers_a_prompt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from listops_bench.model.checkpoint import save_checkpoint
+    from listops_bench.model.ladder import build_model
+    from listops_bench.model.tokenizer import build_tokenizer
+
+    folder = save_checkpoint(tmp_path / "model", build_model("looped_d008"), build_tokenizer(), {})
+    assert cli.main(["evaluate", str(folder), "--prompt", "[SUM 3 [MAX 2 9 ] 4 ]"]) == 0
+    answer, verdict = capsys.readouterr().out.splitlines()
+    assert answer.startswith("[SUM 3 [MAX 2 9 ] 4 ] = ")
+    assert verdict in {"right: [SUM 3 9 4 ] = 6", "wrong: [SUM 3 9 4 ] = 6"}
+
+    assert cli.main(["evaluate", str(folder), "--prompt", "[SUM 3 14 ]"]) == 2
+    assert cli.main(["evaluate", str(folder), "--prompt", f"[SUM {'1 ' * 200}]"]) == 2
+    assert cli.main(["evaluate", str(folder), "--prompt", "hello"]) == 2
+    assert cli.main(["evaluate", str(folder / "no"), "--prompt", "[SUM 1 2 ]"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == [
+        "error: number 14 is outside 0..9; the nearest valid one is 9",
+        "error: the prompt has 203 tokens, and the model's context is 128",
+    ]
+    assert len(lines) == 4
+
+
+def test_tasks_lists_the_curated_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    from listops_bench.tasks.task import curated_tasks
+
+    assert cli.main(["tasks"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"\n {name} " in text for name in curated_tasks())
+
+
+def test_a_task_is_shown_with_rows_and_parameters(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["tasks", "max_sum", "--modulus", "20", "--rows", "2", "--split", "validation"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("sum_max_mod20: ")
+    assert "sum_max_mod20/validation/00001" in text
+    assert "[SUM " in text

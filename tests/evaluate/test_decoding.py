@@ -1,0 +1,337 @@
+"""Predictions: row for row what `generate` writes, whatever the batch, for any family and any state of training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import pytest
+import torch
+from transformers import BloomConfig, MambaConfig, MistralConfig, OPTConfig
+
+from listops_bench.errors import InvalidInput
+from listops_bench.evaluate import decoding as module
+from listops_bench.evaluate.decoding import Predictions, context_length, predict
+from listops_bench.evaluate.run import architecture
+from listops_bench.model.ladder import build_model, load_config
+from listops_bench.model.tokenizer import build_tokenizer
+from listops_bench.tasks.expression import EOS_ID, FIRST_NUMBER_ID, PAD_ID, SPECIAL_TOKENS, vocabulary
+from listops_bench.tasks.generator import Rows, generate
+from listops_bench.tasks.task import get_task
+from tests.support.trained import Parrot, half_trained
+
+FAMILIES = ("looped_d016", "looped_rope_d016", "gpt2_d016", "llama_d016")
+
+
+@lru_cache
+def rows_of(task: str = "sum_max_med", split: str = "test", num_rows: int = 40, **parameters: Any) -> Rows:
+    return generate(get_task(task, **parameters), split, num_rows=num_rows)
+
+
+@lru_cache
+def untrained(name: str = "looped_d016") -> Any:
+    model = build_model(name, seed=1)
+    with torch.no_grad():
+        # Larger weights make a model of decided opinions, which stops on some rows and never on others.
+        for parameter in model.parameters():
+            parameter.mul_(2)
+    return model.eval()
+
+
+def by_generate(model: Any, rows: Rows, max_new_tokens: int | None = None) -> tuple[list[str], list[bool]]:
+    """One row at a time, unpadded, with `transformers`' own decoding and our tokenizer."""
+    tokenizer = build_tokenizer(rows.task.modulus)
+    texts, stopped = [], []
+    for prompt in rows.prompts():
+        ids = tokenizer(prompt, return_tensors="pt")
+        room = 64  # half of the longest row: what `TaskSpec.completion_limit` says
+        out = model.generate(
+            **ids,
+            do_sample=False,
+            max_new_tokens=min(max_new_tokens or room, room),
+            eos_token_id=EOS_ID,
+            pad_token_id=PAD_ID,
+        )[0, ids.input_ids.shape[1] :]
+        texts.append(tokenizer.decode(out, skip_special_tokens=True))
+        stopped.append(EOS_ID in out.tolist())
+    return texts, stopped
+
+
+def check_against_generate(model: Any, rows: Rows, **options: Any) -> Predictions:
+    found = predict(model, rows, **options)
+    texts, stopped = by_generate(model, rows, options.get("max_new_tokens"))
+    assert [text.strip() for text in found.completions] == [text.strip() for text in texts]
+    assert found.stopped.tolist() == stopped
+    assert [c == r for c, r in zip(found.completions, rows.completions(), strict=True)] == found.exact.tolist()
+    return found
+
+
+# --- equal to generate ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_an_untrained_model_writes_what_generate_writes(name: str) -> None:
+    found = check_against_generate(untrained(name), rows_of(num_rows=8))
+    assert not found.exact.any()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_half_trained_model_writes_what_generate_writes(name: str) -> None:
+    found = check_against_generate(half_trained(name), rows_of(num_rows=60))
+    assert found.stopped.any()
+
+
+OTHERS = {
+    "alibi": lambda: BloomConfig(hidden_size=16, n_layer=2, n_head=2, **SPECIAL),
+    "positions with an offset": lambda: OPTConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, ffn_dim=32, word_embed_proj_dim=16, **SPECIAL
+    ),
+    "a sliding window": lambda: MistralConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, intermediate_size=32,
+        sliding_window=8, **SPECIAL,
+    ),
+    "a recurrent state": lambda: MambaConfig(hidden_size=16, num_hidden_layers=2, state_size=4, **SPECIAL),
+}  # fmt: skip
+SPECIAL: dict[str, Any] = {"vocab_size": 22, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": 1}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_any_causal_model_with_our_vocabulary_writes_what_generate_writes(name: str) -> None:
+    model = build_model(OTHERS[name]())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)
+    check_against_generate(model.eval(), rows_of(num_rows=5))
+    found = architecture(model.config)
+    assert found.family == found.model_type == model.config.model_type
+
+
+def test_the_half_trained_model_has_right_wrong_and_late_answers() -> None:
+    """Or the tests above would not meet every path."""
+    found = predict(half_trained(), rows_of(num_rows=600))
+    assert found.exact.any()
+    assert not found.exact.all()
+    lengths = {len(text.split()) for text in found.completions}
+    assert len(lengths) > 3
+
+
+@pytest.mark.parametrize("trace", ["single", "none"])
+def test_other_trace_styles(trace: Any) -> None:
+    rows = generate(get_task("sum_max_med"), "test", num_rows=12, trace=trace)
+    check_against_generate(half_trained(), rows)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 9])
+def test_a_limit_cuts_every_row_where_generate_would(limit: int) -> None:
+    for model in (half_trained(), untrained()):
+        check_against_generate(model, rows_of(num_rows=12), max_new_tokens=limit)
+
+
+@pytest.mark.parametrize("task", ["sum", "max_med", "sum_max_med_depth3", "max_med_mod20"])
+@pytest.mark.parametrize("split", ["test", "test_unseen_operands", "test_deeper", "test_wider"])
+def test_the_limit_cuts_no_reference_and_fits_the_context(task: str, split: str) -> None:
+    spec = get_task(task)
+    rows = generate(spec, split, num_rows=200)
+    assert spec.completion_limit == 64
+    assert int((rows.num_tokens - rows.prompt_lengths).max()) <= spec.completion_limit
+    # A batch that is padded to its longest prompt has room for it, too.
+    assert int(rows.prompt_lengths.max()) + spec.completion_limit <= 128
+
+
+def test_a_reference_longer_than_the_limit_is_not_cut_either() -> None:
+    rows = generate(get_task("sum"), "test_deeper", num_rows=40, trace="single")
+    lengths = rows.num_tokens - rows.prompt_lengths
+    assert lengths.max() > 64
+    assert predict(Parrot(rows), rows).completions == rows.completions()  # type: ignore[arg-type]
+    # One that never stops gets no further than the limit, or the length of its reference.
+    endless = predict(Parrot(rows, dict.fromkeys(range(40), (0, FIRST_NUMBER_ID)), goes_on=True), rows)  # type: ignore[arg-type]
+    assert [len(text.split()) for text in endless.completions] == [max(64, int(n)) for n in lengths]
+
+
+def test_a_perfect_model_is_proven_in_one_pass() -> None:
+    rows = rows_of(num_rows=40)
+    model = Parrot(rows)
+    found = predict(model, rows)  # type: ignore[arg-type]
+    assert found.exact.all()
+    assert found.stopped.all()
+    assert found.completions == rows.completions()
+    assert model.calls == 1
+
+
+def test_one_wrong_token_anywhere_is_no_proof() -> None:
+    rows = rows_of(num_rows=12)
+    slips = {row: (row % 3, EOS_ID) for row in range(0, 12, 2)}
+    found = predict(Parrot(rows, slips), rows)  # type: ignore[arg-type]
+    assert found.exact.tolist() == [row not in slips for row in range(12)]
+    for row, (place, _) in slips.items():
+        assert found.completions[row].split() == rows.completions()[row].split()[:place]
+
+
+def test_going_on_after_the_reference_is_no_proof() -> None:
+    rows = rows_of(num_rows=1)
+    end = int(rows.num_tokens[0] - rows.prompt_lengths[0]) - 1  # where <eos> belongs
+    found = predict(Parrot(rows, {0: (end, PAD_ID)}), rows, max_new_tokens=end + 1)  # type: ignore[arg-type]
+    assert not found.exact.any()
+    assert not found.stopped.any()
+    # Special tokens are no text: that is what harnesses see, too.
+    assert found.completions == rows.completions()
+
+
+# --- batches, devices, modes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+def test_answers_do_not_depend_on_the_batch_size(batch_size: int) -> None:
+    for model, rows in ((untrained("llama_d016"), rows_of(num_rows=20)), (half_trained(), rows_of(num_rows=200))):
+        assert predict(model, rows, batch_size=batch_size).completions == predict(model, rows).completions
+
+
+def test_near_ties_are_decided_on_the_row_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, model = rows_of(num_rows=20), untrained()
+    expected = predict(model, rows).completions
+    monkeypatch.setattr(module, "NEAR_TIE", 1e9)  # now everything is a near tie
+    assert (
+        predict(model, rows, max_new_tokens=6).completions
+        == predict(model, rows, batch_size=1, max_new_tokens=6).completions
+    )
+    assert predict(model, rows_of(num_rows=2)).completions == expected[:2]
+
+
+def test_rows_in_any_order_and_number_get_the_same_answers() -> None:
+    rows, model = rows_of(num_rows=40), half_trained()
+    whole = predict(model, rows)
+    part = predict(model, rows.slice(10, 17))
+    assert part.completions == whole.completions[10:17]
+    assert part.exact.tolist() == whole.exact[10:17].tolist()
+
+
+@pytest.mark.parametrize("fails_at", [40, 9, 2])
+def test_running_out_of_memory_halves_the_batch(fails_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, rows = half_trained(), rows_of(num_rows=40)
+    expected = predict(model, rows).completions
+    forward, sizes = model.forward, []
+
+    def small_memory(*args: Any, **kwargs: Any) -> Any:
+        size = len(kwargs["input_ids"])
+        sizes.append(size)
+        if size >= fails_at:
+            raise torch.OutOfMemoryError("out of memory")
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(model, "forward", small_memory)
+    assert predict(model, rows, batch_size=40).completions == expected
+    assert max(sizes) == 40
+    assert sum(size >= fails_at for size in sizes) < 12
+
+
+def test_another_error_is_not_taken_for_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = half_trained()
+
+    def broken(**_: Any) -> Any:
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(model, "forward", broken)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        predict(model, rows_of(num_rows=4))
+
+
+@pytest.fixture
+def dropout_model() -> Iterator[Any]:
+    config = load_config("gpt2_d016")
+    config.resid_pdrop = config.attn_pdrop = config.embd_pdrop = 0.5
+    model = build_model(config, seed=0)
+    model.load_state_dict(untrained("gpt2_d016").state_dict())
+    return model
+
+
+def test_a_model_in_training_is_asked_without_dropout_and_stays_in_training(dropout_model: Any) -> None:
+    rows = rows_of(num_rows=4)
+    dropout_model.train()
+    assert predict(dropout_model, rows).completions == predict(untrained("gpt2_d016"), rows).completions
+    assert dropout_model.training
+    assert all(p.grad is None and p.requires_grad for p in dropout_model.parameters())
+
+
+def test_autocast_around_it_changes_nothing() -> None:
+    rows, model = rows_of(num_rows=10), half_trained()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert predict(model, rows).completions == predict(model, rows).completions
+        inside = predict(model, rows).completions
+    assert inside == predict(model, rows).completions
+
+
+def test_what_it_sets_in_torch_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, model, seen = torch.get_float32_matmul_precision(), half_trained(), []
+    forward = model.forward
+
+    def look(**inputs: Any) -> Any:
+        seen.append((torch.get_float32_matmul_precision(), torch.get_num_threads(), torch.is_grad_enabled()))
+        return forward(**inputs)
+
+    monkeypatch.setattr(model, "forward", look)
+    try:
+        torch.set_float32_matmul_precision("medium")
+        torch.set_num_threads(2)
+        predict(model, rows_of(num_rows=2))
+        assert set(seen) == {("highest", 1, False)}
+        assert (torch.get_float32_matmul_precision(), torch.get_num_threads()) == ("medium", 2)
+        assert torch.is_grad_enabled()
+    finally:
+        torch.set_float32_matmul_precision(before)
+        torch.set_num_threads(1)
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_answers() -> None:
+    rows, model = rows_of(num_rows=200), half_trained()
+    expected = predict(model, rows).completions
+    try:
+        found = predict(model, rows, device="cuda").completions
+    finally:
+        model.to("cpu")
+    assert sum(a != b for a, b in zip(found, expected, strict=True)) <= 1  # at most a float tie
+
+
+# --- what does not fit ------------------------------------------------------------------------------------------------
+
+
+def test_a_task_of_another_modulus_is_an_error() -> None:
+    with pytest.raises(InvalidInput, match="modulus 20, and the model's vocabulary of 22 tokens is that of modulus 10"):
+        predict(untrained(), rows_of("sum_mod20", num_rows=2))
+
+
+def test_a_row_longer_than_the_context_is_an_error_that_names_both() -> None:
+    config = load_config("looped_d016")
+    config.max_position_embeddings = 16
+    model = build_model(config)
+    rows = rows_of(num_rows=40)
+    worst = next(row for row in range(40) if rows.num_tokens[row] > 16)
+    with pytest.raises(InvalidInput, match=rf"needs {rows.num_tokens[worst]} tokens .* context is 16") as error:
+        predict(model, rows)
+    assert rows.row_ids()[worst] in str(error.value)
+
+
+def test_half_precision_is_an_error() -> None:
+    with pytest.raises(InvalidInput, match=r"weights are bfloat16; call model\.float\(\)"):
+        predict(build_model("looped_d008").to(torch.bfloat16), rows_of(num_rows=2))
+
+
+def test_a_limit_of_nothing_is_an_error() -> None:
+    with pytest.raises(InvalidInput, match="max_new_tokens 0"):
+        predict(untrained(), rows_of(num_rows=2), max_new_tokens=0)
+
+
+def test_a_model_without_a_stated_context_has_an_end() -> None:
+    model = Parrot(rows_of(num_rows=2))
+    model.config = type("Config", (), {"max_position_embeddings": None})()
+    assert context_length(model) is None  # type: ignore[arg-type]
+    assert predict(model, rows_of(num_rows=2)).exact.all()  # type: ignore[arg-type]
+
+
+def test_completions_are_spelt_with_the_vocabulary() -> None:
+    words = set(vocabulary(10)[len(SPECIAL_TOKENS) :])
+    for text in predict(untrained(), rows_of(num_rows=20)).completions:
+        assert not text or text.startswith(" ")
+        assert set(text.split()) <= words
+    assert len(vocabulary(10)) - 10 == FIRST_NUMBER_ID

@@ -1,0 +1,305 @@
+"""A checkpoint's results: right counts, full provenance, the same each time, one line for what cannot be scored."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from listops_bench.errors import InvalidInput
+from listops_bench.evaluate import run as module
+from listops_bench.evaluate.decoding import predict
+from listops_bench.evaluate.run import TEST_SPLITS, architecture, evaluate_checkpoint, open_checkpoint, results_tables
+from listops_bench.model.checkpoint import save_checkpoint, weights_sha256
+from listops_bench.model.ladder import build_model, load_config, model_names, parameter_counts
+from listops_bench.model.tokenizer import build_tokenizer
+from listops_bench.result import format as result_module
+from listops_bench.result.files import find_results, read_result, result_path
+from listops_bench.result.format import Result
+from listops_bench.runs.record import Learning
+from listops_bench.score.completion import SCORER_VERSION, score
+from listops_bench.tasks.baselines import baselines
+from listops_bench.tasks.expression import OPERATIONS
+from listops_bench.tasks.generator import generate, rows_checksum
+from listops_bench.tasks.task import DATASET_VERSION, get_task
+from tests.support.fake_checkpoints import make_checkpoint, run_record
+
+N = 60
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make_checkpoint(tmp_path_factory.mktemp("runs") / "first", run_record())
+    validations = [{"step": 10, "validation": {"trace_accuracy": 0.25, "sum/trace_accuracy": 0.25}}, {"step": 15}]
+    (folder / "train_log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in validations))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(checkpoint: Path) -> list[Result]:
+    return evaluate_checkpoint(checkpoint, ["sum", "max_sum"], ["test_unseen_operands", "test"], num_rows=N)
+
+
+# --- what a result says -----------------------------------------------------------------------------------------------
+
+
+def test_counts_are_those_of_scoring_each_prediction(checkpoint: Path, results: list[Result]) -> None:
+    model = open_checkpoint(checkpoint).model
+    for found in results:
+        assert list(found.splits) == ["test", "test_unseen_operands"]
+        for split, scored in found.splits.items():
+            rows = generate(get_task(found.task.name), split, num_rows=N)
+            completions = predict(model, rows).completions
+            scores = [score(p, c, r) for p, c, r in zip(rows.prompts(), completions, rows.completions(), strict=True)]
+            assert scored.n == N
+            assert scored.rows_sha256 == rows_checksum(rows)
+            assert (
+                scored.predictions_sha256 == hashlib.sha256("".join(f"{c}\n" for c in completions).encode()).hexdigest()
+            )
+            assert scored.metrics.answer_accuracy.correct == sum(s.answer for s in scores)
+            assert scored.metrics.trace_accuracy.correct == sum(s.trace for s in scores)
+            assert scored.metrics.valid_step_rate.n == sum(s.num_steps for s in scores)
+            assert scored.first_wrong_step == {
+                str(k): n for k, n in sorted(Counter(s.first_wrong_step for s in scores if s.first_wrong_step).items())
+            }
+            depths = Counter(rows.depth.tolist())
+            assert {int(d): g.trace_accuracy.n for d, g in scored.slices["depth"].items()} == depths
+            roots = Counter(list(OPERATIONS)[i] for i in rows.root_operation)
+            assert {o: g.trace_accuracy.n for o, g in scored.slices["root_operation"].items()} == roots
+
+
+def test_provenance_is_complete(checkpoint: Path, results: list[Result]) -> None:
+    first = results[0]
+    assert [found.task.name for found in results] == ["sum", "sum_max"]
+    assert first.model.weights_sha256 == weights_sha256(checkpoint)
+    assert first.model.id == first.recipe.id
+    assert first.recipe.seed == 3
+    assert dataclasses.asdict(first.parameters) == parameter_counts(build_model("looped_d008"))
+    assert (first.architecture.name, first.architecture.family) == ("looped_d008", "looped")
+    assert (first.dataset_version, first.scorer_version) == (DATASET_VERSION, SCORER_VERSION)
+    assert first.training is not None
+    assert first.training.curriculum == "max_med:10,sum:20"
+    assert "torch" in first.evaluation.environment.packages
+    assert first.evaluation.environment.hardware
+    assert first.learning == Learning(n=256, correct={"10": 64})
+    assert results[1].learning is None
+
+
+def test_the_same_evaluation_gives_the_same_result_but_for_its_times(checkpoint: Path, results: list[Result]) -> None:
+    again = evaluate_checkpoint(checkpoint, "sum", ["test", "test_unseen_operands"], num_rows=N, batch_size=7)[0]
+    assert dataclasses.replace(again, evaluation=results[0].evaluation) == results[0]
+
+
+def test_by_default_all_own_tasks_and_test_splits(checkpoint: Path) -> None:
+    seen: list[tuple[str, str]] = []
+    found = evaluate_checkpoint(checkpoint, num_rows=3, on_split=lambda *place: seen.append(place))
+    assert [one.task.name for one in found] == ["max_med", "sum", "max", "med"]
+    assert seen == [(one.task.name, split) for one in found for split in TEST_SPLITS]
+
+
+def test_results_and_predictions_are_written(checkpoint: Path, tmp_path: Path) -> None:
+    (found,) = evaluate_checkpoint(
+        checkpoint, "sum", "test", num_rows=N, results_dir=tmp_path / "results", predictions_dir=tmp_path / "answers"
+    )
+    (path,) = find_results(tmp_path / "results")
+    assert path == result_path(tmp_path / "results", found)
+    assert read_result(path, tmp_path / "results") == found
+    (answers,) = (tmp_path / "answers").rglob("*.jsonl")
+    lines = [json.loads(line) for line in answers.read_text().splitlines()]
+    assert [line["id"] for line in lines] == [f"sum/test/{i:05d}" for i in range(N)]
+    assert sum(line["answer"] for line in lines) == found.splits["test"].metrics.answer_accuracy.correct
+    for line in lines:
+        again = score(line["prompt"], line["completion"], line["reference"])
+        assert (again.answer, again.trace, again.valid_steps) == (line["answer"], line["trace"], line["valid_steps"])
+
+
+def test_the_style_it_was_trained_on_is_the_style_it_is_scored_on(tmp_path: Path) -> None:
+    run = run_record("sum:5")
+    run["config"]["trace"] = "none"
+    folder = make_checkpoint(tmp_path / "run", run)
+    (found,) = evaluate_checkpoint(folder, splits="test", num_rows=5)
+    assert found.task.trace == "none"
+    (other,) = evaluate_checkpoint(folder, splits="test", num_rows=5, trace="single")
+    assert other.task.trace == "single"
+    assert other.splits["test"].rows_sha256 != found.splits["test"].rows_sha256
+
+
+def test_a_checkpoint_of_another_modulus(tmp_path: Path) -> None:
+    folder = make_checkpoint(tmp_path / "run", run_record("sum_mod20:5"), modulus=20)
+    (found,) = evaluate_checkpoint(folder, splits="test", num_rows=5)
+    assert (found.task.name, found.task.modulus, found.architecture.name) == ("sum_mod20", 20, "looped_d008")
+
+
+def test_a_folder_without_provenance_has_results_too(tmp_path: Path) -> None:
+    folder = make_checkpoint(tmp_path / "run", {})
+    (folder / "run.json").unlink()
+    (found,) = evaluate_checkpoint(folder, "sum", "test", num_rows=5, track="constructed", results_dir=tmp_path / "r")
+    assert found.training is None
+    assert found.recipe.seed is None
+    assert found.track == "constructed"
+    with pytest.raises(InvalidInput, match="does not say what it was trained on"):
+        evaluate_checkpoint(folder)
+
+
+# --- recipes and architectures ----------------------------------------------------------------------------------------
+
+
+def recipe_of(tmp_path: Path, name: str, run: dict[str, Any]) -> str:
+    folder = make_checkpoint(tmp_path / name, run)
+    return open_checkpoint(folder).recipe.id
+
+
+def test_seeds_share_a_recipe_and_nothing_else_does(tmp_path: Path) -> None:
+    base = recipe_of(tmp_path, "a", run_record(seed=0))
+    assert base.startswith("looped_d008-max_med-10-sum-20-")
+    assert recipe_of(tmp_path, "b", run_record(seed=1)) == base
+    assert recipe_of(tmp_path, "c", run_record(seed=0, learning_rate=1e-3)) != base
+    assert recipe_of(tmp_path, "d", run_record(seed=0, data_seed=7)) != base
+    assert recipe_of(tmp_path, "e", run_record("sum:30")) != base
+
+
+def test_a_recipe_of_any_curriculum_is_a_plain_name(tmp_path: Path) -> None:
+    long = ",".join(f"sum*0.5+max_med*0.25:{steps}/freeze=model.block.*" for steps in range(1, 30))
+    name = recipe_of(tmp_path, "a", run_record(long))
+    assert len(name) <= 160
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-")
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_every_rung_is_recognised_by_its_shape(name: str) -> None:
+    found = architecture(load_config(name, modulus=11))
+    assert found.name == name
+    assert found.context == 128
+
+
+@pytest.mark.parametrize(
+    ("rung", "width", "name"), [("looped_d048", 40, "looped_d040"), ("looped_rope_d008", 10, "looped_rope_d010")]
+)
+def test_a_width_between_rungs_is_of_the_family(rung: str, width: int, name: str) -> None:
+    config = load_config(rung)
+    config.hidden_size = width
+    found = architecture(config)
+    assert (found.name, found.family) == (name, rung.rpartition("_d")[0])
+    config.num_attention_heads = 2
+    assert architecture(config).family == "listops_looped"
+
+
+def test_a_model_that_only_calls_itself_a_rung_is_none() -> None:
+    config = load_config("looped_d048")
+    config.n_loop = 4
+    found = architecture(config)
+    assert (found.name, found.family, found.num_layers) == ("listops_looped_d048_l4", "listops_looped", 4)
+
+
+# --- what cannot be scored --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tasks": "sun"}, "unknown task 'sun'; did you mean 'sum'"),
+        ({"splits": "tset"}, "unknown evaluation split 'tset'; did you mean 'test'"),
+        ({"splits": "train"}, "unknown evaluation split 'train'"),
+        ({"tasks": "sum_mod20"}, "task 'sum_mod20' has modulus 20, and checkpoint .* was made for modulus 10"),
+        ({"track": "best"}, "unknown track 'best'"),
+        ({"num_rows": 0}, "num_rows 0"),
+        ({"device": "gpu0"}, "device 'gpu0' is not there; use 'cpu'"),
+        ({"device": "cuda:77"}, "device 'cuda:77' is not there"),
+    ],
+)
+def test_bad_requests_are_one_line(checkpoint: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message) as error:
+        evaluate_checkpoint(checkpoint, **options)
+    assert "\n" not in str(error.value)
+
+
+def test_a_wrong_split_is_noticed_before_anything_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="split"):
+        evaluate_checkpoint(tmp_path / "nothing", splits="tset")
+    with pytest.raises(InvalidInput, match="is not a folder"):
+        evaluate_checkpoint(tmp_path / "nothing", "sum")
+
+
+BROKEN = {
+    "no weights": lambda folder: (folder / "model.safetensors").unlink(),
+    "truncated weights": lambda folder: (folder / "model.safetensors").write_bytes(b"\x10\x00"),
+    "no config": lambda folder: (folder / "config.json").unlink(),
+    "broken run.json": lambda folder: (folder / "run.json").write_text("{"),
+    "another program's run.json": lambda folder: (folder / "run.json").write_text('{"training": {"steps": 5}}'),
+    "a seed that is none": lambda folder: edit(folder, seed="three"),
+    "an identity that is none": lambda folder: edit(folder, identity=5),
+}
+
+
+def edit(folder: Path, **changes: Any) -> None:
+    path = folder / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_folder_is_one_line_that_names_it(checkpoint: Path, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(checkpoint, folder)
+    BROKEN[name](folder)
+    with pytest.raises(InvalidInput) as error:
+        evaluate_checkpoint(folder, "sum", "test", num_rows=2)
+    assert "broken" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_rows_longer_than_the_context_are_an_error(tmp_path: Path) -> None:
+    config = load_config("looped_d008")
+    config.max_position_embeddings = 12
+    folder = save_checkpoint(tmp_path / "short", build_model(config), build_tokenizer(10), {})
+    with pytest.raises(InvalidInput, match=r"needs \d+ tokens .* context is 12"):
+        evaluate_checkpoint(folder, "sum", "test", num_rows=20)
+
+
+def test_more_rows_than_there_are_is_all_of_them(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = dataclasses.replace(get_task("sum"), num_test=7)
+    monkeypatch.setattr(module, "get_task", lambda name, **_: small)
+    monkeypatch.setattr(result_module, "get_task", lambda name: small)
+    (found,) = evaluate_checkpoint(checkpoint, "sum", "test", num_rows=1000)
+    assert found.splits["test"].n == 7
+
+
+# --- for people -------------------------------------------------------------------------------------------------------
+
+
+def test_the_table_never_hides_n_or_interval(results: list[Result]) -> None:
+    console = Console(file=io.StringIO(), width=200, markup=False)
+    for table in results_tables(results):
+        console.print(table)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    for found in results:
+        assert found.task.name in text
+        trace = found.splits["test"].metrics.trace_accuracy
+        assert f"{100 * trace.low:.1f} to {trace.high:.1%}" in text
+    assert text.split("shortcuts on")[0].count(f" {N} ") == 4
+
+
+def test_the_table_has_the_shortcuts_of_the_same_rows_beside_the_scores(results: list[Result]) -> None:
+    scores, shortcuts, held_out = results_tables(results)
+    columns = {column.header: list(column.cells) for column in shortcuts.columns}
+    (best,) = (list(column.cells) for column in scores.columns if column.header == "best shortcut")
+    assert columns["shortcuts on"] == ["sum", "", "sum_max", ""]
+    place = 0
+    for found in results:
+        for split, scored in found.splits.items():
+            for shortcut in baselines(get_task(found.task.name), split, num_rows=scored.n):
+                assert columns[shortcut.name][place] == f"{shortcut.accuracy:.1%}"
+            assert best[place] == max((columns[name][place] for name in list(columns)[2:]), key=percent)
+            place += 1
+    assert list(held_out.columns[1].cells) == ["sum", "max", "sum"]
+
+
+def percent(cell: str) -> float:
+    return float(cell.rstrip("%"))

@@ -1,0 +1,298 @@
+"""Publishing, with the real client against a look-alike of the Hub: what arrives, twice, halfway, what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard, constants
+
+from listops_bench.dataset.release import export
+from listops_bench.evaluate.run import evaluate_checkpoint
+from listops_bench.hub import publish as hub
+from listops_bench.hub._card import CURVE, EVAL_RESULTS
+from listops_bench.model.checkpoint import weights_sha256
+from listops_bench.model.ladder import build_model, parameter_counts
+from tests.support.fake_checkpoints import make_checkpoint, run_record
+from tests.support.hub_server import READER, HubServer
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = run_record("max_med:10,sum:20")
+    run["name"] = "a run: `<script>` | [x](y) --- # é"
+    run["config"]["output_dir"] = "/home/somebody/secret"
+    folder = make_checkpoint(tmp_path_factory.mktemp("runs") / "first", run)
+    validation = [
+        {"step": s, "validation": {"max_med/trace_accuracy": s / 64, "sum/trace_accuracy": 0}} for s in (8, 16)
+    ]
+    (folder / "train_log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in validation))
+    (folder / "optimizer.pt").write_bytes(b"not to be published")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results_dir(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    evaluate_checkpoint(checkpoint, ["sum", "max_med"], num_rows=40, results_dir=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def publication(checkpoint: Path, results_dir: Path) -> hub.Publication:
+    return hub.prepare_model(checkpoint, "org/first", results_dir=results_dir)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dataset")
+    export(folder, ["sum_max_med"])
+    return folder
+
+
+def in_process_of_its_own(
+    code: str, hub_server: HubServer, home: Path, *words: str
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **hub_server.environment(home), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, *words]
+    return subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
+
+
+# --- the card ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_card_says_everything(publication: hub.Publication, checkpoint: Path) -> None:
+    text = publication.files["README.md"]
+    assert isinstance(text, bytes)
+    card = ModelCard(text.decode())
+    assert {"listops", "listops_bench", "sum", "max_med"} <= set(card.data.tags)
+    entries = {(e.dataset_config, e.dataset_split, e.metric_name): e for e in card.data.eval_results}
+    trace = entries["sum", "test", "trace accuracy"]
+    assert trace.dataset_type == "org/listops_bench"
+    assert trace.dataset_args["n"] == 40
+    assert trace.metric_args["low"] <= trace.metric_value <= trace.metric_args["high"]
+    body = card.text
+    for part in (
+        "| sum | test | 40 |",
+        "## Training",
+        "`max_med:10,sum:20`",
+        f"]({CURVE})",
+        weights_sha256(checkpoint),
+    ):
+        assert part in body, part
+    assert 'from_pretrained("org/first"' in body
+
+
+def test_a_name_in_the_card_is_text_and_no_markup(publication: hub.Publication) -> None:
+    text = publication.files["README.md"]
+    assert isinstance(text, bytes)
+    assert "<script>" not in text.decode()
+    assert yaml.safe_load(text.decode().split("---\n")[1])["model-index"][0]["name"] == "first"
+
+
+def test_what_is_published_of_a_folder(publication: hub.Publication) -> None:
+    files = publication.files
+    assert {"config.json", "model.safetensors", "tokenizer.json", "run.json", CURVE, EVAL_RESULTS} <= set(files)
+    assert "optimizer.pt" not in files
+    for content in files.values():
+        data = content if isinstance(content, bytes) else content.read_bytes()
+        assert b"somebody" not in data
+    curve = files[CURVE]
+    assert isinstance(curve, bytes)
+    assert curve.startswith(b"\x89PNG")
+    (entry, *_) = yaml.safe_load(bytes(files[EVAL_RESULTS]))  # type: ignore[arg-type]
+    assert entry["dataset"]["id"] == "org/listops_bench"
+
+
+# --- pushing ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_push_makes_no_commit(hub_server: HubServer, checkpoint: Path, results_dir: Path) -> None:
+    first = hub.push(hub.prepare_model(checkpoint, "org/first", results_dir=results_dir), private=True)
+    assert first.changed
+    repo = hub_server.repo("model", "org/first")
+    assert repo.private
+    assert repo.files()["model.safetensors"] == (checkpoint / "model.safetensors").read_bytes()
+    uploads = hub_server.uploads()
+    second = hub.push(hub.prepare_model(checkpoint, "org/first", results_dir=results_dir))
+    assert (second.changed, second.commit) == (False, first.commit)
+    assert len(repo.history()) == 2
+    assert hub_server.uploads() == uploads
+
+
+def test_a_changed_file_is_one_commit(hub_server: HubServer, publication: hub.Publication) -> None:
+    hub.push(publication)
+    uploads = hub_server.uploads()
+    hub_server.repo("model", "org/first").add({"config.json": b"{}", "LICENSE": b"MIT"})
+    assert hub.push(publication).changed
+    files = hub_server.repo("model", "org/first").files()
+    assert files["config.json"] != b"{}"
+    assert files["LICENSE"] == b"MIT"  # what others have added stays
+    assert hub_server.uploads() == uploads
+
+
+def test_branches_and_pull_requests(hub_server: HubServer, publication: hub.Publication) -> None:
+    hub.push(publication, revision="seed-1")
+    repo = hub_server.repo("model", "org/first")
+    assert "model.safetensors" in repo.files("seed-1")
+    assert repo.files() == {}
+    opened = hub.push(publication, create_pr=True)
+    assert opened.url == f"{hub_server.url}/org/first/discussions/1"
+    assert "model.safetensors" in repo.files("refs/pr/1")
+    assert repo.files() == {}
+    # Of a repository of someone else, one may open a pull request only.
+    hub_server.create("model", "stranger/first")
+    theirs = hub.Publication("model", "stranger/first", "message", publication.files)
+    assert hub.push(theirs, create_pr=True).url.endswith("/stranger/first/discussions/1")
+
+
+def test_a_connection_lost_halfway_is_taken_up_again(hub_server: HubServer, publication: hub.Publication) -> None:
+    hub_server.drop_uploads = 1
+    assert hub.push(publication).changed
+    assert hub_server.repo("model", "org/first").files()["model.safetensors"]
+    assert [status for method, _, status in hub_server.requests if method == "PUT"].count(0) == 1
+
+
+PUSH = """
+import sys
+from pathlib import Path
+from listops_bench.hub._client import upload
+upload("model", "org/first", {name: Path(sys.argv[1], name) for name in sys.argv[2:]}, "message")
+"""
+
+
+def test_a_client_killed_halfway_goes_on_where_it_was(hub_server: HubServer, checkpoint: Path, tmp_path: Path) -> None:
+    names = ("config.json", "model.safetensors", "run.json")
+    hub_server.drop_uploads = 1
+    environment = {**os.environ, **hub_server.environment(tmp_path), "PYTHONPATH": str(ROOT)}
+    client = subprocess.Popen([sys.executable, "-c", PUSH, str(checkpoint), *names], env=environment)
+    hub_server.on_half_upload = lambda: os.kill(client.pid, signal.SIGKILL)
+    assert client.wait() == -signal.SIGKILL
+    assert hub_server.repo("model", "org/first").files() == {}
+    files: dict[str, Any] = {name: checkpoint / name for name in names}
+    again = hub.Publication("model", "org/first", "message", files)
+    assert hub.push(again).changed
+    assert set(hub_server.repo("model", "org/first").files()) == set(names)
+
+
+LOAD = """
+import sys, listops_bench
+from transformers import AutoModelForCausalLM, AutoTokenizer
+model = AutoModelForCausalLM.from_pretrained("org/first", revision=sys.argv[1])
+tokenizer = AutoTokenizer.from_pretrained("org/first", revision=sys.argv[1])
+written = model.generate(**tokenizer("[SUM 1 2 ] =", return_tensors="pt"))
+print(sum(p.numel() for p in model.parameters()), len(written))
+from datasets import load_dataset
+rows = load_dataset("org/listops_bench", "sum_max_med")
+print({name: len(split) for name, split in rows.items()})
+print(rows["test"][0]["id"], rows["test"][0]["prompt"] == listops_bench.load("sum_max_med", split="test")[0]["prompt"])
+"""
+
+
+def test_what_was_pushed_loads_as_anything_from_the_hub(
+    hub_server: HubServer, publication: hub.Publication, dataset: Path, tmp_path: Path
+) -> None:
+    commit = hub.push(publication).commit
+    hub_server.repo("model", "org/first").add({"model.safetensors": b"something else", "config.json": b"{}"})
+    data = hub.prepare_dataset(dataset, "org/listops_bench")
+    assert hub.push(data).changed
+    assert not hub.push(data).changed
+    done = in_process_of_its_own(LOAD, hub_server, tmp_path, commit)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        f"{parameter_counts(build_model('looped_d008'))['total']} 1",
+        "{'train': 50000, 'validation': 1000, 'test': 5000, 'test_unseen_operands': 2000, 'test_deeper': 2000, "
+        "'test_wider': 2000}",
+        "sum_max_med/test/00000 True",
+    ]
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_pushes_and_says_where(
+    hub_server: HubServer, checkpoint: Path, results_dir: Path, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    words = ("push", str(checkpoint), "org/first", "--results", str(results_dir))
+    code, out, _ = command(*words)
+    assert (code, out.startswith(f"{hub_server.url}/org/first at ")) == (0, True)
+    assert "nothing has changed" in command(*words)[1]
+
+
+def test_a_dry_run_shows_files_and_card_and_asks_nobody(
+    hub_server: HubServer,
+    checkpoint: Path,
+    results_dir: Path,
+    dataset: Path,
+    command: Callable[..., tuple[int, str, str]],
+) -> None:
+    code, out, _ = command("push", str(checkpoint), "org/first", "--results", str(results_dir), "--dry-run")
+    assert code == 0
+    assert "model.safetensors" in out
+    assert "| sum | test | 40 |" in out
+    code, out, _ = command("push", "--dataset", str(dataset), "org/data", "--dry-run")
+    assert code == 0
+    assert "data/sum_max_med/train.parquet" in out
+    assert hub_server.requests == []
+
+
+WRONG: dict[str, tuple[str, str]] = {
+    "no token": ("", "no Hub token: run `hf auth login`"),
+    "unknown token": ("somebody", "does not know the token"),
+    "no permission": (READER, "may not write to 'org/first'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_without_permission_it_is_one_line(
+    name: str, hub_server: HubServer, publication: hub.Publication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, message = WRONG[name]
+    monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(hub.InvalidInput, match=message) as error:
+        hub.push(publication)
+    assert "\n" not in str(error.value)
+
+
+def test_what_the_hub_does_not_take_is_one_line(
+    hub_server: HubServer, publication: hub.Publication, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for repo_id in ("first", "a/b/c", "org/has space", "org/..", "../x"):
+        with pytest.raises(hub.InvalidInput, match="is no repository id of the form ORG/NAME"):
+            hub.prepare_model(checkpoint, repo_id)
+    hub_server.create("model", "org/first")
+    with pytest.raises(hub.InvalidInput, match="there already, and public"):
+        hub.push(publication, private=True)
+    with pytest.raises(hub.InvalidInput, match="either --revision or --create-pr"):
+        hub.push(publication, revision="x", create_pr=True)
+    nowhere = hub.Publication("model", "org/nowhere", "message", publication.files)
+    with pytest.raises(hub.InvalidInput, match="no repository 'org/nowhere'"):
+        hub.push(nowhere, create_pr=True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(hub.InvalidInput, match="HF_HUB_OFFLINE is set"):
+        hub.push(publication)
+
+
+def test_without_a_network_it_is_one_line(
+    hub_server: HubServer, publication: hub.Publication, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(hub.InvalidInput, match=r"connection to .* failed .*run the same command again"):
+        hub.push(publication)
+
+
+def test_a_dataset_that_is_none_is_refused(dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(hub.InvalidInput, match="is no dataset folder"):
+        hub.prepare_dataset(tmp_path, "org/data")
+    with pytest.raises(hub.InvalidInput, match="holds no result of the weights"):
+        hub.prepare_model(make_checkpoint(tmp_path / "c", run_record()), "org/x", results_dir=tmp_path)

@@ -1,0 +1,97 @@
+"""Submitting: what is handed over passes the verifier's own checks, and says what happens next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from listops_bench.errors import InvalidInput
+from listops_bench.evaluate.verification import verify_files
+from listops_bench.hub.submission import RESULTS_REPO, submit, summary
+from listops_bench.result.files import find_results, read_result
+from listops_bench.result.format import EvaluationSplit
+from tests.support.fake_checkpoints import make_taciturn_checkpoint, run_record
+from tests.support.fake_results import result
+from tests.support.hub_server import HubServer
+
+RESULTS = "org/results"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_taciturn_checkpoint(tmp_path_factory.mktemp("checkpoints") / "first", run_record("sum:30"))
+
+
+@pytest.fixture
+def hub(hub_server: HubServer, folder: Path) -> HubServer:
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    hub_server.create("model", "org/first").add(files)
+    hub_server.create("dataset", RESULTS)
+    return hub_server
+
+
+def test_a_pull_request_whose_file_is_verified(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    commit = hub.repo("model", "org/first").refs["refs/heads/main"]
+    code, out, _ = command("submit", "org/first", "--repo", RESULTS)
+    assert code == 0
+    assert "seeds 3; one row, ranked from 3 seeds" in out
+    assert f"opened {hub.url}/datasets/{RESULTS}/discussions/1" in out
+    files = hub.repo("dataset", RESULTS).files("refs/pr/1")
+    assert list(files) == [f"results/org__first/{commit}/sum.json"]
+    assert hub.repo("dataset", RESULTS).pulls[1].title.startswith(f"org/first@{commit[:12]}: sum (open, dataset ")
+
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(content)
+    assert command("leaderboard", "validate", str(tmp_path / "results"))[0] == 0
+    (verdict,) = verify_files(find_results(tmp_path / "results"))
+    assert verdict.status == "verified", verdict.reason
+    found = read_result(find_results(tmp_path / "results")[0])
+    assert set(found.splits) == set(EvaluationSplit.__args__)
+
+    monkeypatch.setenv(RESULTS_REPO, RESULTS)
+    assert f"open already: {hub.url}" in command("submit", f"org/first@{commit}")[1]
+    assert len(hub.repo("dataset", RESULTS).pulls) == 1
+
+
+def test_files_for_a_git_pull_request(
+    folder: Path, tmp_path: Path, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, out, _ = command("submit", str(folder), "--task", "sum", "--output-dir", str(tmp_path / "results"))
+    assert code == 0
+    (path,) = find_results(tmp_path / "results")
+    assert str(path) in out
+    assert "let verifiers have the weights" in out
+    assert read_result(path, tmp_path / "results").track == "open"
+
+
+def test_three_seeds_make_one_ranked_row() -> None:
+    results = [result(task, seed=seed) for seed in (0, 1, 2) for task in ("sum", "max")]
+    (line,) = summary(results)
+    assert line.endswith("seeds 0, 1, 2; one ranked row")
+    (line,) = summary(results[:4])
+    assert line.endswith("seeds 0, 1; one row, ranked from 3 seeds of this recipe on")
+
+
+def test_what_cannot_be_submitted_is_one_line(
+    hub: HubServer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(RESULTS_REPO, raising=False)
+    with pytest.raises(InvalidInput, match="say where to: --output-dir leaderboard/results"):
+        submit(["org/first"])
+    with pytest.raises(InvalidInput, match="on this machine only, where no verifier can fetch it"):
+        submit([folder], repo_id=RESULTS)
+    with pytest.raises(InvalidInput, match="unknown track 'opne'; did you mean 'open'"):
+        submit([folder], track="opne", output_dir=tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="no repository id"):
+        submit(["org/first"], repo_id="results")
+    with pytest.raises(InvalidInput, match="the Hub says"):
+        submit(["org/first@v9"], output_dir=tmp_path)
+    untrained = make_taciturn_checkpoint(tmp_path / "untrained", {})
+    with pytest.raises(InvalidInput, match=r"would not be accepted: .*a reference result says how it was trained"):
+        submit([untrained], track="reference", tasks=["sum"], output_dir=tmp_path / "results")
+    assert not (tmp_path / "results").exists()

@@ -1,0 +1,268 @@
+"""Checkpoint folders: complete, whole or not there, loadable by anyone, and refused when broken."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+from listops_bench.errors import InvalidInput
+from listops_bench.model.checkpoint import load_checkpoint, remove_unfinished, save_checkpoint, weights_sha256
+from listops_bench.model.ladder import build_model
+from listops_bench.model.tokenizer import build_tokenizer
+
+PROMPT = "[SUM 3 [MAX 2 9 ] 4 ] ="
+
+
+def save(folder: Path, name: str = "looped_d016", modulus: int = 10, **run: Any) -> Path:
+    return save_checkpoint(folder, build_model(name, modulus, seed=1), build_tokenizer(modulus), {"name": name, **run})
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("saved") / "checkpoint", curriculum="sum:10")
+
+
+@pytest.fixture
+def copied(checkpoint: Path, tmp_path: Path) -> Path:
+    """A checkpoint to break."""
+    return Path(shutil.copytree(checkpoint, tmp_path / "copy"))
+
+
+def logits(model: torch.nn.Module) -> torch.Tensor:
+    ids = torch.tensor([build_tokenizer(10)(PROMPT).input_ids])
+    with torch.no_grad():
+        return model(input_ids=ids).logits
+
+
+def test_a_folder_holds_everything(checkpoint: Path) -> None:
+    assert {path.name for path in checkpoint.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "generation_config.json",
+        "configuration_looped.py",
+        "modeling_looped.py",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "chat_template.jinja",
+        "README.md",
+        "run.json",
+    }
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.parametrize("name", ["looped_d016", "looped_rope_d016", "gpt2_d016", "llama_d016"])
+def test_it_comes_back_as_it_was(tmp_path: Path, name: str) -> None:
+    model = build_model(name, seed=1).eval()
+    save_checkpoint(tmp_path / "c", model, build_tokenizer(10), {"seed": 1})
+    loaded, tokenizer, run = load_checkpoint(tmp_path / "c")
+    assert torch.equal(logits(loaded), logits(model))
+    assert loaded.get_output_embeddings().weight is loaded.get_input_embeddings().weight
+    assert not loaded.training
+    assert tokenizer(PROMPT).input_ids == build_tokenizer(10)(PROMPT).input_ids
+    assert run["seed"] == 1
+    assert run["parameters"]["total"] == sum(p.numel() for p in loaded.parameters())
+    assert run["weights_sha256"] == weights_sha256(tmp_path / "c")
+
+
+def test_tied_weights_stay_tied_through_training(checkpoint: Path) -> None:
+    model, _, _ = load_checkpoint(checkpoint)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.add_(1)
+    assert torch.equal(model.get_output_embeddings().weight, model.get_input_embeddings().weight)
+
+
+def test_the_auto_classes_load_it_when_the_package_is_imported(checkpoint: Path) -> None:
+    model, _, _ = load_checkpoint(checkpoint)
+    assert torch.equal(logits(AutoModelForCausalLM.from_pretrained(checkpoint)), logits(model))
+
+
+def test_it_loads_where_the_package_cannot_be_imported(checkpoint: Path, tmp_path: Path) -> None:
+    model, _, _ = load_checkpoint(checkpoint)
+    torch.save(logits(model), tmp_path / "expected.pt")
+    code = f"""
+import sys
+sys.path[:] = [p for p in sys.path if p not in ("", {str(Path(__file__).parents[2])!r})]
+sys.modules["listops_bench"] = None  # importing it is an error, wherever it may be installed
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+folder = {str(checkpoint)!r}
+model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
+tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+ids = tokenizer({PROMPT!r}, return_tensors="pt")
+assert model.lm_head.weight is model.model.embedding.weight
+with torch.no_grad():
+    assert torch.equal(model(**ids).logits, torch.load({str(tmp_path / "expected.pt")!r}))
+assert model.generate(**ids).shape[1] <= ids.input_ids.shape[1] + 64
+print(type(model).__module__)
+"""
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("transformers_modules.")
+
+
+def test_generation_stops_within_the_context(checkpoint: Path) -> None:
+    config = GenerationConfig.from_pretrained(checkpoint)
+    assert (config.max_new_tokens, config.do_sample) == (64, False)
+    assert (config.pad_token_id, config.bos_token_id, config.eos_token_id) == (0, None, 1)
+
+
+def test_a_model_of_single_steps_may_fill_the_context(tmp_path: Path) -> None:
+    config = GenerationConfig.from_pretrained(save(tmp_path / "c", config={"trace": "single"}))
+    assert (config.max_new_tokens, config.max_length) == (None, 128)
+
+
+def test_the_hash_is_that_of_the_file(checkpoint: Path) -> None:
+    assert weights_sha256(checkpoint) == hashlib.sha256((checkpoint / "model.safetensors").read_bytes()).hexdigest()
+
+
+def test_equal_weights_make_equal_files(checkpoint: Path, tmp_path: Path) -> None:
+    assert weights_sha256(save(tmp_path / "again")) == weights_sha256(checkpoint)
+
+
+def test_the_card_says_what_it_is(checkpoint: Path) -> None:
+    card = (checkpoint / "README.md").read_text()
+    assert "5,648 parameters" in card
+    assert "`sum:10`" in card
+    assert weights_sha256(checkpoint) in card
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("precious")
+    with pytest.raises(InvalidInput, match="already exists"):
+        save(tmp_path / "notes")
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(InvalidInput, match="already exists"):
+        save(tmp_path / "file")
+    assert (tmp_path / "notes" / "mine.txt").read_text() == (tmp_path / "file").read_text() == "precious"
+
+
+def test_an_empty_folder_may_stand_there(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert (save(tmp_path / "empty") / "config.json").is_file()
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        assert (folder / "model.safetensors").is_file()
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(InvalidInput, match="No space left on device"):
+        save_checkpoint(tmp_path / "c", build_model("looped_d008"), build_tokenizer(10), {}, finish=fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidInput, match="cannot write"):
+        save(tmp_path / "file" / "checkpoint")
+
+
+def test_what_a_killed_writer_left_can_be_cleared(tmp_path: Path) -> None:
+    (tmp_path / ".run.123.tmp").mkdir()
+    (tmp_path / ".run.123.tmp" / "config.json").write_text("{}")
+    (tmp_path / ".runner.5.tmp").mkdir()
+    remove_unfinished(tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == [".runner.5.tmp"]
+
+
+# --- broken folders ---------------------------------------------------------------------------------------------------
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(InvalidInput) as caught:
+        load_checkpoint(folder)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"])
+def test_a_missing_part_is_named(copied: Path, name: str) -> None:
+    (copied / name).unlink()
+    assert f"has no {name}" in refused(copied)
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "run.json"]
+)
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_part_that_is_cut_off_is_refused(copied: Path, name: str, share: float) -> None:
+    content = (copied / name).read_bytes()
+    (copied / name).write_bytes(content[: int(share * len(content))])
+    assert "read" in refused(copied)
+
+
+def test_pickled_weights_are_refused_unopened(copied: Path) -> None:
+    (copied / "model.safetensors").unlink()
+    (copied / "pytorch_model.bin").write_bytes(b"not even a pickle")
+    assert "pickled weights" in refused(copied)
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    assert "is not a folder" in refused(tmp_path / "nowhere")
+
+
+def change_config(folder: Path, **values: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_weights_of_another_size_are_refused(copied: Path) -> None:
+    change_config(copied, hidden_size=24)
+    refused(copied)
+
+
+def test_weights_that_are_missing_are_not_made_up(copied: Path) -> None:
+    change_config(copied, tie_word_embeddings=False)
+    assert "missing keys lm_head.weight" in refused(copied)
+
+
+def test_a_tokenizer_of_another_modulus_is_refused(copied: Path, tmp_path: Path) -> None:
+    other = save(tmp_path / "other", modulus=20)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(other / name, copied / name)
+    assert "a tokenizer of modulus 20 and a model of modulus 10" in refused(copied)
+
+
+def test_code_in_a_folder_is_never_run(copied: Path) -> None:
+    change_config(
+        copied, model_type="theirs", auto_map={"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"}
+    )
+    (copied / "evil.py").write_text("raise SystemExit('it ran')")
+    message = refused(copied)
+    assert "evil.Model" in message
+    assert "--trust-remote-code" in message
+
+
+def test_code_in_a_folder_is_run_where_asked_for(copied: Path) -> None:
+    """The looped family's own files, under a model type that nobody knows."""
+    for name in ("configuration_looped.py", "modeling_looped.py"):
+        text = (copied / name).read_text().replace('"listops_looped"', '"theirs"')
+        (copied / name).write_text(text)
+    change_config(copied, model_type="theirs")
+    assert "--trust-remote-code" in refused(copied)
+    model, _, _ = load_checkpoint(copied, trust_remote_code=True)
+    assert type(model).__module__.startswith("transformers_modules.")
+
+
+def test_a_folder_without_provenance_is_read_all_the_same(copied: Path) -> None:
+    (copied / "run.json").unlink()
+    assert load_checkpoint(copied)[2] == {}
+    assert AutoTokenizer.from_pretrained(copied).padding_side == "left"

@@ -1,0 +1,108 @@
+"""What ends a run before its time: a loss that is no number, a full disk, a place that cannot be written."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from listops_bench.errors import InvalidInput
+from listops_bench.model.checkpoint import load_checkpoint, step_checkpoints
+from listops_bench.train._batches import Batch
+from listops_bench.train.command import main
+from listops_bench.train.run import Progress, TrainingFailed, read_failure, train, working_dir
+from tests.support.runs import interrupt_at, log_of, small
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+    config = small(tmp_path / "run", learning_rate=1e30, max_steps=20, logging_steps=7, save_steps=3, max_grad_norm=0)
+    with pytest.raises(TrainingFailed, match=r"the loss at step [23] is (nan|inf)") as caught:
+        train(config)
+    assert not (tmp_path / "run").exists()
+    assert not (working_dir(config.output_dir) / "state.pt").exists()
+    assert read_failure(config.output_dir) == {"step": caught.value.step, "error": str(caught.value)}
+
+
+def test_a_run_that_failed_is_marked_until_it_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small(tmp_path / "run", save_steps=2, checkpoint_steps=2, max_steps=6, logging_steps=3)
+
+    def spoil(progress: Progress) -> None:
+        if progress.step == 4:
+            whole = Batch.loss
+            monkeypatch.setattr(Batch, "loss", lambda batch, model: whole(batch, model) * math.nan)
+
+    assert read_failure(config.output_dir) is None
+    with pytest.raises(TrainingFailed, match="the loss at step 5 is nan"):
+        train(config, on_step=spoil)
+    monkeypatch.undo()
+    failure = read_failure(config.output_dir)
+    assert failure is not None
+    assert failure["step"] == 5
+    with pytest.raises(KeyboardInterrupt):
+        train(config, on_step=interrupt_at(5))
+    assert read_failure(config.output_dir) is None
+    assert train(config).resumed_at == 4
+
+
+def test_the_command_names_the_step_and_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = f"--task sum --model looped_d008 --output-dir {tmp_path}/run --steps 9 --learning-rate 1e30 --eval-steps 0"
+    assert main([*flags.split(), "--report-to", "none", "--max-grad-norm", "0"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: the loss at step ")
+    assert error.count("\n") == 1
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Inside, no file can grow beyond a number of bytes: a disk that fills up in the middle of a write."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(("size", "where"), [(100, "run.training"), (2_000, "step-00000"), (20_000, "run.training")])
+def test_a_full_disk_leaves_what_was_whole(tmp_path: Path, size: int, where: str) -> None:
+    """Full for config.json, for a checkpoint, for the state: one clear line, and with room again the run goes on."""
+    config = small(tmp_path / "run", save_steps=2, checkpoint_steps=2, max_steps=4)
+    folder = working_dir(config.output_dir)
+    with pytest.raises(InvalidInput, match=f"cannot write '.*{where}': File too large"), files_of_at_most(size):
+        train(config)
+    assert not (tmp_path / "run").exists()
+    for _, path in step_checkpoints(folder):
+        load_checkpoint(path)
+    assert not list(folder.rglob(".*"))
+    again = train(config)
+    assert again.weights_sha256 == train(dataclasses.replace(config, output_dir=str(tmp_path / "whole"))).weights_sha256
+    assert [line["step"] for line in log_of(again)] == [2, 4]
+
+
+def test_a_disk_that_fills_up_keeps_the_last_state(tmp_path: Path) -> None:
+    config = small(tmp_path / "run", save_steps=2, max_steps=6)
+    whole = train(dataclasses.replace(config, output_dir=str(tmp_path / "whole")))
+    limit = contextlib.ExitStack()
+
+    def fill(progress: Progress) -> None:
+        if progress.step == 3:
+            limit.enter_context(files_of_at_most(2_000))
+
+    with limit, pytest.raises(InvalidInput, match=r"cannot write '.*run\.training'"):
+        train(config, on_step=fill)
+    again = train(config)
+    assert again.resumed_at == 2
+    assert again.weights_sha256 == whole.weights_sha256
+    assert json.loads((again.output_dir / "run.json").read_text())["training"]["steps"] == 6
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidInput, match="cannot write"):
+        train(small(tmp_path / "file" / "run"))

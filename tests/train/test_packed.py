@@ -1,0 +1,284 @@
+"""Packed training: each model ends as it would alone, and stops, fails and goes on as it would alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from listops_bench.errors import InvalidInput
+from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
+from listops_bench.model.ladder import build_model
+from listops_bench.train import _loop as train_loop
+from listops_bench.train._batches import IGNORED, lay_out
+from listops_bench.train._start import initial_model
+from listops_bench.train.packed import _loop as packed_loop
+from listops_bench.train.packed._data import Draws, RowTable, compact
+from listops_bench.train.packed._model import PackedLooped
+from listops_bench.train.packed.run import Engine, PackProgress, pack_key, train_packed, why_not
+from listops_bench.train.run import TrainConfig, TrainingFailed, TrainResult, train, working_dir
+from tests.support.runs import environment, four, log_of, small
+
+CPU = Engine(torch.device("cpu"), bf16=False, graph=False, compiled=False)
+
+
+def weights_of(result: TrainResult) -> torch.Tensor:
+    return torch.cat([x.flatten() for x in load_file(result.output_dir / "model.safetensors").values()])
+
+
+def finished(results: list[TrainResult | TrainingFailed]) -> list[TrainResult]:
+    assert all(isinstance(result, TrainResult) for result in results)
+    return [result for result in results if isinstance(result, TrainResult)]
+
+
+# --- packed = alone ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["looped_d008", "looped_rope_d008"])
+def test_packed_models_end_as_they_do_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+    """In float64, after 50 steps: weights agree to 1e-12 (seen: 7e-16), and everything that is counted is equal."""
+
+    def in_double(config: TrainConfig) -> Any:
+        return initial_model(config).double()
+
+    monkeypatch.setattr(train_loop, "initial_model", in_double)
+    monkeypatch.setattr(packed_loop, "initial_model", in_double)
+    values = {"model": model, "per_device_train_batch_size": 8}
+    packed = finished(train_packed(four(tmp_path / "packed", 50, **values), tmp_path / "pack", engine=CPU))
+    for config, together in zip(four(tmp_path / "alone", 50, **values), packed, strict=True):
+        alone = train(config)
+        ours, theirs = weights_of(together), weights_of(alone)
+        assert ours.dtype == torch.float64
+        assert (ours - theirs).norm() < 1e-12 * theirs.norm()
+        assert together.validation == alone.validation
+        assert (together.steps, together.tokens) == (alone.steps, alone.tokens)
+        for line, other in zip(log_of(together), log_of(alone), strict=True):
+            for key in ("loss", "grad_norm"):
+                assert (line.pop(key) or 0.0) == pytest.approx(other.pop(key) or 0.0, rel=1e-9)
+            assert {**line, "tokens_per_second": 0} == {**other, "tokens_per_second": 0}
+        records = [json.loads((run.output_dir / "run.json").read_text()) for run in (together, alone)]
+        assert records[0]["identity"] == records[1]["identity"]
+        assert (records[0]["layout"], records[0]["packed_runs"]) == ("packed", 4)
+        assert {*records[0]} - {*records[1]} == {"packed_runs"}
+    assert not working_dir(tmp_path / "pack").exists()
+
+
+def test_in_float32_the_loss_curves_stay_together(tmp_path: Path) -> None:
+    """200 steps: rounding grows, but the losses of all lines agree to 1e-4 (seen: 3e-7)."""
+    values = {"per_device_train_batch_size": 8, "eval_steps": 0}
+    packed = finished(train_packed(four(tmp_path / "packed", 200, **values), tmp_path / "pack", engine=CPU))
+    for config, together in zip(four(tmp_path / "alone", 200, **values), packed, strict=True):
+        pairs = zip(log_of(together), log_of(train(config)), strict=True)
+        assert max(abs(line["loss"] - other["loss"]) for line, other in pairs) < 1e-4
+
+
+def test_a_model_does_not_see_its_neighbours() -> None:
+    """The gradient of one model's logits is zero in all others' weights, and a NaN in one leaves the others alone."""
+    models = [build_model("looped_d008", seed=seed) for seed in range(3)]
+    packed = PackedLooped(models[0])
+    weights = packed.flatten(models).requires_grad_()
+    ids = torch.randint(2, 20, (3, 4, 9))
+    gradient = torch.autograd.grad(packed.logits(weights, ids)[1].sum(), weights)[0]
+    assert gradient[[0, 2]].abs().max() == 0
+    assert gradient[1].abs().max() > 0
+    before = packed.logits(weights, ids)
+    spoilt = weights.detach().clone()
+    spoilt[1] = torch.nan
+    after = packed.logits(spoilt, ids)
+    assert torch.equal(after[[0, 2]], before[[0, 2]])
+
+
+@pytest.mark.parametrize("loss_on", ["completion", "all"])
+def test_a_batch_holds_the_tokens_of_a_batch_alone(tmp_path: Path, loss_on: Any) -> None:
+    config = small(tmp_path, curriculum="sum*0.3+max_med*0.7:10", loss_on=loss_on)
+    rows: dict[Any, Any] = {}
+    draws = Draws(config, {}, rows)
+    table = RowTable(rows, torch.device("cpu"))
+    in_table, tokens, bear_loss, reductions = draws.rows(3, 5, table)
+    pool = draws._pools[0]
+    chosen = torch.from_numpy(in_table[0])[None]
+    width, kept = draws.longest(3, 5) - 1, int(bear_loss[0]) + 5
+    ids = table.tokens(chosen, width)
+    mask = table.bears_loss(chosen, width, torch.tensor([[loss_on == "all"]]))
+    keep, targets = compact(mask, ids[..., 1:], kept)
+    alone = lay_out(pool, pool.rows_of_step(3), loss_on)
+    assert (alone.tokens, alone.loss_tokens) == (tokens[0], bear_loss[0])
+    assert reductions[0].tolist() == pool.reductions[pool.rows_of_step(3)].sum(0).tolist()
+    assert targets[0, int(bear_loss[0]) :].tolist() == [IGNORED] * 5
+    given = ids[..., :-1].flatten()[keep[0]]
+    pairs = zip(given[: int(bear_loss[0])].tolist(), targets[0].tolist(), strict=False)
+    theirs = zip(alone.inputs["input_ids"][0][alone.keep].tolist(), alone.targets.tolist(), strict=True)
+    assert sorted(pairs) == sorted(pair for pair in theirs if pair[1] != IGNORED)
+
+
+# --- ends of its own --------------------------------------------------------------------------------------------------
+
+
+def test_each_ends_in_its_own_time_and_the_others_go_on(tmp_path: Path) -> None:
+    """Budgets of 4, 6 and 12 steps, one early stop, one loss that is no number: all others as they are alone."""
+
+    def runs(folder: Path) -> list[TrainConfig]:
+        values: list[dict[str, Any]] = [
+            {"max_steps": 4},
+            {"max_steps": 6},
+            {"max_steps": 12, "seed": 5},
+            {"max_steps": 12, "early_stop": 0.0, "early_stop_patience": 2},
+            {"max_steps": 12, "learning_rate": 1e30, "max_grad_norm": 0},
+        ]
+        shared = {"per_device_train_batch_size": 4, "eval_steps": 3, "eval_rows": 5, "save_steps": 5}
+        return [small(folder / str(i), **{**shared, **own}) for i, own in enumerate(values)]
+
+    seen: list[PackProgress] = []
+    results = train_packed(runs(tmp_path / "packed"), tmp_path / "pack", engine=CPU, on_step=seen.append)
+    assert [progress.step for progress in seen] == list(range(1, 13))
+    assert seen[-1].running == 0
+    failed = results.pop()
+    assert isinstance(failed, TrainingFailed)
+    assert "the loss at step 2 is" in str(failed) or "the loss at step 3 is" in str(failed)
+    assert not (tmp_path / "packed" / "4").exists()
+    done = finished(results)
+    assert [(r.steps, r.stopped_early) for r in done] == [(4, False), (6, False), (12, False), (6, True)]
+    for config, together in zip(runs(tmp_path / "alone"), done, strict=False):
+        torch.testing.assert_close(weights_of(together), weights_of(train(config)), rtol=1e-4, atol=1e-5)
+
+
+def test_a_checkpoint_is_an_ordinary_one_and_is_not_made_again(tmp_path: Path) -> None:
+    runs = [small(tmp_path / name, seed=seed) for seed, name in enumerate("ab")]
+    first = finished(train_packed(runs, tmp_path / "pack", engine=CPU))
+    model, _, run = load_checkpoint(first[0].output_dir)
+    assert run["weights_sha256"] == first[0].weights_sha256 == weights_sha256(tmp_path / "a")
+    assert model.config.hidden_size == 8
+    again = finished(train_packed(runs, tmp_path / "pack", engine=CPU))
+    assert all(result.already_done for result in again)
+    assert train(runs[0]).already_done  # what was trained packed stands for the same run alone
+
+
+KILLED = """
+import functools, gc, os, signal
+from pathlib import Path
+import torch
+from listops_bench.train import _batches, _validation
+from listops_bench.train.packed._data import Draws
+from listops_bench.train.packed._loop import Engine
+from listops_bench.train.packed.run import train_packed
+from tests.support.runs import four
+
+for module in (_batches, _validation):  # rows are made once, for all children
+    module.generate = functools.cache(module.generate)
+for config in four(Path("x"), 18, per_device_train_batch_size=4):
+    Draws(config, {}, {})
+gc.freeze()  # the children need not look through what is imported
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def session(name, moment):
+    kind, number = moment
+    replace, rename, seen = os.replace, Path.rename, [0]
+
+    def counting(original, end):
+        def call(source, target):
+            seen[0] += str(target).endswith(end) or end == ""
+            die() if seen[0] == number else original(source, target)
+        return call
+
+    if kind == "state":
+        os.replace = counting(replace, "state.pt")
+    if kind == "checkpoint":
+        Path.rename = counting(rename, "")
+    on_step = (lambda progress: die() if progress.step == number else None) if kind == "step" else None
+    engine = Engine(torch.device("cpu"), bf16=False, graph=False, compiled=False)
+    configs = four(Path(name), 18, per_device_train_batch_size=4, save_steps=5, eval_steps=6, eval_rows=5)
+    return train_packed(configs, name + "-pack", engine=engine, on_step=on_step)
+
+def run(name, moments):
+    for moment in moments:
+        child = os.fork()
+        if child == 0:
+            session(name, moment)
+            os._exit(0)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL, moment
+    child = os.fork()
+    if child == 0:
+        print(name, *(result.weights_sha256 for result in session(name, ("", 0))), flush=True)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_killed_pack_ends_with_the_weights_of_one_never_stopped(tmp_path: Path) -> None:
+    """Killed in steps, while it writes a state, and while it writes the checkpoints of those that end at 12 and 18."""
+    moments = [("step", 3), ("step", 7), ("state", 1), ("checkpoint", 1), ("step", 14), ("checkpoint", 2)]
+    code = KILLED + f"run('whole', [])\nrun('killed', {moments!r})\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if " " in line}
+    assert len(set(found["whole"])) == 4
+    assert found["whole"] == found["killed"]
+    for i in range(4):
+        logs = [(tmp_path / name / str(i) / "train_log.jsonl").read_text() for name in ("whole", "killed")]
+        steps = [[json.loads(line)["step"] for line in log.splitlines()] for log in logs]
+        assert steps[0] == steps[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]
+
+
+# --- what cannot be packed --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"model": "gpt2_d016"}, "not of the looped family"),
+        ({"curriculum": "sum:4/freeze=embeddings"}, "freezes parameters"),
+        ({"init_from": "somewhere"}, "starts from a checkpoint"),
+        ({"curriculum": "sum:4/until=0.5", "eval_steps": 2}, "ends at an accuracy"),
+        ({"optim": "sgd"}, "optimizer is not AdamW"),
+        ({"checkpoint_steps": 2}, "keeps checkpoints"),
+    ],
+)
+def test_what_cannot_be_packed_says_why(tmp_path: Path, values: dict[str, Any], reason: str) -> None:
+    config = small(tmp_path / "run", **values)
+    assert reason in (why_not(config) or "")
+    with pytest.raises(InvalidInput, match=reason):
+        train_packed([config], tmp_path / "pack", engine=CPU)
+    assert not list(tmp_path.iterdir())
+
+
+def test_runs_that_do_not_go_together(tmp_path: Path) -> None:
+    a = small(tmp_path / "a")
+    others: list[Callable[[], TrainConfig]] = [
+        lambda: small(tmp_path / "b", model="looped_d012"),
+        lambda: small(tmp_path / "b", task="sum_mod20"),
+        lambda: small(tmp_path / "b", per_device_train_batch_size=8),
+    ]
+    for make in others:
+        assert pack_key(make()) != pack_key(a)
+        with pytest.raises(InvalidInput, match="a pack's runs need one model shape"):
+            train_packed([a, make()], tmp_path / "pack", engine=CPU)
+    with pytest.raises(InvalidInput, match="same output_dir"):
+        train_packed([a, dataclasses.replace(a, seed=1)], tmp_path / "pack", engine=CPU)
+    assert pack_key(small(tmp_path / "b", learning_rate=1.0, seed=3, task="max", max_steps=9)) == pack_key(a)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_the_captured_step_is_the_step(tmp_path: Path) -> None:
+    """Graphs, compiled or not, against separate launches: the same losses over chunks, stages and a member's end."""
+    losses = []
+    for name, graph, compiled in (("eager", False, False), ("graph", True, False), ("compiled", True, True)):
+        engine = Engine(torch.device("cuda"), bf16=False, graph=graph, compiled=compiled)
+        runs = four(tmp_path / name, 150, model="looped_d016", save_steps=40)
+        results = finished(train_packed(runs, tmp_path / f"{name}-pack", engine=engine))
+        losses.append(np.concatenate([[line["loss"] for line in log_of(result)] for result in results]))
+    np.testing.assert_allclose(losses[0], losses[1], atol=1e-3)
+    np.testing.assert_allclose(losses[0], losses[2], atol=1e-3)

@@ -1,0 +1,698 @@
+"""Training: rows and layouts, the loop, state that survives a kill, several processes, and bad input."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.commands.launch import launch_command, launch_command_parser
+from torch.nn.functional import cross_entropy
+from transformers import GPTNeoXConfig
+
+from listops_bench._base.resources import resource_path
+from listops_bench.errors import InvalidInput
+from listops_bench.evaluate.decoding import predict
+from listops_bench.evaluate.run import open_checkpoint
+from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
+from listops_bench.model.ladder import build_model
+from listops_bench.result.format import Recipe
+from listops_bench.tasks.curriculum import Curriculum, parse_curriculum
+from listops_bench.tasks.expression import EOS_ID, PAD_ID, vocabulary
+from listops_bench.tasks.generator import generate
+from listops_bench.tasks.task import get_task
+from listops_bench.train._batches import IGNORED, Pool, lay_out, loss_tokens, make_pool
+from listops_bench.train._linear import TOKEN_MULTIPLE
+from listops_bench.train._optimizer import frozen_parameters, has_dropout
+from listops_bench.train._processes import check_processes
+from listops_bench.train._rows import using_rows
+from listops_bench.train._validation import TeacherForced
+from listops_bench.train.command import main
+from listops_bench.train.run import Progress, TrainConfig, learning_rate, read_config, train, working_dir
+from tests.support.runs import EXAMPLES, environment, interrupt_at, log_of, small
+
+
+def pool_of(text: str, *, seed: int = 0, batch_size: int = 32, index: int = 0) -> Pool:
+    stage = parse_curriculum(text).stages[index]
+    return make_pool(stage, index, data_seed=seed, dataset_seed=0, trace="parallel", batch_size=batch_size, cache={})
+
+
+# --- which rows a step sees -------------------------------------------------------------------------------------------
+
+
+def small_pool(sizes: list[int], shares: list[float], batch_size: int, key: str = "x") -> Pool:
+    names = ("sum", "max", "med")
+    rows = [generate(get_task(name), "train", num_rows=n) for name, n in zip(names, sizes, strict=False)]
+    return Pool(rows, shares, key, batch_size)
+
+
+def test_rows_are_drawn_alike_and_with_replacement() -> None:
+    """The counts of 100,000 draws from 50 rows are those of independent draws (chi-squared, 49 degrees of freedom)."""
+    pool = small_pool([50], [1.0], 100)
+    drawn = np.stack([pool.rows_of_step(step) for step in range(1000)])
+    counts = np.bincount(drawn.ravel(), minlength=50)
+    assert 20 < ((counts - 2000) ** 2 / 2000).sum() < 100
+    distinct = np.mean([len(set(batch)) for batch in drawn.tolist()])
+    assert distinct == pytest.approx(50 * (1 - 0.98**100), abs=0.5)
+
+
+def test_the_rows_of_a_step_depend_on_nothing_before_it() -> None:
+    in_order, backwards = (small_pool([50, 30], [0.7, 0.3], 20) for _ in range(2))
+    forward = [in_order.rows_of_step(step).tolist() for step in range(12)]
+    assert [backwards.rows_of_step(step).tolist() for step in range(11, -1, -1)] == forward[::-1]
+
+
+def test_a_mixture_has_its_shares_and_no_stratification() -> None:
+    pool = small_pool([40, 40], [0.25, 0.75], 100)
+    first = np.array([(pool.rows_of_step(step) < 40).sum() for step in range(200)])
+    assert first.mean() == pytest.approx(25, abs=1)
+    assert first.std() == pytest.approx((100 * 0.25 * 0.75) ** 0.5, rel=0.2)
+
+
+def test_seeds_and_stages_have_orders_of_their_own() -> None:
+    batches = [
+        pool_of("sum:5,sum:5", seed=seed, index=index, batch_size=64).rows_of_step(0)
+        for seed, index in ((0, 0), (1, 0), (0, 1))
+    ]
+    for i, one in enumerate(batches):
+        for other in batches[:i]:
+            assert len(set(one.tolist()) & set(other.tolist())) < 5
+
+
+# --- how they are laid out --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss_on", ["completion", "all"])
+@pytest.mark.parametrize("padded", [False, True])
+def test_loss_falls_on_the_completion_and_its_end(loss_on: Any, padded: bool) -> None:
+    """What is to be predicted, row by row: the completion and <eos>, or everything after the first token."""
+    pool = pool_of("sum_max_med:1")
+    rows = pool.rows_of_step(0)
+    batch = lay_out(pool, rows, loss_on, padded=padded)
+    by_length = rows[np.argsort(pool.lengths[rows], kind="stable")]
+    whole = [pool.ids[pool.offsets[r] : pool.offsets[r + 1]].tolist() for r in by_length]
+    first = [1 if loss_on == "all" else int(pool.prompt_lengths[r]) for r in by_length]
+    targets = batch.targets.tolist()
+    expected = [token for ids, start in zip(whole, first, strict=True) for token in ids[start:]]
+    assert targets[: len(expected)] == expected
+    assert set(targets[len(expected) :]) <= {IGNORED}
+    assert batch.loss_tokens == len(expected) == loss_tokens(pool.lengths[rows], pool.prompt_lengths[rows], loss_on)
+    inputs = batch.inputs["input_ids"].flatten()[batch.keep].tolist()
+    assert inputs[: len(expected)] == [
+        token for ids, start in zip(whole, first, strict=True) for token in ids[start - 1 : -1]
+    ]
+
+
+def test_rows_end_to_end_hold_every_token_once_and_hardly_any_padding() -> None:
+    pool = pool_of("sum:1", batch_size=128)
+    rows = pool.rows_of_step(0)
+    batch = lay_out(pool, rows, "completion")
+    ids, positions = batch.inputs["input_ids"][0], batch.inputs["position_ids"][0]
+    assert batch.tokens == int(pool.lengths[rows].sum()) - 128
+    assert EOS_ID not in ids
+    assert (ids[batch.tokens :] == PAD_ID).all()
+    assert len(ids) % TOKEN_MULTIPLE == len(batch.keep) % TOKEN_MULTIPLE == 0
+    assert len(ids) - batch.tokens < TOKEN_MULTIPLE
+    assert batch.layout is not None
+    assert sum(n * length for n, length in batch.layout.groups) == len(ids)
+    assert int((positions[: batch.tokens] == 0).sum()) == 128
+
+
+@pytest.mark.parametrize("name", ["looped_d016", "looped_rope_d016", "gpt2_d016", "llama_d016"])
+@pytest.mark.parametrize("loss_on", ["completion", "all"])
+def test_rows_end_to_end_have_the_loss_and_gradients_of_padded_ones(name: str, loss_on: Any) -> None:
+    pool = pool_of("sum_max_med:1")
+    rows = pool.rows_of_step(0)
+    model = build_model(name, seed=0).double().train()
+
+    def loss_and_gradients(padded: bool) -> tuple[torch.Tensor, ...]:
+        loss = lay_out(pool, rows, loss_on, padded=padded).loss(model)
+        return loss, *torch.autograd.grad(loss, list(model.parameters()))
+
+    padded = loss_and_gradients(True)
+    with using_rows(model):
+        end_to_end = loss_and_gradients(False)
+    # The loss itself is taken in float32.
+    for one, other in zip(padded, end_to_end, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5 * one.abs().max().item())
+
+
+def test_the_loss_is_that_of_each_row_by_itself() -> None:
+    pool = pool_of("sum:1", batch_size=8)
+    rows = pool.rows_of_step(0)
+    model = build_model("looped_d016", seed=0)
+    expected = torch.tensor(0.0)
+    for r in rows:
+        ids = torch.from_numpy(pool.ids[pool.offsets[r] : pool.offsets[r + 1]].astype(np.int64))
+        logits = model(ids[None, :-1], use_cache=False).logits[0]
+        start = int(pool.prompt_lengths[r])
+        expected = expected + cross_entropy(logits[start - 1 :], ids[start:], reduction="sum")
+    with using_rows(model):
+        torch.testing.assert_close(lay_out(pool, rows, "completion").loss(model), expected)
+
+
+# --- the recipe -------------------------------------------------------------------------------------------------------
+
+
+def test_the_learning_rate_warms_up_and_falls_on_a_cosine() -> None:
+    config = TrainConfig(output_dir="x", task="sum")
+    rates = [learning_rate(config, step, 1000, 4000) for step in range(1000, 4000)]
+    assert rates[0] == pytest.approx(2e-5, rel=0.01)
+    assert np.argmax(rates) == 99
+    assert max(rates) == pytest.approx(2e-3, rel=0.01)
+    assert rates[1500] == pytest.approx(2e-3 * 0.55)
+    assert rates[-1] == pytest.approx(2e-4, rel=0.01)
+    constant = dataclasses.replace(config, lr_scheduler_type="constant")
+    assert learning_rate(constant, 3999, 1000, 4000) == 2e-3
+
+
+def test_every_stage_has_a_schedule_of_its_own_unless_it_keeps_the_optimizer(tmp_path: Path) -> None:
+    def rates(curriculum: str, name: str) -> list[float]:
+        seen: list[float] = []
+        train(small(tmp_path / name, curriculum=curriculum), on_step=lambda p: seen.append(p.learning_rate))
+        return seen
+
+    fresh, kept = rates("max:4,sum:4", "fresh"), rates("max:4,sum:4/keep-optimizer", "kept")
+    config = small(tmp_path)
+    assert fresh == [
+        learning_rate(config, step, first, first + 4) for first in (0, 4) for step in range(first, first + 4)
+    ]
+    assert kept == [learning_rate(config, step, 0, 8) for step in range(8)]
+
+
+def test_what_a_stage_freezes_stays_as_it_was(tmp_path: Path) -> None:
+    initial = build_model("looped_d008", seed=0).state_dict()
+    frozen = train(small(tmp_path / "a", curriculum="sum:3/freeze=embeddings/freeze=model.block.up.*"))
+    after = load_checkpoint(frozen.output_dir)[0].state_dict()
+    for name in after:
+        is_frozen = "embedding" in name or "block.up" in name or name == "lm_head.weight"
+        assert torch.equal(initial[name], after[name]) == is_frozen, name
+    later = train(small(tmp_path / "b", curriculum="sum:3/freeze=embeddings,sum:3"))
+    assert not torch.equal(load_checkpoint(later.output_dir)[0].lm_head.weight, initial["lm_head.weight"])
+
+
+def test_patterns_that_freeze_nothing_or_everything_are_refused() -> None:
+    model = build_model("looped_d008")
+    with pytest.raises(InvalidInput, match=r"unknown parameter 'model.block.upp.weight'; did you mean 'model.block.up"):
+        frozen_parameters(model, ["model.block.upp.weight"])
+    with pytest.raises(InvalidInput, match="nothing to train"):
+        frozen_parameters(model, ["*"])
+
+
+def test_dropout_is_noticed() -> None:
+    assert not has_dropout(build_model("gpt2_d016"))
+    config = build_model("gpt2_d016").config
+    config.resid_pdrop = 0.1
+    assert has_dropout(build_model(config))
+
+
+# --- a run ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_learns_and_tells_of_itself(tmp_path: Path) -> None:
+    """MAX for a moment: the loss falls, the validation agrees with generating, and every count adds up."""
+    config = small(
+        tmp_path / "run", task="max", max_steps=150, model="looped_d048", per_device_train_batch_size=64,
+        warmup_steps=20, logging_steps=10, eval_steps=50, eval_rows=200, learning_rate=4e-3,
+    )  # fmt: skip
+    seen: list[Progress] = []
+    result = train(config, on_step=seen.append)
+    log = log_of(result)
+    assert log[0]["loss"] > 2
+    assert log[-1]["loss"] < 0.5
+    assert [line["step"] for line in log] == list(range(10, 151, 10))
+    assert [line["step"] for line in log if "validation" in line] == [50, 100, 150]
+    assert [p.step for p in seen] == list(range(1, 151))
+
+    model, tokenizer, run = load_checkpoint(result.output_dir)
+    rows = generate(get_task("max"), "validation", num_rows=200)
+    exact = predict(model, rows).exact.mean()
+    assert 0.1 < exact == pytest.approx(result.validation["trace_accuracy"])
+    assert result.validation["max/trace_accuracy"] == result.validation["trace_accuracy"]
+
+    pool = pool_of("max:150", batch_size=64)
+    drawn = np.concatenate([pool.rows_of_step(step) for step in range(150)])
+    training = run["training"]
+    assert training["tokens"] == result.tokens == log[-1]["tokens"] == int((pool.lengths[drawn] - 1).sum())
+    assert training["loss_tokens"] == int((pool.lengths - pool.prompt_lengths)[drawn].sum())
+    assert training["reductions"] == {"max": int(pool.reductions[drawn].sum())}
+    assert run["weights_sha256"] == result.weights_sha256 == weights_sha256(result.output_dir)
+    assert run["curriculum"] == training["curriculum"] == "max:150"
+    assert training["environment"]["packages"]["torch"] == torch.__version__
+    assert run["config"]["learning_rate"] == 4e-3
+    assert tokenizer.padding_side == "left"
+    assert not working_dir(config.output_dir).exists()
+
+
+@pytest.mark.parametrize("name", ["looped_rope_d008", "gpt2_d016", "llama_d016"])
+def test_every_family_trains(tmp_path: Path, name: str) -> None:
+    result = train(small(tmp_path / "run", model=name, max_steps=30, logging_steps=5))
+    losses = [line["loss"] for line in log_of(result)]
+    assert losses[-1] < losses[0] - 0.2
+    assert json.loads((result.output_dir / "run.json").read_text())["layout"] == "rows"
+    load_checkpoint(result.output_dir)
+
+
+def test_a_config_of_ones_own_trains_padded(tmp_path: Path) -> None:
+    GPTNeoXConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, attention_dropout=0,
+        hidden_dropout=0, max_position_embeddings=128,
+    ).save_pretrained(tmp_path / "config")  # fmt: skip
+    result = train(small(tmp_path / "run", model=str(tmp_path / "config"), max_steps=20, eval_steps=10, eval_rows=20))
+    losses = [line["loss"] for line in log_of(result)]
+    assert losses[-1] < losses[0]
+    model, _, run = load_checkpoint(result.output_dir)
+    assert run["layout"] == "padded"
+    assert model.config.vocab_size == len(vocabulary(10))
+    again = train(
+        small(tmp_path / "again", init_from=str(result.output_dir), curriculum="max:2/freeze=embeddings,max:2")
+    )
+    assert load_checkpoint(again.output_dir)[2]["layout"] == "padded"
+
+
+def test_a_run_depends_on_its_seed_and_nothing_else(tmp_path: Path) -> None:
+    hashes = []
+    for i, seed in enumerate((0, 0, 1)):
+        torch.manual_seed(i)
+        hashes.append(train(small(tmp_path / str(i), seed=seed)).weights_sha256)
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_recipe_ids_stay_as_they_are(tmp_path: Path) -> None:
+    """Results are grouped by them: these were given by an earlier version."""
+    by_task = train(small(tmp_path / "task", seed=3))
+    by_stages = train(small(tmp_path / "stages", model="gpt2_d016", curriculum="max_med:1,sum:1", data_seed=1))
+    recipes = [open_checkpoint(run.output_dir).recipe for run in (by_task, by_stages)]
+    assert recipes == [Recipe("looped_d008-sum-4-09ba8e39", 3), Recipe("gpt2_d016-max_med-1-sum-1-cacad043", 0)]
+
+
+def test_a_model_of_ones_own_is_what_its_config_says(tmp_path: Path) -> None:
+    """The folder does not matter, nor who wrote the file and how; what it describes does."""
+
+    def identity(folder: str, **values: Any) -> Any:
+        config = json.loads(resource_path("model_configs", "looped_d008", "config.json").read_text()) | values
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.json").write_text(json.dumps(config))
+        return small(tmp_path / "run", model=str(tmp_path / folder)).resolved()
+
+    first = identity("first", n_loop=2)
+    assert str(tmp_path) not in json.dumps(first)
+    assert identity("second", n_loop=2, transformers_version="5.0.0", feed_forward_ratio=4) == first
+    assert small(tmp_path / "run", model=str(tmp_path / "first" / "config.json")).resolved() == first
+    assert identity("third", n_loop=4) != first
+    assert identity("a_rung_by_another_name") == small(tmp_path / "run").resolved()
+    with pytest.raises(InvalidInput, match="unknown model"):
+        small(tmp_path / "run", model=str(tmp_path / "nowhere")).resolved()
+
+
+def test_gradients_add_up_over_backward_passes(tmp_path: Path) -> None:
+    """16 rows at once, and in 4 parts of unequal token counts: the same weights up to rounding."""
+    whole = train(small(tmp_path / "whole", per_device_train_batch_size=16))
+    parts = train(small(tmp_path / "parts", per_device_train_batch_size=4, gradient_accumulation_steps=4))
+    states = [load_checkpoint(result.output_dir)[0].state_dict() for result in (whole, parts)]
+    for name in states[0]:
+        torch.testing.assert_close(states[0][name], states[1][name], rtol=1e-3, atol=1e-4)
+
+
+def test_the_model_trains_on_from_a_checkpoint(tmp_path: Path) -> None:
+    first = train(small(tmp_path / "first"))
+    second = train(small(tmp_path / "second", init_from=str(first.output_dir), learning_rate=1e-12))
+    states = [load_checkpoint(result.output_dir)[0].state_dict() for result in (first, second)]
+    for name in states[0]:
+        torch.testing.assert_close(states[0][name], states[1][name])
+    identity = load_checkpoint(second.output_dir)[2]["identity"]
+    assert identity["initial_weights_sha256"] == first.weights_sha256
+    assert str(tmp_path) not in json.dumps(identity)
+    with pytest.raises(InvalidInput, match="vocabulary of modulus 10, the curriculum's is 20"):
+        train(small(tmp_path / "third", init_from=str(first.output_dir), task="sum_mod20"))
+
+
+def test_a_checkpoint_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
+    """Its tokenizer knows other words: no run begins, and nothing is written."""
+    first = train(small(tmp_path / "first"))
+    tokenizer = first.output_dir / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text().replace('"[SUM"', '"[ADD"'))
+    with pytest.raises(InvalidInput, match="tokenizer"):
+        train(small(tmp_path / "second", init_from=str(first.output_dir)))
+    assert not (tmp_path / "second").exists()
+
+
+def test_other_traces_and_losses(tmp_path: Path) -> None:
+    counts = []
+    for i, values in enumerate(({"trace": "none"}, {}, {"loss_on": "all"})):
+        result = train(small(tmp_path / str(i), **values))
+        counts.append(json.loads((result.output_dir / "run.json").read_text())["training"]["loss_tokens"])
+    assert counts[0] == 4 * 16 * 2  # the answer and <eos>
+    assert counts[0] < counts[1] < counts[2]
+
+
+def test_validation_gets_the_model_as_anyone_would_use_it(tmp_path: Path) -> None:
+    calls = []
+
+    def validate(model: Any, step: int) -> dict[str, float]:
+        calls.append((step, model.training, model.config._attn_implementation))
+        ids = torch.tensor([[PAD_ID, 1, 6, 13]])
+        model.generate(ids, attention_mask=(ids != PAD_ID).long(), max_new_tokens=2)
+        return {"mine": step / 10}
+
+    result = train(small(tmp_path / "run", eval_steps=2), validate=validate)
+    assert calls == [(2, False, "sdpa"), (4, False, "sdpa")]
+    assert result.validation == {"mine": 0.4}
+    assert result.weights_sha256 == train(small(tmp_path / "without")).weights_sha256
+
+
+def test_stopping_early(tmp_path: Path) -> None:
+    def validate(model: Any, step: int) -> dict[str, float]:
+        return {"trace_accuracy": 1.0 if step not in (2, 8) else 0.0}
+
+    config = small(tmp_path / "run", curriculum="max:4,sum:20", eval_steps=2, early_stop=0.9, early_stop_patience=2)
+    result = train(config, validate=validate)
+    # Nothing counts before the last stage; there, 6 counts, 8 begins anew, 10 and 12 are two in a row.
+    assert (result.steps, result.stopped_early) == (12, True)
+
+
+def test_figures_are_of_each_operation_and_the_lowest_of_the_stage() -> None:
+    curriculum = parse_curriculum("max_med:10,sum:10")
+    model = build_model("looped_d016").eval()
+    figures = TeacherForced(curriculum, num_rows=20, trace="parallel", padded=True)
+    found = figures(model, 10)
+    assert set(found) == {"trace_accuracy", *(f"{t}/trace_accuracy" for t in ("max_med", "max", "med", "sum"))}
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_teacher_forcing_finds_the_rows_that_are_exact(padded: bool) -> None:
+    """A stand-in that always predicts <eos>: exact on no row; one that knows the next token: on all."""
+    figures = TeacherForced(Curriculum.from_task("sum", 1), num_rows=50, trace="parallel", padded=True)
+    answers = {tuple(b.inputs["input_ids"].flatten().tolist()): b for b, _ in figures._batches["sum"]}
+
+    class Stand(torch.nn.Module):
+        device = torch.device("cpu")
+
+        def forward(self, input_ids: torch.Tensor, **_: Any) -> Any:
+            logits = torch.zeros(*input_ids.shape, len(vocabulary(10)))
+            batch = answers[tuple(input_ids.flatten().tolist())]
+            targets = batch.targets if padded else torch.full_like(batch.targets, EOS_ID)
+            logits.view(-1, logits.shape[-1])[batch.keep, targets] = 1
+            return type("Output", (), {"logits": logits})
+
+    assert figures(Stand(), 1)["sum/trace_accuracy"] == float(padded)  # type: ignore[arg-type]
+
+
+def test_trackers_get_the_curves(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    result = train(small(tmp_path / "run", report_to="tensorboard", eval_steps=2, eval_rows=8))
+    events = EventAccumulator(str(result.output_dir / "trackers" / "listops_bench"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == [2, 4]
+    assert "validation/sum/trace_accuracy" in events.Tags()["scalars"]
+
+
+# --- finished, stopped, broken ----------------------------------------------------------------------------------------
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
+    config = small(tmp_path / "run")
+    first = train(config)
+    steps: list[Progress] = []
+    again = train(dataclasses.replace(config, save_steps=1, logging_steps=1), on_step=steps.append)
+    assert again.already_done
+    assert not steps
+    assert again.weights_sha256 == first.weights_sha256
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        ({"seed": 1}, "seed"),
+        ({"max_steps": 5}, "curriculum"),
+        ({"model": "looped_d012"}, "model"),
+        ({"learning_rate": 1}, "learning_rate"),
+    ],
+)
+def test_a_folder_with_another_run_is_left_alone(tmp_path: Path, values: dict[str, Any], key: str) -> None:
+    first = train(small(tmp_path / "run"))
+    with pytest.raises(InvalidInput, match=f"holds another run: its {key} is"):
+        train(small(tmp_path / "run", **values))
+    assert weights_sha256(first.output_dir) == first.weights_sha256
+
+
+def test_a_folder_with_another_unfinished_run_is_left_alone(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(small(tmp_path / "run", save_steps=1), on_step=interrupt_at(2))
+    with pytest.raises(InvalidInput, match="holds another run: its seed is 0, this one's 1"):
+        train(small(tmp_path / "run", save_steps=1, seed=1))
+
+
+def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    with pytest.raises(InvalidInput, match="exists and holds no run"):
+        train(small(tmp_path / "mine"))
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    config = small(tmp_path / "run", save_steps=1)
+
+    def on_step(progress: Progress) -> None:
+        with pytest.raises(InvalidInput, match="another process is training in"):
+            train(config)
+
+    train(config, on_step=on_step)
+
+
+def test_a_damaged_state_is_refused_by_name(tmp_path: Path) -> None:
+    config = small(tmp_path / "run", save_steps=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, on_step=interrupt_at(2))
+    state = working_dir(config.output_dir) / "state.pt"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(InvalidInput, match=r"state\.pt' is damaged"):
+        train(config)
+
+
+# --- several processes ------------------------------------------------------------------------------------------------
+
+TWO = """
+import sys
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from listops_bench.train import run as room
+from listops_bench.train._loop import Trainer
+
+trainers = []
+class Kept(Trainer):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        trainers.append(self)
+room.Trainer = Kept
+code = room.main(sys.argv[1:])
+weights = torch.cat([p.detach().flatten() for p in trainers[0].model.parameters()])
+print("WEIGHTS", trainers[0].accelerator.num_processes, weights.double().sum().item(), flush=True)
+sys.exit(code)
+"""
+
+
+def test_two_processes_end_alike_and_as_one_does(tmp_path: Path) -> None:
+    """With as many rows per step, under ``accelerate launch``; a sweep is started with ``torchrun`` in its tests."""
+    if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):
+        pytest.skip("torch was built without gloo")
+    (tmp_path / "two.py").write_text(TWO)
+    flags = "--curriculum max:4/freeze=embeddings,sum:4 --model looped_d008 --warmup-steps 2 --logging-steps 2 "
+    flags += "--eval-steps 4 --eval-rows 16 --report-to none"
+    two = "two.py --output-dir two --per-device-train-batch-size 8 --num-processes 2"
+    command = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--config_file",
+        str(EXAMPLES / "two_cpu_processes.yaml"),
+        "--main_process_port",
+        "0",
+    ]
+    done = subprocess.run(
+        [*command, *two.split(), *flags.split()],
+        capture_output=True, text=True, cwd=tmp_path, env=environment(ACCELERATE_USE_CPU="true"), check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    ranks = [
+        line.split() for line in done.stdout.replace("WEIGHTS", "\nWEIGHTS").splitlines() if line.startswith("WEIGHTS")
+    ]
+    assert [rank[1] for rank in ranks] == ["2", "2"]
+    assert done.stdout.count("8 steps in") == 1  # one process speaks
+    assert ranks[0][2] == ranks[1][2]
+    assert main([*flags.split(), "--output-dir", str(tmp_path / "one"), "--per-device-train-batch-size", "16"]) == 0
+    one, two = (load_checkpoint(tmp_path / name) for name in ("one", "two"))
+    for name, weight in one[0].state_dict().items():
+        torch.testing.assert_close(two[0].state_dict()[name], weight, rtol=1e-3, atol=1e-4)
+    assert one[2]["training"]["tokens"] == two[2]["training"]["tokens"]
+    assert one[2]["rows_per_step"] == two[2]["rows_per_step"] == 16
+    assert (one[2]["num_processes"], two[2]["num_processes"]) == (1, 2)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["looped_d016", "looped_rope_d016", "gpt2_d016", "llama_d016"])
+def test_between_two_lines_of_the_log_nothing_waits_for_the_gpu(tmp_path: Path, name: str) -> None:
+    """torch raises where the host waits for the device: in steps 3 to 8, the log being written after 10."""
+
+    def on_step(progress: Progress) -> None:
+        torch.cuda.set_sync_debug_mode("error" if 2 <= progress.step < 8 else "default")
+
+    try:
+        train(small(tmp_path / "run", model=name, max_steps=10, logging_steps=10), on_step=on_step)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected", "actual", "message"),
+    [
+        ({}, 2, 1, "2 processes were asked for and 1 take"),
+        ({"WORLD_SIZE": "2"}, None, 1, "2 processes were asked for and 1 take"),
+        ({"ACCELERATE_MIXED_PRECISION": "no", "MASTER_PORT": "29500"}, None, 1, "several processes were asked for"),
+        ({"ACCELERATE_MIXED_PRECISION": "no"}, None, 1, None),
+        ({"MASTER_PORT": "29500"}, 1, 1, None),
+        ({"ACCELERATE_MIXED_PRECISION": "no", "MASTER_PORT": "29500", "WORLD_SIZE": "2"}, 2, 2, None),
+    ],
+)
+def test_a_launch_that_gets_fewer_processes_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: int | None, actual: int, message: str | None
+) -> None:
+    for name in ("ACCELERATE_MIXED_PRECISION", "MASTER_PORT", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if message is None:
+        check_processes(expected, actual)
+    else:
+        with pytest.raises(InvalidInput, match=message):
+            check_processes(expected, actual)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_example_configurations_are_read_by_accelerate(path: Path) -> None:
+    config = load_config_from_file(str(path))
+    expected = {
+        "one_cpu": (1, 1),
+        "two_cpu_processes": (2, 1),
+        "one_gpu": (1, 1),
+        "eight_gpus": (8, 1),
+        "two_hosts": (16, 2),
+    }
+    assert (config.num_processes, config.num_machines) == expected[path.stem]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--config_file", str(EXAMPLES / "one_cpu.yaml")], ["--cpu", "--num_processes", "2"]]
+)
+def test_accelerate_launch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    """One process trains; a launch that silently starts one of two is stopped with a clear line."""
+    flags = "--task sum_max_med --model looped_d016 --output-dir run --steps 3 --eval_steps 0 --report-to none"
+    # The launcher, which starts a process, runs in this one.
+    command = launch_command_parser().parse_args([*arguments, "-m", "listops_bench.train", *flags.split()])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", environment())
+    if "--cpu" in arguments:
+        with pytest.raises(subprocess.CalledProcessError):
+            launch_command(command)
+        assert "error: several processes were asked for and 1 take part" in capfd.readouterr().err
+        assert not (tmp_path / "run").exists()
+    else:
+        launch_command(command)
+        assert load_checkpoint(tmp_path / "run")[2]["training"]["steps"] == 3
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--task sum", "no output_dir"),
+        ("--output-dir {out}", "give either a task"),
+        ("--output-dir {out} --task sum --curriculum sum:3", "give either a task"),
+        ("--output-dir {out} --curriculum sum:3 --steps 4", "a curriculum has its own steps"),
+        ("--output-dir {out} --task sum --steps 0", "max_steps 0 is not at least 1"),
+        ("--output-dir {out} --task sun", "unknown task 'sun'; did you mean 'sum'"),
+        ("--output-dir {out} --task sum_mod1", "modulus 1 is not in"),
+        ("--output-dir {out} --task sum --model looped_d47", "did you mean 'looped_d048'"),
+        (
+            "--output-dir {out} --task sum --lerning-rate 1",
+            "unknown option '--lerning-rate'; did you mean '--learning-rate'",
+        ),
+        ("--output-dir {out} --task sum --learning-rate 0", "learning_rate 0.0 is not above 0"),
+        ("--output-dir {out} --task sum --learning-rate nan", "learning_rate nan"),
+        ("--output-dir {out} --task sum --learning-rate fast", "invalid float value: 'fast'"),
+        ("--output-dir {out} --task sum --seed -1", "seed -1 is not in"),
+        ("--output-dir {out} --task sum --loss-on prompt", "unknown loss_on 'prompt'"),
+        ("--output-dir {out} --task sum --trace paralel", "did you mean 'parallel'"),
+        ("--output-dir {out} --task sum --report-to tensorbored", "tracker 'tensorbored' is not installed"),
+        ("--output-dir {out} --task sum --num-processes 2", "2 processes were asked for"),
+        ("--output-dir {out} --task sum --model looped_d008 --init-from x", "init_from brings its own model"),
+        ("--output-dir {out} --task sum --init-from nowhere", "checkpoint 'nowhere' has no model.safetensors"),
+        ("--output-dir {out} --curriculum sum:3/freeze=nothing", "unknown parameter 'nothing'"),
+        ("--output-dir {out} --task sum --config nowhere.yaml", "config file 'nowhere.yaml' cannot be read"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: str, message: str
+) -> None:
+    assert main([flag.format(out=tmp_path / "run") for flag in flags.split()]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_flags_in_both_spellings_and_a_file_below_them(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump({"task": "sum", "learning_rate": "1e-3", "seed": 3, "output_dir": "a"}))
+    config = read_config(
+        ["--config", str(file), "--output_dir", "b", "--steps", "7", "--per-device-train-batch-size", "9"]
+    )
+    assert (config.task, config.learning_rate, config.seed, config.output_dir) == ("sum", 1e-3, 3, "b")
+    assert (config.max_steps, config.per_device_train_batch_size) == (7, 9)
+    file.write_text(yaml.safe_dump({"sede": 3}))
+    with pytest.raises(InvalidInput, match="unknown training option 'sede'; did you mean 'seed'"):
+        read_config(["--config", str(file)])
+
+
+def test_the_same_run_in_other_words() -> None:
+    by_task = TrainConfig(output_dir="a", task="med_max_sum", max_steps=5, seed=3)
+    by_curriculum = TrainConfig(output_dir="b", curriculum=" sum_max_med:5 ", seed=3, data_seed=3, model="looped_d048")
+    assert by_task.resolved() == by_curriculum.resolved()
+
+
+def test_the_command_reports_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = "--task sum --model looped_d008 --steps 4 --eval-steps 2 --eval-rows 8 --report-to none "
+    flags += f"--output-dir {tmp_path}/run"
+    assert main(flags.split()) == 0
+    first = capsys.readouterr().out.splitlines()
+    assert first[0].startswith("step 2/4")
+    assert first[-1].startswith(f"{tmp_path}/run: 4 steps in")
+    assert main(flags.split()) == 0
+    assert "holds this run already, finished after 4 steps" in capsys.readouterr().out
+
+
+def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert "accelerate launch -m listops_bench.train --task sum_max_med" in shown
+    assert all("--" + field.name.replace("_", "-") in shown for field in dataclasses.fields(TrainConfig))
