@@ -28,12 +28,12 @@ from torch.nn.functional import cross_entropy
 from listops_bench.runs.provenance import environment
 from listops_bench.train._batches import lay_out
 from listops_bench.train._start import initial_model
-from listops_bench.train.config import rows_per_step
+from listops_bench.train.config import TrainConfig, rows_per_step
 from listops_bench.train.packed._data import STEPS, Draws, RowTable, make_chunk
 from listops_bench.train.packed._model import PackedLooped
 from listops_bench.train.packed._step import PackedStep
 from listops_bench.train.packed.run import this_engine
-from listops_bench.train.run import TrainConfig, train
+from listops_bench.train.run import train
 
 CURRICULA = ("sum:3000", "sum_max_med:3000", "max_med:1200,sum:1800")
 

@@ -31,7 +31,8 @@ from transformers import TrainerCallback, TrainingArguments
 from listops_bench.model.ladder import build_model, parameter_counts
 from listops_bench.tasks.expression import PAD_ID
 from listops_bench.train._batches import Pool, make_pool
-from listops_bench.train.run import TrainConfig, train
+from listops_bench.train.config import TrainConfig
+from listops_bench.train.run import train
 
 MODELS = ("looped_d016", "looped_d048", "looped_d128", "gpt2_d048")
 TASK, BATCH, STEPS, UNTIMED, ROUNDS = "sum_max_med", 128, 90, 40, 5

@@ -46,21 +46,21 @@ WRITE = os.environ.get("LISTOPS_WRITE_GOLDEN") == "1"
 
 def train_config(**values: Any) -> Any:
     """A `TrainConfig`."""
-    from listops_bench.train import make_config
+    from listops_bench.train.config import make_config
 
     return make_config({"output_dir": "x", "report_to": "none", **values})
 
 
 def identity(config: Any, **options: Any) -> dict[str, Any]:
     """What tells a run from others."""
-    from listops_bench._train_record import run_identity
+    from listops_bench.train._record import run_identity
 
     return run_identity(config, **options)
 
 
 def recipe_id(config: Any) -> str:
     """The recipe's id in the results of a run."""
-    from listops_bench._evaluate_checkpoint import _recipe
+    from listops_bench.evaluate.checkpoint import _recipe
     from listops_bench.model.ladder import load_config
 
     run = {"identity": identity(config), "seed": config.seed, "curriculum": str(config.plan())}
@@ -69,14 +69,14 @@ def recipe_id(config: Any) -> str:
 
 def recipe_id_of(checkpoint: Path) -> str:
     """The recipe's id in the results of a checkpoint folder."""
-    from listops_bench.evaluate import open_checkpoint
+    from listops_bench.evaluate.checkpoint import open_checkpoint
 
     return open_checkpoint(checkpoint).recipe.id
 
 
 def sweep_jobs(page: Path, folder: Path) -> list[Any]:
     """All runs of a sweep page, with ``name`` and ``config``: those that choose a recipe and all candidates too."""
-    from listops_bench._sweep_grid import read_sweep
+    from listops_bench.sweep.grid import read_sweep
 
     sweep = read_sweep(page, folder)
     chosen = (job for s in sweep.selections for by in (s.choosing, s.reported) for jobs in by.values() for job in jobs)
@@ -85,9 +85,9 @@ def sweep_jobs(page: Path, folder: Path) -> list[Any]:
 
 def sweep_units(page: Path, folder: Path, pack: int) -> list[tuple[str | None, list[str]]]:
     """The name of the pack (None for a run alone) and the runs of all units that a sweep page is done in."""
-    from listops_bench._sweep_folder import SweepFolder
-    from listops_bench._sweep_grid import read_sweep
-    from listops_bench._sweep_units import units_of
+    from listops_bench.sweep._folder import SweepFolder
+    from listops_bench.sweep._packs import units_of
+    from listops_bench.sweep.grid import read_sweep
 
     units = units_of(SweepFolder(folder, read_sweep(page, folder)), pack, 1)
     return [(unit.pack.name if unit.pack else None, [job.name for job in unit.jobs]) for unit in units]
@@ -95,22 +95,22 @@ def sweep_units(page: Path, folder: Path, pack: int) -> list[tuple[str | None, l
 
 def rows_sha256(task: str, split: str, *, spec: Mapping[str, Any] | None = None, **options: Any) -> str:
     """The checksum of rows of a task, some fields of which may be replaced by those of ``spec``."""
-    from listops_bench.generate import generate, rows_checksum
-    from listops_bench.task import get_task
+    from listops_bench.tasks.generator import generate, rows_checksum
+    from listops_bench.tasks.task import get_task
 
     return rows_checksum(generate(dataclasses.replace(get_task(task), **(spec or {})), split, **options))
 
 
 def evaluate(checkpoint: Path, task: str, num_rows: int) -> Any:
     """The `Result` of a checkpoint on the first rows of the test splits."""
-    from listops_bench.evaluate import evaluate_checkpoint
+    from listops_bench.evaluate.run import evaluate_checkpoint
 
     return evaluate_checkpoint(checkpoint, task, num_rows=num_rows, device="cpu")[0]
 
 
 def without_a_place(result: Any) -> Any:
     """A `Result` as another machine would make it at another time."""
-    from listops_bench.result import Environment
+    from listops_bench.runs.record import Environment
 
     nowhere = Environment(packages={"python": "3"}, commit=None, dirty=None, hardware=None)
     evaluation = dataclasses.replace(
@@ -121,14 +121,14 @@ def without_a_place(result: Any) -> Any:
 
 def result_text(result: Any) -> str:
     """A `Result` as its file has it."""
-    from listops_bench._records import dumps
+    from listops_bench._base.records import dumps
 
     return dumps(result)
 
 
 def read_results() -> Iterator[tuple[Path, Any]]:
     """The path and the `Result` of every committed result file, each in its place."""
-    from listops_bench.result import find_results, read_result
+    from listops_bench.result.files import find_results, read_result
 
     for path in find_results(BOARD / "results"):
         yield path, read_result(path, BOARD / "results")
@@ -136,7 +136,7 @@ def read_results() -> Iterator[tuple[Path, Any]]:
 
 def write_result(folder: Path, result: Any) -> Path:
     """Writes a result file below a results folder."""
-    from listops_bench.result import write_result
+    from listops_bench.result.files import write_result
 
     return write_result(folder, result)
 
@@ -150,21 +150,21 @@ def load_checkpoint(folder: Path) -> tuple[Any, Any, dict[str, Any]]:
 
 def working_folder(output_dir: Path) -> Path:
     """Where a run keeps its state until it has finished."""
-    from listops_bench.train import working_dir
+    from listops_bench.runs.folder import working_dir
 
     return working_dir(output_dir)
 
 
 def train_one(config: Any, *, stop_at: int | None = None) -> Any:
     """Trains a model alone, and interrupts it after a step if asked to."""
-    from listops_bench.train import train
+    from listops_bench.train.run import train
 
     return train(config, on_step=interrupt_at(stop_at))
 
 
 def train_pack(configs: list[Any], folder: Path, *, stop_at: int | None = None) -> list[Any]:
     """Trains some models as one, and interrupts them after a step if asked to."""
-    from listops_bench.packed import train_packed
+    from listops_bench.train.packed.run import train_packed
 
     return train_packed(configs, folder, on_step=interrupt_at(stop_at))
 
@@ -179,7 +179,7 @@ def interrupt_at(step: int | None) -> Callable[[Any], None]:
 
 def run_command(*words: str) -> int:
     """Runs the command line."""
-    from listops_bench.cli import main
+    from listops_bench.cli.command import main
 
     return main(words)
 

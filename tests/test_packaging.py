@@ -80,7 +80,8 @@ def test_resources_are_found_in_an_installed_wheel(installed: Path, tmp_path: Pa
     code = """
 from pathlib import Path
 import listops_bench
-from listops_bench.task import resource_path, curated_tasks
+from listops_bench._base.resources import resource_path
+from listops_bench.tasks import curated_tasks
 print(Path(listops_bench.__file__).parent.parent)
 print(resource_path("tasks"))
 print(resource_path("leaderboard", "schema.json"))

@@ -24,8 +24,9 @@ from listops_bench.analysis.memorisation import OperationTable, operation_table
 from listops_bench.analysis.probe import StateProbe, probe_states
 from listops_bench.analysis.reliance import Accuracy, Reliance, accuracy, reliance
 from listops_bench.errors import InvalidInput
+from listops_bench.evaluate.checkpoint import Checkpoint, architecture, open_checkpoint
 from listops_bench.evaluate.decoding import exact_arithmetic
-from listops_bench.evaluate.run import Checkpoint, architecture, device_of, open_checkpoint
+from listops_bench.evaluate.run import device_of
 from listops_bench.model.checkpoint import step_checkpoints
 from listops_bench.model.ladder import parameter_counts
 from listops_bench.tasks.curriculum import parse_curriculum

@@ -41,7 +41,7 @@ def lm_eval_path(arguments: Namespace) -> None:
 
 
 def import_lm_eval(arguments: Namespace) -> None:
-    from listops_bench.evaluate.run import print_results
+    from listops_bench.evaluate.table import print_results
     from listops_bench.harness.lm_eval_import import import_lm_eval as read
     from listops_bench.result.files import write_result
 

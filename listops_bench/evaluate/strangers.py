@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM
 
 from listops_bench._base import records
 from listops_bench.errors import InvalidInput
-from listops_bench.evaluate.run import Checkpoint, open_checkpoint
+from listops_bench.evaluate.checkpoint import Checkpoint, open_checkpoint
 from listops_bench.model.checkpoint import RUN, TRAIN_LOG, weights_sha256
 from listops_bench.model.ladder import load_config
 from listops_bench.model.source import WEIGHTS, resolve

@@ -21,7 +21,8 @@ from typing import Literal
 from listops_bench._base import records
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate._compare import compare
-from listops_bench.evaluate.run import Checkpoint, architecture, evaluate_checkpoint, slice_columns
+from listops_bench.evaluate.checkpoint import Checkpoint, architecture
+from listops_bench.evaluate.run import evaluate_checkpoint, slice_columns
 from listops_bench.evaluate.strangers import Checkpoints, open_stranger
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.ladder import build_model, config_at, family_of, model_names, parameter_counts

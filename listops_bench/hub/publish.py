@@ -18,7 +18,8 @@ from typing import Any
 
 from listops_bench.dataset.release import CHECKSUMS, check
 from listops_bench.errors import InvalidInput
-from listops_bench.evaluate.run import OnSplit, evaluate_checkpoint, open_checkpoint
+from listops_bench.evaluate.checkpoint import open_checkpoint
+from listops_bench.evaluate.run import OnSplit, evaluate_checkpoint
 from listops_bench.hub._card import CURVE, EVAL_RESULTS, eval_results, learning_curve, write_model_card
 from listops_bench.hub._client import Files, Pushed, RepoType, check_repo_id, upload
 from listops_bench.model.checkpoint import CARD, RUN, TRAIN_LOG

@@ -24,7 +24,8 @@ from listops_bench.tasks.expression import TraceStyle
 from listops_bench.tasks.generator import generate
 from listops_bench.tasks.task import get_task
 from listops_bench.train.config import TrainConfig, rows_per_step
-from listops_bench.train.packed.run import Engine, this_engine, train_packed
+from listops_bench.train.packed import Engine
+from listops_bench.train.packed.run import this_engine, train_packed
 from listops_bench.train.run import train
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from listops_bench.sweep._folder import Doing, Failure, SweepFolder
 from listops_bench.sweep._packs import Unit, units_of
 from listops_bench.sweep.job import Job
 from listops_bench.train import Progress, TrainingFailed
-from listops_bench.train.packed.run import PackProgress, this_engine, train_packed
+from listops_bench.train.packed import PackProgress
+from listops_bench.train.packed.run import this_engine, train_packed
 from listops_bench.train.run import train
 
 SECONDS_BETWEEN_WORDS = 1.0

@@ -127,7 +127,7 @@ def test_a_parent_asked_to_end_ends_its_processes_first(tmp_path: Path, number: 
     parent = """
         import os, sys
         from pathlib import Path
-        from listops_bench._jobs import Job, run_jobs
+        from listops_bench._base.processes import Job, run_jobs
         command = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"]
         jobs = [Job("child", command, Path("child.txt"))]
         try:

@@ -13,7 +13,8 @@ import pytest
 import listops_bench
 from listops_bench.dataset.builder import make_config
 from listops_bench.errors import InvalidInput
-from listops_bench.tasks.generator import SPLITS, generate
+from listops_bench.tasks.generator import generate
+from listops_bench.tasks.split import SPLITS
 from listops_bench.tasks.task import get_task
 from tests.support.commands import run_python
 
@@ -140,9 +141,9 @@ def test_other_datasets_still_resolve(tmp_path: Path) -> None:
 
 _VICTIM = """
 import os, signal, sys
-import listops_bench.generate as generator
+import listops_bench.dataset.builder as builder
 
-blocks = generator.generate_blocks
+blocks = builder.generate_blocks
 
 def dying(*args, **kwargs):
     yield next(blocks(*args, **kwargs))
@@ -150,7 +151,7 @@ def dying(*args, **kwargs):
     sys.stdin.readline()
     os.kill(os.getpid(), signal.SIGKILL)
 
-generator.generate_blocks = dying
+builder.generate_blocks = dying
 """
 _LOAD = "import listops_bench; print(len(listops_bench.load('sum_med', split='train', cache_dir='cache')))"
 

@@ -23,7 +23,8 @@ from listops_bench.demo import _live
 from listops_bench.demo import run as demo
 from listops_bench.demo._page import Report, Run, write_page
 from listops_bench.demo._story import ARMS
-from listops_bench.demo.run import DemoConfig, plan_runs, run_demo
+from listops_bench.demo.config import DemoConfig
+from listops_bench.demo.run import plan_runs, run_demo
 from listops_bench.errors import InvalidInput
 from tests.support.fake_results import demo_results
 

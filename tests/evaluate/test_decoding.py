@@ -12,8 +12,8 @@ from transformers import BloomConfig, MambaConfig, MistralConfig, OPTConfig
 
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate import decoding as module
+from listops_bench.evaluate.checkpoint import architecture
 from listops_bench.evaluate.decoding import Predictions, context_length, predict
-from listops_bench.evaluate.run import architecture
 from listops_bench.model.ladder import build_model, load_config
 from listops_bench.model.tokenizer import build_tokenizer
 from listops_bench.tasks.expression import EOS_ID, FIRST_NUMBER_ID, PAD_ID, SPECIAL_TOKENS, vocabulary

@@ -16,12 +16,14 @@ from rich.console import Console
 
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate import run as module
+from listops_bench.evaluate.checkpoint import architecture, open_checkpoint
 from listops_bench.evaluate.decoding import predict
-from listops_bench.evaluate.run import TEST_SPLITS, architecture, evaluate_checkpoint, open_checkpoint, results_tables
+from listops_bench.evaluate.run import TEST_SPLITS, evaluate_checkpoint
+from listops_bench.evaluate.table import results_tables
 from listops_bench.model.checkpoint import save_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model, load_config, model_names, parameter_counts
 from listops_bench.model.tokenizer import build_tokenizer
-from listops_bench.result import format as result_module
+from listops_bench.result import checks as result_module
 from listops_bench.result.files import find_results, read_result, result_path
 from listops_bench.result.format import Result
 from listops_bench.runs.record import Learning

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import random
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
-from listops_bench.score import held_out as module
-from listops_bench.score.held_out import HeldOutSteps, held_out_steps
+from listops_bench.score.held_out import held_out_steps
 from listops_bench.stats.intervals import clustered_interval, wilson_interval
 from listops_bench.tasks.expression import completion_text, parse
 from listops_bench.tasks.generator import generate
@@ -112,15 +108,3 @@ def test_it_covers_the_truth_where_rows_of_a_multiset_go_together(mean: float) -
         naive += low <= mean <= high
     assert covered >= 0.92 * 400
     assert naive < 0.6 * 400
-
-
-def test_the_t_quantile_is_students() -> None:
-    z = stats.norm.ppf(0.975)
-    for freedom in range(1, 60):
-        assert module._t_quantile(z, freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=0.01)
-    assert all(a > b for a, b in pairwise(module._t_quantile(z, f) for f in range(1, 40)))
-
-
-def test_no_steps_say_nothing() -> None:
-    assert HeldOutSteps.of(3, {}) == HeldOutSteps(3, 0, 0, 0, 0.0, 0.0, 1.0)
-    assert math.isclose(HeldOutSteps.of(2, {(1, 2, 3): (1, 2)}).accuracy, 0.5)

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from listops_bench.train import _batches
-from listops_bench.train.run import Progress, TrainConfig, TrainResult
+from listops_bench.train._log import Progress
+from listops_bench.train.config import TrainConfig
+from listops_bench.train.run import TrainResult
 
 _batches.generate = functools.cache(_batches.generate)  # runs of a few steps would mostly make rows
 

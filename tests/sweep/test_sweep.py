@@ -229,14 +229,14 @@ def test_a_run_is_one_process_at_a_time(tmp_path: Path) -> None:
     claims = folder.claim([first])
     others = folder.claim([first, second])
     assert list(others) == [second.name]
-    others[second.name].close()
+    others[second.name].release()
     Worker(folder).run()
     assert not folder.is_done(first)
     assert folder.is_done(second)
-    claims[first.name].close()
+    claims[first.name].release()
     again = folder.claim([first])
     assert list(again) == [first.name]
-    again[first.name].close()
+    again[first.name].release()
 
 
 def test_the_table_shows_who_is_at_what(tmp_path: Path) -> None:

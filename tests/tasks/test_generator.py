@@ -28,7 +28,6 @@ from listops_bench.tasks.expression import (
     vocabulary,
 )
 from listops_bench.tasks.generator import (
-    SPLITS,
     Rows,
     count_outcomes,
     generate,
@@ -36,7 +35,7 @@ from listops_bench.tasks.generator import (
     num_expressions,
     rows_checksum,
 )
-from listops_bench.tasks.split import assign, canonical, form_hash, held_out_operations, home_of
+from listops_bench.tasks.split import SPLITS, assign, canonical, form_hash, held_out_operations, home_of
 from listops_bench.tasks.task import TaskSpec, curated_tasks, get_task
 
 NAMES = list(OPERATIONS)

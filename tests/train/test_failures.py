@@ -14,9 +14,12 @@ import pytest
 
 from listops_bench.errors import InvalidInput
 from listops_bench.model.checkpoint import load_checkpoint, step_checkpoints
+from listops_bench.runs.folder import working_dir
 from listops_bench.train._batches import Batch
+from listops_bench.train._log import Progress, TrainingFailed
+from listops_bench.train._state import read_failure
 from listops_bench.train.command import main
-from listops_bench.train.run import Progress, TrainingFailed, read_failure, train, working_dir
+from listops_bench.train.run import train
 from tests.support.runs import interrupt_at, log_of, small
 
 

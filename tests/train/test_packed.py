@@ -18,14 +18,18 @@ from safetensors.torch import load_file
 from listops_bench.errors import InvalidInput
 from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model
+from listops_bench.runs.folder import working_dir
 from listops_bench.train import _loop as train_loop
 from listops_bench.train._batches import IGNORED, lay_out
+from listops_bench.train._log import TrainingFailed
 from listops_bench.train._start import initial_model
+from listops_bench.train.config import TrainConfig
 from listops_bench.train.packed import _loop as packed_loop
 from listops_bench.train.packed._data import Draws, RowTable, compact
+from listops_bench.train.packed._loop import Engine, PackProgress
 from listops_bench.train.packed._model import PackedLooped
-from listops_bench.train.packed.run import Engine, PackProgress, pack_key, train_packed, why_not
-from listops_bench.train.run import TrainConfig, TrainingFailed, TrainResult, train, working_dir
+from listops_bench.train.packed.run import pack_key, train_packed, why_not
+from listops_bench.train.run import TrainResult, train
 from tests.support.runs import environment, four, log_of, small
 
 CPU = Engine(torch.device("cpu"), bf16=False, graph=False, compiled=False)

@@ -21,23 +21,26 @@ from transformers import GPTNeoXConfig
 
 from listops_bench._base.resources import resource_path
 from listops_bench.errors import InvalidInput
+from listops_bench.evaluate.checkpoint import open_checkpoint
 from listops_bench.evaluate.decoding import predict
-from listops_bench.evaluate.run import open_checkpoint
 from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model
 from listops_bench.result.format import Recipe
+from listops_bench.runs.folder import working_dir
 from listops_bench.tasks.curriculum import Curriculum, parse_curriculum
 from listops_bench.tasks.expression import EOS_ID, PAD_ID, vocabulary
 from listops_bench.tasks.generator import generate
 from listops_bench.tasks.task import get_task
 from listops_bench.train._batches import IGNORED, Pool, lay_out, loss_tokens, make_pool
 from listops_bench.train._linear import TOKEN_MULTIPLE
-from listops_bench.train._optimizer import frozen_parameters, has_dropout
+from listops_bench.train._log import Progress
+from listops_bench.train._optimizer import frozen_parameters, has_dropout, learning_rate
 from listops_bench.train._processes import check_processes
 from listops_bench.train._rows import using_rows
 from listops_bench.train._validation import TeacherForced
 from listops_bench.train.command import main
-from listops_bench.train.run import Progress, TrainConfig, learning_rate, read_config, train, working_dir
+from listops_bench.train.config import TrainConfig, read_config
+from listops_bench.train.run import train
 from tests.support.runs import EXAMPLES, environment, interrupt_at, log_of, small
 
 
@@ -489,7 +492,8 @@ import sys
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
-from listops_bench.train import run as room
+from listops_bench.train import run
+from listops_bench.train.command import main
 from listops_bench.train._loop import Trainer
 
 trainers = []
@@ -497,8 +501,8 @@ class Kept(Trainer):
     def __init__(self, *arguments):
         super().__init__(*arguments)
         trainers.append(self)
-room.Trainer = Kept
-code = room.main(sys.argv[1:])
+run.Trainer = Kept
+code = main(sys.argv[1:])
 weights = torch.cat([p.detach().flatten() for p in trainers[0].model.parameters()])
 print("WEIGHTS", trainers[0].accelerator.num_processes, weights.double().sum().item(), flush=True)
 sys.exit(code)

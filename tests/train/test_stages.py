@@ -14,10 +14,12 @@ from transformers.training_args import OptimizerNames
 from listops_bench.errors import InvalidInput
 from listops_bench.tasks.curriculum import parse_curriculum
 from listops_bench.train._batches import make_pool
-from listops_bench.train._optimizer import make_optimizer
+from listops_bench.train._log import Progress
+from listops_bench.train._optimizer import learning_rate, make_optimizer
 from listops_bench.train.command import main
+from listops_bench.train.config import TrainConfig, read_config
 from listops_bench.train.course import Course
-from listops_bench.train.run import Progress, TrainConfig, learning_rate, read_config, train
+from listops_bench.train.run import train
 from tests.support.runs import interrupt_at, log_of, small
 
 

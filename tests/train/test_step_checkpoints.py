@@ -11,10 +11,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from listops_bench.errors import InvalidInput
-from listops_bench.evaluate.run import evaluate_checkpoint, open_checkpoint
+from listops_bench.evaluate.checkpoint import open_checkpoint
+from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.model.checkpoint import load_checkpoint, step_checkpoints, weights_sha256
 from listops_bench.model.ladder import build_model
-from listops_bench.train.run import train, working_dir
+from listops_bench.runs.folder import working_dir
+from listops_bench.train.run import train
 from tests.support.runs import interrupt_at, log_of, small
 
 

@@ -11,8 +11,8 @@ from listops_bench.analysis.anatomy import KINDS as SUBLAYERS
 from listops_bench.analysis.comparison import Comparison, Group, Line
 from listops_bench.analysis.embedding import Statistic
 from listops_bench.analysis.report._layers import SUBLAYER_NAMES
-from listops_bench.analysis.report._style import GREY, INK, PALE, WIDE, Sheet, level_axis, p_text, short_title
-from listops_bench.pages.chart import COLOURS, SHAPES
+from listops_bench.analysis.report._style import GREY, INK, PALE, level_axis, p_text, short_title
+from listops_bench.pages.chart import COLOURS, SHAPES, WIDE, Sheet
 from listops_bench.tasks.training_kinds import KINDS
 
 if TYPE_CHECKING:

@@ -9,19 +9,9 @@ import numpy as np
 
 from listops_bench.analysis.embedding import Representation, Statistic
 from listops_bench.analysis.memorisation import OperationTable
-from listops_bench.analysis.report._style import (
-    BLUE,
-    INK,
-    ORANGE,
-    PALE,
-    WIDE,
-    WRONG,
-    Sheet,
-    p_text,
-    panel_title,
-    short_title,
-)
+from listops_bench.analysis.report._style import BLUE, INK, ORANGE, PALE, WRONG, p_text, short_title
 from listops_bench.analysis.study import Moment
+from listops_bench.pages.chart import WIDE, Sheet, panel_title
 
 if TYPE_CHECKING:
     import altair as alt

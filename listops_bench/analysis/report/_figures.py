@@ -13,8 +13,8 @@ from listops_bench.analysis.report._compare import compare_chart, left_chart, li
 from listops_bench.analysis.report._facts import dynamics_chart, pairs_chart, triples_chart
 from listops_bench.analysis.report._layers import ablations_chart, norms_chart
 from listops_bench.analysis.report._numbers import axes_chart, chance_chart, cosine_chart, waves_chart
-from listops_bench.analysis.report._style import Figure, draw_figure
 from listops_bench.analysis.study import Analysis
+from listops_bench.pages.chart import Figure, draw_figure
 
 MOST_PANELS = 24
 MOST_TRIPLE_NUMBERS = 12

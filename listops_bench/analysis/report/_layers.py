@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from listops_bench.analysis.anatomy import KINDS
 from listops_bench.analysis.reliance import METHODS, Ablation, Accuracy, Reliance
-from listops_bench.analysis.report._style import BLUE, INK, ORANGE, WIDE, Sheet, level_axis, short_title
+from listops_bench.analysis.report._style import BLUE, INK, ORANGE, level_axis, short_title
+from listops_bench.pages.chart import WIDE, Sheet
 from listops_bench.stats.intervals import Summary
 
 if TYPE_CHECKING:

@@ -8,19 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from listops_bench.analysis.embedding import Representation, Statistic
-from listops_bench.analysis.report._style import (
-    BLUE,
-    GREY,
-    INK,
-    ORANGE,
-    PALE,
-    WIDE,
-    Sheet,
-    level_axis,
-    p_text,
-    panel_title,
-    short_title,
-)
+from listops_bench.analysis.report._style import BLUE, GREY, INK, ORANGE, PALE, level_axis, p_text, short_title
+from listops_bench.pages.chart import WIDE, Sheet, panel_title
 
 if TYPE_CHECKING:
     import altair as alt

@@ -30,8 +30,9 @@ from listops_bench.analysis.comparison import Comparison, compare_checkpoints
 from listops_bench.analysis.embedding import NUM_PERMUTATIONS, Statistic
 from listops_bench.analysis.report import _text as text
 from listops_bench.analysis.report._figures import checkpoint_figures, comparison_figures
-from listops_bench.analysis.report._style import Figure, p_text, png
+from listops_bench.analysis.report._style import p_text
 from listops_bench.analysis.study import Analysis
+from listops_bench.pages.chart import Figure, png
 
 TITLE = "What the models learned"
 _DIGITS = 6
