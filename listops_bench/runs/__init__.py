@@ -1,0 +1,25 @@
+"""What a training leaves behind: its record, its files, its log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from listops_bench._base.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from listops_bench.runs.record import Environment as Environment, Learning as Learning, Training as Training
+    from listops_bench.runs.learning import read_learning as read_learning
+    from listops_bench.runs.folder import working_dir as working_dir
+    from listops_bench.runs.exposure import exposure_of_run as exposure_of_run
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Environment": "record",
+        "Learning": "record",
+        "Training": "record",
+        "exposure_of_run": "exposure",
+        "read_learning": "learning",
+        "working_dir": "folder",
+    },
+)

@@ -1,0 +1,12 @@
+"""The files of a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import os
+
+
+def working_dir(output_dir: str | os.PathLike[str]) -> Path:
+    """Where a run keeps its state and log until it has finished."""
+    path = Path(output_dir)
+    return path.with_name(path.name + ".training")
