@@ -192,15 +192,15 @@ class _Points:
 
     @staticmethod
     def of(x: Floats) -> _Points:
-        from sklearn.decomposition import PCA
-
         rank = min(len(x) - 1, x.shape[1])
-        with np.errstate(invalid="ignore"):  # vectors that are all alike have no variance to take shares of
-            pca = PCA(n_components=rank, svd_solver="full").fit(x)
-        scale = pca.singular_values_
+        centred = x - x.mean(0)
+        _, scale, axes = np.linalg.svd(centred, full_matrices=False)
+        scale, axes = scale[:rank], axes[:rank]
+        # The sign of an axis is arbitrary: its largest component is made positive.
+        axes *= np.sign(np.take_along_axis(axes, np.abs(axes).argmax(1)[:, None], axis=1))
         # Where there is no variance there is no direction: rounding must not invent one.
         real = scale > 1e-7 * max(scale.max(initial=0.0), np.abs(x).max(), 1e-30)
-        directions = np.where(real, pca.transform(x) / np.where(real, scale, 1.0), 0.0)
+        directions = np.where(real, centred @ axes.T / np.where(real, scale, 1.0), 0.0)
         return _Points(directions, np.where(real, scale, 0.0) ** 2)
 
     def random_like(self, count: int, seed: int) -> _Points:

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
-from sklearn.linear_model import Ridge
-from sklearn.model_selection import LeaveOneOut, cross_val_predict
+from scipy import linalg, stats
 
 from listops_bench.analysis import embedding as module
 from listops_bench.analysis.embedding import (
@@ -127,18 +125,40 @@ def test_random_vectors_pass_each_test_as_often_as_chance_does(monkeypatch: pyte
 # --- against other implementations ------------------------------------------------------------------------------------
 
 
+def ridge_without_each(x: Any, y: Any, penalty: float) -> Any:
+    """Each label as ridge regression on the other rows predicts it; the intercept bears no penalty."""
+    found = []
+    for left_out in range(len(x)):
+        others = np.delete(np.arange(len(x)), left_out)
+        centre, level = x[others].mean(0), y[others].mean()
+        rooted = np.vstack([x[others] - centre, np.sqrt(penalty) * np.eye(x.shape[1])])
+        slopes = linalg.lstsq(rooted, np.concatenate([y[others] - level, np.zeros(x.shape[1])]))[0]
+        found.append(level + (x[left_out] - centre) @ slopes)
+    return np.array(found)
+
+
 @pytest.mark.parametrize(("n", "width"), [(10, 3), (10, 9), (10, 48), (11, 5), (20, 64)])
-def test_each_number_is_predicted_as_scikit_learn_does(n: int, width: int) -> None:
-    x = np.random.default_rng(n * width).normal(size=(n, width))
+def test_each_number_is_predicted_as_by_a_regression_without_it(n: int, width: int) -> None:
+    x, truth = np.random.default_rng(n * width).normal(size=(n, width)), np.arange(n)
     penalty = ((x - x.mean(0)) ** 2).sum() / (n - 1)
-    expected = cross_val_predict(Ridge(alpha=penalty), x, np.arange(n), cv=LeaveOneOut())
+    expected = ridge_without_each(x, truth, penalty)
     found = represent(x, permutations=10)
-    # Leaving one out moves the mean, to which the penalty is not applied: in closed form as with scikit-learn.
     np.testing.assert_allclose(found.order.predicted, expected, rtol=1e-8)
-    truth = np.arange(n)
     assert found.order.regression.value == pytest.approx(stats.spearmanr(expected, truth).statistic)
-    odd = cross_val_predict(Ridge(alpha=penalty), x, truth % 2, cv=LeaveOneOut()) > 0.5
+    odd = ridge_without_each(x, truth % 2, penalty) > 0.5
     assert found.parity.value == pytest.approx(float(np.mean(odd == truth % 2)))
+
+
+@pytest.mark.parametrize(("n", "width"), [(10, 3), (10, 48), (20, 64)])
+def test_principal_axes_are_eigenvectors_of_the_covariance(n: int, width: int) -> None:
+    x = np.random.default_rng(n * width).normal(size=(n, width))
+    centred = x - x.mean(0)
+    variances, axes = linalg.eigh(centred.T @ centred)
+    axes = axes[:, ::-1][:, :3]
+    axes *= np.sign(axes[np.abs(axes).argmax(0), range(3)])  # the largest component of each is positive
+    found = represent(x, permutations=10).components
+    np.testing.assert_allclose(found.coordinates, centred @ axes, atol=1e-9)
+    np.testing.assert_allclose(found.shares, variances[::-1][:3] / variances.sum())
 
 
 @pytest.mark.parametrize("n", MODULI)
