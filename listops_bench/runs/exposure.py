@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from listops_bench.tasks.exposure import Exposure
-from listops_bench.errors import InvalidInput
-from pathlib import Path
 import json
 import os
+from pathlib import Path
+
+from listops_bench.errors import InvalidInput
+from listops_bench.tasks.exposure import Exposure
 
 
 def exposure_of_run(folder: str | os.PathLike[str]) -> Exposure:

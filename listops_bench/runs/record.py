@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from listops_bench._base.records import Count
-from listops_bench._base.records import Text
-from listops_bench._base.records import Line
-from listops_bench._base.records import Positive
-from listops_bench._base.records import Seconds
-from typing import Annotated
-from typing import Literal
+from typing import Annotated, Literal
 
+from listops_bench._base.records import Count, Line, Positive, Seconds, Text
 
 OperationName = Literal["sum", "prod", "nadd", "ssum", "max", "min", "med"]
 
