@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,20 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def remove_others(folder: Path, patterns: Iterable[str], written: Collection[Path]) -> None:
+    """Deletes what an earlier build left in a folder.
+
+    Args:
+        folder: where the build wrote.
+        patterns: of the files, relative to it, that a build could have made; others stay.
+        written: the files that this build has made.
+    """
+    for pattern in patterns:
+        for path in folder.glob(pattern):
+            if path not in written:
+                path.unlink()
 
 
 def _umask() -> int:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from listops_bench._base import records
-from listops_bench._base.files import write_atomic
+from listops_bench._base.files import remove_others, write_atomic
 from listops_bench.errors import InvalidInput
 from listops_bench.leaderboard._markdown import markdown
 from listops_bench.leaderboard._page import page, pages_of_models
@@ -35,6 +35,7 @@ from listops_bench.tasks.curriculum import parse_curriculum
 from listops_bench.tasks.training_kinds import plan_of, training_kind
 
 SITE = "site"
+_MADE = ("board-*.html", "figures/*.svg", "figures/*.png", "models/*.html")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def build(
     pages[readme] = markdown(found, title=title, lead=lead, figures=drawn, site=SITE)
     for path, content in (pages | pictures).items():
         write_atomic(path, content)
-    _remove_others(site, {*pages, *pictures})
+    remove_others(site, _MADE, {*pages, *pictures})
     return Built(site / "index.html", readme, tuple(pictures), tuple(found))
 
 
@@ -172,16 +173,3 @@ def _pictures(folder: Path, drawn: Sequence[Figure]) -> dict[Path, str | bytes]:
         pictures[folder / f"{figure.name}.svg"] = figure.wide
         pictures[folder / f"{figure.name}.png"] = png(figure.wide)
     return pictures
-
-
-def _remove_others(site: Path, written: set[Path]) -> None:
-    """Deletes what an earlier build left in the site: only files that a build could have made."""
-    earlier = [
-        *site.glob("board-*.html"),
-        *site.glob("figures/*.svg"),
-        *site.glob("figures/*.png"),
-        *site.glob("models/*.html"),
-    ]
-    for path in earlier:
-        if path not in written:
-            path.unlink()

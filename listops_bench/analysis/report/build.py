@@ -22,7 +22,7 @@ import numpy as np
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from listops_bench._base.files import write_atomic
+from listops_bench._base.files import remove_others, write_atomic
 from listops_bench._base.text import count
 from listops_bench._base.version import __version__
 from listops_bench.analysis.anatomy import KINDS as SUBLAYERS
@@ -65,15 +65,8 @@ def write_report(analyses: Sequence[Analysis], out_dir: str | os.PathLike[str]) 
         contents[out / "figures" / f"{figure.name}.png"] = png(figure.wide)
     for path, content in contents.items():
         write_atomic(path, content)
-    _remove_others(out, set(contents))
+    remove_others(out, ("figures/*.svg", "figures/*.png", "comparison.*"), set(contents))
     return Written(out / "index.html", tuple(contents))
-
-
-def _remove_others(out: Path, written: set[Path]) -> None:
-    """Deletes the figures and the table of an earlier report."""
-    for path in [*out.glob("figures/*.svg"), *out.glob("figures/*.png"), *out.glob("comparison.*")]:
-        if path not in written:
-            path.unlink()
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------

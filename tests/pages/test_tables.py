@@ -1,0 +1,106 @@
+"""Tables as data, and the four ways in which they are written; the shell of pages."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from jinja2 import UndefinedError
+
+from listops_bench._base.files import remove_others
+from listops_bench.pages import html
+from listops_bench.pages.console import LiveDisplay
+from listops_bench.pages.tables import Cell, Column, Row, Table, row, to_console, to_html, to_markdown, to_records
+from tests.support.fake_results import NASTY
+
+TABLE = Table(
+    columns=(Column("task"), Column("N50", "right", detail_title="95% interval"), Column("runs", "right", key="n")),
+    rows=(
+        row(Cell("max_med", is_name=True), Cell("> 3,420", detail="2,900 to 4,000", value=3420), Cell("3", "of 5")),
+        row("mean", "", Cell("8", value=8), strong=True),
+    ),
+    caption="Thresholds",
+    notes=("Bounds are marked.",),
+)
+
+
+def test_markdown_has_details_in_a_column_or_in_brackets() -> None:
+    assert to_markdown(TABLE).splitlines() == [
+        "| task | N50 | 95% interval | runs |",
+        "| --- | ---: | ---: | ---: |",
+        "| `max_med` | &gt; 3,420 | 2,900 to 4,000 | 3 (of 5) |",
+        "| **mean** |  |  | **8** |",
+    ]
+    assert to_markdown(Table(TABLE.columns, ())) == ""
+
+
+def test_html_has_details_below_the_text() -> None:
+    text = to_html(TABLE, id="t", sortable=True)
+    assert '<th scope="row" data-label="Task" data-sort="max_med">max_<wbr>med</th>' in text
+    assert '<td class="amount" data-label="N50" data-sort="3420">&gt; 3,420<small>2,900 to 4,000</small></td>' in text
+    assert text.count("<button") == len(TABLE.columns)
+    assert "<button" not in to_html(TABLE)
+
+
+def test_rows_with_more_are_bodies_of_their_own() -> None:
+    table = Table((Column("model"),), (Row((Cell("a"),), data={"task": "sum"}, more="<p>seeds</p>"),))
+    text = to_html(table)
+    assert '<tbody class="group" data-task="sum">' in text
+    assert '<tr class="seeds"><td colspan="2"><p>seeds</p></td></tr>' in text
+
+
+def test_nothing_in_a_cell_becomes_markup() -> None:
+    table = Table((Column(NASTY),), (row(Cell(NASTY, detail=NASTY, link=NASTY, tip=NASTY, value=NASTY)),))
+    text = to_html(table, sortable=True)
+    assert "<img" not in text
+    assert "</script" not in text
+    assert text.count('"') == to_html(
+        Table((Column("x"),), (row(Cell("x", "x", link="x", tip="x", value="x")),)), sortable=True
+    ).count('"')
+    assert "<img" not in to_markdown(Table((Column("x"),), (row(Cell(NASTY, detail=NASTY)),)))
+
+
+def test_a_terminal_has_a_column_for_details() -> None:
+    drawn = to_console(TABLE)
+    assert [column.header for column in drawn.columns] == ["task", "N50", "95% interval", "runs"]
+    assert [list(column.cells) for column in drawn.columns] == [
+        ["max_med", "mean"], ["> 3,420", ""], ["2,900 to 4,000", ""], ["3 (of 5)", "8"],
+    ]  # fmt: skip
+    assert (drawn.title, drawn.caption) == ("Thresholds", "Bounds are marked.")
+
+
+def test_records_have_values_and_columns_are_picked_in_order() -> None:
+    assert to_records(TABLE.pick("n", "N50")) == [{"n": "3", "N50": 3420}, {"n": 8, "N50": ""}]
+
+
+def test_a_template_names_nothing_that_is_not_there() -> None:
+    with pytest.raises(UndefinedError):
+        html.render("listops_bench.leaderboard", "model.html")
+
+
+class Progress(LiveDisplay):
+    SECONDS_BETWEEN_LINES = 0.0
+
+    def table(self) -> str:
+        return "table"
+
+    def line(self) -> str:
+        return "3 of 4 [SUM"
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [(True, "table"), (False, "0:00  3 of 4 [SUM")])
+def test_progress_is_a_table_on_a_terminal_and_lines_elsewhere(terminal: bool, shown: str) -> None:
+    from rich.console import Console
+
+    out = io.StringIO()
+    with Progress(Console(file=out, force_terminal=terminal), keep=True) as display:
+        display.show()
+    assert shown in out.getvalue()
+
+
+def test_only_what_a_build_could_have_made_is_deleted(tmp_path: Path) -> None:
+    for name in ("old.svg", "new.svg", "notes.txt"):
+        (tmp_path / name).touch()
+    remove_others(tmp_path, ["*.svg"], {tmp_path / "new.svg"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.svg", "notes.txt"]
