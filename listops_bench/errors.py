@@ -1,9 +1,11 @@
-"""The one error that users cause, and the "did you mean" line that goes with it."""
+"""The two errors that a user can mend, their exit codes, and the "did you mean" line."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+EXIT_INVALID, EXIT_ENVIRONMENT = 2, 3
 
 
 class InvalidInput(ValueError):
@@ -11,6 +13,13 @@ class InvalidInput(ValueError):
 
     The message is one line that names the offending value and the nearest valid one. The command line prints
     it and exits with code 2; in Python it is an ordinary ``ValueError``.
+    """
+
+
+class EnvironmentFailed(RuntimeError):
+    """The input is good, and a disk, a network or a permission stands in the way: trying again later may work.
+
+    The message is one line. The command line prints it and exits with code 3.
     """
 
 
@@ -24,3 +33,19 @@ def unknown(kind: str, value: object, known: Iterable[str]) -> InvalidInput:
     near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(names)
     return InvalidInput(f"unknown {kind} {str(value)!r}; {hint}")
+
+
+def file_error(action: str, path: object, error: OSError) -> InvalidInput | EnvironmentFailed:
+    """The error for a file or folder that cannot be used: InvalidInput where its name is wrong, else EnvironmentFailed.
+
+    Args:
+        action: what was tried, with what it was tried on: ``"read results"``, ``"write"``.
+        path: the name the user knows, which need not be the one in ``error``.
+        error: what the system said.
+
+    >>> file_error("write", "runs/a", PermissionError(13, "Permission denied"))
+    EnvironmentFailed("cannot write 'runs/a': Permission denied")
+    """
+    wrong_name = isinstance(error, (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError))
+    kind = InvalidInput if wrong_name else EnvironmentFailed
+    return kind(f"cannot {action} {str(path)!r}: {error.strerror or ' '.join(str(error).split())}")

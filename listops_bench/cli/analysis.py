@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 
-from listops_bench.cli.parser import Parser, positive
+from listops_bench._base.command import Parser, positive
 
 
 def add_verbs(parser: Parser) -> None:
@@ -13,7 +13,7 @@ def add_verbs(parser: Parser) -> None:
         "analyze",
         analyze,
         "look into checkpoints: number embeddings, attention and feed-forward, memorisation, over training",
-        "analyze runs/demo/checkpoints/* --output-dir runs/analysis",
+        "runs/demo/checkpoints/* --output-dir runs/analysis",
     )
     verb.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="checkpoint folders, compared where several")
     verb.add_argument("--output-dir", required=True, metavar="DIR", help="gets index.html, figures/ and JSON files")

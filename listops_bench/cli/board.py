@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from listops_bench.cli.parser import Parser
+from listops_bench._base.command import Parser
 from listops_bench.errors import InvalidInput
 
 
@@ -16,13 +16,13 @@ def add_verbs(parser: Parser) -> None:
         "leaderboard",
         None,
         "build the board and its thresholds; validate and verify result files",
-        "leaderboard build leaderboard/results --output-dir leaderboard",
+        "leaderboard/results --output-dir leaderboard",
     )
     verb = board.add_verb(
         "build",
         build_board,
         "make the board's Markdown, figures and static page from result files, and the page of the claims",
-        "leaderboard build runs/results --output-dir runs/board",
+        "runs/results --output-dir runs/board",
     )
     verb.add_argument(
         "results", nargs="?", default="leaderboard/results", metavar="DIR", help="(default: leaderboard/results)"
@@ -36,7 +36,7 @@ def add_verbs(parser: Parser) -> None:
         "claims",
         print_claims,
         "say of each of the paper's claims whether results and analyses decide it, as Markdown",
-        "leaderboard claims runs/results --analysis runs/analysis --output runs/CLAIMS.md",
+        "runs/results --analysis runs/analysis --output runs/CLAIMS.md",
     )
     verb.add_argument(
         "results", nargs="?", default="leaderboard/results", metavar="DIR", help="(default: leaderboard/results)"
@@ -52,7 +52,7 @@ def add_verbs(parser: Parser) -> None:
         "thresholds",
         print_thresholds,
         "print from which size on each task is learned, with intervals",
-        "leaderboard thresholds runs/results",
+        "runs/results",
     )
     verb.add_argument(
         "results", nargs="?", default="leaderboard/results", metavar="DIR", help="(default: leaderboard/results)"
@@ -64,7 +64,7 @@ def add_verbs(parser: Parser) -> None:
         "validate",
         validate_results,
         "check result files: schema, place, pins, rows, counts, intervals, sizes",
-        "leaderboard validate leaderboard/results",
+        "leaderboard/results",
     )
     verb.add_argument("files", nargs="+", metavar="FILE", help="result files, or folders of them")
     verb.add_argument("--checkpoints", metavar="DIR", help="compare with those checkpoints that lie below this folder")
@@ -73,7 +73,7 @@ def add_verbs(parser: Parser) -> None:
         "verify",
         verify_results,
         "evaluate the checkpoints of result files again, and compare; records what holds in verified.json",
-        "leaderboard verify leaderboard/results --checkpoints leaderboard/checkpoints",
+        "leaderboard/results --checkpoints leaderboard/checkpoints",
     )
     verb.add_argument("files", nargs="+", metavar="FILE", help="result files, or folders of them")
     verb.add_argument(

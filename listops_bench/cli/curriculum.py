@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from listops_bench.cli.parser import Parser, positive
+from listops_bench._base.command import Parser, positive
 from listops_bench.errors import InvalidInput
 from listops_bench.pages.console import make_table, print_tables
 from listops_bench.tasks.expression import OPERATIONS
@@ -23,7 +23,7 @@ def add_verbs(parser: Parser) -> None:
         "curriculum",
         curriculum,
         "what a curriculum shows a model; with --like, its steps scaled to match another one (last line)",
-        "curriculum sum:3000 --like sum_max_med:3000 --by sum",
+        "sum:3000 --like sum_max_med:3000 --by sum",
     )
     verb.add_argument("curriculum", metavar="CURRICULUM", help="such as max_med:1200,sum:1800, or a YAML file")
     verb.add_argument("--like", metavar="CURRICULUM", help="a curriculum, or the folder of a finished run")

@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from listops_bench.cli.parser import Parser, boolean, positive, shares
+from listops_bench._base.command import Parser, boolean, positive
 from listops_bench.pages.console import make_table, print_tables
 from listops_bench.tasks.task import TaskSpec, curated_tasks, describe_task, get_task
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_verbs(parser: Parser) -> None:
-    verb = parser.add_verb("tasks", tasks, "list the tasks, or show one with sample rows", "tasks sum_max_med --rows 5")
+    verb = parser.add_verb("tasks", tasks, "list the tasks, or show one with sample rows", "sum_max_med --rows 5")
     verb.add_argument("task", nargs="?", metavar="TASK", help="a task to show: any operations joined by _")
     verb.add_argument("--split", default="test", metavar="NAME", help="where sample rows come from (default: test)")
     verb.add_argument("--rows", type=positive, default=3, metavar="N", help="sample rows to show (default: 3)")
@@ -27,7 +27,7 @@ def add_verbs(parser: Parser) -> None:
         "baselines",
         baselines,
         "a task's splits, answers, overlap with train and shortcuts: what a model gets above these means something",
-        "baselines sum_max_med --split test",
+        "sum_max_med --split test",
     )
     verb.add_argument("task", metavar="TASK", help="any operations joined by _")
     verb.add_argument("--split", default="test", metavar="NAME", help="(default: test)")
@@ -38,7 +38,7 @@ def add_verbs(parser: Parser) -> None:
         "prepare",
         prepare,
         "generate a task into the cache of datasets, so that load_dataset needs no time later",
-        "prepare sum_max_med --num-proc 2",
+        "sum_max_med --num-proc 2",
     )
     verb.add_argument("task", metavar="TASK", help="any operations joined by _")
     verb.add_argument("--seed", type=int, metavar="N", help="of the train split (default: 0)")
@@ -50,15 +50,13 @@ def add_verbs(parser: Parser) -> None:
         "export",
         export,
         "write tasks as a dataset folder: parquet, card and checksums, loadable by path and ready for the Hub",
-        "export runs/dataset --task sum sum_max_med",
+        "runs/dataset --task sum sum_max_med",
     )
     verb.add_argument("folder", metavar="DIR")
     verb.add_argument("--task", nargs="+", metavar="TASK", help="(default: the tasks of the frozen release)")
     verb.add_argument("--check", action="store_true", help="write nothing: compare the folder with its checksums")
 
-    verb = parser.add_verb(
-        "trace", trace, "solve an expression step by step", 'trace "[SUM 3 [MAX 2 9 ] 4 ] =" --modulus 10'
-    )
+    verb = parser.add_verb("trace", trace, "solve an expression step by step", '"[SUM 3 [MAX 2 9 ] 4 ] =" --modulus 10')
     verb.add_argument("expression", metavar="EXPRESSION", help="in ListOps brackets, quoted")
     verb.add_argument("--modulus", type=int, default=10, metavar="N", help="numbers are 0 .. N-1 (default: 10)")
     verb.add_argument(
@@ -76,12 +74,17 @@ def _add_task_parameters(parser: Parser) -> None:
         group.add_argument(
             "--" + field.name.replace("_", "-"),
             type=read,
-            metavar=read.__name__.upper(),
+            metavar=read.__name__.strip("_").upper(),
             help=f"(default: {field.default})",
         )
 
 
-_FLAG_TYPES: dict[type, Callable[[str], Any]] = {int: int, float: float, bool: boolean, tuple: shares}
+def _shares(text: str) -> tuple[float, ...]:
+    """``0.015,0.985``."""
+    return tuple(float(word) for word in text.split(","))
+
+
+_FLAG_TYPES: dict[type, Callable[[str], Any]] = {int: int, float: float, bool: boolean, tuple: _shares}
 
 
 def _task_parameters(arguments: Namespace) -> dict[str, Any]:

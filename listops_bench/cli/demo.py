@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from argparse import Namespace
 
-from listops_bench.cli.parser import Parser, positive
+from listops_bench._base.command import Parser, positive
 from listops_bench.demo.config import DemoConfig
 
 
@@ -14,7 +14,7 @@ def add_verbs(parser: Parser) -> None:
         "demo",
         demo,
         "train three curricula, score them on the same SUM rows, and make a page (some minutes)",
-        "demo --seeds 0 1 --output-dir runs/demo",
+        "--seeds 0 1 --output-dir runs/demo",
     )
     verb.add_argument("--fresh", action="store_true", help="train everything again")
     verb.add_argument("--output-dir", metavar="DIR", help="(default: %(default)s)")

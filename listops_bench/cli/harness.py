@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 
-from listops_bench.cli.parser import Parser
+from listops_bench._base.command import Parser
 
 
 def add_verbs(parser: Parser) -> None:
@@ -13,7 +13,7 @@ def add_verbs(parser: Parser) -> None:
         "lm-eval-path",
         lm_eval_path,
         "print the folder of lm-eval's task files, for its --include_path",
-        "lm-eval-path",
+        "",
     )
     verb.add_argument("--write", metavar="DIR", help="make the task files there from the task registry instead")
 
@@ -21,7 +21,7 @@ def add_verbs(parser: Parser) -> None:
         "import-lm-eval",
         import_lm_eval,
         "score again what lm-eval has logged of a few-shot variant, and write it as results",
-        "import-lm-eval out --output-dir leaderboard/results",
+        "out --output-dir leaderboard/results",
     )
     verb.add_argument("output", metavar="OUTPUT", help="lm-eval's --output_path (with --log_samples)")
     verb.add_argument("--output-dir", default="leaderboard/results", metavar="DIR", help="(default: %(default)s)")

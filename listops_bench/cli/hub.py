@@ -6,7 +6,7 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from listops_bench.cli.parser import Parser
+from listops_bench._base.command import Parser
 from listops_bench.errors import InvalidInput
 from listops_bench.pages.console import make_table, print_tables
 
@@ -19,7 +19,7 @@ def add_verbs(parser: Parser) -> None:
         "push",
         push,
         "publish a checkpoint (with card, results and learning curve) or a dataset folder on the Hub",
-        "push runs/first my-org/listops-first --dry-run",
+        "runs/first my-org/listops-first --dry-run",
     )
     verb.add_argument("folder", metavar="CHECKPOINT", help="a checkpoint folder; with --dataset, one of `export`")
     verb.add_argument("repo", metavar="ORG/NAME", help="the repository; made where there is none")
@@ -41,7 +41,7 @@ def add_verbs(parser: Parser) -> None:
         "submit",
         submit,
         "evaluate checkpoints on all splits at a pinned revision, and hand the results to the board",
-        "submit my-org/first@main --track open --output-dir leaderboard/results",
+        "my-org/first@main --track open --output-dir leaderboard/results",
     )
     verb.add_argument(
         "checkpoints",

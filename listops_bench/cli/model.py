@@ -6,19 +6,19 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
-from listops_bench.cli.parser import Parser, positive
+from listops_bench._base.command import Parser, positive
 from listops_bench.errors import InvalidInput
 from listops_bench.pages.console import make_table, print_tables
 
 
 def add_verbs(parser: Parser) -> None:
-    parser.add_verb("models", models, "list the model ladder with its sizes", "models")
+    parser.add_verb("models", models, "list the model ladder with its sizes", "")
 
     verb = parser.add_verb(
         "train",
         None,
         "train one model on this machine (several devices: accelerate launch -m listops_bench.train)",
-        "train --task sum_max_med --model looped_d016 --output-dir runs/first --steps 500",
+        "--task sum_max_med --model looped_d016 --output-dir runs/first --steps 500",
     )
     verb.forward = train
 
@@ -26,7 +26,7 @@ def add_verbs(parser: Parser) -> None:
         "evaluate",
         evaluate,
         "score a checkpoint on tasks, or have it answer one prompt",
-        "evaluate runs/first --task sum max --split test --output-dir runs/results",
+        "runs/first --task sum max --split test --output-dir runs/results",
     )
     verb.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint folder, or a model id on the Hub")
     verb.add_argument("--revision", metavar="NAME", help="branch, tag or commit of a model on the Hub (default: main)")

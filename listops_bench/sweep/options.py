@@ -6,6 +6,8 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from listops_bench._base.command import Parser, positive, shard
+
 
 @dataclass(frozen=True)
 class Options:
@@ -31,7 +33,7 @@ class Options:
         return Path("runs") / Path(self.file).stem if self.output_dir is None else Path(self.output_dir)
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: Parser) -> None:
     """The options that the command and the module share."""
     parser.add_argument("file", metavar="FILE", help="the sweep, a YAML page such as leaderboard/sweeps/demo.yaml")
     parser.add_argument(
@@ -47,18 +49,3 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def options_of(arguments: argparse.Namespace) -> Options:
     values = {name: getattr(arguments, name) for name in ("file", "output_dir", "shard", "pack", "retry_failed")}
     return Options(**values, workers=getattr(arguments, "workers", None))
-
-
-def shard(text: str) -> tuple[int, int]:
-    """``2/8`` as (1, 8)."""
-    first, slash, second = text.partition("/")
-    if not slash or not first.isdecimal() or not second.isdecimal() or not 1 <= int(first) <= int(second):
-        raise argparse.ArgumentTypeError(f"{text!r} is not I/N, with I in 1..N")
-    return int(first) - 1, int(second)
-
-
-def positive(text: str) -> int:
-    """``1``, ``2``, ..."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)

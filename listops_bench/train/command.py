@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from accelerate import PartialState
 
-from listops_bench.errors import InvalidInput
+from listops_bench._base.command import run_command
 from listops_bench.train._log import Progress, TrainingFailed
 from listops_bench.train._loop import OnStep
 from listops_bench.train.config import read_config
@@ -17,31 +17,20 @@ from listops_bench.train.run import TrainResult, train
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Trains as flags say. Returns 0, or after one line on stderr 2 for bad input and 1 for a run that failed."""
+    """Trains as flags say, and returns the exit code of this process."""
     main_process = os.environ.get("RANK", "0") == "0"
-    try:
+
+    def work() -> None:
         config = read_config(sys.argv[1:] if argv is None else argv)
         with _progress_shown(main_process) as on_step:
             result = train(config, on_step=on_step)
-    except InvalidInput as error:
-        return _fail(str(error), 2, main_process)
-    except TrainingFailed as error:
-        return _fail(str(error), 1, main_process)
-    except OSError as error:
-        if error.filename is None:
-            raise
-        return _fail(f"{error.strerror}: {error.filename}", 1, main_process)
+        if main_process:
+            print(_summary(result))
+
+    try:
+        return run_command(work, failures=(TrainingFailed,), quiet=not main_process)
     finally:
         PartialState().destroy_process_group()
-    if main_process:
-        print(_summary(result))
-    return 0
-
-
-def _fail(message: str, code: int, main_process: bool) -> int:
-    if main_process:
-        print("error: " + " ".join(message.split()), file=sys.stderr)
-    return code
 
 
 def _summary(result: TrainResult) -> str:

@@ -15,8 +15,9 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
+from listops_bench._base.command import Parser
 from listops_bench._base.files import read_yaml
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.tasks.curriculum import Curriculum, parse_curriculum
@@ -266,12 +267,11 @@ def read_config(argv: Sequence[str]) -> TrainConfig:
         InvalidInput: an unknown flag or key (the nearest known one is named), or a value that does not fit.
         SystemExit: after ``--help``.
     """
-    parser = _Parser(
+    parser = Parser(
         prog=PROGRAM,
         usage="%(prog)s --task TASK --output-dir DIR [options]",
         description="Trains one model. Started again, it goes on where it was stopped.",
         epilog=f"example: {_EXAMPLE}",
-        allow_abbrev=False,
     )
     parser.add_argument("--config", metavar="FILE", help="a YAML file of the values below; flags override it")
     parser.add_argument(
@@ -291,11 +291,7 @@ def read_config(argv: Sequence[str]) -> TrainConfig:
             default=argparse.SUPPRESS,
             help=field.metadata["help"] + shown,
         )
-    values, rest = parser.parse_known_args(list(argv))
-    if rest:
-        flags = [flag for action in parser._actions for flag in action.option_strings]
-        raise unknown("option", rest[0].partition("=")[0], flags)
-    given = vars(values)
+    given = vars(parser.parse_args(argv))
     file = given.pop("config")
     return make_config({**(_read_yaml(Path(file)) if file else {}), **given})
 
@@ -329,11 +325,6 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(page, dict):
         raise InvalidInput(f"config file {str(path)!r} is not a mapping of options to values")
     return page
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InvalidInput(message)
 
 
 def rows_per_step(config: TrainConfig, num_processes: int = 1) -> int:

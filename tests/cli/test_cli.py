@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from listops_bench import __version__
+from listops_bench._base.command import Parser
 from listops_bench.cli import command as cli
 from listops_bench.cli import data
-from listops_bench.cli.parser import Parser
+from listops_bench.errors import EnvironmentFailed, InvalidInput
 from tests.support.fake_results import demo_results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,6 +115,8 @@ BAD = [
     ("tasks --modulu=3", "unknown option '--modulu'; did you mean '--modulus'?"),
     ("tasks sum_max_mid", "unknown task 'sum_max_mid'; did you mean 'sum_max_med'?"),
     ("tasks sum --split tset", "unknown split 'tset'; did you mean 'test'?"),
+    ("sweep x.yaml --retry-faild", "unknown option '--retry-faild'; did you mean '--retry-failed'?"),
+    ("train --taks sum", "unknown option '--taks'; did you mean '--task'?"),
     ("tasks sum --modulus 1", "modulus 1 is not in 2..64; the nearest valid one is 2"),
     ("tasks sum --modulus ten", "argument --modulus: invalid int value: 'ten' (see: listops-bench tasks --help)"),
     ("tasks sum --min-operands 1 --max-operands 1", "min_operands 1 is not in 2..8; the nearest valid one is 2"),
@@ -164,16 +167,21 @@ def ending_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
     return cli.main(["tasks"])
 
 
-def test_ctrl_c_is_quiet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ending_with(KeyboardInterrupt(), monkeypatch) == 130
-    assert capsys.readouterr() == ("", "")
-
-
-def test_a_file_that_cannot_be_written_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("error", "code", "shown"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (InvalidInput("no such\nthing"), 2, "error: no such thing\n"),
+        (EnvironmentFailed("the Hub is away"), 3, "error: the Hub is away\n"),
+        (PermissionError(13, "Permission denied", "/etc/board"), 3, "error: Permission denied: /etc/board\n"),
+        (OSError(28, "No space left on device"), 3, "error: No space left on device\n"),
+    ],
+)
+def test_what_goes_wrong_is_an_exit_code_and_one_line(
+    error: BaseException, code: int, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert ending_with(PermissionError(13, "Permission denied", "/etc/board"), monkeypatch) == 1
-    assert capsys.readouterr().err == "error: Permission denied: /etc/board\n"
+    assert ending_with(error, monkeypatch) == code
+    assert capsys.readouterr() == ("", shown)
 
 
 def test_a_defect_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

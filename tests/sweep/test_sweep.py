@@ -191,6 +191,8 @@ def test_places_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "cannot be read" in capsys.readouterr().err
     assert main([str(file), "--shard", "3/2"]) == 2
     assert "'3/2' is not I/N" in capsys.readouterr().err
+    assert main([str(file), "--worker-s", "1"]) == 2
+    assert "unknown option '--worker-s'; did you mean" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)

@@ -1,0 +1,135 @@
+"""What every command of ours has in common: its flags, one line for a mistake, and its exit codes.
+
+0 is success, 1 a run or check that failed, 2 bad input, 3 a disk or network that failed, 130 Ctrl-C, and 141 a reader
+of the output that has gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from listops_bench.errors import EXIT_ENVIRONMENT, EXIT_INVALID, EnvironmentFailed, InvalidInput, unknown
+
+EXIT_FAILED, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 130, 141
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises InvalidInput, with the nearest known verb or flag, instead of ending the process.
+
+    Attributes:
+        verbs: the parsers of its verbs, by name.
+        forward: for a verb that has a parser of its own elsewhere: takes the words after the verb.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+        self.verbs: dict[str, Parser] = {}
+        self.forward: Callable[[Sequence[str]], int | None] | None = None
+        self._subparsers_action: Any = None
+
+    def add_verb(
+        self, name: str, run: Callable[[argparse.Namespace], int | None] | None, help: str, example: str
+    ) -> Parser:
+        """Adds a verb.
+
+        Args:
+            run: does the work; takes the parsed arguments. None where the verb has verbs of its own.
+            example: arguments that show how it is used.
+        """
+        if self._subparsers_action is None:
+            self._subparsers_action = self.add_subparsers(title="verbs", metavar="VERB", required=True)
+        description = help[:1].upper() + help[1:] + "."
+        parser: Parser = self._subparsers_action.add_parser(name, help=help, description=description)
+        parser.epilog = f"example: {parser.prog} {example}".rstrip()
+        parser.set_defaults(run=run)
+        self.verbs[name] = parser
+        return parser
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Parses arguments, of which none may be unknown; argparse comes through here for verbs, too."""
+        words = sys.argv[1:] if args is None else list(args)
+        forward = self.forward
+        if forward is not None:
+            return argparse.Namespace(run=lambda _: forward(words)), []
+        values, rest = super().parse_known_args(words, namespace)
+        if rest and rest[0].startswith("-"):
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            raise unknown("option", rest[0].partition("=")[0], flags)
+        if rest:
+            self.error(f"unexpected argument {rest[0]!r}")
+        return values, []
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise unknown(str(action.metavar or action.dest).lower(), value, action.choices)
+
+    def error(self, message: str) -> NoReturn:
+        raise InvalidInput(f"{message} (see: {self.prog} --help)")
+
+
+def run_command(
+    work: Callable[[], int | None], *, failures: tuple[type[Exception], ...] = (), quiet: bool = False
+) -> int:
+    """Does the work of a command and returns its exit code, after one line on stderr where it did not succeed.
+
+    Args:
+        failures: errors that are no defect of ours and no mistake of the user's: exit code 1.
+        quiet: print nothing: another process of the same command does.
+    """
+    codes: dict[type[Exception], int] = {
+        InvalidInput: EXIT_INVALID,
+        EnvironmentFailed: EXIT_ENVIRONMENT,
+        **dict.fromkeys(failures, EXIT_FAILED),
+        OSError: EXIT_ENVIRONMENT,
+    }
+    try:
+        return work() or 0
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # `listops-bench tasks | head -1`: the reader has left. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except tuple(codes) as error:
+        text = str(error)
+        if isinstance(error, OSError):
+            if error.strerror is None:  # a library's own error, and not the operating system's
+                raise
+            text = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
+        if not quiet:
+            print_error(text)
+        return next(code for kind, code in codes.items() if isinstance(error, kind))
+
+
+def print_error(message: str) -> None:
+    """Prints one line on stderr, however many the message has."""
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+
+
+# --- what flags take --------------------------------------------------------------------------------------------------
+
+
+def positive(text: str) -> int:
+    """``1``, ``2``, ..."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def boolean(text: str) -> bool:
+    """``true`` or ``false``."""
+    if text.lower() not in {"true", "false"}:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text.lower() == "true"
+
+
+def shard(text: str) -> tuple[int, int]:
+    """``2/8`` as (1, 8)."""
+    index, slash, count = text.partition("/")
+    if not slash or not index.isdecimal() or not count.isdecimal() or not 1 <= int(index) <= int(count):
+        raise argparse.ArgumentTypeError(f"{text!r} is not I/N, with I in 1..N")
+    return int(index) - 1, int(count)
