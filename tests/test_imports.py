@@ -34,7 +34,7 @@ LAYERS = (
 FLOOR = {name: floor for floor, names in enumerate(LAYERS) for name in names.split(" | ")}
 
 ROOT_FILES = {"__init__", "__main__", "_hook", "errors", "expression"}
-NO_TORCH = {"errors", "_base", "stats", "tasks", "runs", "score", "result", "pages", "leaderboard"}
+NO_TORCH = {"errors", "_base", "stats", "tasks", "runs", "score", "result", "pages", "leaderboard", "claims"}
 NO_DATASETS = {"model", "train", "evaluate", "sweep"}
 TORCH_AT_LAST = {"runs.provenance"}
 """Names the device, so it needs torch; nothing else of its package does."""

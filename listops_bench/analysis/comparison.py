@@ -11,12 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from listops_bench.analysis.embedding import Statistic, holm, mean_over
+from listops_bench.analysis.embedding import Statistic, mean_over
 from listops_bench.analysis.study import Analysis
-from listops_bench.stats.intervals import Summary
+from listops_bench.stats.intervals import Summary, holm
 from listops_bench.tasks.training_kinds import KINDS, training_kind
-
-SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)

@@ -297,16 +297,6 @@ def mean_over(statistics: Sequence[Statistic]) -> Statistic:
     return Statistic(paired.value, paired.chance, paired.p, float(np.mean(values)), math.nan, paired.null)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for their number (Holm 1979, Scandinavian Journal of Statistics 6:65-70)."""
-    order = np.argsort(p_values, kind="stable")
-    adjusted, floor = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(order):
-        floor = max(floor, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = floor
-    return adjusted
-
-
 # --- statistics: all broadcast over leading dimensions ----------------------------------------------------------------
 
 

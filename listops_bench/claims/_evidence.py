@@ -25,6 +25,7 @@ from listops_bench.stats.common_ratio import common_ratio
 from listops_bench.stats.differences import Difference, difference
 from listops_bench.stats.threshold import Ratio, ratio
 from listops_bench.tasks.curriculum import parse_curriculum
+from listops_bench.tasks.exposure import NEARLY
 from listops_bench.tasks.task import get_task, task_order
 
 CONFIDENCE = 0.95
@@ -32,8 +33,6 @@ NO_SAVING = 0.8
 """An interval of a ratio that lies above it excludes that the first arm does with a fifth fewer parameters."""
 NO_GAIN = 0.1
 """An interval of a difference that lies below it excludes that ten more seeds in a hundred learn."""
-NEARLY = 0.1
-"""Exposures that differ by less count as equal."""
 
 Decision = Literal["for", "against", "open"]
 

@@ -12,10 +12,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated, Literal
 
-from listops_bench._base import records
-from listops_bench._base.records import Text
+from listops_bench.analysis.findings import (
+    FILE_NAME,
+    SIGNIFICANT,
+    CheckpointFindings,
+    GroupFindings,
+    Sublayer,
+    read_findings,
+)
 from listops_bench.claims._evidence import Decision, all_for, stages_of
 from listops_bench.claims._sizes import PARTNERS, SUM
 from listops_bench.claims._tables import DECIDED, share, spell_difference
@@ -24,82 +29,26 @@ from listops_bench.errors import InvalidInput
 from listops_bench.pages.tables import LEFT, RIGHT, code, table
 from listops_bench.result.learned import LEARNED
 from listops_bench.stats.differences import Difference
-from listops_bench.stats.intervals import Summary, mean_difference, mean_interval
+from listops_bench.stats.intervals import mean_difference, mean_interval
 
-COMPARISON = "comparison.json"
-SIGNIFICANT = 0.05
 SEPARATED = 0.75
 """Half the way from guessing even or odd to telling all numbers right."""
 NO_RISE = 0.05
 """A difference of shares whose interval is below it is no rise."""
 
-Kind = Literal["alone", "joint", "transfer", "other"]
-Sublayer = Literal["attention", "feed_forward"]
-Layer = Annotated[str, Text(r"[1-9][0-9]{0,3}|all", 4)]
-
 
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Statistic:
-    """A figure beside what chance makes of it; see `analysis.embedding.Statistic`."""
-
-    value: float
-    chance: float
-    p: float
-    control: float | None
-    control_high: float | None
+def _stages(group: GroupFindings) -> tuple[frozenset[str], ...]:
+    try:
+        return stages_of(group.checkpoints[0].curriculum)
+    except InvalidInput:
+        return ()
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """One model of a study; see `analysis.comparison.Line`. ``without`` is by kind of sublayer and layer."""
-
-    name: str
-    seed: int | None
-    curriculum: str
-    parameters: int
-    weights_sha256: str
-    kind: Kind
-    exact: Summary
-    unseen: Summary
-    facts: Summary | None
-    order: Statistic
-    parity: Statistic
-    attention_share: float
-    last_step: Summary
-    without: dict[Sublayer, dict[Layer, Summary]]
-
-
-@dataclass(frozen=True)
-class StudyGroup:
-    """The seeds of one curriculum and architecture, with p-values adjusted for all tests of the study."""
-
-    plan: str
-    architecture: str
-    order_mean: Statistic
-    order_p_adjusted: float
-    parity_mean: Statistic
-    parity_p_adjusted: float
-    checkpoints: list[Checkpoint]
-
-    @property
-    def stages(self) -> tuple[frozenset[str], ...]:
-        try:
-            return stages_of(self.checkpoints[0].curriculum)
-        except InvalidInput:
-            return ()
-
-    def values(self, of: Callable[[Checkpoint], float]) -> list[float]:
-        return [of(checkpoint) for checkpoint in self.checkpoints]
-
-
-@dataclass(frozen=True)
-class _File:
-    version: str
-    operation: str
-    groups: list[StudyGroup]
+def _values(group: GroupFindings, of: Callable[[CheckpointFindings], float]) -> list[float]:
+    return [of(checkpoint) for checkpoint in group.checkpoints]
 
 
 @dataclass(frozen=True)
@@ -108,7 +57,7 @@ class Study:
 
     folder: Path
     operation: str
-    groups: tuple[StudyGroup, ...]
+    groups: tuple[GroupFindings, ...]
     figures: tuple[Path, ...]
 
     @property
@@ -116,13 +65,13 @@ class Study:
         """Checkpoints that get enough of the traces right for the operation to count as learned."""
         return sum(line.exact.accuracy >= LEARNED for group in self.groups for line in group.checkpoints)
 
-    def group(self, architecture: str, *stages: frozenset[str]) -> StudyGroup | None:
+    def group(self, architecture: str, *stages: frozenset[str]) -> GroupFindings | None:
         """The one of a curriculum; the one with most seeds, where steps differ."""
-        able = [group for group in self.groups if (group.architecture, group.stages) == (architecture, stages)]
+        able = [group for group in self.groups if (group.architecture, _stages(group)) == (architecture, stages)]
         return max(able, key=lambda group: len(group.checkpoints), default=None)
 
     @property
-    def pair(self) -> tuple[StudyGroup, StudyGroup] | None:
+    def pair(self) -> tuple[GroupFindings, GroupFindings] | None:
         """SUM alone and SUM with MAX and MED, of one architecture: that with most checkpoints."""
         pairs = []
         for name in dict.fromkeys(group.architecture for group in self.groups):
@@ -138,7 +87,7 @@ def read_studies(folder: str | os.PathLike[str]) -> list[Study]:
     Raises:
         InvalidInput: a comparison that is not what `listops-bench analyze` writes.
     """
-    found = [_read(path) for path in sorted(Path(folder).rglob(COMPARISON))]
+    found = [_read(path) for path in sorted(Path(folder).rglob(FILE_NAME))]
     return sorted(
         (study for study in found if study.operation == "sum"),
         key=lambda study: (-study.num_learned, -sum(len(group.checkpoints) for group in study.groups)),
@@ -146,13 +95,7 @@ def read_studies(folder: str | os.PathLike[str]) -> list[Study]:
 
 
 def _read(path: Path) -> Study:
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read ({error.strerror})") from None
-    content: _File = records.decode(_File, records.loads(text, str(path)), str(path))
-    if not content.groups or not all(group.checkpoints for group in content.groups):
-        raise InvalidInput(f"{path}: holds no checkpoints")
+    content = read_findings(path)
     figures = [p for p in sorted(path.parent.glob("figures/*.svg")) if not re.match(r"\d+-", p.name)]
     return Study(path.parent, content.operation, tuple(content.groups), tuple(figures))
 
@@ -201,14 +144,14 @@ def _parts_words(parts: Parts) -> str:
     return "<br>".join(f"{name}: {words} ({DECIDED[decision]})" for name, (decision, words) in parts.items())
 
 
-def _pair(study: Study) -> tuple[StudyGroup, StudyGroup]:
+def _pair(study: Study) -> tuple[GroupFindings, GroupFindings]:
     assert study.pair is not None
     return study.pair
 
 
-def _structure(alone: StudyGroup, joint: StudyGroup) -> Parts:
-    order, parity = joint.values(lambda c: c.order.value), joint.values(lambda c: c.parity.value)
-    gap = mean_difference(order, alone.values(lambda c: c.order.value))
+def _structure(alone: GroupFindings, joint: GroupFindings) -> Parts:
+    order, parity = _values(joint, lambda c: c.order.value), _values(joint, lambda c: c.parity.value)
+    gap = mean_difference(order, _values(alone, lambda c: c.order.value))
     order_limits, parity_limits = mean_interval(order), mean_interval(parity)
     p, q = joint.order_p_adjusted, joint.parity_p_adjusted
     low = order_limits is not None and order_limits[1] < 0
@@ -216,7 +159,7 @@ def _structure(alone: StudyGroup, joint: StudyGroup) -> Parts:
     apart: Decision = "open" if gap is None else "for" if gap.low > 0 else "against" if gap.high < 0 else "open"
     mixed = parity_limits is not None and parity_limits[1] < SEPARATED
     told: Decision = "for" if q < SIGNIFICANT else "against" if mixed else "open"
-    fresh = mean_difference(joint.values(_unseen), alone.values(_unseen))
+    fresh = mean_difference(_values(joint, _unseen), _values(alone, _unseen))
     gap_words = "not determined" if gap is None else f"{gap.estimate:.2f} ({gap.low:.2f} to {gap.high:.2f})"
     fresh_words = spell_difference(fresh, 1) or "not determined"
     limits = "" if parity_limits is None else f" ({max(0, parity_limits[0]):.0%} to {min(1, parity_limits[1]):.0%})"
@@ -237,7 +180,7 @@ def _rises(gap: Difference | None) -> Decision:
     return "for" if gap.low > 0 else "against" if gap.high < NO_RISE else "open"
 
 
-def _unseen(checkpoint: Checkpoint) -> float:
+def _unseen(checkpoint: CheckpointFindings) -> float:
     return checkpoint.unseen.accuracy
 
 
@@ -259,12 +202,12 @@ def _r5_parts(study: Study, link: Callable[[Path], str]) -> list[str]:
     rows = []
     for group in study.groups:
         known = [c.facts.accuracy for c in group.checkpoints if c.facts is not None]
-        order = group.values(lambda c: c.order.value)
+        order = _values(group, lambda c: c.order.value)
         rows.append((
             code(group.architecture), _curricula(group), str(len(group.checkpoints)),
-            share(group.values(lambda c: c.exact.accuracy)), share(group.values(lambda c: c.unseen.accuracy)),
+            share(_values(group, lambda c: c.exact.accuracy)), share(_values(group, lambda c: c.unseen.accuracy)),
             share(known), _range(order), _p(group.order_p_adjusted),
-            share(group.values(lambda c: c.parity.value)), _p(group.parity_p_adjusted),
+            share(_values(group, lambda c: c.parity.value)), _p(group.parity_p_adjusted),
         ))  # fmt: skip
     words = (
         f"Study [{code(study.folder.name)}]({link(study.folder)}), SUM rows. Unseen operands: test rows that evaluate "
@@ -277,7 +220,7 @@ def _r5_parts(study: Study, link: Callable[[Path], str]) -> list[str]:
     return [words, table(_STRUCTURE, rows), *pictures]
 
 
-def _curricula(group: StudyGroup) -> str:
+def _curricula(group: GroupFindings) -> str:
     return ", ".join(dict.fromkeys(code(checkpoint.curriculum) for checkpoint in group.checkpoints))
 
 
@@ -314,8 +257,8 @@ def _r6(studies: Sequence[Study], link: Callable[[Path], str]) -> Claim:
     )
 
 
-def _leaning(alone: StudyGroup, joint: StudyGroup) -> Parts:
-    own, other = (group.values(lambda c: c.attention_share) for group in (alone, joint))
+def _leaning(alone: GroupFindings, joint: GroupFindings) -> Parts:
+    own, other = (_values(group, lambda c: c.attention_share) for group in (alone, joint))
     limits, gap = mean_interval(own), mean_difference(other, own)
     leans: Decision = "open"
     spread = ""
@@ -346,7 +289,7 @@ def _r6_parts(study: Study, link: Callable[[Path], str]) -> list[str]:
         ]
         rows.append((
             code(group.architecture), _curricula(group), str(len(group.checkpoints)),
-            share(group.values(lambda c: c.attention_share)),
+            share(_values(group, lambda c: c.attention_share)),
             _mean(c.last_step.accuracy for c in group.checkpoints), *cells,
         ))  # fmt: skip
     words = (
@@ -357,7 +300,7 @@ def _r6_parts(study: Study, link: Callable[[Path], str]) -> list[str]:
     return [words, table(columns, rows)]
 
 
-def _layers(groups: Iterable[StudyGroup]) -> list[str]:
+def _layers(groups: Iterable[GroupFindings]) -> list[str]:
     found = {layer for group in groups for c in group.checkpoints for of in c.without.values() for layer in of}
     return sorted(found, key=lambda layer: (layer == "all", len(layer), layer))
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from listops_bench._base.files import write_atomic
 from listops_bench.claims._costs import cost_table, costs, environment_table
 from listops_bench.claims._curricula import r7, r8, r9
-from listops_bench.claims._evidence import CONFIDENCE, NEARLY, NO_GAIN, NO_SAVING, Decision, Ladders
+from listops_bench.claims._evidence import CONFIDENCE, NO_GAIN, NO_SAVING, Decision, Ladders
 from listops_bench.claims._sizes import r1, r2, r3, r4
 from listops_bench.claims._studies import Study, claims_of_studies, read_studies
 from listops_bench.claims._tables import LinkOf, budget_rows, budget_table
@@ -21,6 +21,7 @@ from listops_bench.leaderboard.board import Board
 from listops_bench.leaderboard.groups import Group
 from listops_bench.pages.tables import LEFT, table
 from listops_bench.result.learned import LEARNED
+from listops_bench.tasks.exposure import NEARLY
 
 FILE_NAME = "CLAIMS.md"
 ANALYSIS = "analysis"

@@ -15,10 +15,9 @@ from typing import Any
 from listops_bench.leaderboard.groups import Group, Setting
 from listops_bench.result.learned import THRESHOLD_SPLITS, ThresholdSplit
 from listops_bench.stats.threshold import Outcome, Ratio, Survival, Threshold, fit_threshold, ratio, survival
+from listops_bench.tasks.exposure import NEARLY
 from listops_bench.tasks.task import task_order
 from listops_bench.tasks.training_kinds import KINDS, plan_of
-
-_NEARLY = 0.1  # exposures that differ by less count as equal
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ def _partner(arm: Arm, others: Sequence[Arm]) -> tuple[Arm, str] | None:
     for other in others:
         if other.budget == arm.budget:
             return other, "steps"
-    near = [other for other in others if abs(other.exposure - arm.exposure) <= _NEARLY * arm.exposure]
+    near = [other for other in others if abs(other.exposure - arm.exposure) <= NEARLY * arm.exposure]
     return (min(near, key=lambda other: abs(other.exposure - arm.exposure)), "exposure") if near else None
 
 

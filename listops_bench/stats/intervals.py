@@ -122,3 +122,12 @@ def clustered_interval(clusters: Sequence[tuple[int, int]], confidence: float = 
     t = float(stdtrit(count - 1, (1 + confidence) / 2))
     effective *= (normal_quantile(confidence) / t) ** 2
     return wilson_interval(p * effective, effective, confidence)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted for their number (Holm 1979, Scandinavian Journal of Statistics 6:65-70)."""
+    adjusted, floor = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
+        floor = max(floor, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = floor
+    return adjusted

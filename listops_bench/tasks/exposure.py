@@ -14,6 +14,9 @@ from listops_bench.tasks.curriculum import Curriculum
 from listops_bench.tasks.expression import OPERATIONS, TraceStyle
 from listops_bench.tasks.task import get_task
 
+NEARLY = 0.1
+"""Exposures that differ by less, as a share, count as equal."""
+
 
 @dataclass(frozen=True)
 class Exposure:

@@ -15,7 +15,6 @@ from listops_bench.analysis import embedding as module
 from listops_bench.analysis.embedding import (
     Representation,
     compare,
-    holm,
     label_permutations,
     mean_over,
     represent,
@@ -24,6 +23,7 @@ from listops_bench.analysis.embedding import (
     wave_shares,
 )
 from listops_bench.analysis.probe import probe_states
+from listops_bench.stats.intervals import holm
 
 MODULI = (10, 11, 20)
 

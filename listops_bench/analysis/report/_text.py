@@ -11,15 +11,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from listops_bench._base.text import count
-from listops_bench.analysis.comparison import SIGNIFICANT, Comparison, Group, Line
-from listops_bench.analysis.embedding import Representation, Statistic, holm
+from listops_bench.analysis.comparison import Comparison, Group, Line
+from listops_bench.analysis.embedding import Representation, Statistic
+from listops_bench.analysis.findings import SIGNIFICANT
 from listops_bench.analysis.memorisation import OperationTable
 from listops_bench.analysis.reliance import Reliance
 from listops_bench.analysis.report._compare import group_name
 from listops_bench.analysis.report._layers import SUBLAYER_NAMES
 from listops_bench.analysis.report._style import p_text
 from listops_bench.analysis.study import Analysis, Moment
-from listops_bench.stats.intervals import Summary
+from listops_bench.stats.intervals import Summary, holm
 
 LEAST_TO_LOSE = 0.30
 """Below such an accuracy, ablations have little to take away, and the text says so."""

@@ -28,6 +28,7 @@ from listops_bench._base.version import __version__
 from listops_bench.analysis.anatomy import KINDS as SUBLAYERS
 from listops_bench.analysis.comparison import Comparison, compare_checkpoints
 from listops_bench.analysis.embedding import NUM_PERMUTATIONS, Statistic
+from listops_bench.analysis.findings import FILE_NAME
 from listops_bench.analysis.report import _text as text
 from listops_bench.analysis.report._figures import checkpoint_figures, comparison_figures
 from listops_bench.analysis.report._style import p_text
@@ -59,7 +60,7 @@ def write_report(analyses: Sequence[Analysis], out_dir: str | os.PathLike[str]) 
     }
     if comparison:
         contents[out / "comparison.md"] = text.markdown(comparison)
-        contents[out / "comparison.json"] = _dumps(comparison_record(comparison))
+        contents[out / FILE_NAME] = _dumps(comparison_record(comparison))
     for figure in [*beside, *(figure for of_one in drawn for figure in of_one)]:
         contents[out / "figures" / f"{figure.name}.svg"] = figure.wide
         contents[out / "figures" / f"{figure.name}.png"] = png(figure.wide)
