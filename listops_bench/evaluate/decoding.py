@@ -85,10 +85,9 @@ def predict(
     if device is not None:
         model.to(device)
     with exact_arithmetic(model):
-        run = _Run(model, rows, limits, batch_size)
-        continued = run.verify()
-        written = run.decode(continued)
-    return _predictions(rows, continued, written)
+        decoder = _Decoder(model, rows, limits, batch_size)
+        decoder.verify()
+        return decoder.predictions(decoder.decode())
 
 
 def context_length(model: PreTrainedModel) -> int | None:
@@ -151,97 +150,97 @@ def exact_arithmetic(model: PreTrainedModel) -> Iterator[None]:
         model.train(was_training)
 
 
-@dataclass(frozen=True)
-class _Continued:
-    """What the verifying pass found: the length of each row's proven part, and the model's own choice after it.
+class _Decoder:
+    """One model on one set of rows.
 
     Attributes:
-        proven: int64 [n], ids of the row that are also the model's; all of them where the row is exact.
-        choice: int64 [n], the id the model puts after those; ``<eos>`` where the row is exact.
+        limits: int64 [n], how many tokens each row may get.
+        proven: int64 [n], how many first ids of each row, the prompt's among them, are also the model's; all but
+            ``<eos>`` where the row is exact. Known after `verify`.
+        choice: int64 [n], the id that the model puts after those; ``<eos>`` where the row is exact.
     """
-
-    proven: Ids
-    choice: Ids
-
-
-class _Run:
-    """One model on one set of rows."""
 
     def __init__(self, model: PreTrainedModel, rows: Rows, limits: Ids, batch_size: int | None) -> None:
         self.model, self.rows, self.limits, self.batch_size = model, rows, limits, batch_size
         self.device = model.device
         self.lengths = rows.num_tokens.astype(np.int64)
         self.prompts = rows.prompt_lengths.astype(np.int64)
+        self.proven, self.choice = np.zeros_like(self.lengths), np.zeros_like(self.lengths)
 
     # --- with the reference as input ----------------------------------------------------------------------------------
 
-    def verify(self) -> _Continued:
+    def verify(self) -> None:
         """Compares the model's choices with the reference, all rows."""
-        found = _Continued(np.zeros(len(self.rows), np.int64), np.zeros(len(self.rows), np.int64))
-        # Longest first: where memory runs out, it does so at once. Prompts of one length stand together.
-        order = np.lexsort((self.prompts, -self.lengths))
 
         def one_batch(batch: Ids) -> None:
-            found.proven[batch], found.choice[batch], doubtful = self._compare(batch)
-            for row in batch[doubtful]:
-                alone = np.array([row])
-                found.proven[alone], found.choice[alone], _ = self._compare(alone)
+            for row in batch[self._compare(batch)]:
+                self._compare(np.array([row]))
 
-        self._in_batches(order, self.lengths, one_batch)
+        # Longest first: where memory runs out, it does so at once. Prompts of one length stand together.
+        self._in_batches(np.lexsort((self.prompts, -self.lengths)), self.lengths, one_batch)
         # A limit can lie within the reference: no row is proven, or written, beyond it.
-        return _Continued(np.minimum(found.proven, self.prompts + self.limits), found.choice)
+        self.proven = np.minimum(self.proven, self.prompts + self.limits)
 
-    def _compare(self, batch: Ids) -> tuple[Ids, Ids, Flags]:
-        """``proven`` and ``choice`` of some rows, and which of them hang on a near tie."""
-        ids_BxT = self._gather(batch)
+    def _compare(self, batch: Ids) -> Flags:
+        """Sets ``proven`` and ``choice`` of some rows; bool [B]: which of them hang on a near tie."""
+        # Padded at the right end, where a causal model's real tokens do not see it: no mask is needed.
+        ids_BxT, _ = self._gather(batch, self.lengths)
         first = int(self.prompts[batch].min()) - 1  # before it, all rows are prompt
         place_T = np.arange(first, ids_BxT.shape[1] - 1)
-        # Padded at the right end, where a causal model's real tokens do not see it: no mask is needed.
-        positions = torch.arange(ids_BxT.shape[1] - 1, device=self.device)[None]
-        inputs = torch.from_numpy(ids_BxT).to(self.device)
         asked = {"logits_to_keep": len(place_T)} if _takes(self.model, "logits_to_keep") else {}
-        logits = self.model(input_ids=inputs[:, :-1], position_ids=positions, use_cache=False, **asked).logits
+        logits = self._logits(torch.from_numpy(ids_BxT[:, :-1]), **asked)
         choices, close = _first_choices(logits[:, -len(place_T) :])
         choices_BxT, close_BxT = choices.cpu().numpy(), close.cpu().numpy()
         answered_BxT = (place_T >= self.prompts[batch][:, None] - 1) & (place_T < self.lengths[batch][:, None] - 1)
         differs = answered_BxT & (choices_BxT != ids_BxT[:, first + 1 :])
         end = np.where(differs.any(axis=1), first + differs.argmax(axis=1), self.lengths[batch] - 2)
-        doubtful_BxT = close_BxT & answered_BxT & (place_T <= end[:, None])
-        return end + 1, choices_BxT[np.arange(len(batch)), end - first], np.any(doubtful_BxT, axis=1)
+        self.proven[batch], self.choice[batch] = end + 1, choices_BxT[np.arange(len(batch)), end - first]
+        return np.any(close_BxT & answered_BxT & (place_T <= end[:, None]), axis=1)
 
-    def _gather(self, batch: Ids) -> Ids:
-        """int64 [B, T]: whole rows, padded at the right end."""
-        place = np.arange(int(self.lengths[batch].max()))
-        inside = place < self.lengths[batch][:, None]
-        index = np.where(inside, self.rows.offsets[batch][:, None] + place, 0)
-        return np.where(inside, self.rows.ids[index], PAD_ID).astype(np.int64)
+    def _logits(self, ids: torch.Tensor, **options: int) -> torch.Tensor:
+        """The logits [B, T, V] of ids [B, T] that begin where their rows do."""
+        positions = torch.arange(ids.shape[1], device=self.device)[None]
+        output = self.model(input_ids=ids.to(self.device), position_ids=positions, use_cache=False, **options)
+        logits: torch.Tensor = output.logits
+        return logits
+
+    def _gather(self, batch: Ids, lengths: Ids, *, left: bool = False) -> tuple[Ids, Flags]:
+        """int64 [B, T]: the first ids of rows, padded at the right or the left end; bool [B, T]: which are real."""
+        lengths = lengths[batch][:, None]
+        width = int(lengths.max())
+        place = np.arange(width) - (width - lengths if left else 0)
+        real = (place >= 0) & (place < lengths)
+        ids = self.rows.ids[np.where(real, self.rows.offsets[batch][:, None] + place, 0)]
+        return np.where(real, ids, PAD_ID).astype(np.int64), real
 
     # --- on its own ---------------------------------------------------------------------------------------------------
 
-    def decode(self, continued: _Continued) -> dict[int, list[int]]:
-        """The ids after the proven part of each row that goes on there, the choice included."""
-        room = self.limits - (continued.proven - self.prompts)
-        written = {row: [int(continued.choice[row])][: room[row]] for row in range(len(self.rows))}
-        going_on = np.flatnonzero((continued.choice != EOS_ID) & (room > 1))
-        order = going_on[np.argsort(-continued.proven[going_on], kind="stable")]
+    def decode(self) -> dict[int, list[int]]:
+        """The ids after the proven part of each row, ``choice`` included."""
+        room = self.limits - (self.proven - self.prompts)
+        written = {row: [int(self.choice[row])][: room[row]] for row in range(len(self.rows))}
+        going_on = np.flatnonzero((self.choice != EOS_ID) & (room > 1))
+        order = going_on[np.argsort(-self.proven[going_on], kind="stable")]
 
         def one_batch(batch: Ids) -> None:
-            for row, tail in zip(batch, self._continue(batch, continued, room[batch]), strict=True):
-                written[int(row)] = tail
+            written.update(zip(batch.tolist(), self._continue(batch, room[batch]), strict=True))
 
         # Rows may grow to the full context, which is what their cache then holds.
         if _takes(self.model, "past_key_values"):
-            self._in_batches(order, continued.proven + room, one_batch)
+            self._in_batches(order, self.proven + room, one_batch)
         else:
-            written |= {int(row): self._continue_alone(int(row), continued, int(room[row])) for row in order}
+            written |= {int(row): self._continue_alone(int(row), int(room[row])) for row in order}
         return written
 
-    def _continue(self, batch: Ids, continued: _Continued, room: Ids) -> list[list[int]]:
+    def _continue(self, batch: Ids, room: Ids) -> list[list[int]]:
         """Decodes a batch, left-padded, until every row has stopped or used its room."""
         from transformers import DynamicCache
 
-        tails = [[int(token)] for token in continued.choice[batch]]
-        ids, mask = self._prefixes(batch, continued)
+        tails = [[int(token)] for token in self.choice[batch]]
+        prefixes, real = self._gather(batch, self.proven + 1, left=True)
+        prefixes[:, -1] = self.choice[batch]
+        ids = torch.from_numpy(prefixes).to(self.device)
+        mask = torch.from_numpy(real.astype(np.int64)).to(self.device)
         cache = DynamicCache(config=self.model.config)
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         active = np.arange(len(batch))
@@ -249,7 +248,10 @@ class _Run:
             output = self.model(
                 input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
             )
-            tokens = self._next(output.logits[:, -1], batch[active], [tails[i] for i in active], continued)
+            choices, close = _first_choices(output.logits[:, -1])
+            tokens, near_tie = choices.cpu().numpy(), close.cpu().numpy()
+            for place in np.flatnonzero(near_tie):
+                tokens[place] = self._next_alone(int(batch[active[place]]), tails[active[place]])
             for i, token in zip(active, tokens, strict=True):
                 tails[i].append(int(token))
             goes_on = np.array([tails[i][-1] != EOS_ID and len(tails[i]) < room[i] for i in active])
@@ -262,39 +264,18 @@ class _Run:
                 cache.batch_select_indices(keep)
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
 
-    def _prefixes(self, batch: Ids, continued: _Continued) -> tuple[torch.Tensor, torch.Tensor]:
-        """int64 [B, T]: the proven ids and the choice after them, padded at the left end; and which are real."""
-        lengths = continued.proven[batch] + 1
-        place = np.arange(int(lengths.max())) - (lengths.max() - lengths)[:, None]
-        index = self.rows.offsets[batch][:, None] + np.clip(place, 0, continued.proven[batch][:, None] - 1)
-        ids = np.where(place >= 0, self.rows.ids[index], PAD_ID).astype(np.int64)
-        ids[:, -1] = continued.choice[batch]
-        real = (place >= 0).astype(np.int64)
-        return torch.from_numpy(ids).to(self.device), torch.from_numpy(real).to(self.device)
-
-    def _next(self, logits: torch.Tensor, batch: Ids, tails: list[list[int]], continued: _Continued) -> Ids:
-        """int64 [B]: the first choices, near ties decided on the row alone."""
-        choices, close = _first_choices(logits)
-        tokens: Ids = choices.cpu().numpy()
-        for i in np.flatnonzero(close.cpu().numpy()):
-            tokens[i] = self._next_alone(int(batch[i]), tails[i], continued)
-        return tokens
-
-    def _next_alone(self, row: int, tail: list[int], continued: _Continued) -> int:
-        begin = int(self.rows.offsets[row])
-        ids = [self.rows.ids[begin : begin + continued.proven[row]].tolist() + tail]
-        positions = torch.arange(len(ids[0]), device=self.device)[None]
-        logits = self.model(
-            input_ids=torch.tensor(ids, device=self.device), position_ids=positions, use_cache=False
-        ).logits
-        return int(logits[0, -1].argmax())
-
-    def _continue_alone(self, row: int, continued: _Continued, room: int) -> list[int]:
+    def _continue_alone(self, row: int, room: int) -> list[int]:
         """Decodes one row without a cache."""
-        tail = [int(continued.choice[row])]
+        tail = [int(self.choice[row])]
         while tail[-1] != EOS_ID and len(tail) < room:
-            tail.append(self._next_alone(row, tail, continued))
+            tail.append(self._next_alone(row, tail))
         return tail
+
+    def _next_alone(self, row: int, tail: list[int]) -> int:
+        """The first choice after the proven part of a row and a tail."""
+        begin = int(self.rows.offsets[row])
+        ids = self.rows.ids[begin : begin + self.proven[row]].tolist() + tail
+        return int(self._logits(torch.tensor([ids]))[0, -1].argmax())
 
     def _in_batches(self, order: Ids, lengths: Ids, work: Callable[[Ids], None]) -> None:
         """Calls ``work`` with consecutive parts of ``order``, smaller ones from where memory runs out."""
@@ -312,6 +293,20 @@ class _Run:
                     torch.cuda.empty_cache()
                 continue
             start += size
+
+    def predictions(self, written: dict[int, list[int]]) -> Predictions:
+        """The completions, given what `decode` has written."""
+        words = vocabulary(self.rows.task.modulus)
+        completions = self.rows.completions()
+        exact, stopped = np.ones(len(self.rows), np.bool_), np.ones(len(self.rows), np.bool_)
+        for row, tail in written.items():
+            if self.proven[row] == self.lengths[row] - 1 and tail == [EOS_ID]:
+                continue
+            begin = int(self.rows.offsets[row])
+            ids = self.rows.ids[begin + self.prompts[row] : begin + self.proven[row]].tolist() + tail
+            exact[row], stopped[row] = False, ids[-1] == EOS_ID
+            completions[row] = "".join(" " + words[token] for token in ids if token >= len(SPECIAL_TOKENS))
+        return Predictions(completions, exact, stopped)
 
 
 def _takes(model: PreTrainedModel, name: str) -> bool:
@@ -332,17 +327,3 @@ def _first_choices(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _predictions(rows: Rows, continued: _Continued, written: dict[int, list[int]]) -> Predictions:
-    words = vocabulary(rows.task.modulus)
-    completions, lengths = rows.completions(), rows.num_tokens
-    exact, stopped = np.ones(len(rows), np.bool_), np.ones(len(rows), np.bool_)
-    for row, tail in written.items():
-        if continued.proven[row] == lengths[row] - 1 and tail == [EOS_ID]:
-            continue
-        begin = int(rows.offsets[row])
-        ids = rows.ids[begin + rows.prompt_lengths[row] : begin + continued.proven[row]].tolist() + tail
-        exact[row], stopped[row] = False, ids[-1] == EOS_ID
-        completions[row] = "".join(" " + words[token] for token in ids if token >= len(SPECIAL_TOKENS))
-    return Predictions(completions, exact, stopped)
