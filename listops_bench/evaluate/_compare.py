@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from listops_bench._base import records
 from listops_bench.result.format import SplitResult
-from listops_bench.score.completion import Metrics
 
 MAX_SHARE_DIFFERING = 0.001
 """On other hardware a tie between two tokens may fall otherwise: so many rows may."""
@@ -20,15 +19,21 @@ _MAX_SHIFT = 0.05
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What comparing a claimed with a measured split gave; ``problem`` is None where both may be right."""
+class Reproduction:
+    """How well a measured split repeats a claimed one.
+
+    Attributes:
+        problem: what is wrong with the claim, on one line; None where both may be right.
+        differing: the least number of rows whose scores differ.
+        same_predictions: every completion is the same.
+    """
 
     problem: str | None
     differing: int
     same_predictions: bool
 
 
-def compare(claimed: SplitResult, measured: SplitResult) -> Comparison:
+def compare(claimed: SplitResult, measured: SplitResult) -> Reproduction:
     """Compares two scores of one split.
 
     The same predictions have the same scores, to the last count. Other predictions may differ in `MAX_SHARE_DIFFERING`
@@ -38,7 +43,8 @@ def compare(claimed: SplitResult, measured: SplitResult) -> Comparison:
     if not claimed.held_out:  # results that are older than this field lack it
         measured = dataclasses.replace(measured, held_out={})
     same = claimed.predictions_sha256 == measured.predictions_sha256
-    differing = least_differing(claimed, measured)
+    differing = _least_differing(claimed, measured)
+    problem = None
     if (claimed.n, claimed.rows_sha256) != (measured.n, measured.rows_sha256):
         problem = "these are not the rows of this split"
     elif same and claimed != measured:
@@ -47,49 +53,37 @@ def compare(claimed: SplitResult, measured: SplitResult) -> Comparison:
         problem = f"{differing:,} of {claimed.n:,} rows or more differ: {_first_difference(claimed, measured)}"
     elif not _held_out_agrees(claimed, measured):
         problem = "held_out: the intervals differ"
-    else:
-        problem = None
-    return Comparison(problem, differing, same)
+    return Reproduction(problem, differing, same)
 
 
-def least_differing(claimed: SplitResult, measured: SplitResult) -> int:
+_ROW_MOVES = {
+    ("answer_accuracy", "correct"): 1,
+    ("trace_accuracy", "correct"): 1,
+    ("valid_step_rate", "n"): _MAX_LINES,
+    ("valid_step_rate", "correct"): _MAX_LINES,
+}
+"""The counts of a group of a slice, and by how much one row can move them."""
+
+
+def _least_differing(claimed: SplitResult, measured: SplitResult) -> int:
     """The least number of rows whose scores must differ for two results of a split to be what they are."""
-    bounds = [0, _steps_bound(claimed, measured), _held_out_bound(claimed, measured)]
+    pair = (claimed, measured)
+    # A row that goes wrong elsewhere leaves one bin for another; rows that never do are a bin too.
+    bins = [{**split.first_wrong_step, "": split.n - sum(split.first_wrong_step.values())} for split in pair]
+    steps, right = ([{op: getattr(s, key) for op, s in x.held_out.items()} for x in pair] for key in ("n", "correct"))
+    held_out = map(max, _moved(*steps), _moved(*right))
+    bounds = [sum(_moved(*bins)) / 2, sum(held_out) / _MAX_LINES]
     for name in {*claimed.slices, *measured.slices}:
-        bounds += _slice_bounds(claimed.slices.get(name, {}), measured.slices.get(name, {}))
-    return max(bounds)
+        groups = [split.slices.get(name, {}) for split in pair]
+        for (metric, field), most in _ROW_MOVES.items():
+            counts = [{key: getattr(getattr(g, metric), field) for key, g in group.items()} for group in groups]
+            bounds.append(sum(_moved(*counts)) / most)
+    return math.ceil(max(bounds))
 
 
-def _slice_bounds(claimed: Mapping[str, Metrics], measured: Mapping[str, Metrics]) -> Iterator[int]:
-    groups = {*claimed, *measured}
-    for metric in ("answer_accuracy", "trace_accuracy"):
-        yield sum(abs(_count(claimed, key, metric)[1] - _count(measured, key, metric)[1]) for key in groups)
-    for place in (0, 1):
-        name = "valid_step_rate"
-        moved = sum(abs(_count(claimed, key, name)[place] - _count(measured, key, name)[place]) for key in groups)
-        yield math.ceil(moved / _MAX_LINES)
-
-
-def _count(groups: Mapping[str, Metrics], key: str, metric: str) -> tuple[int, int]:
-    summary = getattr(groups[key], metric) if key in groups else None
-    return (0, 0) if summary is None else (summary.n, summary.correct)
-
-
-def _steps_bound(claimed: SplitResult, measured: SplitResult) -> int:
-    """A row that goes wrong elsewhere leaves one bin for another; rows that never do are a bin too."""
-    first, second = ({**s.first_wrong_step, "": s.n - sum(s.first_wrong_step.values())} for s in (claimed, measured))
-    return math.ceil(sum(abs(first.get(key, 0) - second.get(key, 0)) for key in {*first, *second}) / 2)
-
-
-def _held_out_bound(claimed: SplitResult, measured: SplitResult) -> int:
-    moved = 0
-    for name in {*claimed.held_out, *measured.held_out}:
-        first, second = claimed.held_out.get(name), measured.held_out.get(name)
-        moved += max(
-            abs((first.n if first else 0) - (second.n if second else 0)),
-            abs((first.correct if first else 0) - (second.correct if second else 0)),
-        )
-    return math.ceil(moved / _MAX_LINES)
+def _moved(first: Mapping[str, int], second: Mapping[str, int]) -> list[int]:
+    """By how much each of some counts differs."""
+    return [abs(first.get(key, 0) - second.get(key, 0)) for key in sorted({*first, *second})]
 
 
 def _held_out_agrees(claimed: SplitResult, measured: SplitResult) -> bool:

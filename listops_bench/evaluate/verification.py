@@ -25,24 +25,29 @@ from listops_bench.evaluate.checkpoint import Checkpoint, architecture
 from listops_bench.evaluate.run import evaluate_checkpoint, slice_columns
 from listops_bench.evaluate.strangers import Checkpoints, open_stranger
 from listops_bench.model.checkpoint import weights_sha256
-from listops_bench.model.ladder import build_model, config_at, family_of, model_names, parameter_counts
+from listops_bench.model.ladder import build_model, config_at, make_config, model_names, parameter_counts
 from listops_bench.result.files import read_result, result_path
-from listops_bench.result.format import Parameters, Result, SplitResult
+from listops_bench.result.format import Architecture, Parameters, Result, SplitResult
 from listops_bench.result.verified import Verification, read_verified, result_sha256, write_verified
 from listops_bench.score.completion import SCORER_VERSION
 from listops_bench.tasks.expression import TraceStyle, vocabulary
 from listops_bench.tasks.generator import generate, rows_checksum
 from listops_bench.tasks.task import DATASET_VERSION, get_task
 
-Status = Literal["verified", "refuted", "unverifiable"]
-
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one file: ``reason`` is one line; a record is there where the result was verified."""
+    """What verifying one result file came to.
+
+    Attributes:
+        path: the file.
+        status: "unverifiable" where there is nothing to compare it with.
+        reason: one line.
+        record: of a verified result.
+    """
 
     path: Path
-    status: Status
+    status: Literal["verified", "refuted", "unverifiable"]
     reason: str
     record: Verification | None = None
 
@@ -105,8 +110,15 @@ def _problems(path: Path, result: Result, checkpoints: Checkpoints | None) -> It
         text = getattr(result.architecture, key)
         if not re.fullmatch(r"[A-Za-z0-9][\w./+-]*", text, re.ASCII):
             yield f"architecture.{key}: {text[:60]!r} is no plain name"
-    yield from _version_problems(result)
-    yield from _size_problems(result)
+    for what, (version, ours) in _versions(result).items():
+        if _order(version) > _order(ours):
+            yield f"{what}_version: there is no {what} version {version}; the newest is {ours}"
+    # A model of the ladder, on a rung or between two, has the size that it has, whoever trained it.
+    shape = result.architecture
+    known = _size_on_ladder(shape.name, shape.family, shape.hidden_size, result.task.modulus)
+    if known is not None:
+        yield from _differences("parameters", result.parameters, known[0])
+        yield from _differences("architecture", shape, known[1])
     if result.dataset_version == DATASET_VERSION:
         for name, split in result.splits.items():
             yield from (f"splits.{name}.{problem}" for problem in _row_problems(result.task.name, name, result, split))
@@ -115,13 +127,12 @@ def _problems(path: Path, result: Result, checkpoints: Checkpoints | None) -> It
         yield from _checkpoint_problems(result, open_stranger(local))
 
 
-def _version_problems(result: Result) -> Iterator[str]:
-    for what, version, ours in (
-        ("dataset", result.dataset_version, DATASET_VERSION),
-        ("scorer", result.scorer_version, SCORER_VERSION),
-    ):
-        if _order(version) > _order(ours):
-            yield f"{what}_version: there is no {what} version {version}; the newest is {ours}"
+def _versions(result: Result) -> dict[str, tuple[str, str]]:
+    """The versions that a result names, and those of this package."""
+    return {
+        "dataset": (result.dataset_version, DATASET_VERSION),
+        "scorer": (result.scorer_version, SCORER_VERSION),
+    }
 
 
 def _order(version: str) -> list[int]:
@@ -157,21 +168,9 @@ def _is_imported(result: Result) -> bool:
     return result.model.weights_sha256 is None or result.parameters.embedding is None
 
 
-def _size_problems(result: Result) -> Iterator[str]:
-    """A model of the ladder, on a rung or between two, has the size that it has, whoever trained it."""
-    name, family, width = result.architecture.name, result.architecture.family, result.architecture.hidden_size
-    if name in model_names():
-        family, width = family_of(name), int(name.rpartition("_d")[2])
-    known = _sizes(family, width, result.task.modulus)
-    if known is not None:
-        counts, shape = known
-        yield from _differences("parameters", result.parameters, counts)
-        yield from _differences("architecture", result.architecture, shape)
-
-
 @lru_cache
-def _sizes(family: str, width: int | None, modulus: int) -> tuple[Parameters, object] | None:
-    config = config_at(family, width)
+def _size_on_ladder(name: str, family: str, width: int | None, modulus: int) -> tuple[Parameters, Architecture] | None:
+    config = make_config(name) if name in model_names() else config_at(family, width)
     if config is None:
         return None
     config.vocab_size = len(vocabulary(modulus))
@@ -258,10 +257,7 @@ def _check_comparable(result: Result) -> None:
             "imported from another harness, whose answers are not here to be compared; have `listops-bench submit` "
             "evaluate the checkpoint"
         )
-    for what, version, ours in (
-        ("dataset", result.dataset_version, DATASET_VERSION),
-        ("scorer", result.scorer_version, SCORER_VERSION),
-    ):
+    for what, (version, ours) in _versions(result).items():
         if version != ours:
             raise InvalidInput(f"of {what} version {version}, and this package has {ours}")
 
