@@ -1,18 +1,17 @@
 """A checkpoint's results: every row of the splits asked for, answered greedily and scored.
 
 evaluate_checkpoint("runs/sum_max_med", "sum")      -> [Result]: one for each task
-print_results(results)                              -> tables with n, intervals and shortcuts
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, cast, get_args
@@ -24,7 +23,6 @@ from listops_bench._base.files import write_atomic
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.evaluate.checkpoint import Checkpoint, architecture, open_checkpoint
 from listops_bench.evaluate.decoding import predict
-from listops_bench.evaluate.table import print_results, results_tables
 from listops_bench.model.ladder import parameter_counts
 from listops_bench.result.files import result_path, write_result
 from listops_bench.result.format import (
@@ -44,7 +42,6 @@ from listops_bench.runs.record import Environment, OperationName
 from listops_bench.score.completion import (
     SCORER_VERSION,
     Metrics,
-    Score,
     count_first_wrong_steps,
     operand_count,
     score,
@@ -57,19 +54,6 @@ from listops_bench.tasks.curriculum import parse_curriculum
 from listops_bench.tasks.expression import OPERATIONS, TraceStyle, parse
 from listops_bench.tasks.generator import Rows, generate, rows_checksum
 from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, get_task, single_tasks
-
-__all__ = [
-    "EVALUATION_SPLITS",
-    "TEST_SPLITS",
-    "Checkpoint",
-    "architecture",
-    "device_of",
-    "evaluate_checkpoint",
-    "open_checkpoint",
-    "print_results",
-    "results_tables",
-    "score_split",
-]
 
 EVALUATION_SPLITS: tuple[EvaluationSplit, ...] = get_args(EvaluationSplit)
 TEST_SPLITS = EVALUATION_SPLITS[1:]
@@ -126,12 +110,25 @@ def evaluate_checkpoint(
     loaded = open_checkpoint(checkpoint, revision, trust_remote_code=trust_remote_code)
     specs = wanted or _own_tasks(loaded, checkpoint)
     for task in specs:
-        _check_modulus(task, loaded, checkpoint)
+        if task.modulus != loaded.modulus:
+            raise InvalidInput(
+                f"task {task.name!r} has modulus {task.modulus}, and checkpoint {str(checkpoint)!r} was made for "
+                f"modulus {loaded.modulus}"
+            )
     loaded.model.to(device_of(device))
-    job = _Job(loaded, trace or loaded.trace, track, num_rows, batch_size, on_split or (lambda task, split: None))
-    results = []
+    style, results = trace or loaded.trace, []
     for task in specs:
-        result, predictions = job.evaluate(task, chosen)
+        started = time.monotonic()
+        scored, predictions = dict[EvaluationSplit, SplitResult](), list[dict[str, Any]]()
+        for split in chosen:
+            if on_split:
+                on_split(task.name, split)
+            size = task.num_rows(split)
+            rows = generate(task, split, num_rows=min(num_rows or size, size), trace=style)
+            completions = predict(loaded.model, rows, batch_size=batch_size).completions
+            scored[split], lines = score_split(rows, completions)
+            predictions += lines
+        result = _result(loaded, task, style, track, scored, time.monotonic() - started)
         if predictions_dir is not None:
             path = result_path(predictions_dir, result).with_suffix(".jsonl")
             write_atomic(path, "".join(json.dumps(line) + "\n" for line in predictions))
@@ -170,58 +167,33 @@ def _own_tasks(loaded: Checkpoint, folder: str | os.PathLike[str]) -> list[TaskS
     return [get_task(name) for name in dict.fromkeys(names)]
 
 
-def _check_modulus(task: TaskSpec, loaded: Checkpoint, folder: str | os.PathLike[str]) -> None:
-    if task.modulus != loaded.modulus:
-        raise InvalidInput(
-            f"task {task.name!r} has modulus {task.modulus}, and checkpoint {str(folder)!r} was made for modulus "
-            f"{loaded.modulus}"
-        )
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What all tasks of one evaluation share."""
-
-    checkpoint: Checkpoint
-    trace: TraceStyle
-    track: Track
-    num_rows: int | None
-    batch_size: int | None
-    on_split: OnSplit
-
-    def evaluate(self, task: TaskSpec, splits: Sequence[EvaluationSplit]) -> tuple[Result, list[dict[str, Any]]]:
-        started = time.monotonic()
-        loaded, scored, predictions = self.checkpoint, dict[EvaluationSplit, SplitResult](), list[dict[str, Any]]()
-        for split in splits:
-            self.on_split(task.name, split)
-            scored[split], lines = self._score(task, split)
-            predictions += lines
-        where = records.decode(Environment, environment(loaded.model.device), "environment")
-        result = Result(
-            schema_version=SCHEMA_VERSION,
-            model=loaded.identity,
-            recipe=loaded.recipe,
-            parameters=Parameters(**parameter_counts(loaded.model)),
-            architecture=architecture(loaded.model.config),
-            track=self.track,
-            task=TaskId(task.name, task.modulus, self.trace),
-            dataset_version=DATASET_VERSION,
-            scorer_version=SCORER_VERSION,
-            splits=scored,
-            training=loaded.training,
-            evaluation=Evaluation(
-                created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                wall_seconds=round(time.monotonic() - started, 3),
-                environment=where,
-            ),
-            learning=loaded.learning.get(task.name),
-        )
-        return result, predictions
-
-    def _score(self, task: TaskSpec, split: str) -> tuple[SplitResult, list[dict[str, Any]]]:
-        num_rows = min(self.num_rows or task.num_rows(split), task.num_rows(split))
-        rows = generate(task, split, num_rows=num_rows, trace=self.trace)
-        return score_split(rows, predict(self.checkpoint.model, rows, batch_size=self.batch_size).completions)
+def _result(
+    loaded: Checkpoint,
+    task: TaskSpec,
+    trace: TraceStyle,
+    track: Track,
+    splits: dict[EvaluationSplit, SplitResult],
+    seconds: float,
+) -> Result:
+    return Result(
+        schema_version=SCHEMA_VERSION,
+        model=loaded.identity,
+        recipe=loaded.recipe,
+        parameters=Parameters(**parameter_counts(loaded.model)),
+        architecture=architecture(loaded.model.config),
+        track=track,
+        task=TaskId(task.name, task.modulus, trace),
+        dataset_version=DATASET_VERSION,
+        scorer_version=SCORER_VERSION,
+        splits=splits,
+        training=loaded.training,
+        evaluation=Evaluation(
+            created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            wall_seconds=round(seconds, 3),
+            environment=records.decode(Environment, environment(loaded.model.device), "environment"),
+        ),
+        learning=loaded.learning.get(task.name),
+    )
 
 
 def score_split(rows: Rows, completions: Sequence[str]) -> tuple[SplitResult, list[dict[str, Any]]]:
@@ -244,7 +216,12 @@ def score_split(rows: Rows, completions: Sequence[str]) -> tuple[SplitResult, li
         slices=cast(dict[SliceName, dict[str, Metrics]], summarise_slices(scores, slice_columns(rows, prompts))),
         held_out=cast(HeldOut, held_out_steps(prompts, completions, modulus)) if unseen else {},
     )
-    return result, _prediction_lines(rows, prompts, references, completions, scores)
+    columns = zip(rows.row_ids(), prompts, references, completions, scores, strict=True)
+    lines = [
+        {"id": row_id, "prompt": prompt, "completion": completion, "reference": reference, **dataclasses.asdict(scored)}
+        for row_id, prompt, reference, completion, scored in columns
+    ]
+    return result, lines
 
 
 def slice_columns(rows: Rows, prompts: Sequence[str]) -> dict[str, Sequence[int | str]]:
@@ -265,23 +242,3 @@ _NUMBER = re.compile(r"[0-9]+")
 def _operand_count(shape: str) -> int:
     """`operand_count` of a prompt whose numbers are all 0: thousands of prompts have some hundred shapes."""
     return operand_count(parse(shape))
-
-
-def _prediction_lines(
-    rows: Rows, prompts: Sequence[str], references: Sequence[str], completions: Sequence[str], scores: Sequence[Score]
-) -> list[dict[str, Any]]:
-    columns = zip(rows.row_ids(), prompts, references, completions, scores, strict=True)
-    return [
-        {
-            "id": row_id,
-            "prompt": prompt,
-            "completion": completion,
-            "reference": reference,
-            "answer": scored.answer,
-            "trace": scored.trace,
-            "num_steps": scored.num_steps,
-            "valid_steps": scored.valid_steps,
-            "first_wrong_step": scored.first_wrong_step,
-        }
-        for row_id, prompt, reference, completion, scored in columns
-    ]
