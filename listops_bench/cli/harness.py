@@ -41,8 +41,8 @@ def lm_eval_path(arguments: Namespace) -> None:
 
 
 def import_lm_eval(arguments: Namespace) -> None:
-    from listops_bench.evaluate.table import print_results
     from listops_bench.harness.lm_eval_import import import_lm_eval as read
+    from listops_bench.pages.results import print_results
     from listops_bench.result.files import write_result
 
     results = read(arguments.output)

@@ -72,7 +72,7 @@ def train(words: Sequence[str]) -> int:
 
 def evaluate(arguments: Namespace) -> None:
     from listops_bench.evaluate.run import evaluate_checkpoint
-    from listops_bench.evaluate.table import print_results
+    from listops_bench.pages.results import print_results
 
     if arguments.prompt is not None:
         _answer(arguments)

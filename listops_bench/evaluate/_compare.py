@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from listops_bench._base import records
 from listops_bench.result.format import SplitResult
@@ -81,7 +82,7 @@ def _least_differing(claimed: SplitResult, measured: SplitResult) -> int:
     return math.ceil(max(bounds))
 
 
-def _moved(first: Mapping[str, int], second: Mapping[str, int]) -> list[int]:
+def _moved(first: Mapping[Any, int], second: Mapping[Any, int]) -> list[int]:
     """By how much each of some counts differs."""
     return [abs(first.get(key, 0) - second.get(key, 0)) for key in sorted({*first, *second})]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import json
 import shutil
 from collections import Counter
@@ -12,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate import run as module
 from listops_bench.evaluate.checkpoint import architecture, open_checkpoint
 from listops_bench.evaluate.decoding import predict
 from listops_bench.evaluate.run import TEST_SPLITS, evaluate_checkpoint
-from listops_bench.evaluate.table import results_tables
 from listops_bench.model.checkpoint import save_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model, load_config, model_names, parameter_counts
 from listops_bench.model.tokenizer import build_tokenizer
+from listops_bench.pages.results import held_out_table, print_results, score_table, shortcut_table
+from listops_bench.pages.tables import to_markdown, to_records
 from listops_bench.result import checks as result_module
 from listops_bench.result.files import find_results, read_result, result_path
 from listops_bench.result.format import Result
@@ -277,31 +276,27 @@ def test_more_rows_than_there_are_is_all_of_them(checkpoint: Path, monkeypatch: 
 
 
 def test_the_table_never_hides_n_or_interval(results: list[Result]) -> None:
-    console = Console(file=io.StringIO(), width=200, markup=False)
-    for table in results_tables(results):
-        console.print(table)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    for found in results:
-        assert found.task.name in text
+    scores = score_table(results)
+    for line, found in zip(scores.rows[::2], results, strict=True):
         trace = found.splits["test"].metrics.trace_accuracy
-        assert f"{100 * trace.low:.1f} to {trace.high:.1%}" in text
-    assert text.split("shortcuts on")[0].count(f" {N} ") == 4
+        shown = [cell.text for cell in line.cells[:4]] + [line.cells[3].detail]
+        interval = f"{100 * trace.low:.1f} to {trace.high:.1%}"
+        assert shown == [found.task.name, "test", str(N), f"{trace.accuracy:.1%}", interval]
+    assert all(text in to_markdown(scores) for text in ("| n |", "| 95% interval |"))
 
 
 def test_the_table_has_the_shortcuts_of_the_same_rows_beside_the_scores(results: list[Result]) -> None:
-    scores, shortcuts, held_out = results_tables(results)
-    columns = {column.header: list(column.cells) for column in shortcuts.columns}
-    (best,) = (list(column.cells) for column in scores.columns if column.header == "best shortcut")
-    assert columns["shortcuts on"] == ["sum", "", "sum_max", ""]
-    place = 0
-    for found in results:
-        for split, scored in found.splits.items():
-            for shortcut in baselines(get_task(found.task.name), split, num_rows=scored.n):
-                assert columns[shortcut.name][place] == f"{shortcut.accuracy:.1%}"
-            assert best[place] == max((columns[name][place] for name in list(columns)[2:]), key=percent)
-            place += 1
-    assert list(held_out.columns[1].cells) == ["sum", "max", "sum"]
+    scores = to_records(score_table(results, best_shortcut=True))
+    shortcuts = to_records(shortcut_table(results))
+    expected = [(found.task.name, split) for found in results for split in found.splits]
+    for (task, split), row, best in zip(expected, shortcuts, scores, strict=True):
+        reached = {b.name: f"{b.accuracy:.1%}" for b in baselines(get_task(task), split, num_rows=N)}
+        assert row == {"shortcuts on": task, "split": split, **reached}
+        assert best["best shortcut"] == max(reached.values(), key=lambda text: float(text.rstrip("%")))
+    assert [row["operation"] for row in to_records(held_out_table(results))] == ["sum", "max", "sum"]
 
 
-def percent(cell: str) -> float:
-    return float(cell.rstrip("%"))
+def test_the_tables_are_printed(results: list[Result], capsys: pytest.CaptureFixture[str]) -> None:
+    print_results(results)
+    out = capsys.readouterr().out
+    assert all(title in out for title in ("valid steps", "root_on_leaves", "multisets"))
