@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, locks, and YAML pages."""
+"""Files that are there whole or not at all, locks, and files of JSON and YAML."""
 
 from __future__ import annotations
 
@@ -11,22 +11,44 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from listops_bench.errors import InvalidInput
+from listops_bench._base import records
+from listops_bench._base.text import one_line
+from listops_bench.errors import InvalidInput, file_error
 
 
-def read_yaml(path: Path, kind: str) -> Any:
-    """What a YAML file of ours holds.
+def read_bytes(path: Path, *, kind: str = "file", max_bytes: int | None = None) -> bytes:
+    """The content of a file.
 
     Args:
-        kind: what it is, for the error: ``"curriculum"``.
+        path: the file.
+        kind: what it is, for the error: ``"curriculum file"``.
+        max_bytes: the most it may hold; what strangers write need not be read to its end.
 
     Raises:
-        InvalidInput: it cannot be read.
+        InvalidInput: there is no such file, or it is too large.
+        EnvironmentFailed: it is there and cannot be read.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInput(f"{kind} file {str(path)!r} cannot be read: {' '.join(str(error).split())}") from None
+        with path.open("rb") as file:
+            content = file.read(-1 if max_bytes is None else max_bytes + 1)
+    except OSError as error:
+        raise file_error(f"read {kind}", path, error) from None
+    if max_bytes is not None and len(content) > max_bytes:
+        raise InvalidInput(f"{path}: larger than {max_bytes:,} bytes")
+    return content
+
+
+def read_json(path: Path, *, kind: str = "file", max_bytes: int | None = None) -> Any:
+    """The value of a strict JSON file, see `records.loads`. Raises as `read_bytes`, and InvalidInput for bad JSON."""
+    return records.loads(read_bytes(path, kind=kind, max_bytes=max_bytes), str(path))
+
+
+def read_yaml(path: Path, *, kind: str) -> Any:
+    """The value of a YAML file. Raises as `read_bytes`, and InvalidInput for bad YAML."""
+    try:
+        return yaml.safe_load(read_bytes(path, kind=kind).decode("utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidInput(f"{kind} {str(path)!r} is not valid YAML: {one_line(error)}") from None
 
 
 def take_lock(path: Path) -> FileLock | None:
@@ -35,7 +57,8 @@ def take_lock(path: Path) -> FileLock | None:
     The lock is also gone when the object is: keep it.
 
     Raises:
-        InvalidInput: the file cannot be written.
+        InvalidInput: its folder cannot have that name.
+        EnvironmentFailed: it cannot be written.
     """
     lock = FileLock(path, is_singleton=False)
     try:
@@ -44,7 +67,7 @@ def take_lock(path: Path) -> FileLock | None:
     except Timeout:
         return None
     except OSError as error:
-        raise InvalidInput(f"cannot write {str(path.parent)!r}: {error.strerror}") from None
+        raise file_error("write", path.parent, error) from None
     return lock
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+
+from listops_bench.errors import InvalidInput
 
 
 def count(number: int, noun: str) -> str:
@@ -10,6 +13,27 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def slug(text: str) -> str:
-    """A plain name for files and ids."""
-    return re.sub(r"[^A-Za-z0-9_]+", "-", text)[:120].strip("-") or "model"
+def slug(text: str, *, keep: str = "", max_length: int | None = 120) -> str:
+    """A plain name for files and ids: letters, digits, underscores and the characters of ``keep``, the rest as dashes.
+
+    >>> slug("org/name (v1.2)"), slug("org/name (v1.2)", keep=".")
+    ('org-name-v1-2', 'org-name-v1.2')
+    """
+    return re.sub(rf"[^A-Za-z0-9_{re.escape(keep)}]+", "-", text)[:max_length].strip("-") or "model"
+
+
+def one_line(error: BaseException, *, with_type: bool = False) -> str:
+    """An error's message on one line of at most 200 characters; its type's name where it has none.
+
+    Args:
+        with_type: name the type too, except that of InvalidInput, whose message was written for users.
+    """
+    name, text = type(error).__name__, " ".join(str(error).split())[:200]
+    with_type = with_type and not isinstance(error, InvalidInput)
+    return (f"{name}: {text}" if with_type else text) if text else name
+
+
+def utc_timestamp(seconds: float | None = None) -> str:
+    """``2026-01-31T12:00:00Z``: the present, or a time in seconds since 1970."""
+    moment = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -10,16 +10,15 @@ The frozen release of the flagship tasks is such a folder, laid into the package
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from listops_bench._base.files import read_bytes, write_atomic
 from listops_bench.dataset.card import MARKER, write_card
 from listops_bench.errors import InvalidInput
 from listops_bench.tasks.generator import columns_checksum, generate
@@ -71,15 +70,15 @@ def export(
         for split in SPLITS:
             table = pa.Table.from_batches([generate(task, split).to_arrow()])
             line = Checksum(task.name, split, len(table), columns_checksum(table.to_pydict()))
-            _write(folder / line.path, partial(_write_parquet, table))
+            write_atomic(folder / line.path, _parquet(table))
             checksums.append(line)
             if on_file:
                 on_file(folder / line.path)
     rows = "\n".join(f"{c.task}\t{c.split}\t{c.rows}\t{c.sha256}" for c in checksums)
-    _write_text(folder / CHECKSUMS, f"# dataset version {DATASET_VERSION}\n{_CHECKSUM_HEADER}\n{rows}\n")
-    _write_text(folder / "eval.yaml", _eval_yaml(specs))
+    write_atomic(folder / CHECKSUMS, f"# dataset version {DATASET_VERSION}\n{_CHECKSUM_HEADER}\n{rows}\n")
+    write_atomic(folder / "eval.yaml", _eval_yaml(specs))
     files = {task.name: {c.split: c.path.as_posix() for c in checksums if c.task == task.name} for task in specs}
-    _write_text(card, write_card(specs, files))
+    write_atomic(card, write_card(specs, files))
     return checksums
 
 
@@ -87,9 +86,9 @@ def read_checksums(folder: str | Path) -> list[Checksum]:
     """The checksum table of a dataset folder."""
     path = Path(folder) / CHECKSUMS
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()[2:]
+        lines = read_bytes(path).decode().splitlines()[2:]
         return [Checksum(t, s, int(n), h) for t, s, n, h in (line.split("\t") for line in lines)]
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise InvalidInput(f"checksum table '{path}' cannot be read ({error}); {_mend(folder)}") from error
 
 
@@ -120,22 +119,10 @@ def _mend(folder: str | Path, tasks: Sequence[str] = FLAGSHIP) -> str:
     return f"`listops-bench export {folder}{chosen}` writes it anew"
 
 
-def _write_parquet(table: pa.Table, path: Path) -> None:
-    pq.write_table(table, path, compression="zstd", compression_level=19)
-
-
-def _write_text(path: Path, text: str) -> None:
-    _write(path, lambda place: place.write_text(text, encoding="utf-8"))
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+def _parquet(table: pa.Table) -> bytes:
+    content = pa.BufferOutputStream()
+    pq.write_table(table, content, compression="zstd", compression_level=19)
+    return bytes(content.getvalue())
 
 
 def _eval_yaml(tasks: Sequence[TaskSpec]) -> str:

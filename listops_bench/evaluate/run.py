@@ -12,13 +12,13 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, cast, get_args
 
 import torch
 
 from listops_bench._base import records
+from listops_bench._base.text import utc_timestamp
 from listops_bench._base.files import write_atomic
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.evaluate.checkpoint import Checkpoint, architecture, open_checkpoint
@@ -188,7 +188,7 @@ def _result(
         splits=splits,
         training=loaded.training,
         evaluation=Evaluation(
-            created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            created=utc_timestamp(),
             wall_seconds=round(seconds, 3),
             environment=records.decode(Environment, environment(loaded.model.device), "environment"),
         ),

@@ -13,12 +13,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from listops_bench._base import records
+from listops_bench._base.text import utc_timestamp
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate._compare import compare
 from listops_bench.evaluate.checkpoint import Checkpoint, architecture
@@ -280,7 +280,7 @@ def _compare(path: Path, result: Result, folder: Path, device: str | None) -> Ve
         rows=rows,
         differing=differing,
         same_predictions=same,
-        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        created=utc_timestamp(),
         environment=measured.evaluation.environment,
     )
     answers = "the same answers" if same else f"{differing} rows or more differ, which is within the tolerance"

@@ -14,11 +14,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from listops_bench._base.text import slug
+from listops_bench._base.text import slug, utc_timestamp
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.run import score_split
 from listops_bench.model.checkpoint import weights_sha256
@@ -138,7 +137,7 @@ def _result(content: dict[str, Any], task: TaskSpec, shots: int, splits: dict[Ev
         splits=splits,
         training=None,
         evaluation=Evaluation(
-            created=datetime.fromtimestamp(float(content["date"]), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            created=utc_timestamp(float(content["date"])),
             wall_seconds=round(float(content["total_evaluation_time_seconds"]), 3),
             environment=Environment({k: str(v) for k, v in versions.items() if v}, None, None, None),
         ),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def check_repo_id(repo_id: str) -> str:
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise InvalidInput(f"{repo_id!r} is no repository id of the form ORG/NAME: {_line(error)}") from None
+        raise InvalidInput(f"{repo_id!r} is no repository id of the form ORG/NAME: {one_line(error)}") from None
     if repo_id.count("/") != 1:
         raise InvalidInput(f"{repo_id!r} is no repository id of the form ORG/NAME")
     return repo_id
@@ -153,7 +154,7 @@ def clear_errors(repo_id: str, *, write: bool = False) -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         raise InvalidInput(_refusal(repo_id, error, write)) from None
     except (errors.HFValidationError, ValueError) as error:
-        raise InvalidInput(f"{repo_id!r}: {_line(error)}") from None
+        raise InvalidInput(f"{repo_id!r}: {one_line(error)}") from None
     except RuntimeError as error:  # an upload that failed: the reason is what it was raised from
         raise InvalidInput(_broken_off(repo_id, error.__cause__ or error)) from None
     except Exception as error:
@@ -169,7 +170,7 @@ def _is_network_error(error: BaseException) -> bool:
 
 def _broken_off(repo_id: str, error: BaseException) -> str:
     host = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    return f"the connection to {host} for {repo_id!r} failed ({_line(error)}); run the same command again to go on"
+    return f"the connection to {host} for {repo_id!r} failed ({one_line(error)}); run the same command again to go on"
 
 
 def _refusal(repo_id: str, error: Exception, write: bool) -> str:
@@ -183,9 +184,4 @@ def _refusal(repo_id: str, error: Exception, write: bool) -> str:
         return f"there is no repository {repo_id!r} on the Hub, or the token may not see it"
     if status == 401:
         return "the Hub does not know the token: run `hf auth login`, or set HF_TOKEN to one that may write"
-    return f"the Hub refused {repo_id!r} ({status}): {_line(error)}"
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text[:200] or type(error).__name__
+    return f"the Hub refused {repo_id!r} ({status}): {one_line(error)}"

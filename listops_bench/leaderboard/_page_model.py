@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
 
+from listops_bench._base.text import slug
 from listops_bench.leaderboard.board import Board
 from listops_bench.leaderboard.groups import Group, Run
 from listops_bench.pages.chart import COLOURS
@@ -34,8 +34,7 @@ SPLITS = (
 def model_file(group: Group, board: Board) -> str:
     """The page of a group's model, below the site: a plain name, whatever the model is called."""
     key = f"{board.version} {group.first.architecture.family} {group.model} {group.parameters}"
-    slug = re.sub(r"[^a-z0-9_]+", "-", group.model.lower()).strip("-")[:60] or "model"
-    return f"{FOLDER}/{slug}-{hashlib.sha256(key.encode()).hexdigest()[:8]}.html"
+    return f"{FOLDER}/{slug(group.model.lower(), max_length=60)}-{hashlib.sha256(key.encode()).hexdigest()[:8]}.html"
 
 
 def model_pages(board: Board) -> dict[str, dict[str, Any]]:

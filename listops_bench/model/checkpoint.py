@@ -30,6 +30,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput
 from listops_bench.model.ladder import modulus_of, parameter_counts
 from listops_bench.model.source import WEIGHTS, check_weights
@@ -220,7 +221,7 @@ def load_checkpoint(
             )
             tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=trust_remote_code)
     except Exception as error:  # safetensors, json, torch and transformers each have their own kinds
-        raise InvalidInput(f"checkpoint {str(path)!r} cannot be read: {_one_line(error)}") from None
+        raise InvalidInput(f"checkpoint {str(path)!r} cannot be read: {one_line(error, with_type=True)}") from None
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
         if report.get(problem):
             first = sorted(map(str, report[problem]))[0]
@@ -263,15 +264,12 @@ def _read_object(file: Path, folder: Path) -> dict[str, Any]:
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"checkpoint {str(folder)!r} has an unreadable {file.name}: {_one_line(error)}") from None
+        raise InvalidInput(
+            f"checkpoint {str(folder)!r} has an unreadable {file.name}: {one_line(error, with_type=True)}"
+        ) from None
     if not isinstance(value, dict):
         raise InvalidInput(f"checkpoint {str(folder)!r} has a {file.name} that is no object")
     return value
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
 
 
 class _quiet:

@@ -26,6 +26,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, LlamaConf
 
 from listops_bench._base.hashing import key64
 from listops_bench._base.resources import resource_path
+from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.model.configuration_looped import LoopedConfig
 from listops_bench.tasks.expression import EOS_ID, FIRST_NUMBER_ID, PAD_ID, check_modulus, vocabulary
@@ -164,7 +165,7 @@ def load_config(name_or_path: str | os.PathLike[str], modulus: int | None = 10) 
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (ValueError, KeyError, TypeError, OSError, AttributeError) as error:
-        raise InvalidInput(f"model {str(name_or_path)!r} has an unusable config.json: {_first_line(error)}") from None
+        raise InvalidInput(f"model {str(name_or_path)!r} has an unusable config.json: {one_line(error)}") from None
     if modulus is not None:
         check_modulus(modulus)
         config.vocab_size = len(vocabulary(modulus))
@@ -235,7 +236,7 @@ def build_model(
         try:
             model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         except (ValueError, KeyError, TypeError, RuntimeError, AssertionError) as error:
-            reason = f"no language model can be made from {config.model_type!r}: {_first_line(error)}"
+            reason = f"no language model can be made from {config.model_type!r}: {one_line(error)}"
             raise InvalidInput(reason) from None
     return model
 
@@ -293,8 +294,3 @@ def _flops_per_token(model: PreTrainedModel) -> int:
 def _is_matrix(module: torch.nn.Module) -> bool:
     weight = getattr(module, "weight", None)
     return isinstance(weight, torch.nn.Parameter) and weight.ndim == 2 and not isinstance(module, torch.nn.Embedding)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput
 
 WEIGHTS = "model.safetensors"
@@ -100,7 +101,7 @@ def _from_hub(name: str, revision: str | None, patterns: list[str], max_bytes: i
         raise
     except HfHubHTTPError as error:  # the Hub's answer: no such repository or revision, or no access to it
         raise InvalidInput(
-            f"checkpoint {_at(name, revision)} is no folder here, and the Hub says: {_line(error)}"
+            f"checkpoint {_at(name, revision)} is no folder here, and the Hub says: {one_line(error)}"
         ) from None
     except Exception as error:  # no connection, or told to be offline: each layer below has an error of its own
         folder = _from_cache(name, revision, patterns, error)
@@ -123,7 +124,7 @@ def _from_cache(name: str, revision: str | None, patterns: list[str], reason: Ex
     except LocalEntryNotFoundError:
         raise InvalidInput(
             f"checkpoint {_at(name, revision)} is no folder here, is not in the cache, and the Hub cannot be reached: "
-            f"{_line(reason)}"
+            f"{one_line(reason)}"
         ) from None
     check_weights([path.name for path in Path(folder).iterdir()], name)
     return folder
@@ -131,8 +132,3 @@ def _from_cache(name: str, revision: str | None, patterns: list[str], reason: Ex
 
 def _at(name: str, revision: str | None) -> str:
     return repr(name if revision is None else f"{name}@{revision}")
-
-
-def _line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:200]

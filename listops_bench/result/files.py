@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from listops_bench._base import records
-from listops_bench._base.files import write_atomic
+from listops_bench._base.files import read_json, write_atomic
 from listops_bench.errors import InvalidInput
 from listops_bench.result.checks import validate
 from listops_bench.result.format import Result
@@ -33,7 +34,7 @@ def write_result(results_dir: str | os.PathLike[str], result: Result) -> Path:
     """
     # What is written has been read: a record built in Python could hold what no reader accepts.
     text = records.dumps(result)
-    _parse(text, "result")
+    _decode(records.loads(text, "result"), "result")
     path = result_path(results_dir, result)
     write_atomic(path, text)
     return path
@@ -49,23 +50,17 @@ def read_result(path: str | os.PathLike[str], results_dir: str | os.PathLike[str
     Raises:
         InvalidInput: naming the file and what is wrong: not JSON, an unknown, missing or repeated key, a wrong type,
             NaN, too large, counts or intervals that do not agree with each other, or a file in the wrong place.
+        EnvironmentFailed: it is there and cannot be read.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read ({error.strerror})") from None
-    if len(content) > MAX_FILE_BYTES:
-        raise InvalidInput(f"{path}: larger than {MAX_FILE_BYTES:,} bytes")
-    result = _parse(content, str(path))
+    result = _decode(read_json(path, kind="result", max_bytes=MAX_FILE_BYTES), str(path))
     if results_dir is not None and path != result_path(results_dir, result):
         raise InvalidInput(f"{path}: belongs at {result_path(results_dir, result)}")
     return result
 
 
-def _parse(content: str | bytes, where: str) -> Result:
-    result: Result = records.decode(Result, records.loads(content, where), where)
+def _decode(value: Any, where: str) -> Result:
+    result: Result = records.decode(Result, value, where)
     validate(result, where)
     return result
 

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from listops_bench._base import records
-from listops_bench._base.files import write_atomic
+from listops_bench._base.files import read_json, write_atomic
 from listops_bench._base.records import Count, Positive, Sha256, Text, Timestamp
-from listops_bench.errors import InvalidInput
 from listops_bench.result.format import Result
 from listops_bench.runs.record import Environment
 
@@ -74,16 +73,9 @@ def read_verified(results_dir: str | os.PathLike[str]) -> dict[str, Verification
         InvalidInput: the file is not what `write_verified` writes.
     """
     path = verified_file(results_dir)
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read ({error.strerror})") from None
-    if len(content) > MAX_FILE_BYTES:
-        raise InvalidInput(f"{path}: larger than {MAX_FILE_BYTES:,} bytes")
-    decoded: _File = records.decode(_File, records.loads(content, str(path)), str(path))
+    decoded: _File = records.decode(_File, read_json(path, max_bytes=MAX_FILE_BYTES), str(path))
     return decoded.results
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from listops_bench._base import records
+from listops_bench._base.files import read_bytes, read_json
 from listops_bench.errors import InvalidInput
 from listops_bench.runs.record import Learning
 from listops_bench.tasks.task import get_task
@@ -27,7 +28,7 @@ def read_learning(folder: str | os.PathLike[str]) -> dict[str, Learning]:
         return {}
     rows = _eval_rows(Path(folder) / "run.json")
     found: dict[str, Learning] = {}
-    for number, line in enumerate(_text(log).splitlines(), start=1):
+    for number, line in enumerate(read_bytes(log).splitlines(), start=1):
         entry = records.loads(line, f"{log} line {number}")
         try:
             step, figures = str(int(entry["step"])), dict(entry.get("validation", {}))
@@ -42,15 +43,8 @@ def read_learning(folder: str | os.PathLike[str]) -> dict[str, Learning]:
 
 
 def _eval_rows(path: Path) -> int:
-    record: Any = records.loads(_text(path), str(path))
+    record: Any = read_json(path)
     try:
         return int(record["config"]["eval_rows"])
     except (KeyError, TypeError, ValueError):
         raise InvalidInput(f"{path}: not the record of a training run") from None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path}: cannot be read ({error})") from None

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from listops_bench._base.files import write_atomic
-from listops_bench.errors import InvalidInput
+from listops_bench._base.text import one_line
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.sweep._folder import Doing, Failure, SweepFolder
 from listops_bench.sweep._packs import Unit, units_of
@@ -119,7 +119,7 @@ class Worker:
         except TrainingFailed as error:
             self._fail(job, Failure(str(error), final=True))
         except Exception as error:
-            self._fail(job, Failure(_one_line(error), final=False))
+            self._fail(job, Failure(one_line(error, with_type=True), final=False))
 
     def _fail(self, job: Job, failure: Failure) -> None:
         self.folder.note_failure(job, failure)  # where not even that can be written, the process ends here
@@ -144,7 +144,7 @@ class Worker:
         except Exception as error:
             for job in unit.jobs:
                 if self.folder.record(job) is None:
-                    self._fail(job, Failure(_one_line(error), final=False))
+                    self._fail(job, Failure(one_line(error, with_type=True), final=False))
             return
         for job, outcome in zip(unit.jobs, outcomes, strict=True):
             if isinstance(outcome, TrainingFailed):
@@ -179,8 +179,3 @@ class Worker:
                 raise SystemExit("the process that started this one is gone")
             finite = loss if loss is not None and math.isfinite(loss) else None
             self.folder.tell(self.number, Doing([job.name for job in jobs], phase, step, total, finite))
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())[:300]
-    return text if isinstance(error, InvalidInput) and text else f"{type(error).__name__}: {text}"

@@ -29,13 +29,13 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from listops_bench._base.files import read_yaml, write_atomic
+from listops_bench._base.text import slug
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.result.format import TRACKS, EvaluationSplit, Track
 from listops_bench.sweep._select import Selection
@@ -90,7 +90,7 @@ def read_sweep(path: str | Path, output_dir: str | Path) -> Sweep:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    page = read_yaml(path, "sweep")
+    page = read_yaml(path, kind="sweep file")
     if not isinstance(page, dict):
         raise InvalidInput(f"sweep file {str(path)!r} is not a mapping with the keys {', '.join(_PAGE_KEYS)}")
     return page
@@ -200,7 +200,7 @@ class _Grid:
                 raise unknown(f"model option in {self.path.name}", key, list(known))
             values[key] = value
         words = "-".join(f"{key}{value}" for key, value in sorted(own.items()))
-        folder = self.folder / "models" / _slug(f"{model['model']}-{words}")
+        folder = self.folder / "models" / slug(f"{model['model']}-{words}", keep=".", max_length=None)
         values.pop("transformers_version", None)
         text = json.dumps(values, indent=2, sort_keys=True) + "\n"
         path = folder / "config.json"
@@ -236,9 +236,5 @@ def _name(config: TrainConfig) -> str:
     if values["data_seed"] == seed:
         del values["data_seed"]
     digest = hashlib.sha256(json.dumps([values.pop("model"), values], sort_keys=True).encode()).hexdigest()[:8]
-    words = _slug(f"{config.model_name}-{values['curriculum']}")[:80]
+    words = slug(f"{config.model_name}-{values['curriculum']}", keep=".", max_length=None)[:80]
     return f"{words}-lr{config.learning_rate:g}-{digest}-seed{seed}"
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-")

@@ -225,7 +225,7 @@ _STAGE_KEYS = ("tasks", *(field.name for field in dataclasses.fields(Stage) if f
 
 
 def _from_yaml(path: Path) -> Curriculum:
-    page = read_yaml(path, "curriculum")
+    page = read_yaml(path, kind="curriculum file")
     _check_keys(page, ("stages",), f"curriculum file {str(path)!r}")
     if not isinstance(page.get("stages"), list):
         raise InvalidInput(f"curriculum file {str(path)!r} has no list of stages")

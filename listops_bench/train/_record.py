@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import torch
 
+from listops_bench._base.text import utc_timestamp
 from listops_bench.tasks.task import DATASET_VERSION
 from listops_bench.train.config import TrainConfig, rows_per_step
 from listops_bench.train.course import Course, Seen
@@ -54,7 +54,7 @@ def run_record(
     words += [f"after {identity['after_steps']} steps"] if "after_steps" in identity else []
     return {
         "name": ", ".join(words),
-        "written": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "written": utc_timestamp(),
         "model": config.fresh_model if config.init_from is None else config.init_from,
         "curriculum": str(curriculum),
         "seed": config.seed,

@@ -321,7 +321,7 @@ def _is_number(text: str) -> bool:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    page = read_yaml(path, "config")
+    page = read_yaml(path, kind="config file")
     if not isinstance(page, dict):
         raise InvalidInput(f"config file {str(path)!r} is not a mapping of options to values")
     return page

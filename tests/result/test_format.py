@@ -216,7 +216,7 @@ def test_strange_files_are_refused(written: Path, name: str) -> None:
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="cannot be read"):
+    with pytest.raises(InvalidInput, match="cannot read"):
         read_result(tmp_path / "sum.json")
 
 

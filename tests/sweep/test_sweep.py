@@ -188,7 +188,7 @@ def test_places_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert verb([*flags, str(file), "--output-dir", str(file / "out")]) == 2
         assert f"cannot write '{file}/out'" in capsys.readouterr().err
     assert main([str(tmp_path / "nowhere.yaml")]) == 2
-    assert "cannot be read" in capsys.readouterr().err
+    assert "cannot read" in capsys.readouterr().err
     assert main([str(file), "--shard", "3/2"]) == 2
     assert "'3/2' is not I/N" in capsys.readouterr().err
     assert main([str(file), "--worker-s", "1"]) == 2

@@ -649,7 +649,7 @@ def test_accelerate_launch(
         ("--output-dir {out} --task sum --model looped_d008 --init-from x", "init_from brings its own model"),
         ("--output-dir {out} --task sum --init-from nowhere", "checkpoint 'nowhere' has no model.safetensors"),
         ("--output-dir {out} --curriculum sum:3/freeze=nothing", "unknown parameter 'nothing'"),
-        ("--output-dir {out} --task sum --config nowhere.yaml", "config file 'nowhere.yaml' cannot be read"),
+        ("--output-dir {out} --task sum --config nowhere.yaml", "cannot read config file 'nowhere.yaml'"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
