@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from listops_bench._base import records
+from listops_bench._base.files import read_json
 from listops_bench._base.records import Text
 from listops_bench.errors import InvalidInput
 from listops_bench.stats.intervals import Summary
@@ -87,11 +88,7 @@ def read_findings(path: str | os.PathLike[str]) -> Findings:
     Raises:
         InvalidInput: it is not what ``listops-bench analyze`` writes, or holds no checkpoints.
     """
-    try:
-        text = Path(path).read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read ({error.strerror})") from None
-    found: Findings = records.decode(Findings, records.loads(text, str(path)), str(path))
+    found: Findings = records.decode(Findings, read_json(Path(path)), str(path))
     if not found.groups or not all(group.checkpoints for group in found.groups):
         raise InvalidInput(f"{path}: holds no checkpoints")
     return found

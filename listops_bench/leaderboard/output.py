@@ -19,8 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from listops_bench._base import records
-from listops_bench._base.files import remove_others, write_atomic
+from listops_bench._base.files import read_json, remove_others, write_atomic
 from listops_bench.errors import InvalidInput
 from listops_bench.leaderboard._markdown import markdown
 from listops_bench.leaderboard._page import page, pages_of_models
@@ -154,10 +153,7 @@ def read_curve(run: str | os.PathLike[str], task: str) -> Curve:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        record = records.loads(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path}: cannot be read ({error})") from None
+    record = read_json(path)
     if not isinstance(record, dict):
         raise InvalidInput(f"{path}: not an object")
     return record

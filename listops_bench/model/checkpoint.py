@@ -31,7 +31,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from listops_bench._base.text import one_line
-from listops_bench.errors import InvalidInput
+from listops_bench.errors import InvalidInput, file_error
 from listops_bench.model.ladder import modulus_of, parameter_counts
 from listops_bench.model.source import WEIGHTS, check_weights
 from listops_bench.model.tokenizer import modulus_of as modulus_of_tokenizer
@@ -61,7 +61,8 @@ def save_checkpoint(
         finish: called with the temporary folder before it gets its name, to add files of one's own.
 
     Raises:
-        InvalidInput: there is something at that place already, or it cannot be written.
+        InvalidInput: there is something at that place already, or it can be no folder.
+        EnvironmentFailed: it cannot be written.
     """
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -71,7 +72,7 @@ def save_checkpoint(
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
     except OSError as error:
-        raise InvalidInput(f"cannot write {str(target)!r}: {error.strerror}") from None
+        raise file_error("write", target, error) from None
     try:
         _write(temporary, model, tokenizer, run)
         if finish is not None:
@@ -79,7 +80,7 @@ def save_checkpoint(
         _flush(temporary)
         temporary.rename(target)
     except OSError as error:
-        raise InvalidInput(f"cannot write {str(target)!r}: {error.strerror or error}") from None
+        raise file_error("write", target, error) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target

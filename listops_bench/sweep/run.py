@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from listops_bench._base.processes import Job as Process
 from listops_bench._base.processes import run_jobs
-from listops_bench.errors import InvalidInput
+from listops_bench.errors import file_error
 from listops_bench.sweep._folder import SweepFolder, by_state
 from listops_bench.sweep._live import Display, print_summary
 from listops_bench.sweep._packs import cost
@@ -102,7 +102,7 @@ def _begin(folder: SweepFolder, options: Options) -> None:
         folder.check_writable()
         folder.forget_failures(final_ones_too=options.retry_failed)
     except OSError as error:
-        raise InvalidInput(f"cannot write {str(folder.path)!r}: {error.strerror}") from None
+        raise file_error("write", folder.path, error) from None
 
 
 def _end(folder: SweepFolder, console: Console) -> int:

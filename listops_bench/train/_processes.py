@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import broadcast_object_list
 
-from listops_bench.errors import InvalidInput
+from listops_bench.errors import EnvironmentFailed, InvalidInput
 
 
 def make_accelerator(report_to: str, num_processes: int | None, tracker_dir: Path) -> Accelerator:
@@ -53,17 +53,17 @@ def _trackers(report_to: str) -> list[str]:
 
 
 def on_main(accelerator: Accelerator, work: Callable[[], Any]) -> Any:
-    """Does something on the main process and gives every process its outcome, also where that is an InvalidInput."""
+    """Does something on the main process and gives every process its outcome, also where that is an error of `errors`."""
     outcome: list[Any] = [None, None]
     if accelerator.is_main_process:
         try:
             outcome = [work(), None]
-        except InvalidInput as error:
+        except (InvalidInput, EnvironmentFailed) as error:
             if accelerator.num_processes == 1:
                 raise
-            outcome = [None, str(error)]
+            outcome = [None, error]
     if accelerator.num_processes > 1:
         broadcast_object_list(outcome)
     if outcome[1] is not None:
-        raise InvalidInput(outcome[1])
+        raise outcome[1]
     return outcome[0]

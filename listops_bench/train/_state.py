@@ -23,7 +23,7 @@ import torch
 from filelock import FileLock
 
 from listops_bench._base.files import take_lock, write_atomic
-from listops_bench.errors import InvalidInput
+from listops_bench.errors import InvalidInput, file_error
 from listops_bench.model.checkpoint import CHECKPOINTS, RUN, TRAIN_LOG, remove_unfinished, step_checkpoints
 from listops_bench.runs.folder import working_dir
 
@@ -150,7 +150,7 @@ class RunFolder:
         try:
             yield
         except OSError as error:
-            raise InvalidInput(f"cannot write {str(self.path)!r}: {error.strerror or error}") from None
+            raise file_error("write", self.path, error) from None
 
     @property
     def log(self) -> Path:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from listops_bench.errors import InvalidInput
+from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.model.checkpoint import load_checkpoint, remove_unfinished, save_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model
 from listops_bench.model.tokenizer import build_tokenizer
@@ -163,7 +163,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
         assert (folder / "model.safetensors").is_file()
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(InvalidInput, match="No space left on device"):
+    with pytest.raises(EnvironmentFailed, match="No space left on device"):
         save_checkpoint(tmp_path / "c", build_model("looped_d008"), build_tokenizer(10), {}, finish=fail)
     assert list(tmp_path.iterdir()) == []
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from listops_bench.errors import InvalidInput
+from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.model.checkpoint import load_checkpoint, step_checkpoints
 from listops_bench.runs.folder import working_dir
 from listops_bench.train._batches import Batch
@@ -77,7 +77,7 @@ def test_a_full_disk_leaves_what_was_whole(tmp_path: Path, size: int, where: str
     """Full for config.json, for a checkpoint, for the state: one clear line, and with room again the run goes on."""
     config = small(tmp_path / "run", save_steps=2, checkpoint_steps=2, max_steps=4)
     folder = working_dir(config.output_dir)
-    with pytest.raises(InvalidInput, match=f"cannot write '.*{where}': File too large"), files_of_at_most(size):
+    with pytest.raises(EnvironmentFailed, match=f"cannot write '.*{where}': File too large"), files_of_at_most(size):
         train(config)
     assert not (tmp_path / "run").exists()
     for _, path in step_checkpoints(folder):
@@ -97,7 +97,7 @@ def test_a_disk_that_fills_up_keeps_the_last_state(tmp_path: Path) -> None:
         if progress.step == 3:
             limit.enter_context(files_of_at_most(2_000))
 
-    with limit, pytest.raises(InvalidInput, match=r"cannot write '.*run\.training'"):
+    with limit, pytest.raises(EnvironmentFailed, match=r"cannot write '.*run\.training'"):
         train(config, on_step=fill)
     again = train(config)
     assert again.resumed_at == 2
