@@ -18,8 +18,8 @@ from typing import Any, cast, get_args
 import torch
 
 from listops_bench._base import records
-from listops_bench._base.text import utc_timestamp
 from listops_bench._base.files import write_atomic
+from listops_bench._base.text import utc_timestamp
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.evaluate.checkpoint import Checkpoint, architecture, open_checkpoint
 from listops_bench.evaluate.decoding import predict

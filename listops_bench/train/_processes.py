@@ -53,7 +53,7 @@ def _trackers(report_to: str) -> list[str]:
 
 
 def on_main(accelerator: Accelerator, work: Callable[[], Any]) -> Any:
-    """Does something on the main process and gives every process its outcome, also where that is an error of `errors`."""
+    """Does something on the main process and gives every process its outcome, also an error of `errors`."""
     outcome: list[Any] = [None, None]
     if accelerator.is_main_process:
         try:
