@@ -17,29 +17,31 @@ from listops_bench._base.version import __version__
 
 if TYPE_CHECKING:
     from listops_bench.dataset.builder import load
-    from listops_bench.errors import InvalidInput
+    from listops_bench.errors import EnvironmentFailed, InvalidInput
     from listops_bench.harness import metric_path
-    from listops_bench.tasks.expression import Node, completion_text, parse, prompt_text, render, trace
-    from listops_bench.tasks.expression import evaluate as evaluate_expression
+
+    # `listops_bench.evaluate` is the package that evaluates checkpoints.
+    from listops_bench.tasks.expression import (
+        Node,
+        completion_text,
+        evaluate as evaluate_expression,
+        parse,
+        prompt_text,
+        render,
+        trace,
+    )
     from listops_bench.tasks.task import TaskSpec, curated_tasks, get_task
 
 _PUBLIC = {
-    "load": "dataset.builder",
-    "metric_path": "harness",
-    "get_task": "tasks.task",
-    "curated_tasks": "tasks.task",
-    "TaskSpec": "tasks.task",
-    "parse": "tasks.expression",
-    "render": "tasks.expression",
-    "prompt_text": "tasks.expression",
-    "completion_text": "tasks.expression",
-    "trace": "tasks.expression",
-    "evaluate_expression": "tasks.expression:evaluate",  # `evaluate` is the package that evaluates checkpoints
-    "Node": "tasks.expression",
-    "InvalidInput": "errors",
+    "dataset.builder": "load",
+    "errors": "EnvironmentFailed InvalidInput",
+    "harness": "metric_path",
+    "tasks.expression": "Node completion_text evaluate_expression=evaluate parse prompt_text render trace",
+    "tasks.task": "TaskSpec curated_tasks get_task",
 }
 
 __all__ = [
+    "EnvironmentFailed",
     "InvalidInput",
     "Node",
     "TaskSpec",

@@ -8,24 +8,29 @@ from importlib import import_module
 from typing import Any
 
 
-def lazy_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """The ``__getattr__`` and ``__dir__`` of a package.
 
     Args:
         package: its ``__name__``.
-        homes: the module, relative to the package, of every public name.
+        modules: for each module, relative to the package, its public names, separated by spaces; ``public=name`` where
+            the package has another name for it.
 
-    >>> __getattr__, __dir__ = lazy_names(__name__, {"train": "run"})  # doctest: +SKIP
+    >>> __getattr__, __dir__ = lazy_names(__name__, {"run": "train TrainResult"})  # doctest: +SKIP
     """
     names = vars(sys.modules[package])
+    homes: dict[str, tuple[str, str]] = {}
+    for module, words in modules.items():
+        for word in words.split():
+            public, _, name = word.partition("=")
+            homes[public] = module, name or public
 
     def __getattr__(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module, _, attribute = homes[name].partition(":")
-        value = getattr(import_module(f"{package}.{module}"), attribute or name)
-        names[name] = value
-        return value
+        module, attribute = homes[name]
+        names[name] = getattr(import_module(f"{package}.{module}"), attribute)
+        return names[name]
 
     def __dir__() -> list[str]:
         return sorted({*names, *homes})

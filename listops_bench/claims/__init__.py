@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 from listops_bench._base.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from listops_bench.claims.page import claims as claims
-    from listops_bench.claims.page import write_claims as write_claims
+    from listops_bench.claims.page import claims as claims, write_claims as write_claims
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "claims": "page",
-        "write_claims": "page",
+        "page": "claims write_claims",
     },
 )

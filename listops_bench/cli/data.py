@@ -135,8 +135,7 @@ def prepare(arguments: Namespace) -> None:
 
 
 def export(arguments: Namespace) -> None:
-    from listops_bench.dataset.release import FLAGSHIP, check
-    from listops_bench.dataset.release import export as write_folder
+    from listops_bench.dataset.release import FLAGSHIP, check, export as write_folder
 
     if arguments.check:
         checked = list(check(arguments.folder))

@@ -66,8 +66,7 @@ def add_verbs(parser: Parser) -> None:
 
 
 def push(arguments: Namespace) -> None:
-    from listops_bench.hub import check_branch
-    from listops_bench.hub import publish as hub
+    from listops_bench.hub import check_branch, publish as hub
 
     check_branch(arguments.revision, create_pr=arguments.create_pr)
     if arguments.dataset:
@@ -103,8 +102,7 @@ def _show(publication: hub.Publication) -> None:
 
 
 def submit(arguments: Namespace) -> None:
-    from listops_bench.hub.submission import submit as hand_over
-    from listops_bench.hub.submission import summary
+    from listops_bench.hub.submission import submit as hand_over, summary
 
     if arguments.output_dir is not None and arguments.repo is not None:
         raise InvalidInput("give either --output-dir or --repo")

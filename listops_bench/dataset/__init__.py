@@ -7,21 +7,18 @@ from typing import TYPE_CHECKING
 from listops_bench._base.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from listops_bench.dataset.builder import ListOpsBench as ListOpsBench
-    from listops_bench.dataset.builder import load as load
-    from listops_bench.dataset.builder import prepare as prepare
-    from listops_bench.dataset.builder import register as register
-    from listops_bench.dataset.release import check as check
-    from listops_bench.dataset.release import export as export
+    from listops_bench.dataset.builder import (
+        ListOpsBench as ListOpsBench,
+        load as load,
+        prepare as prepare,
+        register as register,
+    )
+    from listops_bench.dataset.release import check as check, export as export
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "ListOpsBench": "builder",
-        "check": "release",
-        "export": "release",
-        "load": "builder",
-        "prepare": "builder",
-        "register": "builder",
+        "builder": "ListOpsBench load prepare register",
+        "release": "check export",
     },
 )

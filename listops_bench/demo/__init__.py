@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "DemoConfig": "config",
-        "run_demo": "run",
+        "config": "DemoConfig",
+        "run": "run_demo",
     },
 )

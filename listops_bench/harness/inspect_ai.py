@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from inspect_ai import Task
-from inspect_ai import task as inspect_task
+from inspect_ai import Task, task as inspect_task
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import GenerateConfig
-from inspect_ai.scorer import Metric, SampleScore, Scorer, Target, mean, metric, scorer, stderr
-from inspect_ai.scorer import Score as InspectScore
+from inspect_ai.scorer import Metric, SampleScore, Score as InspectScore, Scorer, Target, mean, metric, scorer, stderr
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 import listops_bench.model  # noqa: F401 - AutoModelForCausalLM knows our models from here on

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "check_branch": "_client",
-        "push": "publish",
-        "submit": "submission",
+        "_client": "check_branch",
+        "publish": "push",
+        "submission": "submit",
     },
 )

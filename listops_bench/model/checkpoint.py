@@ -34,8 +34,7 @@ from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput, file_error
 from listops_bench.model.ladder import modulus_of, parameter_counts
 from listops_bench.model.source import WEIGHTS, check_weights
-from listops_bench.model.tokenizer import modulus_of as modulus_of_tokenizer
-from listops_bench.model.tokenizer import save_tokenizer
+from listops_bench.model.tokenizer import modulus_of as modulus_of_tokenizer, save_tokenizer
 from listops_bench.tasks.task import TaskSpec
 
 RUN, CARD, TRAIN_LOG = "run.json", "README.md", "train_log.jsonl"

@@ -10,18 +10,14 @@ if TYPE_CHECKING:
     from listops_bench.runs.exposure import exposure_of_run as exposure_of_run
     from listops_bench.runs.folder import working_dir as working_dir
     from listops_bench.runs.learning import read_learning as read_learning
-    from listops_bench.runs.record import Environment as Environment
-    from listops_bench.runs.record import Learning as Learning
-    from listops_bench.runs.record import Training as Training
+    from listops_bench.runs.record import Environment as Environment, Learning as Learning, Training as Training
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "Environment": "record",
-        "Learning": "record",
-        "Training": "record",
-        "exposure_of_run": "exposure",
-        "read_learning": "learning",
-        "working_dir": "folder",
+        "record": "Environment Learning Training",
+        "exposure": "exposure_of_run",
+        "learning": "read_learning",
+        "folder": "working_dir",
     },
 )

@@ -8,20 +8,16 @@ from listops_bench._base.lazy import lazy_names
 
 if TYPE_CHECKING:
     from listops_bench.sweep.command import main as main
-    from listops_bench.sweep.grid import Sweep as Sweep
-    from listops_bench.sweep.grid import read_sweep as read_sweep
+    from listops_bench.sweep.grid import Sweep as Sweep, read_sweep as read_sweep
     from listops_bench.sweep.options import Options as Options
-    from listops_bench.sweep.run import plan_sweep as plan_sweep
-    from listops_bench.sweep.run import run_sweep as run_sweep
+    from listops_bench.sweep.run import plan_sweep as plan_sweep, run_sweep as run_sweep
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "Options": "options",
-        "Sweep": "grid",
-        "main": "command",
-        "plan_sweep": "run",
-        "read_sweep": "grid",
-        "run_sweep": "run",
+        "options": "Options",
+        "grid": "Sweep read_sweep",
+        "command": "main",
+        "run": "plan_sweep run_sweep",
     },
 )

@@ -19,8 +19,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from listops_bench._base.processes import Job as Process
-from listops_bench._base.processes import run_jobs
+from listops_bench._base.processes import Job as Process, run_jobs
 from listops_bench.errors import file_error
 from listops_bench.sweep._folder import SweepFolder, by_state
 from listops_bench.sweep._live import Display, print_summary

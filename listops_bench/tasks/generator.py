@@ -27,9 +27,7 @@ import numpy.typing as npt
 from listops_bench._base import hashing
 from listops_bench._base.hashing import key64
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.tasks import _kernels as kernels
-from listops_bench.tasks import _scan, _tables, expression, split
-from listops_bench.tasks import task as task_module
+from listops_bench.tasks import _kernels as kernels, _scan, _tables, expression, split, task as task_module
 from listops_bench.tasks._scan import NUM_OPERATIONS, SCRATCH
 from listops_bench.tasks._tables import task_tables
 from listops_bench.tasks.expression import EQUALS_ID, FIRST_NUMBER_ID, OPERATIONS, TRACE_STYLES, TraceStyle, vocabulary

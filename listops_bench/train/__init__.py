@@ -7,25 +7,21 @@ from typing import TYPE_CHECKING
 from listops_bench._base.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from listops_bench.train._log import Progress as Progress
-    from listops_bench.train._log import TrainingFailed as TrainingFailed
+    from listops_bench.train._log import Progress as Progress, TrainingFailed as TrainingFailed
     from listops_bench.train.command import main as main
-    from listops_bench.train.config import TrainConfig as TrainConfig
-    from listops_bench.train.config import make_config as make_config
-    from listops_bench.train.config import read_config as read_config
-    from listops_bench.train.run import TrainResult as TrainResult
-    from listops_bench.train.run import train as train
+    from listops_bench.train.config import (
+        TrainConfig as TrainConfig,
+        make_config as make_config,
+        read_config as read_config,
+    )
+    from listops_bench.train.run import TrainResult as TrainResult, train as train
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "Progress": "_log",
-        "TrainConfig": "config",
-        "TrainResult": "run",
-        "TrainingFailed": "_log",
-        "main": "command",
-        "make_config": "config",
-        "read_config": "config",
-        "train": "run",
+        "_log": "Progress TrainingFailed",
+        "config": "TrainConfig make_config read_config",
+        "run": "TrainResult train",
+        "command": "main",
     },
 )

@@ -72,8 +72,7 @@ class _Lines:
 @contextmanager
 def _bar() -> Iterator[OnStep]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True)) as bar:

@@ -13,8 +13,7 @@ import pytest
 
 from listops_bench import __version__
 from listops_bench._base.command import Parser
-from listops_bench.cli import command as cli
-from listops_bench.cli import data
+from listops_bench.cli import command as cli, data
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from tests.support.fake_results import demo_results
 

@@ -19,8 +19,7 @@ from rich.console import Console
 
 from listops_bench._base.processes import Job
 from listops_bench.cli import command as cli
-from listops_bench.demo import _live
-from listops_bench.demo import run as demo
+from listops_bench.demo import _live, run as demo
 from listops_bench.demo._page import Report, Run, write_page
 from listops_bench.demo._story import ARMS
 from listops_bench.demo.config import DemoConfig

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from listops_bench.claims.page import FILE_NAME as CLAIMS
-from listops_bench.claims.page import write_claims
+from listops_bench.claims.page import FILE_NAME as CLAIMS, write_claims
 from listops_bench.evaluate.strangers import Checkpoints, _checkpoint_folders
 from listops_bench.evaluate.verification import validate_files, verify_files
 from listops_bench.leaderboard.output import build

@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from listops_bench.score.held_out import held_out_steps
 from listops_bench.stats.intervals import clustered_interval, wilson_interval

@@ -4,8 +4,7 @@ import dataclasses
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from listops_bench._base.resources import resource_path
 from listops_bench.errors import InvalidInput
