@@ -19,6 +19,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
@@ -50,7 +51,7 @@ def main() -> None:
     device = this_engine().device
     figures: dict[str, Any] = {"models": options.models, "rows_per_step": 128, "compiled": options.compile}
     figures["widths"] = {f"looped_d{width:03d}": measure(width, options, device) for width in options.width}
-    print(json.dumps({**figures, "environment": environment(device)}, indent=2))
+    print(json.dumps({**figures, "environment": asdict(environment(device))}, indent=2))
 
 
 def measure(width: int, options: argparse.Namespace, device: torch.device) -> dict[str, float]:

@@ -73,7 +73,7 @@ def _compare(model: str, pool: Pool) -> dict[str, float]:
         peer_rates.append(tokens / seconds)
         assert abs(our_loss - their_loss) < 0.01 * their_loss, (model, our_loss, their_loss)
         # Forward and, twice that, backward.
-        flops_per_token = 3 * parameter_counts(build_model(model))["flops_per_token"]
+        flops_per_token = 3 * parameter_counts(build_model(model)).flops_per_token
         shares.append(our_rates[-1] * flops_per_token / rate)
     print(f"{model}: {our_rates[-1]:,.0f} tokens/s, transformers.Trainer {peer_rates[-1]:,.0f}", file=sys.stderr)
     ratios = [ours / theirs for ours, theirs in zip(our_rates, peer_rates, strict=True)]

@@ -60,11 +60,12 @@ def identity(config: Any, **options: Any) -> dict[str, Any]:
 
 def recipe_id(config: Any) -> str:
     """The recipe's id in the results of a run."""
-    from listops_bench.evaluate.checkpoint import _recipe
+    from listops_bench.evaluate.checkpoint import recipe_of
     from listops_bench.model.ladder import load_config
+    from listops_bench.runs.record import RunRecord
 
-    run = {"identity": identity(config), "seed": config.seed, "curriculum": str(config.plan())}
-    return _recipe(run, load_config(config.fresh_model, config.plan().modulus), "run.json").id
+    run = RunRecord(identity=identity(config), seed=config.seed, curriculum=str(config.plan()))
+    return recipe_of(run, load_config(config.fresh_model, config.plan().modulus), "run.json").id
 
 
 def recipe_id_of(checkpoint: Path) -> str:
@@ -141,8 +142,8 @@ def write_result(folder: Path, result: Any) -> Path:
     return write_result(folder, result)
 
 
-def load_checkpoint(folder: Path) -> tuple[Any, Any, dict[str, Any]]:
-    """The model, the tokenizer and run.json of a checkpoint folder."""
+def load_checkpoint(folder: Path) -> tuple[Any, Any, Any]:
+    """The model, the tokenizer and the record of a checkpoint folder."""
     from listops_bench.model.checkpoint import load_checkpoint
 
     return load_checkpoint(folder)
@@ -548,7 +549,7 @@ def test_logits_of_a_committed_checkpoint(same: Same) -> None:
     same("next tokens", logits.argmax(-1).tolist())
     last = [float(f"{x:.7g}") for x in logits[-1].tolist()]
     same("logits", last, lambda pinned: pytest.approx(pinned, rel=1e-4, abs=1e-4))
-    same("run of a checkpoint", [run["name"], recipe_id_of(BOARD / "checkpoints" / "looped_d048-sum_max_med-seed0")])
+    same("run of a checkpoint", [run.name, recipe_id_of(BOARD / "checkpoints" / "looped_d048-sum_max_med-seed0")])
 
 
 # --- files for other programs, and what the command prints ------------------------------------------------------------

@@ -230,7 +230,7 @@ def _narrowed(read: Decoder, rule: Text | Range) -> Decoder:
         pattern = re.compile(rule.pattern)
 
         def read_text(value: Any, where: str) -> str:
-            text: str = read(value, where)
+            text: str = value if isinstance(value, str) else read(value, where)
             if len(text) > rule.max_length or not pattern.fullmatch(text):
                 raise InvalidInput(f"{where}: {_short(text)} is not a text of the form {rule.pattern}")
             return text
@@ -275,7 +275,13 @@ def _read_float(value: Any, where: str) -> float:
     raise InvalidInput(f"{where}: {_short(value)} is not a number")
 
 
-_PLAIN: dict[Any, Decoder] = {str: _read_str, bool: _read_bool, int: _read_int, float: _read_float}
+_PLAIN: dict[Any, Decoder] = {
+    str: _read_str,
+    bool: _read_bool,
+    int: _read_int,
+    float: _read_float,
+    Any: lambda value, where: value,
+}
 
 
 def _short(value: Any) -> str:

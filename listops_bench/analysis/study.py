@@ -27,8 +27,8 @@ from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.checkpoint import Checkpoint, architecture, open_checkpoint
 from listops_bench.evaluate.decoding import exact_arithmetic
 from listops_bench.evaluate.run import device_of
-from listops_bench.model.checkpoint import step_checkpoints
 from listops_bench.model.ladder import parameter_counts
+from listops_bench.runs.folder import RunFiles
 from listops_bench.tasks.curriculum import parse_curriculum
 from listops_bench.tasks.expression import FIRST_NUMBER_ID, OPERATIONS
 from listops_bench.tasks.generator import Rows, generate
@@ -222,7 +222,7 @@ def _analyse(
         plan=plan_of(training.curriculum) if training else "not stated",
         seed=checkpoint.recipe.seed,
         architecture=architecture(model.config).name,
-        parameters=parameter_counts(model)["total"],
+        parameters=parameter_counts(model).total,
         modulus=checkpoint.modulus,
         operations=tuple(subject.tasks),
         asked=asked,
@@ -296,7 +296,7 @@ def number_states(model: PreTrainedModel, rows: Sequence[Rows]) -> tuple[list[Fl
 
 def _moments(subject: _Subject, num_rows: int, device: torch.device) -> Iterator[Moment]:
     """The checkpoints saved on the way, and the one the run ended with."""
-    steps = dict(step_checkpoints(subject.folder))
+    steps = dict(RunFiles(subject.folder).step_checkpoints())
     if not steps:
         return
     checkpoint = subject.checkpoint

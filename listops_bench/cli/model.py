@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import astuple
 
 from listops_bench._base.command import Parser, positive
 from listops_bench.errors import InvalidInput
@@ -58,9 +59,7 @@ def models(arguments: Namespace) -> None:
     for column in table.columns[1:]:
         column.justify = "right"
     for name in model_names():
-        counts = parameter_counts(build_model(name))
-        sizes = (counts["total"], counts["embedding"], counts["non_embedding"], counts["flops_per_token"])
-        table.add_row(name, *(f"{size:,}" for size in sizes))
+        table.add_row(name, *(f"{size:,}" for size in astuple(parameter_counts(build_model(name)))))
     print_tables(table)
 
 

@@ -13,7 +13,6 @@ Started again, it trains what is missing and no more; a run that was stopped goe
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -21,7 +20,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from listops_bench._base.processes import Job, run_jobs
 from listops_bench.demo._live import Display
@@ -31,6 +30,8 @@ from listops_bench.demo.config import MIXTURE, DemoConfig
 from listops_bench.errors import InvalidInput
 from listops_bench.result.files import read_results
 from listops_bench.result.format import Result
+from listops_bench.runs.folder import RunFiles, working_dir, working_files
+from listops_bench.runs.record import RunRecord, read_run
 from listops_bench.score.completion import SCORER_VERSION
 from listops_bench.tasks.task import DATASET_VERSION, get_task
 from listops_bench.train.config import TrainConfig
@@ -58,28 +59,28 @@ class Plan:
     @property
     def log(self) -> Path:
         """The training log: in the checkpoint once the run has finished, beside it while it runs."""
-        finished = self.checkpoint / "train_log.jsonl"
-        return finished if finished.exists() else self.working_dir / "train_log.jsonl"
+        finished = RunFiles(self.checkpoint).log
+        return finished if finished.exists() else working_files(self.checkpoint).log
 
     @property
     def working_dir(self) -> Path:
-        return self.checkpoint.with_name(self.checkpoint.name + ".training")
+        return working_dir(self.checkpoint)
 
-    def record(self) -> dict[str, Any] | None:
-        """run.json of the finished run; None where there is none.
+    def record(self) -> RunRecord | None:
+        """The record of the finished run; None where there is none.
 
         Raises:
             InvalidInput: it is of another run than the one planned.
         """
-        try:
-            record: dict[str, Any] = json.loads((self.checkpoint / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        record = read_run(self.checkpoint)
+        if record is None:
             return None
         identity = {"dataset_version": DATASET_VERSION, **self.training.resolved(), "num_processes": 1}
         for key, value in identity.items():
-            if record["identity"].get(key) != value:
+            found = (record.identity or {}).get(key)
+            if found != value:
                 raise InvalidInput(
-                    f"{str(self.checkpoint)!r} holds another run: its {key} is {record['identity'].get(key)!r}, this "
+                    f"{str(self.checkpoint)!r} holds another run: its {key} is {found!r}, this "
                     f"one's {value!r}; choose another --output-dir, or --fresh to delete it"
                 )
         return record
@@ -208,7 +209,7 @@ def _score(plans: Sequence[Plan], results_dir: Path, console: Console) -> list[R
         record = plan.record()
         assert record is not None
         tasks = ("sum", MIXTURE) if plan.arm == "joint" else ("sum",)
-        weights = record["weights_sha256"]
+        weights = record.weights_sha256 or ""
         results = {task: there[weights, task] for task in tasks if (weights, task) in there}
         missing = [task for task in tasks if task not in results]
         if missing:

@@ -6,31 +6,30 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
-from typing import Any
 
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from listops_bench._base import records
 from listops_bench._base.text import slug
-from listops_bench.errors import InvalidInput
+from listops_bench.errors import InvalidInput, unknown
 from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
 from listops_bench.model.ladder import find_family, modulus_of
 from listops_bench.model.source import resolve
 from listops_bench.result.format import Architecture, Model, Recipe
+from listops_bench.runs.folder import RunFiles
 from listops_bench.runs.learning import read_learning
-from listops_bench.runs.record import Learning, Training
+from listops_bench.runs.record import Learning, RunRecord, Training
 from listops_bench.tasks.expression import TRACE_STYLES, TraceStyle
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint with what a result says of it."""
+    """A loaded checkpoint with what a result says of it. ``trace``: the style of completions it was trained on."""
 
     model: PreTrainedModel
-    run: dict[str, Any]
+    run: RunRecord
     identity: Model
     recipe: Recipe
-    training: Training | None
+    trace: TraceStyle
     learning: dict[str, Learning]
 
     @property
@@ -38,10 +37,9 @@ class Checkpoint:
         return modulus_of(self.model.config)
 
     @property
-    def trace(self) -> TraceStyle:
-        """The style of the completions it was trained on."""
-        style = self.run.get("config", {}).get("trace", "parallel")
-        return style if style in TRACE_STYLES else "parallel"
+    def training(self) -> Training | None:
+        """Where the weights come from, as far as that is known."""
+        return self.run.training
 
 
 def open_checkpoint(
@@ -57,28 +55,35 @@ def open_checkpoint(
     """
     source = resolve(checkpoint, revision, trust_remote_code=trust_remote_code)
     model, _, run = load_checkpoint(source.folder, trust_remote_code=trust_remote_code)
-    where = str(source.folder / "run.json")
-    training = records.decode(Training, run["training"], f"{where}: training") if "training" in run else None
-    recipe = _recipe(run, model.config, where)
+    where = str(RunFiles(source.folder).record)
+    recipe = recipe_of(run, model.config, where)
     identity = Model(source.id or recipe.id, source.revision, weights_sha256(source.folder))
-    learning = read_learning(source.folder) if training else {}
-    return Checkpoint(model, run, identity, recipe, training, learning)
+    learning = read_learning(source.folder, run) if run.training else {}
+    return Checkpoint(model, run, identity, recipe, _trace(run, where), learning)
 
 
-def _recipe(run: dict[str, Any], config: PreTrainedConfig, where: str) -> Recipe:
+def _trace(run: RunRecord, where: str) -> TraceStyle:
+    """The style that a checkpoint was trained on. Every version of ours has written it; others train as they like."""
+    style = run.config.get("trace", None if run.training else "parallel")
+    if style not in TRACE_STYLES:
+        raise InvalidInput(f"{where}: config: {unknown('trace style', style, TRACE_STYLES)}")
+    found: TraceStyle = style
+    return found
+
+
+def recipe_of(run: RunRecord, config: PreTrainedConfig, where: str) -> Recipe:
     """The configuration of a run, its seed apart: the id says what matters most in words, and the rest as a hash."""
     name = architecture(config).name
-    identity = run.get("identity")
+    identity, seed = run.identity, run.seed
     if identity is None:
-        return Recipe(slug(f"{name}-{run.get('name') or 'untrained'}"), None)
-    seed = run.get("seed")
-    if not isinstance(identity, dict) or type(seed) is not int:
-        raise InvalidInput(f"{where}: identity or seed is not what training writes")
+        return Recipe(slug(f"{name}-{run.name or 'untrained'}"), None)
+    if seed is None:
+        raise InvalidInput(f"{where}: has an identity and no seed")
     # The order of the rows follows the seed unless it was given one of its own.
     seeds = {"seed"} | ({"data_seed"} if identity.get("data_seed") == seed else set())
     fixed = {key: value for key, value in identity.items() if key not in seeds}
     digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
-    words = slug(f"{name}-{run.get('curriculum', '')}")
+    words = slug(f"{name}-{run.curriculum or ''}")
     return Recipe(f"{words}-{digest[:8]}", seed)
 
 

@@ -17,7 +17,6 @@ from typing import Any, cast, get_args
 
 import torch
 
-from listops_bench._base import records
 from listops_bench._base.files import write_atomic
 from listops_bench._base.text import utc_timestamp
 from listops_bench.errors import InvalidInput, unknown
@@ -30,7 +29,6 @@ from listops_bench.result.format import (
     TRACKS,
     Evaluation,
     EvaluationSplit,
-    Parameters,
     Result,
     SliceName,
     SplitResult,
@@ -38,7 +36,7 @@ from listops_bench.result.format import (
     Track,
 )
 from listops_bench.runs.provenance import environment
-from listops_bench.runs.record import Environment, OperationName
+from listops_bench.runs.record import OperationName
 from listops_bench.score.completion import (
     SCORER_VERSION,
     Metrics,
@@ -179,7 +177,7 @@ def _result(
         schema_version=SCHEMA_VERSION,
         model=loaded.identity,
         recipe=loaded.recipe,
-        parameters=Parameters(**parameter_counts(loaded.model)),
+        parameters=parameter_counts(loaded.model),
         architecture=architecture(loaded.model.config),
         track=track,
         task=TaskId(task.name, task.modulus, trace),
@@ -190,7 +188,7 @@ def _result(
         evaluation=Evaluation(
             created=utc_timestamp(),
             wall_seconds=round(seconds, 3),
-            environment=records.decode(Environment, environment(loaded.model.device), "environment"),
+            environment=environment(loaded.model.device),
         ),
         learning=loaded.learning.get(task.name),
     )

@@ -19,10 +19,11 @@ from transformers import AutoModelForCausalLM
 from listops_bench._base import records
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.checkpoint import Checkpoint, open_checkpoint
-from listops_bench.model.checkpoint import RUN, TRAIN_LOG, weights_sha256
+from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.ladder import load_config
 from listops_bench.model.source import WEIGHTS, resolve
 from listops_bench.result.format import Result
+from listops_bench.runs.folder import LOG, RECORD
 
 MAX_CHECKPOINT_BYTES = 1_000_000_000
 """Of all files together that are read of a repository; the largest rung of the ladder has 3.4 MB."""
@@ -76,7 +77,7 @@ def open_stranger(folder: Path) -> Checkpoint:
     Raises:
         InvalidInput: as `open_checkpoint`; or its configuration asks for more than its weights hold.
     """
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", RUN, TRAIN_LOG):
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", RECORD, LOG):
         path = folder / name
         if path.is_file() and path.stat().st_size > MAX_TEXT_BYTES:
             raise InvalidInput(f"checkpoint {str(folder)!r} has a {name} of more than {MAX_TEXT_BYTES:,} bytes")

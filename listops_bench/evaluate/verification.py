@@ -27,8 +27,9 @@ from listops_bench.evaluate.strangers import Checkpoints, open_stranger
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.ladder import build_model, config_at, make_config, model_names, parameter_counts
 from listops_bench.result.files import read_result, result_path
-from listops_bench.result.format import Architecture, Parameters, Result, SplitResult
+from listops_bench.result.format import Architecture, Result, SplitResult
 from listops_bench.result.verified import Verification, read_verified, result_sha256, write_verified
+from listops_bench.runs.record import Parameters
 from listops_bench.score.completion import SCORER_VERSION
 from listops_bench.tasks.expression import TraceStyle, vocabulary
 from listops_bench.tasks.generator import generate, rows_checksum
@@ -174,12 +175,12 @@ def _size_on_ladder(name: str, family: str, width: int | None, modulus: int) -> 
     if config is None:
         return None
     config.vocab_size = len(vocabulary(modulus))
-    return Parameters(**parameter_counts(build_model(config))), architecture(config)
+    return parameter_counts(build_model(config)), architecture(config)
 
 
 def _checkpoint_problems(result: Result, found: Checkpoint) -> Iterator[str]:
     """What a checkpoint says otherwise than its result."""
-    yield from _differences("parameters", result.parameters, Parameters(**parameter_counts(found.model)))
+    yield from _differences("parameters", result.parameters, parameter_counts(found.model))
     yield from _differences("architecture", result.architecture, architecture(found.model.config))
     yield from _differences("recipe", result.recipe, found.recipe)
     if result.training != found.training:

@@ -29,13 +29,12 @@ from listops_bench.result.format import (
     Evaluation,
     EvaluationSplit,
     Model,
-    Parameters,
     Recipe,
     Result,
     SplitResult,
     TaskId,
 )
-from listops_bench.runs.record import Environment
+from listops_bench.runs.record import Environment, Parameters
 from listops_bench.score.completion import SCORER_VERSION
 from listops_bench.tasks.generator import generate
 from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, get_task

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import yaml
 
 from listops_bench.model.checkpoint import TAGS, card_text
 from listops_bench.result.format import Result
-from listops_bench.runs.record import Training
+from listops_bench.runs.record import RunRecord, Training
 from listops_bench.stats.intervals import Summary
 
 CURVE = "learning_curve.png"
@@ -21,7 +20,7 @@ RANKED = ("test", "test_unseen_operands")
 
 
 def write_model_card(
-    run: dict[str, Any],
+    run: RunRecord,
     results: Sequence[Result],
     modulus: int,
     *,
@@ -32,12 +31,12 @@ def write_model_card(
     """The README.md of a model repository.
 
     Args:
-        run: as in run.json, with ``parameters`` and ``weights_sha256``.
+        run: with the sizes and the digest of the weights.
         results: of this checkpoint, one for each task.
         dataset_id: of the dataset on the Hub that the results refer to.
         curve: whether `CURVE` lies beside the card.
     """
-    title = plain(str(run.get("name") or repo_id))
+    title = plain(run.name or repo_id)
     trained = next((result.training for result in results if result.training is not None), None)
     sections = [
         card_text(run, modulus, json.dumps(repo_id)),
@@ -48,7 +47,7 @@ def write_model_card(
     return f"---\n{_header(run, results, repo_id, dataset_id)}---\n\n# {title}\n\n" + "\n".join(filter(None, sections))
 
 
-def _header(run: dict[str, Any], results: Sequence[Result], repo_id: str, dataset_id: str) -> str:
+def _header(run: RunRecord, results: Sequence[Result], repo_id: str, dataset_id: str) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
     entries = [
@@ -72,7 +71,7 @@ def _header(run: dict[str, Any], results: Sequence[Result], repo_id: str, datase
             ("answer_accuracy", scored.metrics.answer_accuracy),
         )
     ]
-    tags = [*TAGS, *(["curriculum-learning"] if run.get("curriculum") else []), *(r.task.name for r in results)]
+    tags = [*TAGS, *(["curriculum-learning"] if run.curriculum else []), *(r.task.name for r in results)]
     data = ModelCardData(
         library_name="transformers",
         pipeline_tag="text-generation",
@@ -112,13 +111,13 @@ def _cell(summary: Summary) -> str:
     return f"{summary.accuracy:.1%} ({100 * summary.low:.1f} to {summary.high:.1%})"
 
 
-def _training_section(run: dict[str, Any], training: Training) -> str:
+def _training_section(run: RunRecord, training: Training) -> str:
     where = training.environment
     code = f"commit {plain(where.commit)}{' and local changes' if where.dirty else ''}" if where.commit else "a release"
     reductions = ", ".join(f"{name.upper()} {count:,}" for name, count in training.reductions.items())
     facts = {
         "curriculum": f"`{training.curriculum}`",
-        "seed": str(run.get("seed")),
+        "seed": str(run.seed),
         "optimizer steps": f"{training.steps:,} of {training.budget:,}",
         "tokens": f"{training.tokens:,}, of which {training.loss_tokens:,} bore loss",
         "reductions seen": reductions,

@@ -9,12 +9,10 @@ A second push of the same files makes no commit.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from listops_bench.dataset.release import CHECKSUMS, check
 from listops_bench.errors import InvalidInput
@@ -22,17 +20,19 @@ from listops_bench.evaluate.checkpoint import open_checkpoint
 from listops_bench.evaluate.run import OnSplit, evaluate_checkpoint
 from listops_bench.hub._card import CURVE, EVAL_RESULTS, eval_results, learning_curve, write_model_card
 from listops_bench.hub._client import Files, Pushed, RepoType, check_repo_id, upload
-from listops_bench.model.checkpoint import CARD, RUN, TRAIN_LOG
+from listops_bench.model.checkpoint import CARD
 from listops_bench.model.ladder import parameter_counts
 from listops_bench.model.source import WEIGHTS
 from listops_bench.result.files import read_results
 from listops_bench.result.format import Result
+from listops_bench.runs.folder import LOG, RECORD
+from listops_bench.runs.record import RunRecord
 from listops_bench.tasks.task import DATASET_VERSION, get_task
 
 DATASET_NAME = "listops_bench"
 CHECKPOINT_FILES = (
     *("config.json", WEIGHTS, "generation_config.json", "configuration_looped.py", "modeling_looped.py"),
-    *("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", TRAIN_LOG),
+    *("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", LOG),
 )
 """What of a checkpoint folder is published as it stands; nothing else that lies there is."""
 
@@ -85,10 +85,16 @@ def prepare_model(
         results = _results_of(loaded.identity.weights_sha256 or "", results_dir, tasks)
     folder = Path(checkpoint)
     files: dict[str, Path | bytes] = {name: folder / name for name in CHECKPOINT_FILES if (folder / name).is_file()}
-    facts = {"parameters": parameter_counts(loaded.model), "weights_sha256": loaded.identity.weights_sha256}
+    run = replace(
+        loaded.run,
+        # Where on the trainer's disk it lay is nobody's business.
+        config={key: value for key, value in loaded.run.config.items() if key != "output_dir"},
+        parameters=parameter_counts(loaded.model),
+        weights_sha256=loaded.identity.weights_sha256,
+    )
     picture = learning_curve(results)
     card = write_model_card(
-        loaded.run | facts,
+        run,
         results,
         loaded.modulus,
         repo_id=repo_id,
@@ -96,8 +102,8 @@ def prepare_model(
         curve=picture is not None,
     )
     files[CARD] = card.encode()
-    if loaded.run:
-        files[RUN] = (json.dumps(_without_places(loaded.run) | facts, indent=2) + "\n").encode()
+    if loaded.run != RunRecord():
+        files[RECORD] = run.text().encode()
     if picture is not None:
         files[CURVE] = picture
     files[EVAL_RESULTS] = eval_results(results, dataset_id).encode()
@@ -112,12 +118,6 @@ def _results_of(sha256: str, results_dir: str | os.PathLike[str], tasks: Sequenc
     if not wanted:
         raise InvalidInput(f"results folder {str(results_dir)!r} holds no result of the weights {sha256[:12]}")
     return wanted
-
-
-def _without_places(run: dict[str, Any]) -> dict[str, Any]:
-    """A run's record without where on the trainer's disk it lay."""
-    config = {key: value for key, value in run.get("config", {}).items() if key != "output_dir"}
-    return run | ({"config": config} if "config" in run else {})
 
 
 def prepare_dataset(folder: str | os.PathLike[str], repo_id: str) -> Publication:

@@ -17,9 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-from listops_bench._base.files import read_json, remove_others, write_atomic
+from listops_bench._base.files import remove_others, write_atomic
 from listops_bench.errors import InvalidInput
 from listops_bench.leaderboard._markdown import markdown
 from listops_bench.leaderboard._page import page, pages_of_models
@@ -29,7 +28,9 @@ from listops_bench.leaderboard.figures import Curve, figures
 from listops_bench.pages.chart import Figure, png
 from listops_bench.result.files import find_results, read_result
 from listops_bench.result.verified import read_verified
+from listops_bench.runs.folder import RunFiles
 from listops_bench.runs.learning import read_learning
+from listops_bench.runs.record import RunRecord, read_run
 from listops_bench.tasks.curriculum import parse_curriculum
 from listops_bench.tasks.training_kinds import plan_of, training_kind
 
@@ -137,26 +138,22 @@ def read_curve(run: str | os.PathLike[str], task: str) -> Curve:
     Raises:
         InvalidInput: the folder has no run.json and train_log.jsonl of ours.
     """
-    folder = Path(run)
-    record = _read_json(folder / "run.json")
+    files = RunFiles(run)
+    for path in (files.record, files.log):
+        if not path.exists():
+            raise InvalidInput(f"{path}: cannot be read (there is none)")
+    record = read_run(run) or RunRecord()
+    text, seed = record.curriculum, record.seed
+    if text is None or seed is None:
+        raise InvalidInput(f"{files.record}: not the record of a training run")
     try:
-        text, seed = str(record["curriculum"]), int(record["seed"])
         curriculum = parse_curriculum(text)
-    except (KeyError, TypeError, ValueError):
-        raise InvalidInput(f"{folder / 'run.json'}: not the record of a training run") from None
-    if not (folder / "train_log.jsonl").exists():
-        raise InvalidInput(f"{folder / 'train_log.jsonl'}: cannot be read (there is none)")
-    learning = read_learning(folder).get(task)
+    except InvalidInput as error:
+        raise InvalidInput(f"{files.record}: {error}") from None
+    learning = read_learning(run, record).get(task)
     points = [(int(step), right, learning.n) for step, right in learning.correct.items()] if learning else []
     starts = [curriculum.start(index) for index in range(1, len(curriculum.stages))]
     return Curve(plan_of(text), training_kind(text, task), seed, points, starts)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    record = read_json(path)
-    if not isinstance(record, dict):
-        raise InvalidInput(f"{path}: not an object")
-    return record
 
 
 def _file_name(board: Board) -> str:

@@ -11,12 +11,13 @@ A folder appears whole or not at all: it is written beside its place and renamed
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,10 @@ from listops_bench.errors import InvalidInput, file_error
 from listops_bench.model.ladder import modulus_of, parameter_counts
 from listops_bench.model.source import WEIGHTS, check_weights
 from listops_bench.model.tokenizer import modulus_of as modulus_of_tokenizer, save_tokenizer
+from listops_bench.runs.record import RunRecord, read_run, write_run
 from listops_bench.tasks.task import TaskSpec
 
-RUN, CARD, TRAIN_LOG = "run.json", "README.md", "train_log.jsonl"
-CHECKPOINTS = "checkpoints"
+CARD = "README.md"
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -48,7 +49,7 @@ def save_checkpoint(
     folder: str | os.PathLike[str],
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    run: Mapping[str, Any],
+    run: RunRecord | None = None,
     *,
     finish: Callable[[Path], None] | None = None,
 ) -> Path:
@@ -56,7 +57,7 @@ def save_checkpoint(
 
     Args:
         folder: must not exist, or be an empty folder.
-        run: becomes run.json; ``weights_sha256`` and ``parameters`` are added.
+        run: how the weights came about; their sizes and digest are added.
         finish: called with the temporary folder before it gets its name, to add files of one's own.
 
     Raises:
@@ -73,7 +74,7 @@ def save_checkpoint(
     except OSError as error:
         raise file_error("write", target, error) from None
     try:
-        _write(temporary, model, tokenizer, run)
+        _write(temporary, model, tokenizer, run or RunRecord())
         if finish is not None:
             finish(temporary)
         _flush(temporary)
@@ -92,21 +93,21 @@ def remove_unfinished(folder: str | os.PathLike[str]) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _write(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: Mapping[str, Any]) -> None:
+def _write(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: RunRecord) -> None:
     model.generation_config = _generation_config(model, run)
     with _quiet():
         model.save_pretrained(folder)
     save_tokenizer(tokenizer, folder)
-    complete = {**run, "parameters": parameter_counts(model), "weights_sha256": weights_sha256(folder)}
-    (folder / RUN).write_text(json.dumps(complete, indent=2) + "\n", encoding="utf-8")
+    complete = dataclasses.replace(run, parameters=parameter_counts(model), weights_sha256=weights_sha256(folder))
+    write_run(folder, complete)
     (folder / CARD).write_text(_card(model, complete), encoding="utf-8")
 
 
-def _generation_config(model: PreTrainedModel, run: Mapping[str, Any]) -> GenerationConfig:
+def _generation_config(model: PreTrainedModel, run: RunRecord) -> GenerationConfig:
     """A plain ``generate()`` cuts where evaluation does (`TaskSpec.completion_limit`), and never within the context."""
     longest_row: int = TaskSpec.max_tokens
     context = int(getattr(model.config, "max_position_embeddings", None) or longest_row)
-    if run.get("config", {}).get("trace") == "single":
+    if run.config.get("trace") == "single":
         limit = {"max_length": context}  # these traces can be longer than half a row
     else:
         limit = {"max_new_tokens": min(longest_row, context) // 2}
@@ -135,26 +136,26 @@ def weights_sha256(folder: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _card(model: PreTrainedModel, run: Mapping[str, Any]) -> str:
+def _card(model: PreTrainedModel, run: RunRecord) -> str:
     """A short model card."""
     header = f"---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [{', '.join(TAGS)}]\n---\n"
-    title = str(run.get("name") or model.config.model_type)
+    title = run.name or model.config.model_type
     return f"{header}\n# {title}\n\n{card_text(run, modulus_of(model.config))}"
 
 
 TAGS = ("listops", "listops_bench")
 
 
-def card_text(run: Mapping[str, Any], modulus: int, place: str = "path") -> str:
+def card_text(run: RunRecord, modulus: int, place: str = "path") -> str:
     """What every model card says: size, curriculum and usage.
 
     Args:
-        run: as in run.json, with ``parameters`` and ``weights_sha256``.
+        run: with the sizes and the digest of the weights.
         place: the Python expression that a reader gives `from_pretrained`.
     """
-    curriculum = run.get("curriculum", "")
-    trained = f"Trained on `{curriculum}`." if curriculum else ""
-    parameters = run["parameters"]["total"]
+    trained = f"Trained on `{run.curriculum}`." if run.curriculum else ""
+    assert run.parameters is not None
+    parameters = run.parameters.total
     return f"""A model of {parameters:,} parameters for ListOps expressions modulo {modulus}, solved step by step.
 {trained}
 
@@ -169,25 +170,8 @@ print(tokenizer.decode(model.generate(**ids)[0], skip_special_tokens=True))
 ```
 
 `run.json` says how it was trained, `train_log.jsonl` holds its learning curve.
-Weights (SHA-256): `{run["weights_sha256"]}`
+Weights (SHA-256): `{run.weights_sha256}`
 """
-
-
-# --- along the training ---------------------------------------------------------------------------------------------
-
-
-def step_checkpoint(folder: str | os.PathLike[str], step: int) -> Path:
-    """Where a run's checkpoint of a step lies: ``FOLDER/checkpoints/step-00500``."""
-    return Path(folder) / CHECKPOINTS / f"step-{step:05d}"
-
-
-def step_checkpoints(folder: str | os.PathLike[str]) -> list[tuple[int, Path]]:
-    """The checkpoints that a run kept while it trained, as (steps done, folder), from first to last.
-
-    The weights it ended with are in the folder itself, and not among them.
-    """
-    found = (Path(folder) / CHECKPOINTS).glob("step-*")
-    return sorted((int(path.name.removeprefix("step-")), path) for path in found)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -195,8 +179,8 @@ def step_checkpoints(folder: str | os.PathLike[str]) -> list[tuple[int, Path]]:
 
 def load_checkpoint(
     folder: str | os.PathLike[str], *, trust_remote_code: bool = False
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, dict[str, Any]]:
-    """The model (float32, in evaluation mode, on the CPU), its tokenizer, and run.json ({} where there is none).
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, RunRecord]:
+    """The model (float32, in evaluation mode, on the CPU), its tokenizer, and its record (empty if none).
 
     Reads safetensors only, and runs no code from the folder unless ``trust_remote_code`` says so.
 
@@ -206,7 +190,7 @@ def load_checkpoint(
     """
     path = Path(folder)
     _check_files(path)
-    run = _read_run(path)
+    run = read_run(path) or RunRecord()
     if not trust_remote_code:
         _check_architecture(path)
     try:
@@ -252,12 +236,6 @@ def _check_architecture(path: Path) -> None:
             f"checkpoint {str(path)!r} needs code of its own to be loaded ({config['auto_map']}), which is not run "
             "unless you say --trust-remote-code"
         )
-
-
-def _read_run(path: Path) -> dict[str, Any]:
-    if not (path / RUN).is_file():
-        return {}
-    return _read_object(path / RUN, path)
 
 
 def _read_object(file: Path, folder: Path) -> dict[str, Any]:

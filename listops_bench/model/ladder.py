@@ -29,6 +29,7 @@ from listops_bench._base.resources import resource_path
 from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.model.configuration_looped import LoopedConfig
+from listops_bench.runs.record import Parameters
 from listops_bench.tasks.expression import EOS_ID, FIRST_NUMBER_ID, PAD_ID, check_modulus, vocabulary
 
 CONTEXT = 128
@@ -241,7 +242,7 @@ def build_model(
     return model
 
 
-def parameter_counts(model: PreTrainedModel) -> dict[str, int]:
+def parameter_counts(model: PreTrainedModel) -> Parameters:
     """Sizes computed from the weights.
 
     ``total`` counts every parameter once, however often it is used; ``embedding`` are those of token and position
@@ -254,12 +255,7 @@ def parameter_counts(model: PreTrainedModel) -> dict[str, int]:
     if output is not None:
         tables.append(output.weight)
     total, embedding = _count(model.parameters()), _count(tables)
-    return {
-        "total": total,
-        "embedding": embedding,
-        "non_embedding": total - embedding,
-        "flops_per_token": _flops_per_token(model),
-    }
+    return Parameters(total, embedding, total - embedding, _flops_per_token(model))
 
 
 def _count(parameters: Iterable[torch.Tensor]) -> int:

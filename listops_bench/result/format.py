@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from listops_bench._base import records
-from listops_bench._base.records import Count, Line, Positive, Range, Seconds, Sha256, Text, Timestamp
-from listops_bench.runs.record import Environment, Learning, OperationName, Training
+from listops_bench._base.records import Line, Positive, Range, Seconds, Sha256, Text, Timestamp
+from listops_bench.runs.record import Environment, Learning, OperationName, Parameters, Training
 from listops_bench.score.completion import Metrics
 from listops_bench.score.held_out import HeldOutSteps
 from listops_bench.tasks.expression import TraceStyle
@@ -74,19 +74,6 @@ class Recipe:
 
     id: RecipeId
     seed: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """Sizes computed from the weights: ``total`` unique parameters = ``embedding`` + ``non_embedding``.
-
-    Of a model that another harness has run only the total is known.
-    """
-
-    total: Positive
-    embedding: Count | None
-    non_embedding: Count | None
-    flops_per_token: Count | None
 
 
 @dataclass(frozen=True, slots=True)

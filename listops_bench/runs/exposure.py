@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-from pathlib import Path
 
 from listops_bench.errors import InvalidInput
+from listops_bench.runs.record import read_run
 from listops_bench.tasks.exposure import Exposure
 
 
@@ -16,8 +15,9 @@ def exposure_of_run(folder: str | os.PathLike[str]) -> Exposure:
     Raises:
         InvalidInput: the folder holds no run.
     """
-    try:
-        training = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))["training"]
-        return Exposure(training["steps"], training["tokens"], training["reductions"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InvalidInput(f"{str(folder)!r} holds no run") from None
+    record = read_run(folder)
+    if record is None or record.training is None:
+        raise InvalidInput(f"{str(folder)!r} holds no run")
+    training = record.training
+    reductions: dict[str, float] = dict(training.reductions.items())
+    return Exposure(training.steps, training.tokens, reductions)

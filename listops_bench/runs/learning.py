@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
 
 from listops_bench._base import records
-from listops_bench._base.files import read_bytes, read_json
+from listops_bench._base.files import read_bytes
 from listops_bench.errors import InvalidInput
-from listops_bench.runs.record import Learning
+from listops_bench.runs.folder import RunFiles
+from listops_bench.runs.record import Learning, RunRecord
 from listops_bench.tasks.task import get_task
 
 _FIGURE = "/trace_accuracy"
 
 
-def read_learning(folder: str | os.PathLike[str]) -> dict[str, Learning]:
+def read_learning(folder: str | os.PathLike[str], record: RunRecord) -> dict[str, Learning]:
     """Exact traces among the validation rows, by task: ``{"sum": Learning(n=256, correct={"250": 3, "500": 251})}``.
 
-    Nothing where the training did not validate, or where the folder holds no training of ours.
+    Nothing where the training did not validate, or left no log.
+
+    Args:
+        folder: a checkpoint folder, or the working folder of a run that goes on.
+        record: of the run.
 
     Raises:
-        InvalidInput: a record or a log that is there and cannot be read.
+        InvalidInput: a log that is there and cannot be read, or a record that does not say how many rows were read.
     """
-    log = Path(folder) / "train_log.jsonl"
-    if not log.exists():
+    files = RunFiles(folder)
+    if not files.log.exists():
         return {}
-    rows = _eval_rows(Path(folder) / "run.json")
+    try:
+        rows = int(record.config["eval_rows"])
+    except (KeyError, TypeError, ValueError):
+        raise InvalidInput(f"{files.record}: not the record of a training run (config.eval_rows)") from None
     found: dict[str, Learning] = {}
-    for number, line in enumerate(read_bytes(log).splitlines(), start=1):
-        entry = records.loads(line, f"{log} line {number}")
+    for number, line in enumerate(read_bytes(files.log).splitlines(), start=1):
+        entry = records.loads(line, f"{files.log} line {number}")
         try:
             step, figures = str(int(entry["step"])), dict(entry.get("validation", {}))
             for name, share in figures.items():
@@ -38,13 +44,5 @@ def read_learning(folder: str | os.PathLike[str]) -> dict[str, Learning]:
                     n = min(rows, get_task(task).num_validation)
                     found.setdefault(task, Learning(n, {})).correct[step] = round(float(share) * n)
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise InvalidInput(f"{log} line {number}: not what training writes") from None
+            raise InvalidInput(f"{files.log} line {number}: not what training writes") from None
     return found
-
-
-def _eval_rows(path: Path) -> int:
-    record: Any = read_json(path)
-    try:
-        return int(record["config"]["eval_rows"])
-    except (KeyError, TypeError, ValueError):
-        raise InvalidInput(f"{path}: not the record of a training run") from None

@@ -8,19 +8,19 @@ import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from listops_bench._base.version import __version__
+from listops_bench.runs.record import Environment
 
 _PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy", "numba")
 
 
-def environment(device: torch.device) -> dict[str, Any]:
-    """``packages``, ``commit`` and ``dirty`` (None outside a git checkout), ``hardware``: as results have them."""
+def environment(device: torch.device) -> Environment:
+    """Where this process runs on a device; commit and dirty are None outside a git checkout."""
     commit, dirty = _git_state(Path(__file__).resolve().parent.parent)
-    return {"packages": _versions(), "commit": commit, "dirty": dirty, "hardware": _hardware(device)}
+    return Environment(_versions(), commit, dirty, _hardware(device))
 
 
 def _versions() -> dict[str, str]:

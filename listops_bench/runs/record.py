@@ -1,20 +1,26 @@
-"""The record of a run: where the weights come from."""
+"""The record of a run, ``run.json``: where the weights come from. Written and read here and nowhere else."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from listops_bench._base.records import Count, Line, Positive, Seconds, Text
+from listops_bench._base import records
+from listops_bench._base.files import read_json
+from listops_bench._base.records import Count, Line, Positive, Seconds, Sha256, Text
+from listops_bench.runs.folder import RunFiles
 
 OperationName = Literal["sum", "prod", "nadd", "ssum", "max", "min", "med"]
 
 
 # Never the name of a YAML file, which a curriculum may be elsewhere: reading a result opens no other file.
 CurriculumText = Annotated[str, Text(r"(?!.*\.ya?ml\s*$)[^\x00-\x1f\x7f]*", 2000)]
-
-
 Step = Annotated[str, Text(r"[1-9][0-9]*", 12)]
+_Long = Annotated[str, Text(max_length=100_000)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +63,101 @@ class Learning:
 
     n: Positive
     correct: dict[Step, Count]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Sizes computed from the weights: ``total`` unique parameters = ``embedding`` + ``non_embedding``.
+
+    Of a model that another harness has run only the total is known.
+    """
+
+    total: Positive
+    embedding: Count | None
+    non_embedding: Count | None
+    flops_per_token: Count | None
+
+
+@dataclass(frozen=True, slots=True)
+class StageSteps:
+    """The steps that a stage of the curriculum (``"max_med:1200"``) has taken."""
+
+    stage: _Long
+    steps: Count
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """How the weights of a checkpoint came about. What a file does not say is None or empty.
+
+    Attributes:
+        model: a rung of the ladder, a config, or the checkpoint that training started from.
+        config: the training configuration, with what decides nothing.
+        identity: what tells the run from others: all that decides its weights.
+        stages: those that have begun.
+        loss: mean over the last logging interval.
+        validation: the last figures, by name.
+        rows_per_step: over all processes.
+        layout: how rows lay in a batch: ``"rows"``, ``"padded"`` or ``"packed"``.
+        packed_runs: how many runs were trained as one.
+    """
+
+    name: _Long | None = None
+    written: Line | None = None
+    model: _Long | None = None
+    curriculum: _Long | None = None
+    seed: int | None = None
+    dataset_version: Line | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    identity: dict[str, Any] | None = None
+    training: Training | None = None
+    stages: list[StageSteps] = field(default_factory=list)
+    loss: float | None = None
+    validation: dict[str, float] = field(default_factory=dict)
+    stopped_early: bool = False
+    rows_per_step: Count | None = None
+    num_processes: Count | None = None
+    threads: Count | None = None
+    mixed_precision: Line | None = None
+    layout: Line | None = None
+    packed_runs: Count | None = None
+    parameters: Parameters | None = None
+    weights_sha256: Sha256 | None = None
+
+    def text(self) -> str:
+        """What stands in run.json."""
+        default, trained = records.encode(RunRecord()), self.training is not None
+        values = {
+            key: value
+            for key, value in records.encode(self).items()
+            if value != default[key] or (trained and (value is not None or key == "loss"))
+        }
+        return json.dumps(values, indent=2) + "\n"
+
+
+def write_run(folder: str | os.PathLike[str], record: RunRecord) -> None:
+    """Writes the record of a run into a checkpoint folder."""
+    RunFiles(folder).record.write_text(record.text(), encoding="utf-8")
+
+
+def read_run(folder: str | os.PathLike[str]) -> RunRecord | None:
+    """The record in a checkpoint folder; None where there is none.
+
+    Records of older versions, which lack fields, can be read, and those of newer ones, whose further fields are left
+    out.
+
+    Raises:
+        InvalidInput: it is not what training writes.
+        EnvironmentFailed: it cannot be read.
+    """
+    path = RunFiles(folder).record
+    return decode_run(read_json(path), path) if path.exists() else None
+
+
+def decode_run(value: Any, path: str | Path) -> RunRecord:
+    """The record that the JSON value of a run.json describes; ``path`` stands in front of errors."""
+    if isinstance(value, dict):
+        known = {one.name for one in dataclasses.fields(RunRecord)}
+        value = {key: item for key, item in value.items() if key in known}
+    record: RunRecord = records.decode(RunRecord, value, f"{path}: run")
+    return record

@@ -19,13 +19,13 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
 from listops_bench._base.files import take_lock, write_atomic
 from listops_bench.result.files import read_results
-from listops_bench.runs.folder import working_dir
+from listops_bench.runs.folder import working_files
+from listops_bench.runs.record import RunRecord, read_run
 from listops_bench.score.completion import SCORER_VERSION
 from listops_bench.sweep.grid import Sweep
 from listops_bench.sweep.job import Job
@@ -61,7 +61,7 @@ class SweepFolder:
     def __init__(self, path: str | Path, sweep: Sweep) -> None:
         self.path, self.sweep = Path(path), sweep
         self.runs, self.results, self.packs = self.path / "runs", self.path / "results", self.path / "packs"
-        self._records: dict[str, dict[str, Any]] = {}
+        self._records: dict[str, RunRecord] = {}
         self._scored: dict[str, set[str]] = {}
         self._seen_results: set[Path] = set()
 
@@ -90,14 +90,13 @@ class SweepFolder:
         if made:
             write_atomic(self.path / "selection.json", json.dumps(made, indent=2) + "\n")
 
-    def record(self, job: Job) -> dict[str, Any] | None:
-        """run.json of a run that has been trained."""
+    def record(self, job: Job) -> RunRecord | None:
+        """The record of a run that has been trained."""
         if job.name not in self._records:
-            try:
-                text = (Path(job.config.output_dir) / "run.json").read_text(encoding="utf-8")
-            except (FileNotFoundError, NotADirectoryError):
+            record = read_run(job.config.output_dir)
+            if record is None:
                 return None
-            self._records[job.name] = json.loads(text)
+            self._records[job.name] = record
         return self._records[job.name]
 
     def has_failed(self, job: Job) -> bool:
@@ -113,7 +112,7 @@ class SweepFolder:
         if record is None or not job.scored:
             return []
         wanted = own_tasks(job.config.plan()) if job.eval_tasks is None else list(job.eval_tasks)
-        weights = record["weights_sha256"]
+        weights = record.weights_sha256 or ""
         if not set(wanted) <= self._scored.get(weights, set()):
             self._read_results()
         return [task for task in wanted if task not in self._scored.get(weights, set())]
@@ -129,7 +128,7 @@ class SweepFolder:
 
     def has_state_of_its_own(self, job: Job) -> bool:
         """Whether it was begun alone, and goes on so."""
-        return (working_dir(job.config.output_dir) / "state.pt").exists()
+        return working_files(job.config.output_dir).state.exists()
 
     # --- failures -----------------------------------------------------------------------------------------------------
 

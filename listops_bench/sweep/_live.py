@@ -131,13 +131,13 @@ def print_summary(console: Console, folder: SweepFolder) -> None:
     table.add_column("exact traces on test rows", overflow="fold")
     for job in jobs:
         record = folder.record(job)
-        if record is None:
+        if record is None or record.training is None:
             table.add_row(job.name, "", "", "", "failed" if folder.has_failed(job) else "not done")
             continue
-        accuracy = record["validation"].get("trace_accuracy")
-        test = [f"{r.task.name} {_test(r)}" for r in scores.get(record["weights_sha256"], []) if "test" in r.splits]
+        accuracy = record.validation.get("trace_accuracy")
+        test = [f"{r.task.name} {_test(r)}" for r in scores.get(record.weights_sha256 or "", []) if "test" in r.splits]
         figures = ("" if accuracy is None else f"{accuracy:.1%}", ", ".join(test) or ("" if job.scored else "chooses"))
-        table.add_row(job.name, f"{record['training']['steps']:,}", f"{record['loss']:.3f}", *figures)
+        table.add_row(job.name, f"{record.training.steps:,}", f"{record.loss:.3f}", *figures)
     console.print(table)
     for name, failure in sorted(folder.failures().items()):
         console.print(f"failed: {name}: {failure.reason}", style="red", soft_wrap=True, markup=False)

@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from listops_bench.model.ladder import build_model, parameter_counts
+from listops_bench.runs.folder import working_files
 from listops_bench.sweep._folder import SweepFolder
 from listops_bench.sweep.job import Job
 from listops_bench.train.config import rows_per_step
@@ -49,7 +50,7 @@ def cost(job: Job) -> float:
 
 @lru_cache
 def _flops(model: str, modulus: int) -> int:
-    return parameter_counts(build_model(model, modulus))["flops_per_token"]
+    return parameter_counts(build_model(model, modulus)).flops_per_token or 0
 
 
 def units_of(folder: SweepFolder, pack: int | None, size: int, *, jobs: Sequence[Job] | None = None) -> list[Unit]:
@@ -86,7 +87,7 @@ def _packs_begun(folder: SweepFolder, left: Sequence[Job]) -> tuple[list[Unit], 
     units, taken = [], set[str]()
     for path in sorted(folder.packs.glob("*.json")):
         names = json.loads(path.read_text(encoding="utf-8"))
-        begun = path.with_suffix(".training").joinpath("state.pt").exists()
+        begun = working_files(path.with_suffix("")).state.exists()
         if begun and waiting & set(names) and set(names) <= set(by_name):
             units.append(Unit(tuple(by_name[name] for name in names), path.with_suffix("")))
             taken |= set(names)

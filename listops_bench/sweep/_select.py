@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from listops_bench.runs.record import RunRecord
 from listops_bench.sweep.job import Job
 
-RecordOf = Callable[[Job], dict[str, Any] | None]
+RecordOf = Callable[[Job], RunRecord | None]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Selection:
         """The choice and what it rests on; None while a run that chooses is still to come.
 
         Args:
-            record_of: run.json of a run that has finished. A run that failed counts as one that learned nothing.
+            record_of: the record of a run that has finished. A run that failed counts as one that learned nothing.
         """
         candidates = []
         for value, jobs in self.choosing.items():
@@ -46,9 +47,9 @@ class Selection:
             if any(record is None and not has_failed(job) for job, record in zip(jobs, records, strict=True)):
                 return None
             there = [record for record in records if record is not None]
-            accuracy = sum(record["validation"]["trace_accuracy"] for record in there) / len(jobs)
-            loss = fmean(record["loss"] for record in there) if there else float("inf")
-            steps = sum(record["training"]["steps"] for record in there)
+            accuracy = sum(record.validation["trace_accuracy"] for record in there) / len(jobs)
+            loss = fmean(record.loss for record in there if record.loss is not None) if there else float("inf")
+            steps = sum(record.training.steps for record in there if record.training)
             candidates.append({"value": value, "accuracy": accuracy, "loss": loss, "runs": len(jobs), "steps": steps})
         best = max(candidates, key=lambda c: (c["accuracy"], -c["loss"]))
         first = next(iter(self.choosing.values()))[0].config

@@ -15,6 +15,7 @@ from filelock import FileLock
 from listops_bench._base.files import write_atomic
 from listops_bench._base.text import one_line
 from listops_bench.evaluate.run import evaluate_checkpoint
+from listops_bench.runs.folder import working_files
 from listops_bench.sweep._folder import Doing, Failure, SweepFolder
 from listops_bench.sweep._packs import Unit, units_of
 from listops_bench.sweep.job import Job
@@ -91,7 +92,7 @@ class Worker:
 
     def _still_to_do(self, unit: Unit, claims: Mapping[str, FileLock]) -> Unit | None:
         """What of a unit is this process's to do. A pack that was begun is taken whole or not at all."""
-        if unit.pack is not None and (unit.pack.with_name(unit.pack.name + ".training") / "state.pt").exists():
+        if unit.pack is not None and working_files(unit.pack).state.exists():
             return unit if len(claims) == len(unit.jobs) else None
         jobs = tuple(job for job in unit.jobs if job.name in claims)
         jobs = tuple(job for job in jobs if not self.folder.is_done(job) and not self.folder.has_failed(job))

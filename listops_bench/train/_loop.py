@@ -15,9 +15,10 @@ from transformers import PreTrainedModel
 
 from listops_bench._base.hashing import key64
 from listops_bench.errors import InvalidInput
-from listops_bench.model.checkpoint import save_checkpoint, step_checkpoint, weights_sha256
+from listops_bench.model.checkpoint import save_checkpoint
 from listops_bench.model.tokenizer import build_tokenizer
 from listops_bench.runs.provenance import environment
+from listops_bench.runs.record import RunRecord, read_run
 from listops_bench.tasks.generator import Rows
 from listops_bench.train._batches import Pool, lay_out, loss_tokens, make_pool
 from listops_bench.train._linear import fast_linear
@@ -81,8 +82,8 @@ class Trainer:
 
         return validate
 
-    def run(self) -> dict[str, Any]:
-        """Trains to the end and returns run.json."""
+    def run(self) -> RunRecord:
+        """Trains to the end and returns the record of the run."""
         state = on_main(self.accelerator, self.folder.open)
         if state is None:
             self._begin_stage()
@@ -260,7 +261,7 @@ class Trainer:
 
         def write() -> None:
             run = self._run_record(after_steps=self.step)
-            target, tokenizer = step_checkpoint(self.folder.path, self.step), build_tokenizer(self.curriculum.modulus)
+            target, tokenizer = self.folder.files.step_checkpoint(self.step), build_tokenizer(self.curriculum.modulus)
             with _for_validation(self.model, self.attention):
                 save_checkpoint(target, self.model, tokenizer, run, finish=self.folder.copy_log)
 
@@ -304,20 +305,22 @@ class Trainer:
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    def _finish(self) -> dict[str, Any]:
+    def _finish(self) -> RunRecord:
         with self.folder.writing():
             for tracker in self.accelerator.trackers:
                 tracker.finish()
 
-        def write() -> dict[str, Any]:
+        def write() -> RunRecord:
             run = self._run_record()
             self.model.requires_grad_(True)
             tokenizer = build_tokenizer(self.curriculum.modulus)
-            save_checkpoint(self.folder.output_dir, self.model.eval(), tokenizer, run, finish=self.folder.copy_into)
+            target = save_checkpoint(
+                self.folder.output_dir, self.model.eval(), tokenizer, run, finish=self.folder.copy_into
+            )
             self.folder.remove()
-            return {**run, "weights_sha256": weights_sha256(self.folder.output_dir)}
+            return read_run(target) or run
 
-        run: dict[str, Any] = on_main(self.accelerator, write)
+        run: RunRecord = on_main(self.accelerator, write)
         return run
 
     def release(self) -> None:
@@ -326,8 +329,8 @@ class Trainer:
         self.wrapped = None
         self.accelerator.free_memory()
 
-    def _run_record(self, **along_the_way: int) -> dict[str, Any]:
-        """run.json of the finished run, or of a checkpoint along the way, which is a recipe of its own."""
+    def _run_record(self, **along_the_way: int) -> RunRecord:
+        """The record of the finished run, or of a checkpoint along the way, which is a recipe of its own."""
         return run_record(
             self.config,
             {**self.folder.identity, **along_the_way},

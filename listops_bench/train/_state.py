@@ -1,7 +1,4 @@
-"""The folders of a run: where its state lies while it trains, and what tells two runs apart.
-
-    runs/first            the checkpoint: is there once the run has finished, whole
-    runs/first.training   while it runs: config.json, train_log.jsonl, state.pt, checkpoints/, the trackers' files
+"""The working folder of a run: where its state lies while it trains (`RunFiles`), and what tells two runs apart.
 
 A run that was stopped goes on from the last state in its folder; the log is cut back to what it said then, and later
 checkpoints are made again. Where the loss is no longer a number, failed.json says at which step, until the run is
@@ -24,24 +21,14 @@ from filelock import FileLock
 
 from listops_bench._base.files import take_lock, write_atomic
 from listops_bench.errors import InvalidInput, file_error
-from listops_bench.model.checkpoint import CHECKPOINTS, RUN, TRAIN_LOG, remove_unfinished, step_checkpoints
-from listops_bench.runs.folder import working_dir
-
-try:
-    import fcntl
-except ImportError:  # not on Windows: there two processes in one folder go unnoticed
-    fcntl = None  # type: ignore[assignment]
-
-
-_CONFIG, _STATE, _LOCK, _FAILED = "config.json", "state.pt", "lock", "failed.json"
-
-
-TRACKERS = "trackers"
+from listops_bench.model.checkpoint import remove_unfinished
+from listops_bench.runs.folder import RunFiles, working_files
+from listops_bench.runs.record import RunRecord, read_run
 
 
 def read_failure(output_dir: str | os.PathLike[str]) -> dict[str, Any] | None:
     """``step`` and ``error`` of a run that failed and was not started again since; None for any other."""
-    path = working_dir(output_dir) / _FAILED
+    path = working_files(output_dir).failed
     if not path.exists():
         return None
     failure: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -53,14 +40,15 @@ class RunFolder:
 
     def __init__(self, output_dir: str, identity: Mapping[str, Any]) -> None:
         self.output_dir = Path(output_dir)
-        self.path = working_dir(output_dir)
+        self.files = working_files(output_dir)
+        self.path, self.log = self.files.folder, self.files.log
         self.identity = dict(identity)
         self._lock: FileLock | None = None
 
     # --- what is there already ----------------------------------------------------------------------------------------
 
-    def finished_run(self) -> dict[str, Any] | None:
-        """run.json of this very run, if it has finished.
+    def finished_run(self) -> RunRecord | None:
+        """The record of this very run, if it has finished.
 
         Raises:
             InvalidInput: another run, or something that is no run, is at the output folder.
@@ -68,11 +56,12 @@ class RunFolder:
         if not self.output_dir.exists() or (self.output_dir.is_dir() and not any(self.output_dir.iterdir())):
             return None
         try:
-            run: dict[str, Any] = json.loads((self.output_dir / RUN).read_text(encoding="utf-8"))
-            found = run["identity"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise InvalidInput(f"output_dir {str(self.output_dir)!r} exists and holds no run; choose another") from None
-        self._compare(found, self.output_dir)
+            run = read_run(self.output_dir)
+        except InvalidInput as error:
+            raise InvalidInput(f"output_dir {str(self.output_dir)!r} exists and holds no run: {error}") from None
+        if run is None or run.identity is None or run.training is None:
+            raise InvalidInput(f"output_dir {str(self.output_dir)!r} exists and holds no run; choose another")
+        self._compare(run.identity, self.output_dir)
         return run
 
     def _compare(self, found: Mapping[str, Any], where: Path) -> None:
@@ -92,17 +81,17 @@ class RunFolder:
         Raises:
             InvalidInput: another run's state lies there, another process is at it, or it cannot be written or read.
         """
-        self._lock = take_lock(self.path / _LOCK)
+        self._lock = take_lock(self.files.lock)
         if self._lock is None:
             raise InvalidInput(f"another process is training in {str(self.path)!r}")
         self._remove_leftovers()
-        config = self.path / _CONFIG
+        config = self.files.identity
         if config.exists():
             self._compare(json.loads(config.read_text(encoding="utf-8")), self.path)
         else:
             with self.writing():
                 write_atomic(config, json.dumps(self.identity, indent=2) + "\n")
-        (self.path / _FAILED).unlink(missing_ok=True)
+        self.files.failed.unlink(missing_ok=True)
         state = self._read_state()
         self._cut_log(0 if state is None else state["log_bytes"])
         self._remove_checkpoints(after=-1 if state is None else state["step"])
@@ -110,20 +99,20 @@ class RunFolder:
 
     def _remove_leftovers(self) -> None:
         """What a process that was killed while it wrote has left."""
-        for name in (_STATE, _CONFIG, _FAILED):
-            for path in self.path.glob(f".{name}.*"):
+        for file in (self.files.state, self.files.identity, self.files.failed):
+            for path in self.path.glob(f".{file.name}.*"):
                 path.unlink()
         remove_unfinished(self.output_dir)
-        for path in (self.path / CHECKPOINTS).glob(".*"):
+        for path in self.files.checkpoints.glob(".*"):
             shutil.rmtree(path)
 
     def _remove_checkpoints(self, *, after: int) -> None:
-        for step, path in step_checkpoints(self.path):
+        for step, path in self.files.step_checkpoints():
             if step > after:
                 shutil.rmtree(path)
 
     def _read_state(self) -> dict[str, Any] | None:
-        path = self.path / _STATE
+        path = self.files.state
         if not path.exists():
             return None
         try:
@@ -137,12 +126,12 @@ class RunFolder:
         content = io.BytesIO()
         torch.save({**state, "log_bytes": self.log.stat().st_size if self.log.exists() else 0}, content)
         with self.writing():
-            write_atomic(self.path / _STATE, content.getvalue())
+            write_atomic(self.files.state, content.getvalue())
 
     def mark_failed(self, step: int, error: str) -> None:
         """Says in the folder that the run failed, for whoever looks after many runs."""
         with self.writing():
-            write_atomic(self.path / _FAILED, json.dumps({"step": step, "error": error}) + "\n")
+            write_atomic(self.files.failed, json.dumps({"step": step, "error": error}) + "\n")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -151,10 +140,6 @@ class RunFolder:
             yield
         except OSError as error:
             raise file_error("write", self.path, error) from None
-
-    @property
-    def log(self) -> Path:
-        return self.path / TRAIN_LOG
 
     def append_log(self, line: Mapping[str, Any]) -> None:
         with self.writing(), self.log.open("a", encoding="utf-8") as file:
@@ -167,14 +152,14 @@ class RunFolder:
     def copy_log(self, checkpoint: Path) -> None:
         """Adds the log to a checkpoint that is being written."""
         if self.log.exists():
-            shutil.copyfile(self.log, checkpoint / TRAIN_LOG)
+            shutil.copyfile(self.log, RunFiles(checkpoint).log)
 
     def copy_into(self, checkpoint: Path) -> None:
         """Adds what the run has written along the way to its last checkpoint, which is being written."""
         self.copy_log(checkpoint)
-        for name in (TRACKERS, CHECKPOINTS):
-            if (self.path / name).is_dir():
-                shutil.copytree(self.path / name, checkpoint / name)
+        for folder in (self.files.trackers, self.files.checkpoints):
+            if folder.is_dir():
+                shutil.copytree(folder, checkpoint / folder.name)
 
     def remove(self) -> None:
         """Deletes the working folder: the checkpoint is there."""

@@ -9,18 +9,17 @@ that never stopped; a finished one says so and does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from listops_bench.errors import InvalidInput
-from listops_bench.runs.folder import working_dir
+from listops_bench.runs.folder import working_files
+from listops_bench.runs.record import RunRecord
 from listops_bench.train._log import TrainingFailed
 from listops_bench.train._loop import OnStep, Trainer, Validate
 from listops_bench.train._processes import make_accelerator, on_main
 from listops_bench.train._record import run_identity
-from listops_bench.train._state import TRACKERS, RunFolder
+from listops_bench.train._state import RunFolder
 from listops_bench.train.config import TrainConfig
 
 
@@ -62,7 +61,7 @@ def train(config: TrainConfig, validate: Validate | None = None, on_step: OnStep
             to freeze; a checkpoint to start from that does not fit; fewer processes than were asked for.
         TrainingFailed: the loss is no longer finite; `read_failure` says so afterwards too.
     """
-    accelerator = make_accelerator(config.report_to, config.num_processes, working_dir(config.output_dir) / TRACKERS)
+    accelerator = make_accelerator(config.report_to, config.num_processes, working_files(config.output_dir).trackers)
     identity = run_identity(
         config, num_processes=accelerator.num_processes, mixed_precision=accelerator.mixed_precision
     )
@@ -84,9 +83,9 @@ def train(config: TrainConfig, validate: Validate | None = None, on_step: OnStep
     return result_of(folder.output_dir, run, resumed_at=trainer.resumed_at)
 
 
-def _check_checkpoints(config: TrainConfig, finished: dict[str, Any]) -> None:
+def _check_checkpoints(config: TrainConfig, finished: RunRecord) -> None:
     """A finished run cannot be asked for checkpoints along the way any more."""
-    kept = finished["config"].get("checkpoint_steps", 0)
+    kept = finished.config.get("checkpoint_steps", 0)
     if config.checkpoint_steps not in (0, kept):
         raise InvalidInput(
             f"output_dir {config.output_dir!r} holds this run already, with checkpoint_steps {kept} and not "
@@ -94,20 +93,21 @@ def _check_checkpoints(config: TrainConfig, finished: dict[str, Any]) -> None:
         )
 
 
-def result_of(
-    output_dir: Path, run: Mapping[str, Any], *, already_done: bool = False, resumed_at: int = 0
-) -> TrainResult:
-    """What run.json says a run came to."""
-    training = run["training"]
+def result_of(output_dir: Path, run: RunRecord, *, already_done: bool = False, resumed_at: int = 0) -> TrainResult:
+    """What the record of a run says it came to."""
+    training = run.training
+    assert training
+    assert run.loss is not None
+    assert run.weights_sha256
     return TrainResult(
         output_dir=output_dir,
-        steps=training["steps"],
-        loss=run["loss"],
-        validation=run["validation"],
-        tokens=training["tokens"],
-        wall_seconds=training["wall_seconds"],
-        weights_sha256=run["weights_sha256"],
-        stopped_early=run["stopped_early"],
+        steps=training.steps,
+        loss=run.loss,
+        validation=run.validation,
+        tokens=training.tokens,
+        wall_seconds=training.wall_seconds,
+        weights_sha256=run.weights_sha256,
+        stopped_early=run.stopped_early,
         already_done=already_done,
         resumed_at=resumed_at,
     )

@@ -251,7 +251,7 @@ def test_a_checkpoint_answers_a_prompt(tmp_path: Path, capsys: pytest.CaptureFix
     from listops_bench.model.ladder import build_model
     from listops_bench.model.tokenizer import build_tokenizer
 
-    folder = save_checkpoint(tmp_path / "model", build_model("looped_d008"), build_tokenizer(), {})
+    folder = save_checkpoint(tmp_path / "model", build_model("looped_d008"), build_tokenizer())
     assert cli.main(["evaluate", str(folder), "--prompt", "[SUM 3 [MAX 2 9 ] 4 ]"]) == 0
     answer, verdict = capsys.readouterr().out.splitlines()
     assert answer.startswith("[SUM 3 [MAX 2 9 ] 4 ] = ")

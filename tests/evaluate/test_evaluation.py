@@ -83,7 +83,7 @@ def test_provenance_is_complete(checkpoint: Path, results: list[Result]) -> None
     assert first.model.weights_sha256 == weights_sha256(checkpoint)
     assert first.model.id == first.recipe.id
     assert first.recipe.seed == 3
-    assert dataclasses.asdict(first.parameters) == parameter_counts(build_model("looped_d008"))
+    assert first.parameters == parameter_counts(build_model("looped_d008"))
     assert (first.architecture.name, first.architecture.family) == ("looped_d008", "looped")
     assert (first.dataset_version, first.scorer_version) == (DATASET_VERSION, SCORER_VERSION)
     assert first.training is not None
@@ -237,6 +237,9 @@ BROKEN = {
     "another program's run.json": lambda folder: (folder / "run.json").write_text('{"training": {"steps": 5}}'),
     "a seed that is none": lambda folder: edit(folder, seed="three"),
     "an identity that is none": lambda folder: edit(folder, identity=5),
+    "a config that is none": lambda folder: edit(folder, config="x"),
+    "an unknown trace style": lambda folder: edit(folder, config={"trace": "paralel", "eval_rows": 256}),
+    "a run without a trace style": lambda folder: edit(folder, config={"eval_rows": 256}),
 }
 
 
@@ -259,7 +262,7 @@ def test_a_broken_folder_is_one_line_that_names_it(checkpoint: Path, tmp_path: P
 def test_rows_longer_than_the_context_are_an_error(tmp_path: Path) -> None:
     config = load_config("looped_d008")
     config.max_position_embeddings = 12
-    folder = save_checkpoint(tmp_path / "short", build_model(config), build_tokenizer(10), {})
+    folder = save_checkpoint(tmp_path / "short", build_model(config), build_tokenizer(10))
     with pytest.raises(InvalidInput, match=r"needs \d+ tokens .* context is 12"):
         evaluate_checkpoint(folder, "sum", "test", num_rows=20)
 

@@ -291,7 +291,7 @@ STRANGE_CHECKPOINTS: dict[str, tuple[Callable[[dict[str, bytes]], object], str]]
     "a huge shape": (config(hidden_size=10_000_000), "asks for .* parameters, and its weights are"),
     "endless loops": (config(n_loop=10**9), "asks for n_loop = 1000000000"),
     "a nested config": (lambda files: files.update({"config.json": b'{"a":' * 100_000}), "nested too deeply"),
-    "a nested run.json": (lambda files: files.update({"run.json": b'{"a":' * 100_000}), "unreadable run.json"),
+    "a nested run.json": (lambda files: files.update({"run.json": b'{"a":' * 100_000}), "run.json"),
     "no weights": (lambda files: files.pop("model.safetensors"), "has no model.safetensors"),
     "broken weights": (lambda files: files.update({"model.safetensors": b"\xff" * 100}), "cannot be read"),
     "a strange run.json": (lambda files: files.update({"run.json": b'{"training": 5}'}), "training"),

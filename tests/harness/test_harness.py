@@ -32,7 +32,7 @@ TASK = "sum_max_med"
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    return save_checkpoint(tmp_path / "checkpoint", build_model("looped_d016", seed=0), build_tokenizer(10), {})
+    return save_checkpoint(tmp_path / "checkpoint", build_model("looped_d016", seed=0), build_tokenizer(10))
 
 
 # --- the same number everywhere ---------------------------------------------------------------------------------------
@@ -75,9 +75,7 @@ def test_all_test_rows_get_the_same_score_everywhere(tmp_path: Path, requires: C
     requires("lm_eval")
     requires("inspect_ai")
     # Right on a tenth of the rows; its wrong answers are of every kind.
-    checkpoint = save_checkpoint(
-        tmp_path / "checkpoint", half_trained("looped_d024", steps=400), build_tokenizer(10), {}
-    )
+    checkpoint = save_checkpoint(tmp_path / "checkpoint", half_trained("looped_d024", steps=400), build_tokenizer(10))
     # The two that take long run beside the rest.
     model_args = f"pretrained={checkpoint},trust_remote_code=True"
     lm_eval = start(
@@ -304,7 +302,7 @@ def test_a_model_of_another_modulus_is_not_asked(hooks: Any, checkpoint: Path) -
 def test_a_prompt_that_does_not_fit_is_an_error_that_names_both_numbers(hooks: Any, tmp_path: Path) -> None:
     config = load_config("looped_d008")
     config.max_position_embeddings = 72
-    folder = save_checkpoint(tmp_path / "short", build_model(config), build_tokenizer(10), {})
+    folder = save_checkpoint(tmp_path / "short", build_model(config), build_tokenizer(10))
     with pytest.raises(InvalidInput, match=r"has 18 tokens and its answer may have 64, and the context .* is 72"):
         hooks.dataset("sum", pretrained=str(folder))
 
@@ -351,7 +349,7 @@ def test_the_metric_is_the_score_offline_and_from_any_directory(
 
 
 def test_an_untrained_model_solves_nothing_and_a_guess_is_right_by_chance(tmp_path: Path) -> None:
-    folder = save_checkpoint(tmp_path / "untrained", build_model("looped_d016", seed=0), build_tokenizer(10), {})
+    folder = save_checkpoint(tmp_path / "untrained", build_model("looped_d016", seed=0), build_tokenizer(10))
     (found,) = evaluate_checkpoint(folder, TASK, "test", num_rows=500)
     assert found.splits["test"].metrics.trace_accuracy.correct == 0
     # A number at random is right once in ten; the answers' own distribution does not matter.
@@ -367,7 +365,7 @@ def test_an_untrained_model_solves_nothing_and_a_guess_is_right_by_chance(tmp_pa
 def test_a_perfect_model_gets_every_row_of_every_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from listops_bench.evaluate import run as module
 
-    folder = save_checkpoint(tmp_path / "c", build_model("looped_d008"), build_tokenizer(10), {})
+    folder = save_checkpoint(tmp_path / "c", build_model("looped_d008"), build_tokenizer(10))
     monkeypatch.setattr(module, "predict", lambda model, rows, **_: predict(Parrot(rows), rows))  # type: ignore[arg-type]
     (found,) = evaluate_checkpoint(folder, TASK, num_rows=300, track="constructed")
     assert list(found.splits) == list(SPLITS[2:])

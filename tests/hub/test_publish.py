@@ -210,7 +210,7 @@ def test_what_was_pushed_loads_as_anything_from_the_hub(
     done = in_process_of_its_own(LOAD, hub_server, tmp_path, commit)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        f"{parameter_counts(build_model('looped_d008'))['total']} 1",
+        f"{parameter_counts(build_model('looped_d008')).total} 1",
         "{'train': 50000, 'validation': 1000, 'test': 5000, 'test_unseen_operands': 2000, 'test_deeper': 2000, "
         "'test_wider': 2000}",
         "sum_max_med/test/00000 True",

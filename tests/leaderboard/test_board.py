@@ -23,9 +23,10 @@ from listops_bench.leaderboard.figures import Curve, figures
 from listops_bench.leaderboard.output import build, read_boards, read_curve
 from listops_bench.pages.chart import COLOURS, NARROW, WIDE, Figure, png
 from listops_bench.result.files import result_path
-from listops_bench.result.format import Architecture, Model, Parameters, Recipe
+from listops_bench.result.format import Architecture, Model, Recipe
 from listops_bench.result.learned import learned
 from listops_bench.result.verified import Verification, result_sha256, write_verified
+from listops_bench.runs.record import Parameters
 from listops_bench.score.held_out import HeldOutSteps
 from listops_bench.tasks.task import single_tasks
 from listops_bench.tasks.training_kinds import plan_of, training_kind

@@ -19,12 +19,15 @@ from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.model.checkpoint import load_checkpoint, remove_unfinished, save_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model
 from listops_bench.model.tokenizer import build_tokenizer
+from listops_bench.runs.record import RunRecord
 
 PROMPT = "[SUM 3 [MAX 2 9 ] 4 ] ="
 
 
 def save(folder: Path, name: str = "looped_d016", modulus: int = 10, **run: Any) -> Path:
-    return save_checkpoint(folder, build_model(name, modulus, seed=1), build_tokenizer(modulus), {"name": name, **run})
+    return save_checkpoint(
+        folder, build_model(name, modulus, seed=1), build_tokenizer(modulus), RunRecord(name=name, **run)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -63,15 +66,15 @@ def test_a_folder_holds_everything(checkpoint: Path) -> None:
 @pytest.mark.parametrize("name", ["looped_d016", "looped_rope_d016", "gpt2_d016", "llama_d016"])
 def test_it_comes_back_as_it_was(tmp_path: Path, name: str) -> None:
     model = build_model(name, seed=1).eval()
-    save_checkpoint(tmp_path / "c", model, build_tokenizer(10), {"seed": 1})
+    save_checkpoint(tmp_path / "c", model, build_tokenizer(10), RunRecord(seed=1))
     loaded, tokenizer, run = load_checkpoint(tmp_path / "c")
     assert torch.equal(logits(loaded), logits(model))
     assert loaded.get_output_embeddings().weight is loaded.get_input_embeddings().weight
     assert not loaded.training
     assert tokenizer(PROMPT).input_ids == build_tokenizer(10)(PROMPT).input_ids
-    assert run["seed"] == 1
-    assert run["parameters"]["total"] == sum(p.numel() for p in loaded.parameters())
-    assert run["weights_sha256"] == weights_sha256(tmp_path / "c")
+    assert run.seed == 1
+    assert run.parameters.total == sum(p.numel() for p in loaded.parameters())
+    assert run.weights_sha256 == weights_sha256(tmp_path / "c")
 
 
 def test_tied_weights_stay_tied_through_training(checkpoint: Path) -> None:
@@ -164,7 +167,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(EnvironmentFailed, match="No space left on device"):
-        save_checkpoint(tmp_path / "c", build_model("looped_d008"), build_tokenizer(10), {}, finish=fail)
+        save_checkpoint(tmp_path / "c", build_model("looped_d008"), build_tokenizer(10), finish=fail)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -206,7 +209,7 @@ def test_a_missing_part_is_named(copied: Path, name: str) -> None:
 def test_a_part_that_is_cut_off_is_refused(copied: Path, name: str, share: float) -> None:
     content = (copied / name).read_bytes()
     (copied / name).write_bytes(content[: int(share * len(content))])
-    assert "read" in refused(copied)
+    assert str(copied) in refused(copied)
 
 
 def test_pickled_weights_are_refused_unopened(copied: Path) -> None:
@@ -264,5 +267,5 @@ def test_code_in_a_folder_is_run_where_asked_for(copied: Path) -> None:
 
 def test_a_folder_without_provenance_is_read_all_the_same(copied: Path) -> None:
     (copied / "run.json").unlink()
-    assert load_checkpoint(copied)[2] == {}
+    assert load_checkpoint(copied)[2] == RunRecord()
     assert AutoTokenizer.from_pretrained(copied).padding_side == "left"

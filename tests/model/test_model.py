@@ -155,8 +155,8 @@ def test_gradients_do_not_cross_rows(model: PreTrainedModel) -> None:
 def test_weights_are_tied_and_counted_once(model: PreTrainedModel) -> None:
     counts = parameter_counts(model)
     assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
-    assert counts["total"] == sum(p.numel() for p in model.parameters())
-    assert counts["embedding"] + counts["non_embedding"] == counts["total"]
+    assert counts.total == sum(p.numel() for p in model.parameters())
+    assert counts.embedding + counts.non_embedding == counts.total
 
 
 # --- the looped decoder -----------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def test_more_loops_are_more_computation_and_no_more_parameters() -> None:
     for loops in (1, 2, 3):
         built = build_model(LoopedConfig(hidden_size=16, n_loop=loops), seed=0).eval()
         outputs.append(built(ids).logits)
-        sizes.add(parameter_counts(built)["total"])
+        sizes.add(parameter_counts(built).total)
     assert len(sizes) == 1
     assert not torch.allclose(outputs[1], outputs[2])
     # One loop by hand: the block is the same module, applied again.
@@ -332,13 +332,13 @@ def test_every_rung_loads_and_computes(name: str) -> None:
     assert built(torch.tensor([[1, 6, 13, 14, 5, 4]])).logits.shape == (1, 6, V)
     width = int(name.rpartition("_d")[2])
     if family_of(name) == "looped":  # tables, then attention 4, feed-forward 8, biases 5 and norms 6 times the width
-        assert parameter_counts(built)["total"] == (V + 128) * width + 12 * width**2 + (5 + 6) * width
-        assert parameter_counts(built)["flops_per_token"] == 2 * (3 * 12 * width**2 + V * width) + 4 * 3 * 32 * width
+        assert parameter_counts(built).total == (V + 128) * width + 12 * width**2 + (5 + 6) * width
+        assert parameter_counts(built).flops_per_token == 2 * (3 * 12 * width**2 + V * width) + 4 * 3 * 32 * width
 
 
 def test_rungs_grow() -> None:
     for family in ("looped", "looped_rope", "gpt2", "llama"):
-        sizes = [parameter_counts(build_model(n))["total"] for n in model_names() if family_of(n) == family]
+        sizes = [parameter_counts(build_model(n)).total for n in model_names() if family_of(n) == family]
         assert sizes == sorted(sizes)
         assert len(sizes) >= 5
 

@@ -25,7 +25,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("source") / "checkpoint"
-    return save_checkpoint(folder, build_model("looped_d008", seed=1), build_tokenizer(10), {})
+    return save_checkpoint(folder, build_model("looped_d008", seed=1), build_tokenizer(10))
 
 
 @pytest.fixture

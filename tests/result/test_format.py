@@ -24,7 +24,8 @@ from listops_bench.result.files import (
     result_path,
     write_result,
 )
-from listops_bench.result.format import Architecture, Model, Parameters, json_schema
+from listops_bench.result.format import Architecture, Model, json_schema
+from listops_bench.runs.record import Parameters
 from tests.support.fake_results import Change, demo_results, learning, many_results, result, set_at, split_result
 
 SHA = "0" * 64

@@ -10,6 +10,7 @@ import torch
 from listops_bench.model.checkpoint import save_checkpoint
 from listops_bench.model.ladder import build_model
 from listops_bench.model.tokenizer import build_tokenizer
+from listops_bench.runs.record import decode_run
 from listops_bench.tasks.expression import EOS_ID
 
 
@@ -33,7 +34,9 @@ def run_record(curriculum: str = "max_med:10,sum:20", seed: int = 3, **identity:
 def make_checkpoint(
     folder: Path, run: dict[str, Any], name: str = "looped_d008", modulus: int = 10, seed: int = 1
 ) -> Path:
-    return save_checkpoint(folder, build_model(name, modulus=modulus, seed=seed), build_tokenizer(modulus), run)
+    return save_checkpoint(
+        folder, build_model(name, modulus=modulus, seed=seed), build_tokenizer(modulus), decode_run(run, "run")
+    )
 
 
 def make_taciturn_checkpoint(folder: Path, run: dict[str, Any]) -> Path:
@@ -44,4 +47,4 @@ def make_taciturn_checkpoint(folder: Path, run: dict[str, Any]) -> Path:
         ends *= 100
         model.model.ln.weight.zero_()
         model.model.ln.bias.copy_(ends)
-    return save_checkpoint(folder, model, build_tokenizer(10), run)
+    return save_checkpoint(folder, model, build_tokenizer(10), decode_run(run, "run"))

@@ -19,13 +19,12 @@ from listops_bench.result.format import (
     Architecture,
     Evaluation,
     Model,
-    Parameters,
     Recipe,
     Result,
     SplitResult,
     TaskId,
 )
-from listops_bench.runs.record import Environment, Learning, OperationName, Training
+from listops_bench.runs.record import Environment, Learning, OperationName, Parameters, Training
 from listops_bench.score.completion import SCORER_VERSION, Metrics
 from listops_bench.score.held_out import HeldOutSteps
 from listops_bench.stats.intervals import Summary

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from listops_bench.model.checkpoint import weights_sha256
+from listops_bench.runs.folder import RunFiles
 from listops_bench.train import _batches
 from listops_bench.train._log import Progress
 from listops_bench.train.config import TrainConfig
@@ -42,6 +44,11 @@ def small(output_dir: Path, **values: Any) -> TrainConfig:
 def log_of(result: TrainResult) -> list[dict[str, Any]]:
     lines = (result.output_dir / "train_log.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
+
+
+def kept_weights(folder: Path) -> list[tuple[int, str]]:
+    """The checkpoints that a run kept along the way, by step and digest."""
+    return [(step, weights_sha256(path)) for step, path in RunFiles(folder).step_checkpoints()]
 
 
 def interrupt_at(step: int) -> Callable[[Progress], None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from hypothesis import given, strategies as st
 from listops_bench.cli.command import main
 from listops_bench.errors import InvalidInput
 from listops_bench.runs.exposure import exposure_of_run
+from listops_bench.runs.record import Environment, RunRecord, Training, write_run
 from listops_bench.tasks.curriculum import Curriculum, Stage, parse_curriculum
 from listops_bench.tasks.exposure import Exposure, exposure, match
 from listops_bench.tasks.expression import OPERATIONS
@@ -178,11 +178,9 @@ def test_what_a_curriculum_shows_is_what_a_run_counts(tmp_path: Path) -> None:
     for name, count in zip(OPERATIONS, reductions, strict=True):
         assert expected.of(name) == pytest.approx(count, rel=0.03)
 
-    training = {"steps": 7, "tokens": 9, "reductions": {"sum": 3}}
-    (tmp_path / "run.json").write_text(json.dumps({"training": training}))
+    where = Environment({}, None, None, None)
+    write_run(tmp_path, RunRecord(training=Training("sum:7", 7, 7, 9, 5, {"sum": 3}, where, 1.0)))
     assert exposure_of_run(tmp_path) == Exposure(7, 9, {"sum": 3})
-    with pytest.raises(InvalidInput, match="holds no run"):
-        exposure_of_run(tmp_path / "none")
 
 
 @pytest.mark.parametrize("by", ["steps", "tokens", "sum"])

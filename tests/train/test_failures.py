@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from listops_bench.errors import EnvironmentFailed, InvalidInput
-from listops_bench.model.checkpoint import load_checkpoint, step_checkpoints
-from listops_bench.runs.folder import working_dir
+from listops_bench.model.checkpoint import load_checkpoint
+from listops_bench.runs.folder import RunFiles, working_dir
 from listops_bench.train._batches import Batch
 from listops_bench.train._log import Progress, TrainingFailed
 from listops_bench.train._state import read_failure
@@ -80,7 +80,7 @@ def test_a_full_disk_leaves_what_was_whole(tmp_path: Path, size: int, where: str
     with pytest.raises(EnvironmentFailed, match=f"cannot write '.*{where}': File too large"), files_of_at_most(size):
         train(config)
     assert not (tmp_path / "run").exists()
-    for _, path in step_checkpoints(folder):
+    for _, path in RunFiles(folder).step_checkpoints():
         load_checkpoint(path)
     assert not list(folder.rglob(".*"))
     again = train(config)

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from listops_bench.model.checkpoint import step_checkpoints, weights_sha256
-from tests.support.runs import SMALL, environment
+from tests.support.runs import SMALL, environment, kept_weights
 
 # Trains in processes of its own, kills them at chosen moments, and starts again each time with the same configuration.
 # The processes are forked, so that torch is imported once; several of a run form a process group of their own.
@@ -156,7 +155,7 @@ def test_two_killed_processes_end_alike_too(tmp_path: Path) -> None:
     assert found["killed"][0] == 17
     assert found["whole"][1] == found["killed"][1]
     assert_same_curve(tmp_path / "whole", tmp_path / "killed")
-    kept = [[(n, weights_sha256(p)) for n, p in step_checkpoints(tmp_path / run)] for run in ("whole", "killed")]
+    kept = [kept_weights(tmp_path / run) for run in ("whole", "killed")]
     assert [step for step, _ in kept[0]] == [0, 5, 10, 15]
     assert kept[0] == kept[1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]

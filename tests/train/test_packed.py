@@ -159,7 +159,7 @@ def test_a_checkpoint_is_an_ordinary_one_and_is_not_made_again(tmp_path: Path) -
     runs = [small(tmp_path / name, seed=seed) for seed, name in enumerate("ab")]
     first = finished(train_packed(runs, tmp_path / "pack", engine=CPU))
     model, _, run = load_checkpoint(first[0].output_dir)
-    assert run["weights_sha256"] == first[0].weights_sha256 == weights_sha256(tmp_path / "a")
+    assert run.weights_sha256 == first[0].weights_sha256 == weights_sha256(tmp_path / "a")
     assert model.config.hidden_size == 8
     again = finished(train_packed(runs, tmp_path / "pack", engine=CPU))
     assert all(result.already_done for result in again)

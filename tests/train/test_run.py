@@ -244,14 +244,14 @@ def test_a_run_learns_and_tells_of_itself(tmp_path: Path) -> None:
 
     pool = pool_of("max:150", batch_size=64)
     drawn = np.concatenate([pool.rows_of_step(step) for step in range(150)])
-    training = run["training"]
-    assert training["tokens"] == result.tokens == log[-1]["tokens"] == int((pool.lengths[drawn] - 1).sum())
-    assert training["loss_tokens"] == int((pool.lengths - pool.prompt_lengths)[drawn].sum())
-    assert training["reductions"] == {"max": int(pool.reductions[drawn].sum())}
-    assert run["weights_sha256"] == result.weights_sha256 == weights_sha256(result.output_dir)
-    assert run["curriculum"] == training["curriculum"] == "max:150"
-    assert training["environment"]["packages"]["torch"] == torch.__version__
-    assert run["config"]["learning_rate"] == 4e-3
+    training = run.training
+    assert training.tokens == result.tokens == log[-1]["tokens"] == int((pool.lengths[drawn] - 1).sum())
+    assert training.loss_tokens == int((pool.lengths - pool.prompt_lengths)[drawn].sum())
+    assert training.reductions == {"max": int(pool.reductions[drawn].sum())}
+    assert run.weights_sha256 == result.weights_sha256 == weights_sha256(result.output_dir)
+    assert run.curriculum == training.curriculum == "max:150"
+    assert training.environment.packages["torch"] == torch.__version__
+    assert run.config["learning_rate"] == 4e-3
     assert tokenizer.padding_side == "left"
     assert not working_dir(config.output_dir).exists()
 
@@ -274,12 +274,12 @@ def test_a_config_of_ones_own_trains_padded(tmp_path: Path) -> None:
     losses = [line["loss"] for line in log_of(result)]
     assert losses[-1] < losses[0]
     model, _, run = load_checkpoint(result.output_dir)
-    assert run["layout"] == "padded"
+    assert run.layout == "padded"
     assert model.config.vocab_size == len(vocabulary(10))
     again = train(
         small(tmp_path / "again", init_from=str(result.output_dir), curriculum="max:2/freeze=embeddings,max:2")
     )
-    assert load_checkpoint(again.output_dir)[2]["layout"] == "padded"
+    assert load_checkpoint(again.output_dir)[2].layout == "padded"
 
 
 def test_a_run_depends_on_its_seed_and_nothing_else(tmp_path: Path) -> None:
@@ -332,7 +332,7 @@ def test_the_model_trains_on_from_a_checkpoint(tmp_path: Path) -> None:
     states = [load_checkpoint(result.output_dir)[0].state_dict() for result in (first, second)]
     for name in states[0]:
         torch.testing.assert_close(states[0][name], states[1][name])
-    identity = load_checkpoint(second.output_dir)[2]["identity"]
+    identity = load_checkpoint(second.output_dir)[2].identity
     assert identity["initial_weights_sha256"] == first.weights_sha256
     assert str(tmp_path) not in json.dumps(identity)
     with pytest.raises(InvalidInput, match="vocabulary of modulus 10, the curriculum's is 20"):
@@ -541,9 +541,9 @@ def test_two_processes_end_alike_and_as_one_does(tmp_path: Path) -> None:
     one, two = (load_checkpoint(tmp_path / name) for name in ("one", "two"))
     for name, weight in one[0].state_dict().items():
         torch.testing.assert_close(two[0].state_dict()[name], weight, rtol=1e-3, atol=1e-4)
-    assert one[2]["training"]["tokens"] == two[2]["training"]["tokens"]
-    assert one[2]["rows_per_step"] == two[2]["rows_per_step"] == 16
-    assert (one[2]["num_processes"], two[2]["num_processes"]) == (1, 2)
+    assert one[2].training.tokens == two[2].training.tokens
+    assert one[2].rows_per_step == two[2].rows_per_step == 16
+    assert (one[2].num_processes, two[2].num_processes) == (1, 2)
 
 
 @pytest.mark.gpu
@@ -617,7 +617,7 @@ def test_accelerate_launch(
         assert not (tmp_path / "run").exists()
     else:
         launch_command(command)
-        assert load_checkpoint(tmp_path / "run")[2]["training"]["steps"] == 3
+        assert load_checkpoint(tmp_path / "run")[2].training.steps == 3
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

@@ -19,9 +19,11 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from listops_bench.model.checkpoint import TRAIN_LOG, remove_unfinished, save_checkpoint
+from listops_bench.model.checkpoint import remove_unfinished, save_checkpoint
 from listops_bench.model.tokenizer import build_tokenizer
+from listops_bench.runs.folder import RunFiles
 from listops_bench.runs.provenance import environment
+from listops_bench.runs.record import RunRecord
 from listops_bench.tasks.generator import Rows
 from listops_bench.train._batches import Pool
 from listops_bench.train._log import TrainingFailed
@@ -237,18 +239,18 @@ class PackTrainer:
             validation=member.validation,
             stopped_early=member.stops_early and self.step < member.curriculum.steps,
             layout="packed",
+            packed_runs=len(self.members),
         )
-        run["packed_runs"] = len(self.members)
         log = self._log_of(self.members.index(member))
 
         def add_log(path: Path) -> None:
-            (path / TRAIN_LOG).write_text(log, encoding="utf-8")
+            RunFiles(path).log.write_text(log, encoding="utf-8")
 
         tokenizer = build_tokenizer(member.curriculum.modulus)
         save_checkpoint(target, self._model_of(slot), tokenizer, run, finish=add_log)
 
-    def finished_run(self, member: Member) -> dict[str, Any] | None:
-        """run.json of a member whose checkpoint is there."""
+    def finished_run(self, member: Member) -> RunRecord | None:
+        """The record of a member whose checkpoint is there."""
         return RunFolder(member.config.output_dir, member.identity).finished_run()
 
     def outcome(self, member: Member) -> TrainResult | TrainingFailed:
