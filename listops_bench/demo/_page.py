@@ -91,7 +91,7 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #1d2329; background: #fff; m
 h1 { font-size: 1.5rem; line-height: 1.25; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 .seen { border-left: 4px solid #009e73; padding: .4rem .9rem; background: #f3f8f6; }
 .failed { border-left-color: #d55e00; background: #fdf4ee; }
-figure { margin: 1rem 0; } figure svg { max-width: 100%; height: auto; } .narrow { display: none; }
+figure { margin: 1rem 0; } figure svg { width: 100%; max-width: 45rem; height: auto; }
 figcaption, .small { font-size: .875rem; color: #444; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -99,7 +99,6 @@ th, td { text-align: right; padding: .25rem .5rem; border-bottom: 1px solid #e2e
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 code, pre { font: .875rem/1.5 ui-monospace, monospace; background: #f5f5f5; } code { padding: 0 .2rem; }
 pre { padding: .6rem .8rem; overflow-x: auto; }
-@media (max-width: 46rem) { .wide { display: none; } .narrow { display: block; } }
 @media print { body { margin: 0; max-width: none; } figure, table { break-inside: avoid; } }
 """
 
@@ -142,8 +141,7 @@ them with the figures as SVG and PNG, <code>logs/</code>.</p>
 
 def _figure(figure: Figure) -> str:
     return (
-        f'<h2>{escape(figure.title)}</h2><figure><div class="wide">{figure.wide}</div>'
-        f'<div class="narrow">{figure.narrow}</div><figcaption>{escape(figure.caption)}</figcaption></figure>'
+        f"<h2>{escape(figure.title)}</h2><figure>{figure.svg}<figcaption>{escape(figure.caption)}</figcaption></figure>"
     )
 
 

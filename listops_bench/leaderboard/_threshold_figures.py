@@ -5,34 +5,37 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from listops_bench.leaderboard.arms import Arm, spell_limits, spell_threshold, time_to_learn
-from listops_bench.leaderboard.board import Board
+from listops_bench._base.extras import needs
+from listops_bench.leaderboard.arms import Arm, spell_limits, spell_threshold
+from listops_bench.leaderboard.board import Board, family_order
 from listops_bench.pages.chart import (
+    FONT,
     INK,
     QUIET,
     SHAPES,
-    WIDE,
+    WIDTH,
     Figure,
+    Rows,
     Sheet,
     draw_figure,
     kind_colour,
     kind_dash,
     kind_shape,
     make_legend,
-    panel_header,
     share_y,
     size_x,
+    small_multiples,
 )
 from listops_bench.result.learned import LEARNED
 from listops_bench.stats.threshold import Survival
 from listops_bench.tasks.training_kinds import KINDS
 
-if TYPE_CHECKING:
+with needs("board"):
     import altair as alt
 
-_NAMES, _NUMBERS = 200, 220  # pixels left and right of the drawing
+_NAMES, _NUMBERS = 170, 195  # pixels left and right of the drawing
 _PANELS = 9
 
 
@@ -41,7 +44,7 @@ def main_arms(board: Board) -> list[Arm]:
     by_ladder: dict[tuple[str, str], list[Arm]] = defaultdict(list)
     for arm in board.arms:
         by_ladder[arm.family, arm.track].append(arm)
-    ladders = sorted(by_ladder.values(), key=lambda found: (found[0].family != "looped", found[0].family))
+    ladders = sorted(by_ladder.values(), key=lambda found: family_order(found[0].family))
     return max(ladders, key=lambda found: sum(arm.threshold.runs for arm in found), default=[])
 
 
@@ -61,50 +64,41 @@ def threshold_figure(board: Board) -> Figure | None:
     return draw_figure("thresholds", "From which size on each task is learned", caption, partial(_thresholds, arms))
 
 
-def _thresholds(arms: Sequence[Arm], sheet: Sheet, width: int) -> alt.TopLevelMixin:
+def _thresholds(arms: Sequence[Arm], sheet: Sheet) -> alt.TopLevelMixin:
     """Rows laid out by hand: below each task's name a row for each way of training."""
-    import altair as alt
-
-    narrow = width < WIDE
-    inner = width - 20 if narrow else width - _NAMES - _NUMBERS
+    inner = WIDTH - _NAMES - _NUMBERS
     sizes = [size for arm in arms for size in arm.sizes]
-    ends = min(sizes) / 1.25, max(sizes) * 1.25
-    names, rows = _laid_out(arms, ends)
+    names, rows = _laid_out(arms, (min(sizes) / 1.25, max(sizes) * 1.25))
     scale = alt.Scale(domain=[0, len(names) + len(rows)], reverse=True, nice=False)
-    x, y = size_x(sizes), alt.Y("row:Q", title=None, scale=scale, axis=None)
-    x_low, x_high = size_x(sizes), alt.X2("high:Q")
-    x_low.shorthand = "low:Q"
+    y = alt.Y("row:Q", title=None, scale=scale, axis=None)
     heads, marks = sheet.chart(names), sheet.chart(rows)
-    known = marks.transform_filter("datum.parameters > 0")
-    text = {"fontSize": 12, "aria": False, "color": INK}
-    lift = -13 if narrow else 0
-    left, right = alt.value(0 if narrow else -10), alt.value(inner if narrow else inner + 10)
+    text = {"fontSize": FONT, "aria": False, "color": INK}
     layers = [
         heads.mark_rule(color="#d9dee3", aria=False).encode(y=alt.Y("line:Q", scale=scale, axis=None)),
-        heads.mark_text(align="left", fontWeight="bold", **text).encode(
-            y=y, x=alt.value(0 if narrow else 4 - _NAMES), text="name:N"
+        heads.mark_text(align="left", fontWeight="bold", **text).encode(y=y, x=alt.value(4 - _NAMES), text="name:N"),
+        marks.mark_text(align="right", limit=_NAMES - 10, **text).encode(y=y, x=alt.value(-10), text="name:N"),
+        marks.mark_text(align="left", **text).encode(y=y, x=alt.value(inner + 10), text="number:N"),
+        marks.mark_rule(strokeWidth=2).encode(
+            y=y, x=size_x(sizes, "low"), x2="high:Q", color=kind_colour(), description="text:N"
         ),
-        marks.mark_text(align="left" if narrow else "right", dy=lift, limit=_NAMES - 10, **text).encode(
-            y=y, x=left, text="name:N"
+        marks.transform_filter("datum.parameters > 0")
+        .mark_point(filled=True, size=70, opacity=1)
+        .encode(
+            y=y, x=size_x(sizes), color=kind_colour(), shape=alt.Shape("shape:N", scale=None, legend=None),
+            description="text:N",
         ),
-        marks.mark_text(align="right" if narrow else "left", dy=lift, **text).encode(y=y, x=right, text="number:N"),
-        marks.mark_rule(strokeWidth=2).encode(y=y, x=x_low, x2=x_high, color=kind_colour(), description="text:N"),
-        known.mark_point(filled=True, size=70, opacity=1).encode(
-            y=y, x=x, color=kind_colour(), shape=alt.Shape("shape:N", scale=None, legend=None), description="text:N"
-        ),
-    ]
-    height = sum(40 if narrow else 24 for _ in [*names, *rows])
-    return alt.layer(*layers).properties(width=inner, height=height)
+    ]  # fmt: skip
+    return alt.layer(*layers).properties(width=inner, height=23 * (len(names) + len(rows)))
 
 
-def _laid_out(arms: Sequence[Arm], ends: tuple[float, float]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    names, rows, row = list[dict[str, Any]](), list[dict[str, Any]](), 0
+def _laid_out(arms: Sequence[Arm], ends: tuple[float, float]) -> tuple[Rows, Rows]:
+    names, rows = list[dict[str, Any]](), list[dict[str, Any]]()
     for arm in arms:
+        row = len(names) + len(rows)
         if not names or names[-1]["name"] != arm.task:
             names.append({"name": arm.task, "row": row + 0.55, "line": row})
             row += 1
         rows.append(_threshold_row(arm, ends) | {"row": row + 0.5})
-        row += 1
     return names, rows
 
 
@@ -131,7 +125,7 @@ def _threshold_row(arm: Arm, ends: tuple[float, float]) -> dict[str, Any]:
 
 def time_figure(board: Board) -> Figure | None:
     """The share of runs that have learned, over steps; a panel for each task, at the size where most is to be seen."""
-    rows = [row for task in board.tasks for row in _time_panel([a for a in main_arms(board) if a.task == task])]
+    rows = [row for task in board.tasks for row in _time_panel(arm for arm in main_arms(board) if arm.task == task)]
     panels = list(dict.fromkeys(row["panel"] for row in rows))[:_PANELS]
     if not panels:
         return None
@@ -144,30 +138,27 @@ def time_figure(board: Board) -> Figure | None:
     return draw_figure("times", "Time to learn", caption, partial(_times, shown, panels))
 
 
-def _time_panel(arms: Iterable[Arm]) -> list[dict[str, Any]]:
+def _time_panel(arms: Iterable[Arm]) -> Rows:
     by_size: dict[int, list[tuple[Arm, Survival]]] = defaultdict(list)
     for arm in arms:
-        for size in arm.sizes:
-            time = time_to_learn(group for group in arm.groups if group.parameters == size)
+        for size, time in arm.times.items():
             if time is not None:
                 by_size[size].append((arm, time))
 
-    def told(size: int) -> tuple[int, float]:
+    def informative(size: int) -> tuple[int, float]:
         found = by_size[size]
         share = sum(time.learned for _, time in found) / sum(time.runs for _, time in found)
         return len(found), -abs(share - 0.5)
 
     able = [size for size, found in by_size.items() if any(time.learned for _, time in found)]
-    if not able:
-        return []
-    best = max(able, key=told)
-    return [row for arm, time in by_size[best] for row in _time_rows(arm, best, time)]
+    best = max(able, key=informative, default=None)
+    return [] if best is None else [row for arm, time in by_size[best] for row in _time_rows(arm, best, time)]
 
 
-def _time_rows(arm: Arm, size: int, time: Survival) -> list[dict[str, Any]]:
+def _time_rows(arm: Arm, size: int, time: Survival) -> Rows:
     model = next(group.model for group in arm.groups if group.parameters == size)
     place = {"panel": f"{arm.task}, {model}", "kind": arm.kind, "curriculum": arm.curriculum}
-    rows: list[dict[str, Any]] = [{"step": 0, "share": 0.0, "event": False}]
+    rows: Rows = [{"step": 0, "share": 0.0, "event": False}]
     for step, share in zip(time.steps, time.share, strict=True):
         text = f"{arm.task}, {model} trained on {arm.plan}: after {step:,} steps {1 - share:.0%} of {time.runs} runs"
         median = "not reached" if time.median is None else f"{time.median:,} steps"
@@ -177,29 +168,17 @@ def _time_rows(arm: Arm, size: int, time: Survival) -> list[dict[str, Any]]:
     return [place | row for row in rows]
 
 
-def _times(rows: list[dict[str, Any]], panels: Sequence[str], sheet: Sheet, width: int) -> alt.TopLevelMixin:
-    import altair as alt
-
-    columns = min(len(panels), 1 if width < WIDE else 3)
+def _times(rows: Rows, panels: Sequence[str], sheet: Sheet) -> alt.TopLevelMixin:
     kinds = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
-    legend = make_legend(kinds, {kind: f"trained {text}" for kind, text in KINDS.items()}, width)
-    steps = alt.Axis(format=",d", tickCount=3, grid=False)
-    x = alt.X("step:Q", title="training step", axis=steps)
-    y, colour = share_y("share"), kind_colour(legend)
-    line = (
-        alt.Chart()
-        .mark_line(interpolate="step-after", strokeWidth=2, aria=False)
-        .encode(x=x, y=y, color=colour, strokeDash=kind_dash(), detail="curriculum:N")
-    )
-    points = (
-        alt.Chart()
-        .transform_filter("datum.event")
-        .mark_point(filled=True, size=30, opacity=1)
-        .encode(x=x, y=y, color=colour, shape=kind_shape(legend), description="text:N")
-    )
+    legend = make_legend(kinds)
+    x = alt.X("step:Q", title="training step", axis=alt.Axis(format="~s", tickCount=3, grid=False))
+    place = {"x": x, "y": share_y("share"), "color": kind_colour(legend)}
     half = alt.Chart(alt.Data(values=[{"half": 0.5}])).mark_rule(strokeDash=[1, 3], color=QUIET, aria=False)
-    inner = (width - 20) // columns - 46
-    panel = alt.layer(half.encode(y="half:Q"), line, points).properties(width=inner, height=130)
-    return panel.facet(
-        facet=panel_header("panel", panels), columns=columns, data=sheet.rows(rows), spacing=14
-    ).resolve_axis(x="independent", y="independent")
+    lines = alt.Chart().mark_line(interpolate="step-after", strokeWidth=2, aria=False)
+    points = alt.Chart().transform_filter("datum.event").mark_point(filled=True, size=30, opacity=1)
+    panel = alt.layer(
+        half.encode(y="half:Q"),
+        lines.encode(strokeDash=kind_dash(), detail="curriculum:N", **place),
+        points.encode(shape=kind_shape(legend), description="text:N", **place),
+    )
+    return small_multiples(panel, "panel", panels, sheet.rows(rows), height=105)

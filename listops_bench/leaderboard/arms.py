@@ -70,6 +70,11 @@ class Arm:
         """The threshold on rows with unseen operands."""
         return fit_threshold(self.outcomes("test_unseen_operands"))
 
+    @cached_property
+    def times(self) -> dict[int, Survival | None]:
+        """By size, how long learning took; None where not all runs were validated on the way."""
+        return {size: time_to_learn(g for g in self.groups if g.parameters == size) for size in self.sizes}
+
     def at(self, split: ThresholdSplit) -> Threshold:
         return self.threshold if split == "test" else self.unseen
 
@@ -274,7 +279,7 @@ def _arm_json(arm: Arm, comparison: Comparison | None) -> dict[str, Any]:
             "test": _number_json(comparison.ratio),
             "test_unseen_operands": _number_json(comparison.unseen),
         }
-    record["time_to_learn"] = [_time_json(size, arm) for size in arm.sizes]
+    record["time_to_learn"] = [_time_json(size, time) for size, time in arm.times.items()]
     return record
 
 
@@ -283,8 +288,7 @@ def _number_json(number: Threshold | Ratio) -> dict[str, Any]:
     return {"kind": number.kind} | {name: None if v is None else float(f"{v:.5g}") for name, v in shown.items()}
 
 
-def _time_json(size: int, arm: Arm) -> dict[str, Any]:
-    time = time_to_learn(group for group in arm.groups if group.parameters == size)
+def _time_json(size: int, time: Survival | None) -> dict[str, Any]:
     if time is None:
         return {"parameters": size, "runs": 0}
     limits = {"median_steps": time.median, "low": time.median_low, "high": time.median_high}

@@ -131,15 +131,12 @@ def _size(group: Group) -> Size:
 
 
 def _size_order(size: Size) -> tuple[object, ...]:
-    # The reference family first, the families that vary it after it.
-    return (
-        size.family != "looped",
-        not size.family.startswith("looped"),
-        size.family,
-        size.parameters,
-        size.model,
-        list(KINDS).index(size.kind),
-    )
+    return *family_order(size.family), size.parameters, size.model, list(KINDS).index(size.kind)
+
+
+def family_order(family: str) -> tuple[bool, bool, str]:
+    """The reference family first, the families that vary it after it."""
+    return family != "looped", not family.startswith("looped"), family
 
 
 def _version_order(text: str) -> list[tuple[int, str]]:

@@ -63,6 +63,12 @@ class Run:
     learned_at: int | None = None
     verified: bool = False
 
+    @property
+    def seed(self) -> str:
+        """``seed 3``, or ``no seed``."""
+        seed = self.result.recipe.seed
+        return "no seed" if seed is None else f"seed {seed}"
+
     def summary(self, split: str = "test", metric: str = "trace_accuracy") -> Summary | None:
         scored = self.result.splits.get(split)  # type: ignore[call-overload]
         return None if scored is None else getattr(scored.metrics, metric)
@@ -103,6 +109,11 @@ class Group:
     @cached_property
     def kind(self) -> str:
         return training_kind(self.curriculum, self.task)
+
+    @property
+    def scored(self) -> list[tuple[Run, Summary]]:
+        """The runs that were scored on test rows, with their exact traces."""
+        return [(run, summary) for run in self.runs if (summary := run.summary()) is not None]
 
     def summaries(self, split: str = "test", metric: str = "trace_accuracy") -> list[Summary]:
         return [summary for run in self.runs if (summary := run.summary(split, metric)) is not None]

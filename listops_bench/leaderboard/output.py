@@ -25,7 +25,7 @@ from listops_bench.leaderboard._page import page, pages_of_models
 from listops_bench.leaderboard.arms import as_json
 from listops_bench.leaderboard.board import Board, boards
 from listops_bench.leaderboard.figures import Curve, figures
-from listops_bench.pages.chart import Figure, png
+from listops_bench.pages.chart import Figure
 from listops_bench.result.files import find_results, read_result
 from listops_bench.result.verified import read_verified
 from listops_bench.runs.folder import RunFiles
@@ -163,6 +163,6 @@ def _file_name(board: Board) -> str:
 def _pictures(folder: Path, drawn: Sequence[Figure]) -> dict[Path, str | bytes]:
     pictures: dict[Path, str | bytes] = {}
     for figure in drawn:
-        pictures[folder / f"{figure.name}.svg"] = figure.wide
-        pictures[folder / f"{figure.name}.png"] = png(figure.wide)
+        pictures[folder / f"{figure.name}.svg"] = figure.svg
+        pictures[folder / f"{figure.name}.png"] = figure.png
     return pictures

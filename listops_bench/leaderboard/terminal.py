@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from listops_bench.leaderboard.arms import Arm, spell_budget, spell_limits, spell_threshold, time_to_learn
+from listops_bench.leaderboard.arms import Arm, spell_budget, spell_limits, spell_threshold
 from listops_bench.leaderboard.board import Board
 from listops_bench.result.learned import LEARNED
 
@@ -75,8 +75,7 @@ def time_table(board: Board) -> Table:
 
 
 def _time_rows(arm: Arm) -> Iterator[tuple[str, str, str, str]]:
-    for size in arm.sizes:
-        time = time_to_learn(group for group in arm.groups if group.parameters == size)
+    for size, time in arm.times.items():
         if time is not None and time.learned:
             median = f"> {arm.budget:,}" if time.median is None else f"{time.median:,}"
             low = "" if time.median_low is None else f"{time.median_low:,}"

@@ -21,7 +21,7 @@ from listops_bench.leaderboard import _page
 from listops_bench.leaderboard.board import Board, boards
 from listops_bench.leaderboard.figures import Curve, figures
 from listops_bench.leaderboard.output import build, read_boards, read_curve
-from listops_bench.pages.chart import COLOURS, NARROW, WIDE, Figure, png
+from listops_bench.pages.chart import COLOURS, WIDTH, Figure
 from listops_bench.result.files import result_path
 from listops_bench.result.format import Architecture, Model, Recipe
 from listops_bench.result.learned import learned
@@ -335,12 +335,11 @@ def test_every_point_of_every_figure_says_its_n() -> None:
     drawn = {figure.name: figure for figure in figures(board, CURVES)}
     assert list(drawn) == ["runs", "curves"]
     for name, count in (("runs", 8), ("curves", 6)):
-        for svg in (drawn[name].wide, drawn[name].narrow):
-            found = labels(svg)
-            assert len(found) == count
-            assert all("n = " in text and "95% interval" in text for text in found)
+        found = labels(drawn[name].svg)
+        assert len(found) == count
+        assert all("n = " in text and "95% interval" in text for text in found)
     last = "max_med, then sum, seed 0, step 3,000: 98.0% (95% interval 96.4 to 98.9%), n = 500"
-    assert last in labels(drawn["curves"].wide)
+    assert last in labels(drawn["curves"].svg)
 
 
 def test_sizes_are_drawn_where_there_are_several() -> None:
@@ -348,8 +347,8 @@ def test_sizes_are_drawn_where_there_are_several() -> None:
     (board,) = boards([*many, result("max", 0.99, width=16)])
     drawn = {figure.name: figure for figure in figures(board)}
     assert list(drawn) == ["thresholds", "runs", "sizes"]
-    assert len(labels(drawn["sizes"].wide)) == 5
-    assert all("parameters" in text and "n = 5,000" in text for text in labels(drawn["sizes"].wide))
+    assert len(labels(drawn["sizes"].svg)) == 5
+    assert all("parameters" in text and "n = 5,000" in text for text in labels(drawn["sizes"].svg))
 
 
 @pytest.fixture(scope="module")
@@ -361,11 +360,11 @@ def ladder() -> tuple[Board, dict[str, Figure]]:
 def test_thresholds_and_times_are_drawn_of_a_ladder(ladder: tuple[Board, dict[str, Figure]]) -> None:
     board, drawn = ladder
     assert list(drawn) == ["thresholds", "runs", "sizes", "times"]
-    texts = labels(drawn["thresholds"].wide)
+    texts = labels(drawn["thresholds"].svg)
     assert len(texts) == len(board.arms) == 11
     assert any("N50 &gt; 472,896" in text for text in texts)
     assert all("12 runs of 4 sizes" in text for text in texts)
-    assert all("of 3 runs have learned; median" in text for text in labels(drawn["times"].wide))
+    assert all("of 3 runs have learned; median" in text for text in labels(drawn["times"].svg))
     assert drawn["sizes"].family == "looped"
 
 
@@ -378,32 +377,30 @@ def test_of_many_recipes_only_the_task_is_drawn_that_most_curricula_were_scored_
     compared = [group for group in board.rows if group.task == "sum"]
     assert runs.title == "Every run scored on sum"
     assert len(compared) < len(board.rows)
-    assert len(labels(runs.wide)) == sum(len(group.runs) for group in compared)
+    assert len(labels(runs.svg)) == sum(len(group.runs) for group in compared)
     for group in compared:
-        assert f"{group.plan}, {group.budget:,} steps" in runs.wide
-        assert f"{group.parameters:,} parameters, trained on" in runs.wide
+        assert f"{group.plan}, {group.budget:,} steps" in runs.svg
+        assert f"{group.parameters:,} parameters, trained on" in runs.svg
 
 
 def test_two_recipes_with_one_plan_are_two_rows() -> None:
     (board,) = boards([result(recipe=Recipe("fast-00000001", 0)), result(recipe=Recipe("slow-00000002", 0))])
     (figure,) = figures(board)
-    assert "00000001" in figure.wide
-    assert "00000002" in figure.wide
+    assert "00000001" in figure.svg
+    assert "00000002" in figure.svg
 
 
 def test_figures_have_ids_of_their_own_and_fit_their_place() -> None:
     (board,) = boards(demo_results())
     seen: set[str] = set()
     for figure in figures(board, CURVES):
-        for svg, width in ((figure.wide, WIDE), (figure.narrow, NARROW)):
-            root = ElementTree.fromstring(svg)
-            assert float(root.attrib["width"]) <= width + 20
-            ids = {element.attrib["id"] for element in root.iter() if "id" in element.attrib}
-            assert not ids & seen
-            seen |= ids
-            used = set(re.findall(r"url\(#([^)]+)\)", svg))
-            assert used <= ids
-    assert png(figure.wide).startswith(b"\x89PNG")
+        root = ElementTree.fromstring(figure.svg)
+        assert WIDTH - 60 <= float(root.attrib["width"]) <= WIDTH + 20
+        ids = {element.attrib["id"] for element in root.iter() if "id" in element.attrib}
+        assert not ids & seen
+        seen |= ids
+        assert set(re.findall(r"url\(#([^)]+)\)", figure.svg)) <= ids
+    assert figure.png.startswith(b"\x89PNG")
 
 
 def test_nothing_is_drawn_of_nothing() -> None:

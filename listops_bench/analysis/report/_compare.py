@@ -12,8 +12,7 @@ from listops_bench.analysis.comparison import Comparison, Group, Line
 from listops_bench.analysis.embedding import Statistic
 from listops_bench.analysis.report._layers import SUBLAYER_NAMES
 from listops_bench.analysis.report._style import GREY, INK, PALE, level_axis, p_text, short_title
-from listops_bench.pages.chart import COLOURS, SHAPES, WIDE, Sheet
-from listops_bench.tasks.training_kinds import KINDS
+from listops_bench.pages.chart import WIDTH, Sheet, kind_colour, kind_shape
 
 if TYPE_CHECKING:
     import altair as alt
@@ -32,23 +31,14 @@ def line_name(group: Group, line: Line) -> str:
     return f"{group.plan}, seed {line.analysis.seed}" if line.analysis.seed is not None else line.analysis.name
 
 
-def _kind_encodings() -> dict[str, Any]:
-    import altair as alt
-
-    return {
-        "color": alt.Color("kind:N", scale=alt.Scale(domain=list(KINDS), range=list(COLOURS.values())), legend=None),
-        "shape": alt.Shape("kind:N", scale=alt.Scale(domain=list(KINDS), range=list(SHAPES.values())), legend=None),
-    }
-
-
-def compare_chart(groups: Sequence[Group], sheet: Sheet, width: int) -> alt.TopLevelMixin:
+def compare_chart(groups: Sequence[Group], sheet: Sheet) -> alt.TopLevelMixin:
     import altair as alt
 
     panels = [
-        _compare_panel("Order: rank correlation of predictions", "order", groups, (-1, 1), sheet, width),
-        _compare_panel("Parity: told right", "parity", groups, (0, 1), sheet, width, names=width < WIDE),
+        _compare_panel("Order: rank correlation of predictions", "order", groups, (-1, 1), sheet),
+        _compare_panel("Parity: told right", "parity", groups, (0, 1), sheet),
     ]
-    return alt.vconcat(*panels) if width < WIDE else alt.hconcat(*panels, spacing=10)
+    return alt.vconcat(*panels, spacing=10)
 
 
 def _compare_panel(
@@ -57,13 +47,10 @@ def _compare_panel(
     groups: Sequence[Group],
     domain: tuple[int, int],
     sheet: Sheet,
-    width: int,
-    names: bool = True,
 ) -> alt.LayerChart:
     import altair as alt
 
-    narrow = width < WIDE
-    inner = width - 90 if narrow else (width - _NAMES) // 2 - 92
+    inner = WIDTH - _NAMES - 90
     points, bands = [], []
     for group in groups:
         name = group_name(group, groups)
@@ -92,9 +79,9 @@ def _compare_panel(
         "name:N",
         sort=None,
         title=None,
-        axis=alt.Axis(labels=names and not narrow, ticks=False, domain=False, labelPadding=7, labelLimit=_NAMES),
+        axis=alt.Axis(labels=True, ticks=False, domain=False, labelPadding=7, labelLimit=_NAMES),
     )
-    offsets = alt.YOffset("offset:Q", scale=alt.Scale(domain=[-1.4, 0.9] if narrow else [-1, 1]))
+    offsets = alt.YOffset("offset:Q", scale=alt.Scale(domain=[-1, 1]))
     band, point = sheet.chart(bands), sheet.chart(points)
     layers = [
         band.mark_bar(height=24, color=PALE, stroke=GREY, strokeWidth=1, aria=False).encode(
@@ -104,39 +91,31 @@ def _compare_panel(
             x=alt.X("chance:Q"), y=y, yOffset=offsets
         ),
         point.mark_point(filled=True, size=70, opacity=0.9).encode(
-            x=x, y=y, yOffset=offsets, description="text:N", **_kind_encodings()
+            x=x, y=y, yOffset=offsets, description="text:N", color=kind_colour(), shape=kind_shape()
         ),
         band.mark_text(align="left", fontSize=11, aria=False).encode(
             x=alt.value(inner + 8), y=y, yOffset=offsets, text="p:N", color=alt.value(INK)
         ),
     ]
-    if narrow:
-        layers.append(
-            band.mark_text(align="left", dy=-24, fontSize=12, aria=False).encode(
-                x=alt.value(0), y=y, yOffset=offsets, text="name:N", color=alt.value(INK)
-            )
-        )
-    height = (62 if narrow else 46) * len(groups)
+    height = 46 * len(groups)
     return alt.layer(*layers).properties(width=inner, height=height, title=short_title(title, inner))
 
 
-def left_chart(comparison: Comparison, sheet: Sheet, width: int) -> alt.TopLevelMixin:
+def left_chart(comparison: Comparison, sheet: Sheet) -> alt.TopLevelMixin:
     """A panel for each sublayer, in it a row for each curriculum."""
     import altair as alt
 
     of = comparison.lines[0].analysis.reliance
     layers = sorted({norm.layer for norm in of.norms})
-    columns = 1 if width < WIDE else min(3, len(layers))
-    names = 0 if width < WIDE else 150
-    inner = width - 40 if width < WIDE else (width - names) // columns - 30
-    height = (46 if width < WIDE else 34) * len(comparison.groups)
+    columns = min(3, len(layers))
+    inner = (WIDTH - 150) // columns - 24
+    height = 34 * len(comparison.groups)
     panels = []
     for kind in SUBLAYERS:
         for layer in layers:
-            title = f"without {SUBLAYER_NAMES[kind]}, {of.layer_word} {layer + 1}"
+            title = f"{SUBLAYER_NAMES[kind]}, {of.layer_word} {layer + 1}"
             rows = _left_rows(comparison, kind, layer)
-            labels = width >= WIDE and layer % columns == 0
-            panel = _left_panel(sheet, rows, labels, width < WIDE)
+            panel = _left_panel(sheet, rows, layer % columns == 0)
             panels.append(panel.properties(width=inner, height=height, title=short_title(title, inner)))
     return alt.concat(*panels, columns=columns, spacing={"row": 12, "column": 14})
 
@@ -157,7 +136,7 @@ def _left_rows(comparison: Comparison, kind: Any, layer: int) -> list[dict[str, 
     return rows
 
 
-def _left_panel(sheet: Sheet, rows: list[dict[str, Any]], labels: bool, narrow: bool) -> alt.LayerChart:
+def _left_panel(sheet: Sheet, rows: list[dict[str, Any]], labels: bool) -> alt.LayerChart:
     import altair as alt
 
     data = sheet.chart(rows)
@@ -170,8 +149,8 @@ def _left_panel(sheet: Sheet, rows: list[dict[str, Any]], labels: bool, narrow: 
         title=None,
         axis=alt.Axis(labels=labels, ticks=False, domain=False, labelPadding=7, labelLimit=150),
     )
-    offset = alt.YOffset("offset:Q", scale=alt.Scale(domain=[-1.5, 0.8] if narrow else [-0.9, 0.9]))
-    colours = _kind_encodings()
+    offset = alt.YOffset("offset:Q", scale=alt.Scale(domain=[-0.9, 0.9]))
+    colours = {"color": kind_colour(), "shape": kind_shape()}
     layers = [
         data.mark_rule(strokeWidth=1, opacity=0.5, aria=False).encode(
             x=x, x2="intact:Q", y=y, yOffset=offset, color=colours["color"]
@@ -183,11 +162,4 @@ def _left_panel(sheet: Sheet, rows: list[dict[str, Any]], labels: bool, narrow: 
             x=x, y=y, yOffset=offset, description="text:N", **colours
         ),
     ]
-    if narrow:
-        first = sheet.chart(list({row["name"]: row | {"offset": 0} for row in rows}.values()))
-        layers.append(
-            first.mark_text(align="left", dy=-17, fontSize=12, aria=False).encode(
-                x=alt.value(0), y=y, yOffset=offset, text="name:N", color=alt.value(INK)
-            )
-        )
     return alt.layer(*layers)

@@ -11,17 +11,17 @@ from listops_bench.analysis.embedding import Representation, Statistic
 from listops_bench.analysis.memorisation import OperationTable
 from listops_bench.analysis.report._style import BLUE, INK, ORANGE, PALE, WRONG, p_text, short_title
 from listops_bench.analysis.study import Moment
-from listops_bench.pages.chart import WIDE, Sheet, panel_title
+from listops_bench.pages.chart import WIDTH, Sheet, panel_title
 
 if TYPE_CHECKING:
     import altair as alt
 
 
-def pairs_chart(tables: Sequence[OperationTable], sheet: Sheet, width: int) -> alt.TopLevelMixin:
+def pairs_chart(tables: Sequence[OperationTable], sheet: Sheet) -> alt.TopLevelMixin:
     import altair as alt
 
-    columns = min(len(tables), 1 if width < WIDE else 3)
-    inner = min(250, (width - 20) // columns - 40)
+    columns = min(len(tables), 2)
+    inner = min(250, (WIDTH - 20) // columns - 40)
     panels = [_pairs_panel(sheet, table, inner) for table in tables]
     return alt.concat(*panels, columns=columns, spacing=16)
 
@@ -53,19 +53,20 @@ def _pairs_panel(sheet: Sheet, table: OperationTable, inner: int) -> alt.LayerCh
     return alt.layer(*layers).properties(width=inner, height=inner, title=short_title(title, inner))
 
 
-def triples_chart(tables: Sequence[OperationTable], sheet: Sheet, width: int) -> alt.TopLevelMixin:
+def triples_chart(tables: Sequence[OperationTable], sheet: Sheet) -> alt.TopLevelMixin:
     import altair as alt
 
-    panels = [_triples_panel(sheet, table, width - 60, last=table is tables[-1]) for table in tables]
+    panels = [_triples_panel(sheet, table, last=table is tables[-1]) for table in tables]
     return alt.vconcat(*panels, spacing=10)
 
 
-def _triples_panel(sheet: Sheet, table: OperationTable, width: int, *, last: bool) -> alt.LayerChart:
+def _triples_panel(sheet: Sheet, table: OperationTable, *, last: bool) -> alt.LayerChart:
     import altair as alt
 
     assert table.triples is not None
     triples, name = table.triples, table.operation.upper()
     columns = [(a, b) for a in range(table.modulus) for b in range(a, table.modulus)]
+    width = WIDTH - 60
     step = width / len(columns)
     rows = [
         {
@@ -108,12 +109,12 @@ def _triples_panel(sheet: Sheet, table: OperationTable, width: int, *, last: boo
 # --- over training ----------------------------------------------------------------------------------------------------
 
 
-def dynamics_chart(moments: Sequence[Moment], sheet: Sheet, width: int) -> alt.TopLevelMixin:
+def dynamics_chart(moments: Sequence[Moment], sheet: Sheet) -> alt.TopLevelMixin:
     import altair as alt
 
-    inner = width - 70
+    inner = WIDTH - 70
     last = max(moment.step for moment in moments)
-    steps = alt.Axis(format=",d", tickCount=6 if width >= WIDE else 3)
+    steps = alt.Axis(format=",d", tickCount=5)
     scale = alt.Scale(domain=[0, last], nice=False)
     last_x = alt.X("step:Q", title="training step", scale=scale, axis=steps)
     x = alt.X("step:Q", title=None, scale=scale, axis=steps)

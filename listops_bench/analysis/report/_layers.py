@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from listops_bench.analysis.anatomy import KINDS
 from listops_bench.analysis.reliance import METHODS, Ablation, Accuracy, Reliance
 from listops_bench.analysis.report._style import BLUE, INK, ORANGE, level_axis, short_title
-from listops_bench.pages.chart import WIDE, Sheet
+from listops_bench.pages.chart import WIDTH, Sheet
 from listops_bench.stats.intervals import Summary
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def _sublayer_colour(legend: alt.Legend | None = None) -> alt.Color:
     return alt.Color("kind:N", scale=alt.Scale(domain=names, range=[BLUE, ORANGE]), legend=legend)
 
 
-def norms_chart(of: Reliance, sheet: Sheet, width: int) -> alt.TopLevelMixin:
+def norms_chart(of: Reliance, sheet: Sheet) -> alt.TopLevelMixin:
     import altair as alt
 
     rows = [
@@ -37,8 +37,8 @@ def norms_chart(of: Reliance, sheet: Sheet, width: int) -> alt.TopLevelMixin:
         for norm in of.norms
     ]  # fmt: skip
     data = sheet.chart(rows)
-    inner = width - 190
-    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=7, labelLimit=150))
+    inner = WIDTH - 215
+    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=7, labelLimit=165))
     scale = alt.Scale(domain=[0, max(0.1, *(norm.high for norm in of.norms))])
     x = alt.X("median:Q", title="|added| / |stream|", scale=scale, axis=alt.Axis(tickCount=5))
     return alt.layer(
@@ -61,7 +61,7 @@ def _sublayer_shape() -> alt.Shape:
     return alt.Shape("kind:N", scale=alt.Scale(domain=names, range=["circle", "square"]), legend=None)
 
 
-def ablations_chart(of: Reliance, sheet: Sheet, width: int) -> alt.TopLevelMixin:
+def ablations_chart(of: Reliance, sheet: Sheet) -> alt.TopLevelMixin:
     import altair as alt
 
     measures: dict[str, Callable[[Accuracy], Summary]] = {
@@ -69,18 +69,18 @@ def ablations_chart(of: Reliance, sheet: Sheet, width: int) -> alt.TopLevelMixin
         "last step": lambda accuracy: accuracy.last_step,
     }
     names = 150
-    inner = width - names - 20 if width < WIDE else (width - names) // 2 - 24
+    inner = (WIDTH - names) // 2 - 20
     panels = []
     for operation in of.intact:
         for place, (measure, get) in enumerate(measures.items()):
             rows = [_ablation_row(of, ablation, operation, measure, get) for ablation in of.ablations]
-            labels = place == 0 or width < WIDE
+            labels = place == 0
             intact = get(of.intact[operation])
             title = f"{operation.upper()}, {measure} ({intact.accuracy:.0%})"
             panels.append(_ablation_panel(sheet, rows, intact, labels).properties(
                 width=inner, height=19 * len(rows) // 2, title=short_title(title, inner)
             ))  # fmt: skip
-    return alt.concat(*panels, columns=1 if width < WIDE else 2, spacing={"row": 12, "column": 16})
+    return alt.concat(*panels, columns=2, spacing={"row": 12, "column": 16})
 
 
 def _ablation_panel(sheet: Sheet, rows: list[dict[str, Any]], intact: Summary, labels: bool) -> alt.LayerChart:

@@ -9,17 +9,17 @@ import numpy as np
 
 from listops_bench.analysis.embedding import Representation, Statistic
 from listops_bench.analysis.report._style import BLUE, GREY, INK, ORANGE, PALE, level_axis, p_text, short_title
-from listops_bench.pages.chart import WIDE, Sheet, panel_title
+from listops_bench.pages.chart import WIDTH, Sheet, panel_title
 
 if TYPE_CHECKING:
     import altair as alt
 
 
-def axes_chart(panels: Sequence[tuple[str, Representation]], sheet: Sheet, width: int) -> alt.TopLevelMixin:
+def axes_chart(panels: Sequence[tuple[str, Representation]], sheet: Sheet) -> alt.TopLevelMixin:
     import altair as alt
 
-    columns = min(len(panels), 2 if width < WIDE else 3 if len(panels) in (3, 5, 6, 9) else 4)
-    inner = min(230, (width - 12) // columns - 36)
+    columns = 2 if len(panels) in (2, 4) else 3
+    inner = min(230, (WIDTH - 12) // columns - 30)
     charts = [_axes_panel(name, of, sheet, inner) for name, of in panels]
     return alt.concat(*charts, columns=columns, spacing={"row": 14, "column": 10})
 
@@ -70,16 +70,16 @@ def _axes_rows(name: str, of: Representation) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def chance_chart(places: Sequence[tuple[str, Representation]], sheet: Sheet, width: int) -> alt.TopLevelMixin:
+def chance_chart(places: Sequence[tuple[str, Representation]], sheet: Sheet) -> alt.TopLevelMixin:
     import altair as alt
 
     order = [(name, of.order.regression) for name, of in places]
     parity = [(name, of.parity) for name, of in places]
     panels = [
-        _chance_panel("Order", "rank correlation of predictions", order, (-1, 1), sheet, width),
-        _chance_panel("Parity", "told right", parity, (0, 1), sheet, width),
+        _chance_panel("Order", "rank correlation of predictions", order, (-1, 1), sheet),
+        _chance_panel("Parity", "told right", parity, (0, 1), sheet),
     ]
-    return alt.vconcat(*panels) if width < WIDE else alt.hconcat(*panels, spacing=24)
+    return alt.vconcat(*panels)
 
 
 def _chance_panel(
@@ -88,15 +88,14 @@ def _chance_panel(
     rows: Sequence[tuple[str, Statistic]],
     domain: tuple[int, int],
     sheet: Sheet,
-    width: int,
 ) -> alt.LayerChart:
     import altair as alt
 
-    inner = width - 175 if width < WIDE else width // 2 - 185
+    inner = WIDTH - 220
     data = sheet.chart([_chance_row(title, measure, name, statistic) for name, statistic in rows])
     scale = alt.Scale(domain=list(domain))
     x = alt.X("value:Q", title=measure, scale=scale, axis=level_axis(domain[0] == 0))
-    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=110, ticks=False, domain=False, labelPadding=7))
+    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=125, ticks=False, domain=False, labelPadding=7))
     return alt.layer(
         data.mark_bar(height=11, color=PALE, stroke=GREY, strokeWidth=1, aria=False).encode(
             x=alt.X("low:Q", title=measure, scale=scale), x2="high:Q", y=y
@@ -119,7 +118,7 @@ def _chance_row(title: str, measure: str, name: str, statistic: Statistic) -> di
     }  # fmt: skip
 
 
-def waves_chart(of: Representation, sheet: Sheet, width: int) -> alt.TopLevelMixin:
+def waves_chart(of: Representation, sheet: Sheet) -> alt.TopLevelMixin:
     import altair as alt
 
     waves = of.waves
@@ -138,7 +137,7 @@ def waves_chart(of: Representation, sheet: Sheet, width: int) -> alt.TopLevelMix
     x = alt.X("frequency:O", title="frequency", axis=alt.Axis(labelAngle=0))
     axis = alt.Axis(format="%", tickCount=4)
     y = alt.Y("share:Q", title="share of variance", scale=alt.Scale(domain=[0, top]), axis=axis)
-    step = max(6, min(46, (width - 90) // len(rows)))
+    step = max(6, min(46, (WIDTH - 90) // len(rows)))
     return alt.layer(
         data.mark_bar(color=BLUE, size=step * 0.6).encode(x=x, y=y, description="text:N"),
         data.mark_tick(color=INK, thickness=2, size=step * 0.8, aria=False).encode(x=x, y="high:Q"),
@@ -148,13 +147,13 @@ def waves_chart(of: Representation, sheet: Sheet, width: int) -> alt.TopLevelMix
     ).properties(width=step * len(rows), height=180)
 
 
-def cosine_chart(places: Sequence[tuple[str, Representation]], sheet: Sheet, width: int) -> alt.TopLevelMixin:
+def cosine_chart(places: Sequence[tuple[str, Representation]], sheet: Sheet) -> alt.TopLevelMixin:
     import altair as alt
 
-    columns = min(len(places), 2 if width < WIDE else 4)
-    inner = min(190, (width - 90) // columns - 24)
+    columns = 2 if len(places) in (2, 4) else 3
+    inner = min(190, (WIDTH - 90) // columns - 30)
     scale = alt.Scale(domain=[-1, 0, 1], range=[ORANGE, "#ffffff", BLUE], interpolate="rgb")
-    legend = alt.Legend(title="cosine", orient="right" if width >= WIDE else "bottom", format=".1f", gradientLength=110)
+    legend = alt.Legend(title="cosine", orient="right", format=".1f", gradientLength=110)
     panels = []
     for name, of in places:
         rows = [

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from listops_bench.pages.chart import WIDE, Figure, Sheet, draw_figure, panel_title, png
+from listops_bench.pages.chart import panel_title
 
 if TYPE_CHECKING:
     import altair as alt
-
-__all__ = ["WIDE", "Figure", "Sheet", "draw_figure", "level_axis", "p_text", "panel_title", "png", "short_title"]
 
 INK, PALE, WRONG = "#1d2329", "#eef1f4", "#d55e00"
 BLUE, ORANGE, GREY = "#0072b2", "#e69f00", "#c9d0d6"

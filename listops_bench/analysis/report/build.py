@@ -33,7 +33,7 @@ from listops_bench.analysis.report import _text as text
 from listops_bench.analysis.report._figures import checkpoint_figures, comparison_figures
 from listops_bench.analysis.report._style import p_text
 from listops_bench.analysis.study import Analysis
-from listops_bench.pages.chart import Figure, png
+from listops_bench.pages.chart import Figure
 
 TITLE = "What the models learned"
 _DIGITS = 6
@@ -62,8 +62,8 @@ def write_report(analyses: Sequence[Analysis], out_dir: str | os.PathLike[str]) 
         contents[out / "comparison.md"] = text.markdown(comparison)
         contents[out / FILE_NAME] = _dumps(comparison_record(comparison))
     for figure in [*beside, *(figure for of_one in drawn for figure in of_one)]:
-        contents[out / "figures" / f"{figure.name}.svg"] = figure.wide
-        contents[out / "figures" / f"{figure.name}.png"] = png(figure.wide)
+        contents[out / "figures" / f"{figure.name}.svg"] = figure.svg
+        contents[out / "figures" / f"{figure.name}.png"] = figure.png
     for path, content in contents.items():
         write_atomic(path, content)
     remove_others(out, ("figures/*.svg", "figures/*.png", "comparison.*"), set(contents))
