@@ -54,8 +54,8 @@ class Figure:
 
     @property
     def png(self) -> bytes:
-        """The same as a picture, large enough for sharp screens."""
-        content: bytes = vl_convert.svg_to_png(self.svg, scale=3)
+        """The same as a picture, twice as large for sharp screens."""
+        content: bytes = vl_convert.svg_to_png(self.svg, scale=2)
         return content
 
 
