@@ -29,9 +29,12 @@ from typing import Annotated, Any, Literal
 from listops_bench.errors import InvalidInput, unknown
 
 MAX_TEXT = 2000
-
-
 _LINE = 110
+
+Definitions = dict[str, dict[str, Any]]
+
+
+# --- rules that narrow a type -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,15 @@ class Text:
     pattern: str = r"[\s\S]*"
     max_length: int = MAX_TEXT
 
+    def allows(self, value: str) -> bool:
+        return len(value) <= self.max_length and re.fullmatch(self.pattern, value) is not None
+
+    def __str__(self) -> str:
+        return f"a text of the form {self.pattern}"
+
+    def schema(self, of_type: dict[str, Any]) -> dict[str, Any]:
+        return of_type | {"pattern": f"^(?:{self.pattern})$", "maxLength": self.max_length}
+
 
 @dataclass(frozen=True)
 class Range:
@@ -49,17 +61,39 @@ class Range:
     low: float
     high: float | None = None
 
+    def allows(self, value: float) -> bool:
+        return value >= self.low and (self.high is None or value <= self.high)
+
+    def __str__(self) -> str:
+        return f"{self.low} or more" if self.high is None else f"between {self.low} and {self.high}"
+
+    def schema(self, of_type: dict[str, Any]) -> dict[str, Any]:
+        return of_type | {"minimum": self.low} | ({} if self.high is None else {"maximum": self.high})
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Narrows any type to the values of a registry."""
+
+    values: tuple[Any, ...]
+
+    def allows(self, value: Any) -> bool:
+        return any(value == allowed and type(value) is type(allowed) for allowed in self.values)
+
+    def __str__(self) -> str:
+        return f"one of: {', '.join(map(str, self.values))}"
+
+    def schema(self, of_type: dict[str, Any]) -> dict[str, Any]:
+        return {"const": self.values[0]} if len(self.values) == 1 else {"enum": list(self.values)}
+
 
 Count = Annotated[int, Range(0)]
-
-
+Positive = Annotated[int, Range(1)]
 Share = Annotated[float, Range(0, 1)]
-
-
+Seconds = Annotated[float, Range(0)]
+Line = Annotated[str, Text(r"[^\x00-\x1f\x7f]*", 300)]
 Sha256 = Annotated[str, Text(r"[0-9a-f]{64}", 64)]
-
-
-Decoder = Callable[[Any, str], Any]
+Timestamp = Annotated[str, Text(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", 20)]
 
 
 # --- JSON text --------------------------------------------------------------------------------------------------------
@@ -139,50 +173,147 @@ def decode(cls: Any, value: Any, where: str) -> Any:
     Raises:
         InvalidInput: a missing or unknown key, a wrong type, or a value out of range, with the path to it.
     """
-    return decoder(cls)(value, where)
+    return _shape(cls).read(value, where)
+
+
+def json_schema(cls: Any, *, title: str, description: str) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a record: every key without a default required, no other allowed."""
+    definitions: Definitions = {}
+    _shape(cls).schema(definitions)
+    own = definitions.pop(cls.__name__)
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, "description": description}
+    return head | own | {"$defs": dict(sorted(definitions.items()))}
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a type is in JSON: how a value is checked and read, and its schema."""
+
+    read: Callable[[Any, str], Any]
+    schema: Callable[[Definitions], dict[str, Any]]
 
 
 @cache
-def decoder(kind: Hashable) -> Decoder:
-    """The function that checks and builds values of a type. Built once: a board reads thousands of files."""
+def _shape(kind: Hashable) -> _Shape:
+    """The shape of a type. Built once: a board reads thousands of files."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
-        return _record_decoder(kind)
+        return _record(kind)
     if origin is Annotated:
-        return _narrowed(decoder(arguments[0]), arguments[1])
+        inner = _TEXT if arguments[0] is str else _shape(arguments[0])  # a rule may allow more text than MAX_TEXT
+        return _narrowed(inner, arguments[1])
     if origin is Literal:
-        return _literal_decoder(arguments)
-    if origin in (dict, list):
-        read: Callable[..., Decoder] = _dict_decoder if origin is dict else _list_decoder
-        return read(*map(decoder, arguments))
+        return _narrowed(_ANYTHING, OneOf(arguments))
+    if origin in (list, dict):
+        make: Callable[..., _Shape] = _list if origin is list else _dict
+        return make(*map(_shape, arguments))
     if origin in (typing.Union, types.UnionType):
-        (inner,) = (decoder(argument) for argument in arguments if argument is not types.NoneType)
-        return lambda value, where: None if value is None else inner(value, where)
+        (inner,) = (_shape(argument) for argument in arguments if argument is not types.NoneType)
+        return _optional(inner)
     return _PLAIN[kind]
 
 
-def _record_decoder(kind: Any) -> Decoder:
-    hints = typing.get_type_hints(kind, include_extras=True)
-    names = [field.name for field in dataclasses.fields(kind)]
-    fields = [(name, decoder(hints[name])) for name in names]
-    known, defaults = set(names), _defaults(kind)
+def _plain(allows: Callable[[Any], bool], description: str, **schema: Any) -> _Shape:
+    def read(value: Any, where: str) -> Any:
+        if not allows(value):
+            raise InvalidInput(f"{where}: {_short(value)} is not {description}")
+        return value
+
+    return _Shape(read, lambda definitions: schema)
+
+
+def _is_float(value: Any) -> bool:
+    return (type(value) is float and math.isfinite(value)) or (type(value) is int and abs(value) < 2**53)
+
+
+_ANYTHING = _plain(lambda value: True, "anything")
+_TEXT = _plain(lambda value: isinstance(value, str), "a text", type="string")
+_NUMBER = _plain(_is_float, "a number", type="number")
+_PLAIN: dict[Any, _Shape] = {
+    str: _plain(
+        lambda value: isinstance(value, str) and len(value) <= MAX_TEXT,
+        f"a text of at most {MAX_TEXT} characters",
+        type="string",
+        maxLength=MAX_TEXT,
+    ),
+    bool: _plain(lambda value: isinstance(value, bool), "true or false", type="boolean"),
+    int: _plain(lambda value: type(value) is int, "an integer", type="integer"),
+    Any: _ANYTHING,
+    float: _Shape(lambda value, where: float(_NUMBER.read(value, where)), _NUMBER.schema),
+}
+
+
+def _narrowed(inner: _Shape, rule: Text | Range | OneOf) -> _Shape:
+    def read(value: Any, where: str) -> Any:
+        found = inner.read(value, where)
+        if not rule.allows(found):
+            raise InvalidInput(f"{where}: {_short(value)} is not {rule}")
+        return found
+
+    return _Shape(read, lambda definitions: rule.schema(inner.schema(definitions)))
+
+
+def _optional(inner: _Shape) -> _Shape:
+    return _Shape(
+        lambda value, where: None if value is None else inner.read(value, where),
+        lambda definitions: {"anyOf": [inner.schema(definitions), {"type": "null"}]},
+    )
+
+
+def _list(item: _Shape) -> _Shape:
+    def read(value: Any, where: str) -> list[Any]:
+        if not isinstance(value, list):
+            raise InvalidInput(f"{where}: {_short(value)} is not a list")
+        return [item.read(each, f"{where}.{place}") for place, each in enumerate(value)]
+
+    return _Shape(read, lambda definitions: {"type": "array", "items": item.schema(definitions)})
+
+
+def _dict(key: _Shape, item: _Shape) -> _Shape:
+    def read(value: Any, where: str) -> dict[Any, Any]:
+        _check_object(value, where)
+        return {key.read(k, where): item.read(each, f"{where}.{k[:80]}") for k, each in value.items()}
+
+    def schema(definitions: Definitions) -> dict[str, Any]:
+        names = {word: rule for word, rule in key.schema(definitions).items() if word != "type"}
+        return {
+            "type": "object",
+            "additionalProperties": item.schema(definitions),
+            **({"propertyNames": names} if names else {}),
+        }
+
+    return _Shape(read, schema)
+
+
+def _record(cls: Any) -> _Shape:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    fields = {field.name: _shape(hints[field.name]) for field in dataclasses.fields(cls)}
+    defaults = _defaults(cls)
 
     def read(value: Any, where: str) -> Any:
-        if not isinstance(value, dict):
-            raise InvalidInput(f"{where}: {_short(value)} is not an object")
-        if value.keys() != known:
+        _check_object(value, where)
+        if value.keys() != fields.keys():
             value = defaults | value
-            if value.keys() != known:
-                _wrong_keys(value, names, where)
-        return kind(*[read_field(value[name], f"{where}.{name}") for name, read_field in fields])
+            _check_keys(value, list(fields), where)
+        return cls(*[shape.read(value[name], f"{where}.{name}") for name, shape in fields.items()])
 
-    return read
+    def schema(definitions: Definitions) -> dict[str, Any]:
+        if cls.__name__ not in definitions:
+            definitions[cls.__name__] = {
+                "type": "object",
+                "properties": {name: shape.schema(definitions) for name, shape in fields.items()},
+                "required": [name for name in fields if name not in defaults],
+                "additionalProperties": False,
+            }
+        return {"$ref": f"#/$defs/{cls.__name__}"}
+
+    return _Shape(read, schema)
 
 
-def _defaults(kind: Any) -> dict[str, Any]:
+def _defaults(cls: Any) -> dict[str, Any]:
     """The JSON of fields that may be left away: those that a class was given later, so that older files still read."""
     found: dict[str, Any] = {}
-    for field in dataclasses.fields(kind):
+    for field in dataclasses.fields(cls):
         if field.default is not dataclasses.MISSING:
             found[field.name] = encode(field.default)
         elif field.default_factory is not dataclasses.MISSING:
@@ -190,182 +321,21 @@ def _defaults(kind: Any) -> dict[str, Any]:
     return found
 
 
-def _wrong_keys(value: dict[str, Any], names: list[str], where: str) -> None:
+def _check_object(value: Any, where: str) -> None:
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{where}: {_short(value)} is not an object")
+
+
+def _check_keys(value: dict[str, Any], names: list[str], where: str) -> None:
     for key in value:
         if key not in names:
             raise InvalidInput(f"{where}: {unknown('key', key[:80], names)}")
-    missing = next(name for name in names if name not in value)
-    raise InvalidInput(f"{where}: key {missing!r} is missing")
-
-
-def _dict_decoder(read_key: Decoder, read_value: Decoder) -> Decoder:
-    def read(value: Any, where: str) -> dict[Any, Any]:
-        if not isinstance(value, dict):
-            raise InvalidInput(f"{where}: {_short(value)} is not an object")
-        return {read_key(key, where): read_value(item, f"{where}.{key[:80]}") for key, item in value.items()}
-
-    return read
-
-
-def _list_decoder(read_item: Decoder) -> Decoder:
-    def read(value: Any, where: str) -> list[Any]:
-        if not isinstance(value, list):
-            raise InvalidInput(f"{where}: {_short(value)} is not a list")
-        return [read_item(item, f"{where}.{place}") for place, item in enumerate(value)]
-
-    return read
-
-
-def _literal_decoder(values: tuple[Any, ...]) -> Decoder:
-    def read(value: Any, where: str) -> Any:
-        if not any(value == allowed and type(value) is type(allowed) for allowed in values):
-            raise InvalidInput(f"{where}: {_short(value)} is not one of: {', '.join(map(str, values))}")
-        return value
-
-    return read
-
-
-def _narrowed(read: Decoder, rule: Text | Range) -> Decoder:
-    if isinstance(rule, Text):
-        pattern = re.compile(rule.pattern)
-
-        def read_text(value: Any, where: str) -> str:
-            text: str = value if isinstance(value, str) else read(value, where)
-            if len(text) > rule.max_length or not pattern.fullmatch(text):
-                raise InvalidInput(f"{where}: {_short(text)} is not a text of the form {rule.pattern}")
-            return text
-
-        return read_text
-
-    low, high = rule.low, math.inf if rule.high is None else rule.high
-
-    def read_number(value: Any, where: str) -> float:
-        number: float = read(value, where)
-        if not low <= number <= high:
-            span = f"{rule.low} or more" if rule.high is None else f"between {rule.low} and {rule.high}"
-            raise InvalidInput(f"{where}: {_short(number)} is not {span}")
-        return number
-
-    return read_number
-
-
-def _read_str(value: Any, where: str) -> str:
-    if not isinstance(value, str) or len(value) > MAX_TEXT:
-        raise InvalidInput(f"{where}: {_short(value)} is not a text of at most {MAX_TEXT} characters")
-    return value
-
-
-def _read_bool(value: Any, where: str) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidInput(f"{where}: {_short(value)} is neither true nor false")
-    return value
-
-
-def _read_int(value: Any, where: str) -> int:
-    if type(value) is not int:
-        raise InvalidInput(f"{where}: {_short(value)} is not an integer")
-    return value
-
-
-def _read_float(value: Any, where: str) -> float:
-    if type(value) is float and math.isfinite(value):
-        return value
-    if type(value) is int and abs(value) < 2**53:
-        return float(value)
-    raise InvalidInput(f"{where}: {_short(value)} is not a number")
-
-
-_PLAIN: dict[Any, Decoder] = {
-    str: _read_str,
-    bool: _read_bool,
-    int: _read_int,
-    float: _read_float,
-    Any: lambda value, where: value,
-}
+    for name in names:
+        if name not in value:
+            raise InvalidInput(f"{where}: key {name!r} is missing")
 
 
 def _short(value: Any) -> str:
     # Error messages are one line, whatever stands in the file.
     text = json.dumps(value) if isinstance(value, (str, int, float, bool, type(None))) else type(value).__name__
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-# --- JSON Schema ------------------------------------------------------------------------------------------------------
-
-
-def json_schema(kind: type[Any], *, title: str, description: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a record: every key without a default required, no other allowed."""
-    definitions: dict[str, Any] = {}
-    schema = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": title,
-        "description": description,
-        **_object_schema(kind, definitions),
-    }
-    return schema | {"$defs": dict(sorted(definitions.items()))}
-
-
-def _schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind):
-        assert isinstance(kind, type)
-        name = kind.__name__
-        if name not in definitions:
-            definitions[name] = _object_schema(kind, definitions)
-        return {"$ref": f"#/$defs/{name}"}
-    if origin is Annotated:
-        return _schema(arguments[0], definitions) | _rule_schema(arguments[1])
-    if origin is Literal:
-        return {"const": arguments[0]} if len(arguments) == 1 else {"enum": list(arguments)}
-    if origin in (dict, list):
-        return _container_schema(arguments, definitions)
-    if origin in (typing.Union, types.UnionType):
-        (inner,) = (_schema(argument, definitions) for argument in arguments if argument is not types.NoneType)
-        return {"anyOf": [inner, {"type": "null"}]}
-    return dict(_PLAIN_SCHEMAS[kind])
-
-
-def _container_schema(arguments: tuple[Any, ...], definitions: dict[str, Any]) -> dict[str, Any]:
-    """Of a list, which has one argument, or of a dictionary."""
-    if len(arguments) == 1:
-        return {"type": "array", "items": _schema(arguments[0], definitions)}
-    keys = {key: item for key, item in _schema(arguments[0], definitions).items() if key != "type"}
-    names = {"propertyNames": keys} if keys else {}
-    return {"type": "object", "additionalProperties": _schema(arguments[1], definitions), **names}
-
-
-def _rule_schema(rule: Text | Range) -> dict[str, Any]:
-    if isinstance(rule, Text):
-        return {"pattern": f"^(?:{rule.pattern})$", "maxLength": rule.max_length}
-    return {"minimum": rule.low} | ({} if rule.high is None else {"maximum": rule.high})
-
-
-def _object_schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
-    hints = typing.get_type_hints(kind, include_extras=True)
-    names = [field.name for field in dataclasses.fields(kind)]
-    return {
-        "type": "object",
-        "properties": {name: _schema(hints[name], definitions) for name in names},
-        "required": [name for name in names if name not in _defaults(kind)],
-        "additionalProperties": False,
-    }
-
-
-_PLAIN_SCHEMAS: dict[Any, dict[str, Any]] = {
-    str: {"type": "string", "maxLength": MAX_TEXT},
-    bool: {"type": "boolean"},
-    int: {"type": "integer"},
-    float: {"type": "number"},
-}
-
-
-Line = Annotated[str, Text(r"[^\x00-\x1f\x7f]*", 300)]
-
-
-Positive = Annotated[int, Range(1)]
-
-
-Seconds = Annotated[float, Range(0)]
-
-
-Timestamp = Annotated[str, Text(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", 20)]

@@ -18,7 +18,6 @@ from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, describe_task
 MARKER = "<!-- dataset card written by listops_bench -->"
 """Tells a card of ours from any other README, so that an export overwrites only its own."""
 
-
 DEFAULT_TASK = "sum_max_med"
 
 

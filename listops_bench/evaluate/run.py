@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, cast, get_args
+from typing import Any
 
 import torch
 
@@ -30,16 +30,13 @@ from listops_bench.result.format import (
     Evaluation,
     EvaluationSplit,
     Result,
-    SliceName,
     SplitResult,
     TaskId,
     Track,
 )
 from listops_bench.runs.provenance import environment
-from listops_bench.runs.record import OperationName
 from listops_bench.score.completion import (
     SCORER_VERSION,
-    Metrics,
     count_first_wrong_steps,
     operand_count,
     score,
@@ -47,16 +44,15 @@ from listops_bench.score.completion import (
     summarise,
     summarise_slices,
 )
-from listops_bench.score.held_out import HeldOutSteps, held_out_steps
+from listops_bench.score.held_out import held_out_steps
 from listops_bench.tasks.curriculum import parse_curriculum
 from listops_bench.tasks.expression import OPERATIONS, TraceStyle, parse
 from listops_bench.tasks.generator import Rows, generate, rows_checksum
-from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, get_task, single_tasks
+from listops_bench.tasks.split import EVALUATION_SPLITS
+from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, get_task, with_single_tasks
 
-EVALUATION_SPLITS: tuple[EvaluationSplit, ...] = get_args(EvaluationSplit)
 TEST_SPLITS = EVALUATION_SPLITS[1:]
 
-HeldOut = dict[OperationName, HeldOutSteps]
 OnSplit = Callable[[str, str], None]
 
 
@@ -150,7 +146,7 @@ def device_of(name: str | None) -> torch.device:
         raise InvalidInput(f"device {name!r} is not there; use 'cpu'") from None
 
 
-def _splits(names: Sequence[str] | None) -> list[EvaluationSplit]:
+def _splits(names: Sequence[str] | None) -> list[str]:
     for name in names or ():
         if name not in EVALUATION_SPLITS:
             raise unknown("evaluation split", name, EVALUATION_SPLITS)
@@ -161,8 +157,7 @@ def _own_tasks(loaded: Checkpoint, folder: str | os.PathLike[str]) -> list[TaskS
     if loaded.training is None:
         raise InvalidInput(f"checkpoint {str(folder)!r} does not say what it was trained on; name the tasks")
     trained = parse_curriculum(loaded.training.curriculum).tasks
-    names = [*trained, *(single for name in trained for single in single_tasks(name))]
-    return [get_task(name) for name in dict.fromkeys(names)]
+    return [get_task(name) for name in with_single_tasks(trained)]
 
 
 def _result(
@@ -211,8 +206,8 @@ def score_split(rows: Rows, completions: Sequence[str]) -> tuple[SplitResult, li
         predictions_sha256=hashlib.sha256("".join(text + "\n" for text in completions).encode()).hexdigest(),
         metrics=summarise(scores),
         first_wrong_step=count_first_wrong_steps(scores),
-        slices=cast(dict[SliceName, dict[str, Metrics]], summarise_slices(scores, slice_columns(rows, prompts))),
-        held_out=cast(HeldOut, held_out_steps(prompts, completions, modulus)) if unseen else {},
+        slices=summarise_slices(scores, slice_columns(rows, prompts)),
+        held_out=held_out_steps(prompts, completions, modulus) if unseen else {},
     )
     columns = zip(rows.row_ids(), prompts, references, completions, scores, strict=True)
     lines = [

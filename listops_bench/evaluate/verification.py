@@ -150,7 +150,7 @@ def _row_problems(task: str, name: str, result: Result, split: SplitResult) -> I
     if split.rows_sha256 != checksum:
         yield f"rows_sha256: not the rows of {task}, {name}, dataset {DATASET_VERSION}"
     for slice_name, counts in groups.items():
-        claimed = {key: group.answer_accuracy.n for key, group in split.slices[slice_name].items()}  # type: ignore[index]
+        claimed = {key: group.answer_accuracy.n for key, group in split.slices[slice_name].items()}
         if claimed != counts:
             yield f"slices.{slice_name}: the groups are not those of the rows"
 

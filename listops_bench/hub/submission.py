@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.evaluate.run import EVALUATION_SPLITS, OnSplit, evaluate_checkpoint
+from listops_bench.evaluate.run import OnSplit, evaluate_checkpoint
 from listops_bench.evaluate.strangers import MAX_CHECKPOINT_BYTES
 from listops_bench.evaluate.verification import validate_files
 from listops_bench.hub._client import check_repo_id, open_pull_request, upload
@@ -18,6 +18,7 @@ from listops_bench.leaderboard.groups import RANKED_SEEDS
 from listops_bench.model.source import resolve
 from listops_bench.result.files import result_path, write_result
 from listops_bench.result.format import TRACKS, Result, Track
+from listops_bench.tasks.split import EVALUATION_SPLITS
 
 RESULTS_REPO = "LISTOPS_BENCH_RESULTS_REPO"
 """The environment variable that names the results dataset on the Hub; there is no default."""

@@ -120,7 +120,7 @@ def _slices(group: Group) -> list[dict[str, Any]]:
         counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         for run in group.runs:
             scored = run.result.splits.get("test")
-            parts = dict[str, dict[str, Metrics]](scored.slices) if scored else {}  # type: ignore[arg-type]
+            parts = dict[str, dict[str, Metrics]](scored.slices) if scored else {}
             for value, metrics in parts.get(name, {}).items():
                 counts[value][0] += metrics.trace_accuracy.correct
                 counts[value][1] += metrics.trace_accuracy.n

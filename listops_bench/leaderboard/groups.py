@@ -70,7 +70,7 @@ class Run:
         return "no seed" if seed is None else f"seed {seed}"
 
     def summary(self, split: str = "test", metric: str = "trace_accuracy") -> Summary | None:
-        scored = self.result.splits.get(split)  # type: ignore[call-overload]
+        scored = self.result.splits.get(split)
         return None if scored is None else getattr(scored.metrics, metric)
 
 
@@ -215,7 +215,7 @@ def _watched(of_model: Mapping[str, Result], task: str) -> tuple[int | None, int
 def _exposure(training: Training, task: str) -> float:
     """The reductions counted, as many more as the steps that an early stop has saved would have shown."""
     operations = get_task(task).operations
-    seen = sum(training.reductions.get(name, 0) for name in operations)  # type: ignore[call-overload]
+    seen = sum(training.reductions.get(name, 0) for name in operations)
     try:
         plan = parse_curriculum(training.curriculum)
     except InvalidInput:

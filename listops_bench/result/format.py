@@ -14,45 +14,30 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from listops_bench._base import records
-from listops_bench._base.records import Line, Positive, Range, Seconds, Sha256, Text, Timestamp
+from listops_bench._base.records import Line, OneOf, Positive, Range, Seconds, Sha256, Text, Timestamp
 from listops_bench.runs.record import Environment, Learning, OperationName, Parameters, Training
-from listops_bench.score.completion import Metrics
+from listops_bench.score.completion import SLICES, Metrics
 from listops_bench.score.held_out import HeldOutSteps
 from listops_bench.tasks.expression import TraceStyle
+from listops_bench.tasks.split import EVALUATION_SPLITS
 
 SCHEMA_VERSION: Literal[1] = 1
 
-
-TRACKS = ("reference", "open", "constructed")
-
-
 Track = Literal["reference", "open", "constructed"]
+TRACKS: tuple[Track, ...] = get_args(Track)
 
-
-EvaluationSplit = Literal["validation", "test", "test_unseen_operands", "test_deeper", "test_wider"]
-
-
-SliceName = Literal["depth", "root_operation", "operand_count", "decisive_depth"]
-
+EvaluationSplit = Annotated[str, OneOf(EVALUATION_SPLITS)]
+SliceName = Annotated[str, OneOf(SLICES)]
 
 _NAME = r"[A-Za-z0-9](?:\.?[A-Za-z0-9_+=,-])*"  # no ".." and no leading dot: it becomes a folder
 
-
 ModelId = Annotated[str, Text(rf"{_NAME}(?:/{_NAME})?", 160)]
-
-
 RecipeId = Annotated[str, Text(_NAME, 160)]
-
-
 Revision = Annotated[str, Text(r"[0-9a-f]{40}", 40)]  # a commit: branches and tags move
-
-
 Version = Annotated[str, Text(r"[0-9]+(?:\.[0-9A-Za-z+-]+)*", 40)]
-
-
 TaskName = Annotated[str, Text(r"[a-z0-9]+(?:_[a-z0-9]+)*", 80)]
 
 
@@ -155,9 +140,6 @@ class Result:
     learning: Learning | None = None
 
 
-# --- files ------------------------------------------------------------------------------------------------------------
-
-
 def json_schema() -> dict[str, Any]:
     """The format as JSON Schema, as it stands in ``leaderboard/schema.json``."""
     return records.json_schema(
@@ -166,8 +148,6 @@ def json_schema() -> dict[str, Any]:
         description="One model on one ListOps task. Made from listops_bench/result/format.py; do not edit.",
     )
 
-
-# --- consistency ------------------------------------------------------------------------------------------------------
 
 if __name__ == "__main__":
     print(json.dumps(json_schema(), indent=2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 from listops_bench.result.format import Result
 from listops_bench.tasks.task import single_tasks
@@ -12,11 +12,8 @@ LEARNED = 0.95
 """The share of exact traces on a task's test rows from which on the task counts as learned; of its rows with unseen
 operands, from which on it counts as learned there."""
 
-
 ThresholdSplit = Literal["test", "test_unseen_operands"]
-
-
-THRESHOLD_SPLITS: tuple[ThresholdSplit, ...] = ("test", "test_unseen_operands")
+THRESHOLD_SPLITS: tuple[ThresholdSplit, ...] = get_args(ThresholdSplit)
 
 
 def learned(results: Mapping[str, Result], task: str, split: ThresholdSplit = "test") -> bool | None:

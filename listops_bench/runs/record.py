@@ -7,14 +7,15 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from listops_bench._base import records
 from listops_bench._base.files import read_json
-from listops_bench._base.records import Count, Line, Positive, Seconds, Sha256, Text
+from listops_bench._base.records import Count, Line, OneOf, Positive, Seconds, Sha256, Text
 from listops_bench.runs.folder import RunFiles
+from listops_bench.tasks.expression import OPERATIONS
 
-OperationName = Literal["sum", "prod", "nadd", "ssum", "max", "min", "med"]
+OperationName = Annotated[str, OneOf(tuple(OPERATIONS))]
 
 
 # Never the name of a YAML file, which a curriculum may be elsewhere: reading a result opens no other file.

@@ -42,13 +42,9 @@ from listops_bench.tasks.expression import (
 SCORER_VERSION = "1.0"
 """Raised whenever any completion could get another score; boards never mix versions."""
 
-
 SLICES = ("depth", "root_operation", "operand_count", "decisive_depth")
 
-
 _LONE_NUMBER = re.compile(r"[0-9]+")
-
-
 _MAX_NESTING = 100  # Lines come from models: none may exhaust the stack of the recursive functions that judge it.
 
 

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from listops_bench.evaluate.run import TEST_SPLITS, evaluate_checkpoint
-from listops_bench.sweep._folder import SweepFolder, own_tasks
+from listops_bench.sweep._folder import SweepFolder
 from listops_bench.sweep._packs import Unit, units_of
 from listops_bench.sweep.job import Job
 from listops_bench.tasks.expression import TraceStyle
 from listops_bench.tasks.generator import generate
-from listops_bench.tasks.task import get_task
+from listops_bench.tasks.task import get_task, with_single_tasks
 from listops_bench.train.config import TrainConfig, rows_per_step
 from listops_bench.train.packed import Engine
 from listops_bench.train.packed.run import this_engine, train_packed
@@ -147,7 +147,7 @@ def scored_rows(job: Job) -> int:
     """Rows that a run is scored on, over its tasks and splits."""
     if not job.scored:
         return 0
-    tasks = own_tasks(job.config.plan()) if job.eval_tasks is None else job.eval_tasks
+    tasks = with_single_tasks(job.config.plan().tasks) if job.eval_tasks is None else job.eval_tasks
     splits = TEST_SPLITS if job.eval_splits is None else job.eval_splits
     counts = [get_task(task).num_rows(split) for task in tasks for split in splits]
     return sum(min(count, job.eval_num_rows or count) for count in counts)

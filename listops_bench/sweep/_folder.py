@@ -29,8 +29,7 @@ from listops_bench.runs.record import RunRecord, read_run
 from listops_bench.score.completion import SCORER_VERSION
 from listops_bench.sweep.grid import Sweep
 from listops_bench.sweep.job import Job
-from listops_bench.tasks.curriculum import Curriculum
-from listops_bench.tasks.task import DATASET_VERSION, single_tasks
+from listops_bench.tasks.task import DATASET_VERSION, with_single_tasks
 
 FRESH_SECONDS = 60.0
 """A worker that has said nothing for longer is not shown."""
@@ -111,7 +110,7 @@ class SweepFolder:
         record = self.record(job)
         if record is None or not job.scored:
             return []
-        wanted = own_tasks(job.config.plan()) if job.eval_tasks is None else list(job.eval_tasks)
+        wanted = with_single_tasks(job.config.plan().tasks) if job.eval_tasks is None else list(job.eval_tasks)
         weights = record.weights_sha256 or ""
         if not set(wanted) <= self._scored.get(weights, set()):
             self._read_results()
@@ -185,12 +184,6 @@ class SweepFolder:
     def validate_results(self) -> int:
         """Reads all results as the board does, and returns how many there are."""
         return len(read_results(self.results)) if self.results.is_dir() else 0
-
-
-def own_tasks(curriculum: Curriculum) -> list[str]:
-    """The tasks of a curriculum and each of their operations alone: what decides whether they are learned."""
-    names = [*curriculum.tasks, *(single for name in curriculum.tasks for single in single_tasks(name))]
-    return list(dict.fromkeys(names))
 
 
 def by_state(folder: SweepFolder, jobs: Sequence[Job]) -> dict[str, list[Job]]:

@@ -32,14 +32,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from listops_bench._base.files import read_yaml, write_atomic
 from listops_bench._base.text import slug
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.result.format import TRACKS, EvaluationSplit, Track
+from listops_bench.result.format import TRACKS, Track
 from listops_bench.sweep._select import Selection
 from listops_bench.sweep.job import Job
+from listops_bench.tasks.split import EVALUATION_SPLITS
 from listops_bench.tasks.task import get_task
 from listops_bench.train.config import TrainConfig, make_config
 
@@ -125,7 +126,7 @@ class _Grid:
         self.trained_on = [{"task": task} for task in lists["tasks"]]
         self.trained_on += [{"curriculum": curriculum, "max_steps": None} for curriculum in lists["curricula"]]
         self.eval_tasks = tuple(get_task(str(name)).name for name in lists["eval_tasks"]) or None
-        self.eval_splits = tuple(_choice("split", s, get_args(EvaluationSplit)) for s in lists["eval_splits"]) or None
+        self.eval_splits = tuple(_choice("split", s, EVALUATION_SPLITS) for s in lists["eval_splits"]) or None
         self.eval_num_rows = values.get("eval_num_rows")
         self.track: Track = _choice("track", values.get("track", "open"), TRACKS)
         self.select = values.get("select")

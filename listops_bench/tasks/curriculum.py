@@ -34,8 +34,6 @@ from listops_bench.errors import InvalidInput, unknown
 from listops_bench.tasks.task import get_task
 
 _KEEP_OPTIMIZER, _FREEZE, _UNTIL = "keep-optimizer", "freeze", "until"
-
-
 _EXAMPLE = "'max_med:1200,sum:1800'"
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 from listops_bench.errors import InvalidInput, unknown
 
@@ -32,7 +32,7 @@ MAX_PARSED_DEPTH = 101
 Symmetry = Literal["all", "alternating", "none"]
 MedianRule = Literal["upper", "floor_mean"]
 TraceStyle = Literal["parallel", "single", "none"]
-TRACE_STYLES: tuple[TraceStyle, ...] = ("parallel", "single", "none")
+TRACE_STYLES: tuple[TraceStyle, ...] = get_args(TraceStyle)
 
 
 @dataclass(frozen=True)

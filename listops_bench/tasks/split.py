@@ -24,33 +24,23 @@ from __future__ import annotations
 import itertools
 import math
 from functools import lru_cache
-from typing import Literal, TypeGuard
+from typing import Literal, TypeGuard, get_args
 
 from listops_bench._base.hashing import MASK64, key64, mix64
 from listops_bench.errors import InvalidInput
 from listops_bench.tasks.expression import OPERATIONS, Expression, Node, evaluate, render, trace
 
 Home = Literal["train", "validation", "test", "test_unseen_operands"]
+HOMES: tuple[Home, ...] = get_args(Home)
 
-
-HOMES: tuple[Home, ...] = ("train", "validation", "test", "test_unseen_operands")
-
-
-SPLITS = ("train", "validation", "test", "test_unseen_operands", "test_deeper", "test_wider")
+SPLITS = (*HOMES, "test_deeper", "test_wider")
 """All splits; ``test_deeper`` and ``test_wider`` hold expressions whose home is ``test``."""
-
+EVALUATION_SPLITS = SPLITS[1:]
 
 FACT_OPERANDS = 3
-
-
 HELD_OUT_SHARE = 0.10
-
-
 UNSEEN_HOME_SHARE = 0.05
-
-
 TRAIN_SHARE, VALIDATION_SHARE = 0.80, 0.05
-
 
 # Above this many multisets of one size they are held out by hash alone, a tenth on average instead of exactly.
 _MAX_RANKED = 300_000
@@ -64,11 +54,7 @@ def home_of(split: str) -> Home:
 # --- stable hashing ---------------------------------------------------------------------------------------------------
 
 EVEN_KEY, ODD_KEY, HELD_OUT_KEY = (key64(f"listops/{name}") for name in ("even", "odd", "held-out"))
-
-
 OPERATION_KEYS = tuple(key64(f"listops/operation/{name}") for name in OPERATIONS)
-
-
 _OPERATION_KEY = dict(zip(OPERATIONS, OPERATION_KEYS, strict=True))
 
 
@@ -188,14 +174,8 @@ def held_out_operations(expression: Expression, modulus: int = 10) -> list[str]:
 # --- homes and splits -------------------------------------------------------------------------------------------------
 
 UNSEEN_BELOW = int(UNSEEN_HOME_SHARE * 2**64)
-
-
 _REST = 2**64 - UNSEEN_BELOW
-
-
 TRAIN_BELOW = UNSEEN_BELOW + int(TRAIN_SHARE * _REST)
-
-
 VALIDATION_BELOW = TRAIN_BELOW + int(VALIDATION_SHARE * _REST)
 
 

@@ -13,7 +13,7 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -28,10 +28,7 @@ from listops_bench.tasks.expression import OPERATIONS, TRACE_STYLES, TraceStyle,
 DATASET_VERSION = "1.0.0"
 """Raised whenever any row of any task changes."""
 
-
 MAX_OPERANDS, MAX_DEPTH, MAX_TOKENS = 8, 8, 1024
-
-
 _DEPTH_WEIGHTS_SUM_TOLERANCE = 1e-9
 
 
@@ -170,11 +167,7 @@ def _check_range(name: str, value: Any, low: float, high: float, types: tuple[ty
 # --- by name ----------------------------------------------------------------------------------------------------------
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(TaskSpec))
-
-
 _PARAMETER_WORD = re.compile(r"(mod|depth)(\d+)")
-
-
 _WORD_FIELDS = {"mod": "modulus", "depth": "max_depth"}
 
 
@@ -209,7 +202,7 @@ def get_task(name: str, **overrides: Any) -> TaskSpec:
 @lru_cache
 def curated_tasks() -> tuple[str, ...]:
     """Names of the curated tasks, those of one operation first, then by number of operations."""
-    return tuple(sorted(_curated_files(), key=_curated_order))
+    return tuple(sorted(_curated_files(), key=task_order))
 
 
 @lru_cache
@@ -222,12 +215,6 @@ def describe_task(name: str) -> Mapping[str, str]:
     return {"title": page["title"], "description": " ".join(page["description"].split())}
 
 
-def _curated_order(name: str) -> tuple[Any, ...]:
-    task = get_task(name)
-    places = [list(OPERATIONS).index(operation) for operation in task.operations]
-    return task.modulus != 10, task.max_depth != 2, len(places), places, task.modulus, task.max_depth
-
-
 @lru_cache
 def _curated_files() -> dict[str, Path]:
     return {path.stem: path for path in resource_path("tasks").glob("*.yaml")}
@@ -236,7 +223,7 @@ def _curated_files() -> dict[str, Path]:
 @cache
 def task_order(name: str) -> tuple[object, ...]:
     """Single operations first, then by number of operations; variants of modulus and depth after them."""
-    task: TaskSpec = get_task(name)
+    task = get_task(name)
     places = [list(OPERATIONS).index(operation) for operation in task.operations]
     return task.modulus != 10, task.max_depth != 2, len(places), places, task.modulus, task.max_depth
 
@@ -251,3 +238,13 @@ def single_tasks(task: str) -> tuple[str, ...]:
     if len(spec.operations) == 1:
         return ()
     return tuple(get_task(name, modulus=spec.modulus, max_depth=spec.max_depth).name for name in spec.operations)
+
+
+def with_single_tasks(names: Iterable[str]) -> list[str]:
+    """Tasks and then each of their operations alone, every one once: what decides whether the tasks are learned.
+
+    >>> with_single_tasks(["max_med", "sum"])
+    ['max_med', 'sum', 'max', 'med']
+    """
+    names = list(names)
+    return list(dict.fromkeys([*names, *(single for name in names for single in single_tasks(name))]))

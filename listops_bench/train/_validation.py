@@ -6,8 +6,7 @@ gets exactly right, and the other way round. So one forward pass gives the trace
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from transformers import PreTrainedModel
 from listops_bench.tasks.curriculum import Curriculum
 from listops_bench.tasks.expression import TraceStyle
 from listops_bench.tasks.generator import Rows, generate
-from listops_bench.tasks.task import TaskSpec, get_task
+from listops_bench.tasks.task import TaskSpec, get_task, with_single_tasks
 from listops_bench.train._batches import Batch, Pool, lay_out
 
 _ROWS_PER_BATCH = 256
@@ -31,7 +30,8 @@ class TeacherForced:
 
     def __init__(self, curriculum: Curriculum, *, num_rows: int, trace: TraceStyle, padded: bool) -> None:
         self._curriculum = curriculum
-        self._batches = {name: _batches(get_task(name), num_rows, trace, padded) for name in watched(curriculum)}
+        names = with_single_tasks(curriculum.tasks)
+        self._batches = {name: _batches(get_task(name), num_rows, trace, padded) for name in names}
 
     def __call__(self, model: PreTrainedModel, step: int, stage: int | None = None) -> dict[str, float]:
         """All figures of a model in evaluation mode, after a number of steps.
@@ -44,11 +44,6 @@ class TeacherForced:
         return validation_figures(scores, self._curriculum, step, stage)
 
 
-def watched(curriculum: Curriculum) -> list[str]:
-    """The tasks of a curriculum and each of their operations alone, in the order of their first use."""
-    return list(dict.fromkeys(chain(*(_with_operations(stage.tasks) for stage in curriculum.stages))))
-
-
 def validation_figures(
     scores: Mapping[str, float], curriculum: Curriculum, step: int, stage: int | None = None
 ) -> dict[str, float]:
@@ -58,18 +53,9 @@ def validation_figures(
         stage: the index of the stage that the run is in, where that is not the one planned for the step.
     """
     stage = curriculum.stage_of(step - 1) if stage is None else stage
-    trained_on = _with_operations(curriculum.stages[stage].tasks)
+    trained_on = with_single_tasks(curriculum.stages[stage].tasks)
     figures = {f"{name}/trace_accuracy": score for name, score in scores.items()}
     return {"trace_accuracy": min(scores[name] for name in trained_on), **figures}
-
-
-def _with_operations(tasks: Sequence[str]) -> list[str]:
-    """``sum_max`` also means ``sum`` and ``max``, with the task's other parameters."""
-    names = list(tasks)
-    for task in map(get_task, tasks):
-        suffix = task.name.removeprefix("_".join(task.operations))
-        names += [operation + suffix for operation in task.operations]
-    return list(dict.fromkeys(names))
 
 
 def validation_rows(task: TaskSpec, num_rows: int, trace: TraceStyle) -> Rows:

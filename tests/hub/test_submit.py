@@ -11,7 +11,7 @@ from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.verification import verify_files
 from listops_bench.hub.submission import RESULTS_REPO, submit, summary
 from listops_bench.result.files import find_results, read_result
-from listops_bench.result.format import EvaluationSplit
+from listops_bench.tasks.split import EVALUATION_SPLITS
 from tests.support.fake_checkpoints import make_taciturn_checkpoint, run_record
 from tests.support.fake_results import result
 from tests.support.hub_server import HubServer
@@ -51,7 +51,7 @@ def test_a_pull_request_whose_file_is_verified(
     (verdict,) = verify_files(find_results(tmp_path / "results"))
     assert verdict.status == "verified", verdict.reason
     found = read_result(find_results(tmp_path / "results")[0])
-    assert set(found.splits) == set(EvaluationSplit.__args__)
+    assert set(found.splits) == set(EVALUATION_SPLITS)
 
     monkeypatch.setenv(RESULTS_REPO, RESULTS)
     assert f"open already: {hub.url}" in command("submit", f"org/first@{commit}")[1]

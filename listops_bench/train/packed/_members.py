@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from listops_bench.tasks.curriculum import Curriculum
-from listops_bench.train._validation import watched
+from listops_bench.tasks.task import with_single_tasks
 from listops_bench.train.config import TrainConfig
 from listops_bench.train.course import Seen
 from listops_bench.train.packed._data import Draws
@@ -51,7 +51,7 @@ class Member:
     @property
     def watched(self) -> list[str]:
         """The tasks that it is validated on; none where it never is."""
-        return watched(self.curriculum) if self.config.eval_steps else []
+        return with_single_tasks(self.curriculum.tasks) if self.config.eval_steps else []
 
     def due(self, every: int, step: int) -> bool:
         """After every so many steps, and at the end; never where that is 0."""
