@@ -25,7 +25,6 @@ A model may be a mapping, ``{model: looped_d048, num_attention_heads: 4}``: a ru
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import itertools
 import json
@@ -42,7 +41,7 @@ from listops_bench.sweep._select import Selection
 from listops_bench.sweep.job import Job
 from listops_bench.tasks.split import EVALUATION_SPLITS
 from listops_bench.tasks.task import get_task
-from listops_bench.train.config import TrainConfig, make_config
+from listops_bench.train.config import TrainRecipe, make_config, recipe_in
 
 _LISTS = ("models", "tasks", "curricula", "seeds", "eval_tasks", "eval_splits")
 _GRID_KEYS = (*_LISTS, "recipe", "eval_num_rows", "track", "select")
@@ -179,9 +178,8 @@ class _Grid:
         self, trained_on: Mapping[str, Any], model: str, recipe: Mapping[str, Any], seed: Any, *, scored: bool = True
     ) -> Job:
         values = {**recipe, **trained_on, "model": model, "seed": seed, "report_to": "none"}
-        config = make_config({**values, "output_dir": "x"})
-        name = _name(config)
-        config = dataclasses.replace(config, output_dir=str(self.folder / "runs" / name))
+        name = _name(recipe_in(values))
+        config = make_config({**values, "output_dir": str(self.folder / "runs" / name)})
         return Job(name, config, self.eval_tasks, self.eval_splits, self.eval_num_rows, self.track, scored)
 
     def _model(self, model: Any) -> str:
@@ -230,7 +228,7 @@ def _crossed(recipe: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield dict(zip(recipe, values, strict=True))
 
 
-def _name(config: TrainConfig) -> str:
+def _name(config: TrainRecipe) -> str:
     """``looped_d048-sum-3000-lr0.002-1a2b3c4d-seed0``: words for people, and a digest of all that makes the recipe."""
     values = config.resolved()
     seed = values.pop("seed")

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from listops_bench.train._log import Progress as Progress, TrainingFailed as TrainingFailed
     from listops_bench.train.command import main as main
     from listops_bench.train.config import (
+        RunOptions as RunOptions,
         TrainConfig as TrainConfig,
+        TrainRecipe as TrainRecipe,
         make_config as make_config,
         read_config as read_config,
     )
@@ -20,7 +22,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "_log": "Progress TrainingFailed",
-        "config": "TrainConfig make_config read_config",
+        "config": "RunOptions TrainConfig TrainRecipe make_config read_config",
         "run": "TrainResult train",
         "command": "main",
     },

@@ -9,13 +9,13 @@ from fnmatch import fnmatchcase
 import torch
 
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.train.config import TrainConfig
+from listops_bench.train.config import TrainRecipe
 
 EMBEDDINGS = "embeddings"
 
 
 def make_optimizer(
-    config: TrainConfig, parameters: Iterable[torch.nn.Parameter], device: torch.device
+    config: TrainRecipe, parameters: Iterable[torch.nn.Parameter], device: torch.device
 ) -> torch.optim.Optimizer:
     """The optimizer, on all parameters alike.
 
@@ -38,7 +38,7 @@ def make_optimizer(
             return optim.SGD(parameters, lr, config.momentum, weight_decay=decay)
 
 
-def learning_rate(config: TrainConfig, step: int, first: int, end: int) -> float:
+def learning_rate(config: TrainRecipe, step: int, first: int, end: int) -> float:
     """The learning rate of a step (counted from 0) on a schedule over the steps ``first .. end``.
 
     A linear warm-up times a cosine from 1 down to ``min_lr_ratio`` (Loshchilov and Hutter 2017, arXiv:1608.03983).

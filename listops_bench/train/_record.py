@@ -11,15 +11,15 @@ import torch
 from listops_bench._base.text import utc_timestamp
 from listops_bench.runs.record import Environment, RunRecord, StageSteps, Training
 from listops_bench.tasks.task import DATASET_VERSION
-from listops_bench.train.config import TrainConfig, rows_per_step
+from listops_bench.train.config import TrainConfig, TrainRecipe, rows_per_step
 from listops_bench.train.course import Course, Seen
 
 
-def run_identity(config: TrainConfig, *, num_processes: int = 1, mixed_precision: str = "no") -> dict[str, Any]:
+def run_identity(config: TrainRecipe, *, num_processes: int = 1, mixed_precision: str = "no") -> dict[str, Any]:
     """What tells a run from others: everything that decides its end weights, up to rounding.
 
     Raises:
-        InvalidInput: as `TrainConfig.resolved`.
+        InvalidInput: as `TrainRecipe.resolved`.
     """
     return {
         "dataset_version": DATASET_VERSION,

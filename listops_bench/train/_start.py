@@ -7,10 +7,10 @@ from transformers import PreTrainedModel
 from listops_bench.errors import InvalidInput
 from listops_bench.model.checkpoint import load_checkpoint
 from listops_bench.model.ladder import build_model, modulus_of
-from listops_bench.train.config import TrainConfig
+from listops_bench.train.config import TrainRecipe
 
 
-def initial_model(config: TrainConfig) -> PreTrainedModel:
+def initial_model(config: TrainRecipe) -> PreTrainedModel:
     """The model that a run starts from, on the CPU.
 
     Raises:

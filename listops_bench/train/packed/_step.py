@@ -14,7 +14,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from listops_bench.train._batches import IGNORED
-from listops_bench.train.config import TrainConfig
+from listops_bench.train.config import TrainRecipe
 from listops_bench.train.packed._data import Chunk, RowTable, compact
 from listops_bench.train.packed._model import PackedLooped
 
@@ -37,7 +37,7 @@ class PackedStep:
         self,
         model: PackedLooped,
         weights: torch.Tensor,
-        configs: Sequence[TrainConfig],
+        configs: Sequence[TrainRecipe],
         table: RowTable,
         batch_size: int,
         *,
