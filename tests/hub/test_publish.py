@@ -126,7 +126,7 @@ def test_a_second_push_makes_no_commit(hub_server: HubServer, checkpoint: Path, 
     uploads = hub_server.uploads()
     second = hub.push(hub.prepare_model(checkpoint, "org/first", results_dir=results_dir))
     assert (second.changed, second.commit) == (False, first.commit)
-    assert len(repo.history()) == 2
+    assert len(repo.commits) == 2
     assert hub_server.uploads() == uploads
 
 

@@ -20,7 +20,6 @@ import json
 import re
 import socket
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,7 +32,8 @@ import yaml
 NAMESPACES = ("tester", "org")
 WRITER, READER = "writer", "reader"
 LARGE = ("*.safetensors", "*.parquet", "*.bin", "*.png")
-_PREFIXES = {"model": "", "dataset": "datasets/", "space": "spaces/"}
+_DATE = "2026-01-01T00:00:00.000Z"
+_PREFIXES = {"model": "", "dataset": "datasets/"}
 
 
 # --- what is stored ---------------------------------------------------------------------------------------------------
@@ -69,20 +69,15 @@ class Blob:
 @dataclass(frozen=True)
 class Commit:
     oid: str
-    parent: str | None
-    title: str
     files: dict[str, Blob]
-    date: str
 
 
 @dataclass
 class Pull:
-    """A pull request; its files are those of ``refs/pr/NUMBER``."""
+    """An open pull request; its files are those of ``refs/pr/NUMBER``."""
 
-    number: int
     title: str
     description: str
-    status: str = "open"
 
 
 @dataclass
@@ -102,7 +97,7 @@ class Repo:
             [self.id, parent, title, len(self.commits), [(p, b.oid) for p, b in sorted(files.items())]]
         )
         oid = hashlib.sha1(content.encode()).hexdigest()
-        self.commits[oid] = Commit(oid, parent, title, files, _now())
+        self.commits[oid] = Commit(oid, files)
         self.refs[ref] = oid
         return self.commits[oid]
 
@@ -116,14 +111,6 @@ class Repo:
         assert commit is not None, revision
         return {path: blob.content for path, blob in commit.files.items()}
 
-    def history(self, revision: str = "main") -> list[str]:
-        """Titles, the newest first."""
-        commit, titles = self.find(revision), []
-        while commit is not None:
-            titles.append(commit.title)
-            commit = self.commits.get(commit.parent or "")
-        return titles
-
     def add(self, files: dict[str, bytes], revision: str = "main") -> str:
         """A commit from outside the client; returns its id."""
         parent = self.find(revision)
@@ -134,10 +121,6 @@ class Repo:
 
 def _is_large(path: str) -> bool:
     return any(fnmatch.fnmatch(path, pattern) for pattern in LARGE)
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
 
 
 # --- the server -------------------------------------------------------------------------------------------------------
@@ -204,6 +187,21 @@ class _Dropped(Exception):
     """The connection was cut."""
 
 
+_ROUTES: list[tuple[re.Pattern[str], Callable[..., None]]] = []
+_REPO = r"([^/]+/[^/]+)"
+_API = rf"/api/(models|datasets)/{_REPO}"
+
+
+def _route(pattern: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Serves the paths that match; the method gets the groups of the pattern."""
+
+    def add(serve: Callable[..., None]) -> Callable[..., None]:
+        _ROUTES.append((re.compile(pattern), serve))
+        return serve
+
+    return add
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     hub: HubServer  # set by the server that makes the class
@@ -216,9 +214,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         self.status = 0
         try:
-            body = self._body()
+            self.body = self._read_body()
             with self.hub.lock:
-                self._route(parts.path, body)
+                self._serve(parts.path)
         except _Refused as error:
             headers = {"X-Error-Code": error.code, "X-Error-Message": error.message}
             self._json({"error": error.message}, error.status, headers)
@@ -229,26 +227,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _answer
 
-    def _body(self) -> bytes:
+    def _read_body(self) -> bytes:
         length = int(self.headers.get("Content-Length") or 0)
         if self.command == "PUT" and self.hub.drop_uploads:
             self.hub.drop_uploads -= 1
             self.rfile.read(length // 2)
             self.hub.on_half_upload()
             raise _Dropped
-        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
-            return self.rfile.read(length)
-        chunks = []
-        while size := int(self.rfile.readline(), 16):
-            chunks.append(self.rfile.read(size))
-            self.rfile.readline()
-        self.rfile.readline()
-        return b"".join(chunks)
+        return self.rfile.read(length)
 
-    def _route(self, path: str, body: bytes) -> None:
+    def _serve(self, path: str) -> None:
         for pattern, serve in _ROUTES:
             if found := pattern.fullmatch(path):
-                serve(self, body, *(unquote(group or "") for group in found.groups()))
+                serve(self, *(unquote(group or "") for group in found.groups()))
                 return
         raise _Refused(404, "", f"no route {self.command} {path}")
 
@@ -292,22 +283,17 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused(404 if self._token else 401, "RepoNotFound", "Repository not found")
         return repo
 
-    def _commit(self, repo: Repo, revision: str) -> Commit:
-        commit = repo.find(revision)
+    def _commit(self, kinds: str, repo_id: str, revision: str) -> Commit:
+        commit = self._repo(kinds, repo_id).find(revision or "main")
         if commit is None:
             raise _Refused(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         return commit
 
-    # --- account and repositories ---
+    # --- repositories ---
 
-    def _whoami(self, body: bytes) -> None:
-        if not self._token:
-            raise _Refused(401, "", "Invalid username or password.")
-        orgs = [{"type": "org", "name": name} for name in NAMESPACES[1:]]
-        self._json({"type": "user", "id": "1", "name": NAMESPACES[0], "orgs": orgs})
-
-    def _create_repo(self, body: bytes) -> None:
-        asked = json.loads(body)
+    @_route(r"/api/repos/create")
+    def _create_repo(self) -> None:
+        asked = json.loads(self.body)
         repo_id = f"{asked.get('organization') or NAMESPACES[0]}/{asked['name']}"
         kind = asked.get("type") or "model"
         self._check_writer(repo_id)
@@ -319,44 +305,41 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.create(kind, repo_id, private=private)
         self._json({"url": url, "name": repo_id, "id": "1"})
 
-    def _validate_yaml(self, body: bytes) -> None:
-        text = json.loads(body)["content"]
-        header = re.match(r"---\r?\n(.*?)\n---", text, re.DOTALL)
-        try:
-            yaml.safe_load(header[1] if header else "")
-        except yaml.YAMLError as error:
-            self._json({"errors": [{"message": str(error)}], "warnings": []}, 400)
-            return
+    @_route(r"/api/validate-yaml")
+    def _validate_yaml(self) -> None:
+        header = re.match(r"---\n(.*?)\n---", json.loads(self.body)["content"], re.DOTALL)
+        yaml.safe_load(header[1] if header else "")
         self._json({"errors": [], "warnings": []})
 
-    def _info(self, body: bytes, kinds: str, repo_id: str, revision: str) -> None:
+    @_route(rf"{_API}(?:/revision/([^/]+))?")
+    def _info(self, kinds: str, repo_id: str, revision: str) -> None:
         repo = self._repo(kinds, repo_id)
-        commit = self._commit(repo, revision or "main")
-        siblings: list[dict[str, Any]] = []
-        for path, blob in sorted(commit.files.items()):
-            siblings.append({"rfilename": path})
-            if self.query.get("blobs"):
-                siblings[-1] |= {"size": len(blob.content), "blobId": blob.oid}
-                siblings[-1] |= {"lfs": self._lfs(blob)} if blob.large else {}
+        commit = self._commit(kinds, repo_id, revision)
+        siblings = [
+            {"rfilename": path, "size": len(blob.content), "blobId": blob.oid, "lfs": self._lfs(blob)}
+            for path, blob in sorted(commit.files.items())
+        ]
         self._json(
             {
                 "_id": "0" * 24, "id": repo.id, "modelId": repo.id, "sha": commit.oid, "private": repo.private,
                 "gated": False, "disabled": False, "downloads": 0, "likes": 0, "tags": [],
-                "lastModified": commit.date, "createdAt": commit.date, "siblings": siblings,
+                "lastModified": _DATE, "createdAt": _DATE, "siblings": siblings,
             }
         )  # fmt: skip
 
     # --- files ---
 
-    def _lfs(self, blob: Blob) -> dict[str, Any]:
+    def _lfs(self, blob: Blob) -> dict[str, Any] | None:
+        if not blob.large:
+            return None
         return {"oid": blob.sha256, "sha256": blob.sha256, "size": len(blob.content), "pointerSize": len(blob.pointer)}
 
     def _entry(self, path: str, blob: Blob) -> dict[str, Any]:
-        entry = {"type": "file", "path": path, "size": len(blob.content), "oid": blob.oid}
-        return entry | ({"lfs": self._lfs(blob)} if blob.large else {})
+        return {"type": "file", "path": path, "size": len(blob.content), "oid": blob.oid, "lfs": self._lfs(blob)}
 
-    def _tree(self, body: bytes, kinds: str, repo_id: str, revision: str, folder: str) -> None:
-        commit = self._commit(self._repo(kinds, repo_id), revision)
+    @_route(rf"{_API}/tree/([^/]+)(/.*)?")
+    def _tree(self, kinds: str, repo_id: str, revision: str, folder: str) -> None:
+        commit = self._commit(kinds, repo_id, revision)
         inside = folder.strip("/") + "/" if folder.strip("/") else ""
         recursive = self.query.get("recursive", "").lower() in {"true", "1"}
         entries: dict[str, dict[str, Any]] = {}
@@ -373,143 +356,87 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused(404, "EntryNotFound", f"{folder} does not exist on {revision}")
         self._json(list(entries.values()))
 
-    def _paths_info(self, body: bytes, kinds: str, repo_id: str, revision: str) -> None:
-        commit = self._commit(self._repo(kinds, repo_id), revision)
-        is_json = "json" in self.headers.get("Content-Type", "")
-        paths = json.loads(body)["paths"] if is_json else parse_qs(body.decode()).get("paths", [])
-        found = [self._entry(path, commit.files[path]) for path in paths if path in commit.files]
-        folders = [path for path in paths if any(name.startswith(path.rstrip("/") + "/") for name in commit.files)]
-        self._json([*found, *({"type": "directory", "path": path, "oid": "0" * 40} for path in folders)])
-
-    def _resolve(self, body: bytes, kinds: str, repo_id: str, revision: str, path: str) -> None:
-        commit = self._commit(self._repo(kinds, repo_id), revision)
+    @_route(rf"/(datasets/)?{_REPO}/resolve/([^/]+)/(.+)")
+    def _resolve(self, kinds: str, repo_id: str, revision: str, path: str) -> None:
+        commit = self._commit(kinds, repo_id, revision)
         blob = commit.files.get(path)
         if blob is None:
             raise _Refused(404, "EntryNotFound", f"{path} does not exist on {revision}")
-        headers = {"ETag": f'"{blob.etag}"', "X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes"}
+        headers = {"ETag": f'"{blob.etag}"', "X-Repo-Commit": commit.oid}
         if blob.large:
             headers |= {"X-Linked-Size": str(len(blob.content)), "X-Linked-ETag": f'"{blob.etag}"'}
-        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
-        if wanted is None or self.command == "HEAD":
-            self._send(blob.content, 200, headers)
-            return
-        start, end = int(wanted[1]), int(wanted[2] or len(blob.content) - 1)
-        headers["Content-Range"] = f"bytes {start}-{end}/{len(blob.content)}"
-        self._send(blob.content[start : end + 1], 206, headers)
+        self._send(blob.content, 200, headers)
 
-    # --- references ---
+    # --- branches, uploads and commits ---
 
-    def _refs(self, body: bytes, kinds: str, repo_id: str) -> None:
-        groups: dict[str, list[dict[str, str]]] = {"branches": [], "tags": [], "converts": [], "pullRequests": []}
-        places = {"refs/heads/": "branches", "refs/tags/": "tags", "refs/pr/": "pullRequests"}
-        for ref, oid in self._repo(kinds, repo_id).refs.items():
-            prefix = next(prefix for prefix in places if ref.startswith(prefix))
-            groups[places[prefix]].append({"name": ref.removeprefix(prefix), "ref": ref, "targetCommit": oid})
-        self._json(groups)
-
-    def _create_branch(self, body: bytes, kinds: str, repo_id: str, name: str) -> None:
+    @_route(rf"{_API}/branch/([^/]+)")
+    def _create_branch(self, kinds: str, repo_id: str, name: str) -> None:
         self._check_writer(repo_id)
-        repo = self._repo(kinds, repo_id)
-        start = self._commit(repo, json.loads(body or b"{}").get("startingPoint") or "main")
-        if f"refs/heads/{name}" in repo.refs:
-            raise _Refused(409, "", "Reference already exists")
-        repo.refs[f"refs/heads/{name}"] = start.oid
+        start = self._commit(kinds, repo_id, json.loads(self.body or b"{}").get("startingPoint"))
+        self._repo(kinds, repo_id).refs[f"refs/heads/{name}"] = start.oid
         self._json({})
 
-    # --- uploads and commits ---
-
-    def _preupload(self, body: bytes, kinds: str, repo_id: str, revision: str) -> None:
+    @_route(rf"{_API}/preupload/([^/]+)")
+    def _preupload(self, kinds: str, repo_id: str, revision: str) -> None:
         self._check_writer(repo_id, pull=self._as_pull)
-        commit = self._commit(self._repo(kinds, repo_id), revision)
+        commit = self._commit(kinds, repo_id, revision)
         answers = []
-        for file in json.loads(body)["files"]:
+        for file in json.loads(self.body)["files"]:
             there = commit.files.get(file["path"])
             mode = "lfs" if _is_large(file["path"]) else "regular"
             oid = there.etag if there else None  # the client leaves out what is there already
             answers.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False, "oid": oid})
         self._json({"files": answers})
 
-    def _lfs_batch(self, body: bytes, kinds: str, repo_id: str) -> None:
+    @_route(rf"/(datasets/)?{_REPO}\.git/info/lfs/objects/batch")
+    def _lfs_batch(self, kinds: str, repo_id: str) -> None:
         self._check_writer(repo_id, pull=True)  # whether it is for one is said with the commit only
-        objects = [{"oid": asked["oid"], "size": asked["size"]} for asked in json.loads(body)["objects"]]
+        objects = [{"oid": asked["oid"], "size": asked["size"]} for asked in json.loads(self.body)["objects"]]
         for one in objects:
             if one["oid"] not in self.hub.blobs:
                 one["actions"] = {"upload": {"href": f"{self.hub.url}/lfs/{one['oid']}"}}
         self._json({"transfer": "basic", "objects": objects})
 
-    def _lfs_put(self, body: bytes, oid: str) -> None:
-        if hashlib.sha256(body).hexdigest() != oid:
+    @_route(r"/lfs/([0-9a-f]{64})")
+    def _lfs_put(self, oid: str) -> None:
+        if hashlib.sha256(self.body).hexdigest() != oid:
             raise _Refused(400, "", "the content does not have that checksum")
-        self.hub.blobs[oid] = body
+        self.hub.blobs[oid] = self.body
         self._json({})
 
-    def _make_commit(self, body: bytes, kinds: str, repo_id: str, revision: str) -> None:
+    @_route(rf"{_API}/commit/([^/]+)")
+    def _make_commit(self, kinds: str, repo_id: str, revision: str) -> None:
         repo = self._repo(kinds, repo_id)
         self._check_writer(repo_id, pull=self._as_pull)
-        parent = self._commit(repo, revision)
-        header, *operations = [json.loads(line) for line in body.splitlines() if line.strip()]
+        parent = self._commit(kinds, repo_id, revision)
+        header, *operations = [json.loads(line) for line in self.body.splitlines() if line.strip()]
         title = header["value"]["summary"]
-        expected = header["value"].get("parentCommit")
-        if expected and expected != parent.oid:
-            raise _Refused(412, "", "A commit has happened since. Please refresh and try again.")
         files = dict(parent.files)
         for operation in operations:
-            self._apply(files, operation["key"], operation["value"])
+            value = operation["value"]
+            large = operation["key"] == "lfsFile"
+            content = self.hub.blobs[value["oid"]] if large else base64.b64decode(value["content"])
+            files[value["path"]] = Blob(content, large)
         ref = f"refs/heads/{revision}" if f"refs/heads/{revision}" in repo.refs else revision
         url = None
         web = f"{self.hub.url}/{_PREFIXES[repo.kind]}{repo.id}"
         if self._as_pull:
             number = len(repo.pulls) + 1
-            repo.pulls[number] = Pull(number, title, header["value"].get("description", ""))
+            repo.pulls[number] = Pull(title, header["value"].get("description", ""))
             ref, url = f"refs/pr/{number}", f"{web}/discussions/{number}"
         oid = repo.commit(ref, files, title, parent.oid).oid
         self._json({"success": True, "commitOid": oid, "commitUrl": f"{web}/commit/{oid}", "pullRequestUrl": url})
 
-    def _apply(self, files: dict[str, Blob], key: str, value: dict[str, Any]) -> None:
-        if key == "file":
-            files[value["path"]] = Blob(base64.b64decode(value["content"]), large=False)
-        elif key == "lfsFile":
-            if value["oid"] not in self.hub.blobs:
-                raise _Refused(400, "", "the large file was not uploaded")
-            files[value["path"]] = Blob(self.hub.blobs[value["oid"]], large=True)
-        elif key == "deletedFile":
-            files.pop(value["path"], None)
-
     # --- pull requests ---
 
-    def _discussions(self, body: bytes, kinds: str, repo_id: str) -> None:
+    @_route(rf"{_API}/discussions")
+    def _discussions(self, kinds: str, repo_id: str) -> None:
         repo = self._repo(kinds, repo_id)
-        wanted = self.query.get("status", "all")
-        pulls = [pull for pull in repo.pulls.values() if wanted in ("all", pull.status)]
-        author = {"name": NAMESPACES[0]}
         shown = [
             {
-                "num": pull.number, "title": pull.title, "status": pull.status, "isPullRequest": True, "author": author,
-                "createdAt": _now(), "repo": {"name": repo.id, "type": repo.kind},
+                "num": number, "title": pull.title, "status": "open", "isPullRequest": True, "createdAt": _DATE,
+                "author": {"name": NAMESPACES[0]}, "repo": {"name": repo.id, "type": repo.kind},
             }
-            for pull in pulls
+            for number, pull in repo.pulls.items()
         ]  # fmt: skip
         self._json({"discussions": shown, "count": len(shown), "start": 0})
-
-
-_REPO = r"([^/]+/[^/]+)"
-_API = rf"/api/(models|datasets|spaces)/{_REPO}"
-_ROUTES: list[tuple[re.Pattern[str], Callable[..., None]]] = [
-    (re.compile(pattern), serve)
-    for pattern, serve in {
-        r"/api/whoami-v2": _Handler._whoami,
-        r"/api/repos/create": _Handler._create_repo,
-        r"/api/validate-yaml": _Handler._validate_yaml,
-        r"/lfs/([0-9a-f]{64})": _Handler._lfs_put,
-        rf"/(datasets/|spaces/)?{_REPO}\.git/info/lfs/objects/batch": _Handler._lfs_batch,
-        rf"/(datasets/|spaces/)?{_REPO}/resolve/([^/]+)/(.+)": _Handler._resolve,
-        rf"{_API}(?:/revision/([^/]+))?": _Handler._info,
-        rf"{_API}/tree/([^/]+)(/.*)?": _Handler._tree,
-        rf"{_API}/paths-info/([^/]+)": _Handler._paths_info,
-        rf"{_API}/refs": _Handler._refs,
-        rf"{_API}/branch/([^/]+)": _Handler._create_branch,
-        rf"{_API}/preupload/([^/]+)": _Handler._preupload,
-        rf"{_API}/commit/([^/]+)": _Handler._make_commit,
-        rf"{_API}/discussions": _Handler._discussions,
-    }.items()
-]
