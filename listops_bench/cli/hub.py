@@ -25,8 +25,9 @@ def add_verbs(parser: Parser) -> None:
     verb.add_argument("repo", metavar="ORG/NAME", help="the repository; made where there is none")
     verb.add_argument("--dataset", action="store_true", help="the folder is a dataset written by `export`")
     verb.add_argument("--private", action="store_true", help="make a private repository")
-    verb.add_argument("--revision", metavar="BRANCH", help="push to this branch (default: main)")
-    verb.add_argument("--create-pr", action="store_true", help="open a pull request instead of pushing to main")
+    branch = verb.add_mutually_exclusive_group()
+    branch.add_argument("--revision", metavar="BRANCH", help="push to this branch (default: main)")
+    branch.add_argument("--create-pr", action="store_true", help="open a pull request instead of pushing to main")
     verb.add_argument("--dry-run", action="store_true", help="show what would be uploaded; needs no network")
     verb.add_argument("--results", metavar="DIR", help="take its results from here (default: score it now)")
     verb.add_argument(
@@ -53,8 +54,9 @@ def add_verbs(parser: Parser) -> None:
     verb.add_argument(
         "--task", nargs="+", metavar="TASK", help="(default: those it was trained on, and their operations alone)"
     )
-    verb.add_argument("--output-dir", metavar="DIR", help="write the files below this folder, for a git pull request")
-    verb.add_argument(
+    place = verb.add_mutually_exclusive_group()
+    place.add_argument("--output-dir", metavar="DIR", help="write the files below this folder, for a git pull request")
+    place.add_argument(
         "--repo",
         metavar="ORG/NAME",
         help="open a pull request on this results dataset on the Hub (default: $LISTOPS_BENCH_RESULTS_REPO)",
@@ -66,9 +68,8 @@ def add_verbs(parser: Parser) -> None:
 
 
 def push(arguments: Namespace) -> None:
-    from listops_bench.hub import check_branch, publish as hub
+    from listops_bench.hub import publish as hub
 
-    check_branch(arguments.revision, create_pr=arguments.create_pr)
     if arguments.dataset:
         for name in ("results", "task", "dataset_id", "device"):
             if getattr(arguments, name) is not None:
@@ -104,8 +105,6 @@ def _show(publication: hub.Publication) -> None:
 def submit(arguments: Namespace) -> None:
     from listops_bench.hub.submission import submit as hand_over, summary
 
-    if arguments.output_dir is not None and arguments.repo is not None:
-        raise InvalidInput("give either --output-dir or --repo")
     done = hand_over(
         arguments.checkpoints,
         track=arguments.track,

@@ -19,7 +19,7 @@ from typing import Literal
 
 from listops_bench._base import records
 from listops_bench._base.text import utc_timestamp
-from listops_bench.errors import InvalidInput
+from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.evaluate._compare import compare
 from listops_bench.evaluate.checkpoint import Checkpoint, architecture
 from listops_bench.evaluate.run import evaluate_checkpoint, slice_columns
@@ -245,7 +245,7 @@ def verify_file(path: str | os.PathLike[str], checkpoints: Checkpoints, *, devic
             claimed = (result.model.weights_sha256 or "")[:12]
             return Verdict(path, "refuted", f"{path}: the weights are {sha256[:12]}, and the result is of {claimed}")
         found = open_stranger(folder)
-    except InvalidInput as error:
+    except (InvalidInput, EnvironmentFailed) as error:
         return Verdict(path, "unverifiable", f"{path}: {error}")
     for problem in _checkpoint_problems(result, found):
         return Verdict(path, "refuted", f"{path}: {problem}")

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 from listops_bench._base.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from listops_bench.hub._client import check_branch as check_branch
     from listops_bench.hub.publish import push as push
     from listops_bench.hub.submission import submit as submit
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "_client": "check_branch",
         "publish": "push",
         "submission": "submit",
     },

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from listops_bench._base.text import one_line
-from listops_bench.errors import InvalidInput
+from listops_bench.errors import EnvironmentFailed, InvalidInput
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -54,16 +54,6 @@ def check_repo_id(repo_id: str) -> str:
     return repo_id
 
 
-def check_branch(revision: str | None, *, create_pr: bool) -> None:
-    """What `upload` takes as a branch.
-
-    Raises:
-        InvalidInput: a branch together with a pull request, which is one of its own.
-    """
-    if create_pr and revision is not None:
-        raise InvalidInput("a pull request is a branch of its own: give either --revision or --create-pr")
-
-
 def upload(
     repo_type: RepoType,
     repo_id: str,
@@ -85,11 +75,14 @@ def upload(
         create_pr: open a pull request; the repository must be there.
 
     Raises:
-        InvalidInput: no token, no permission, no network, no such repository, or a name that the Hub does not take.
+        InvalidInput: no such repository, a name that the Hub does not take, or a branch for a pull request, which is
+            one of its own.
+        EnvironmentFailed: no token, no permission, or no network.
     """
     from huggingface_hub import CommitOperationAdd
 
-    check_branch(revision, create_pr=create_pr)
+    if create_pr and revision is not None:
+        raise InvalidInput("a pull request is a branch of its own: give either revision or create_pr")
     check_repo_id(repo_id)
     with clear_errors(repo_id, write=True):
         api = client(write=True)
@@ -127,61 +120,54 @@ def client(*, write: bool = False) -> HfApi:
     """The client.
 
     Raises:
-        InvalidInput: it is to write, and there is no token.
+        EnvironmentFailed: it is to write, and there is no token.
     """
     from huggingface_hub import HfApi, get_token
 
     # It would warn that nothing has changed; we say that ourselves.
     logging.getLogger("huggingface_hub.hf_api").setLevel(logging.ERROR)
     if write and get_token() is None:
-        raise InvalidInput("no Hub token: run `hf auth login`, or set HF_TOKEN to one that may write")
+        raise EnvironmentFailed("no Hub token: run `hf auth login`, or set HF_TOKEN to one that may write")
     return HfApi()
 
 
 @contextmanager
 def clear_errors(repo_id: str, *, write: bool = False) -> Iterator[None]:
     """Turns what the client raises into one line that names the repository and says what to do."""
-    from huggingface_hub import errors
-
     try:
         yield
-    except InvalidInput:
+    except (InvalidInput, EnvironmentFailed):
         raise
-    except errors.OfflineModeIsEnabled:
-        raise InvalidInput(f"the Hub cannot be asked for {repo_id!r}: HF_HUB_OFFLINE is set") from None
-    except errors.RevisionNotFoundError:
-        raise InvalidInput(f"{repo_id!r} has no such revision on the Hub") from None
-    except errors.HfHubHTTPError as error:
-        raise InvalidInput(_refusal(repo_id, error, write)) from None
-    except (errors.HFValidationError, ValueError) as error:
-        raise InvalidInput(f"{repo_id!r}: {one_line(error)}") from None
-    except RuntimeError as error:  # an upload that failed: the reason is what it was raised from
-        raise InvalidInput(_broken_off(repo_id, error.__cause__ or error)) from None
     except Exception as error:
-        if not _is_network_error(error):
+        clear = _clear_error(repo_id, error, write)
+        if clear is None:
             raise
-        raise InvalidInput(_broken_off(repo_id, error)) from None
+        raise clear from None
 
 
-def _is_network_error(error: BaseException) -> bool:
-    # The client's HTTP library has changed its name between releases; its errors are no OSErrors.
-    return isinstance(error, ConnectionError) or type(error).__module__.partition(".")[0] in {"httpx", "httpx2"}
+def _clear_error(repo_id: str, error: Exception, write: bool) -> InvalidInput | EnvironmentFailed | None:
+    from huggingface_hub import errors
 
-
-def _broken_off(repo_id: str, error: BaseException) -> str:
+    status = getattr(getattr(error, "response", None), "status_code", None)
     host = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    return f"the connection to {host} for {repo_id!r} failed ({one_line(error)}); run the same command again to go on"
-
-
-def _refusal(repo_id: str, error: Exception, write: bool) -> str:
-    from huggingface_hub.errors import RepositoryNotFoundError
-
-    response = getattr(error, "response", None)
-    status = getattr(response, "status_code", None)
-    if status == 403:
-        return f"the token may not {'write to' if write else 'read'} {repo_id!r}; ask its owner, or use another token"
-    if isinstance(error, RepositoryNotFoundError):
-        return f"there is no repository {repo_id!r} on the Hub, or the token may not see it"
-    if status == 401:
-        return "the Hub does not know the token: run `hf auth login`, or set HF_TOKEN to one that may write"
-    return f"the Hub refused {repo_id!r} ({status}): {one_line(error)}"
+    # The client's HTTP library has changed its name between releases; its errors are no OSErrors.
+    library = type(error).__module__.partition(".")[0]
+    is_network_error = isinstance(error, ConnectionError) or library in {"httpx", "httpx2"}
+    reason = error.__cause__ or error if isinstance(error, RuntimeError) else error  # of an upload that failed
+    rules: list[tuple[bool, type[InvalidInput | EnvironmentFailed], str]] = [
+        (isinstance(error, errors.OfflineModeIsEnabled), EnvironmentFailed,
+         f"the Hub cannot be asked for {repo_id!r}: HF_HUB_OFFLINE is set"),
+        (isinstance(error, errors.RevisionNotFoundError), InvalidInput, f"{repo_id!r} has no such revision on the Hub"),
+        (status == 403, EnvironmentFailed,
+         f"the token may not {'write to' if write else 'read'} {repo_id!r}; ask its owner, or use another token"),
+        (isinstance(error, errors.RepositoryNotFoundError), InvalidInput,
+         f"there is no repository {repo_id!r} on the Hub, or the token may not see it"),
+        (status == 401, EnvironmentFailed,
+         "the Hub does not know the token: run `hf auth login`, or set HF_TOKEN to one that may write"),
+        (isinstance(error, errors.HfHubHTTPError), EnvironmentFailed,
+         f"the Hub refused {repo_id!r} ({status}): {one_line(error)}"),
+        (isinstance(error, ValueError), InvalidInput, f"{repo_id!r}: {one_line(error)}"),
+        (isinstance(error, RuntimeError) or is_network_error, EnvironmentFailed,
+         f"the connection to {host} for {repo_id!r} failed ({one_line(reason)}); run the same command again to go on"),
+    ]  # fmt: skip
+    return next((kind(text) for applies, kind, text in rules if applies), None)

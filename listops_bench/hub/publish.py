@@ -146,7 +146,8 @@ def push(
         create_pr: open a pull request instead.
 
     Raises:
-        InvalidInput: no token, no permission, no network, or a public repository where a private one was asked for.
+        InvalidInput: no such repository, or a public one where a private one was asked for.
+        EnvironmentFailed: no token, no permission, or no network.
     """
     return upload(
         publication.repo_type,

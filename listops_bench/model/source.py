@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from listops_bench._base.text import one_line
-from listops_bench.errors import InvalidInput
+from listops_bench.errors import EnvironmentFailed, InvalidInput
 
 WEIGHTS = "model.safetensors"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -57,9 +57,9 @@ def resolve(
         max_bytes: fetch nothing where the files to be fetched are larger than that together.
 
     Raises:
-        InvalidInput: neither a folder nor a model that can be had: no such repository or revision, no access, or no
-            connection and nothing in the cache; its weights are pickled, which may run code when they are loaded; or it
-            is too large.
+        InvalidInput: neither a folder nor a model on the Hub; its weights are pickled, which may run code when they
+            are loaded; or it is too large.
+        EnvironmentFailed: no access to the model, or no connection and nothing in the cache.
     """
     folder = Path(checkpoint)
     if folder.is_dir():
@@ -88,7 +88,7 @@ def check_weights(names: Collection[str], where: str) -> None:
 
 def _from_hub(name: str, revision: str | None, patterns: list[str], max_bytes: int | None) -> Source:
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
     try:
         found = HfApi().model_info(name, revision=revision, files_metadata=max_bytes is not None)
@@ -100,9 +100,9 @@ def _from_hub(name: str, revision: str | None, patterns: list[str], max_bytes: i
     except InvalidInput:
         raise
     except HfHubHTTPError as error:  # the Hub's answer: no such repository or revision, or no access to it
-        raise InvalidInput(
-            f"checkpoint {_at(name, revision)} is no folder here, and the Hub says: {one_line(error)}"
-        ) from None
+        unknown = isinstance(error, (RepositoryNotFoundError, RevisionNotFoundError))
+        kind = InvalidInput if unknown and not isinstance(error, GatedRepoError) else EnvironmentFailed
+        raise kind(f"checkpoint {_at(name, revision)} is no folder here, and the Hub says: {one_line(error)}") from None
     except Exception as error:  # no connection, or told to be offline: each layer below has an error of its own
         folder = _from_cache(name, revision, patterns, error)
     return Source(Path(folder), name, Path(folder).name)
@@ -122,7 +122,7 @@ def _from_cache(name: str, revision: str | None, patterns: list[str], reason: Ex
     try:
         folder = snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True)
     except LocalEntryNotFoundError:
-        raise InvalidInput(
+        raise EnvironmentFailed(
             f"checkpoint {_at(name, revision)} is no folder here, is not in the cache, and the Hub cannot be reached: "
             f"{one_line(reason)}"
         ) from None

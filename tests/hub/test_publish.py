@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import yaml
 from huggingface_hub import ModelCard, constants
 
 from listops_bench.dataset.release import export
+from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.hub import publish as hub
 from listops_bench.hub._card import CURVE, EVAL_RESULTS
@@ -246,53 +248,64 @@ def test_a_dry_run_shows_files_and_card_and_asks_nobody(
     assert hub_server.requests == []
 
 
-WRONG: dict[str, tuple[str, str]] = {
-    "no token": ("", "no Hub token: run `hf auth login`"),
-    "unknown token": ("somebody", "does not know the token"),
-    "no permission": (READER, "may not write to 'org/first'"),
+Set = Callable[[pytest.MonkeyPatch], None]
+NO_ACCESS: dict[str, tuple[Set, str]] = {
+    "no token": (lambda patch: patch.setenv("HF_TOKEN", ""), "no Hub token: run `hf auth login`"),
+    "unknown token": (lambda patch: patch.setenv("HF_TOKEN", "somebody"), "does not know the token"),
+    "no permission": (lambda patch: patch.setenv("HF_TOKEN", READER), "may not write to 'org/first'"),
+    "offline": (lambda patch: patch.setattr(constants, "HF_HUB_OFFLINE", True), "HF_HUB_OFFLINE is set"),
+    "no network": (
+        lambda patch: patch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9"),
+        "connection to .* failed .*run the same command again",
+    ),
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_without_permission_it_is_one_line(
+@pytest.mark.parametrize("name", NO_ACCESS)
+def test_without_access_it_is_one_line(
     name: str, hub_server: HubServer, publication: hub.Publication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    token, message = WRONG[name]
-    monkeypatch.setenv("HF_TOKEN", token)
-    with pytest.raises(hub.InvalidInput, match=message) as error:
+    spoil, message = NO_ACCESS[name]
+    spoil(monkeypatch)
+    with pytest.raises(EnvironmentFailed, match=message) as error:
         hub.push(publication)
     assert "\n" not in str(error.value)
 
 
-def test_what_the_hub_does_not_take_is_one_line(
-    hub_server: HubServer, publication: hub.Publication, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for repo_id in ("first", "a/b/c", "org/has space", "org/..", "../x"):
-        with pytest.raises(hub.InvalidInput, match="is no repository id of the form ORG/NAME"):
-            hub.prepare_model(checkpoint, repo_id)
+@pytest.mark.parametrize("repo_id", ["first", "a/b/c", "org/has space", "org/..", "../x"])
+def test_a_name_that_the_hub_does_not_take(repo_id: str, checkpoint: Path) -> None:
+    with pytest.raises(InvalidInput, match="is no repository id of the form ORG/NAME"):
+        hub.prepare_model(checkpoint, repo_id)
+
+
+WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
+    "public already": ("org/first", {"private": True}, "there already, and public"),
+    "two branches": ("org/first", {"revision": "x", "create_pr": True}, "either revision or create_pr"),
+    "no repository": ("org/nowhere", {"create_pr": True}, "no repository 'org/nowhere'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_pushed_is_one_line(name: str, hub_server: HubServer, publication: hub.Publication) -> None:
+    repo_id, options, message = WRONG[name]
     hub_server.create("model", "org/first")
-    with pytest.raises(hub.InvalidInput, match="there already, and public"):
-        hub.push(publication, private=True)
-    with pytest.raises(hub.InvalidInput, match="either --revision or --create-pr"):
-        hub.push(publication, revision="x", create_pr=True)
-    nowhere = hub.Publication("model", "org/nowhere", "message", publication.files)
-    with pytest.raises(hub.InvalidInput, match="no repository 'org/nowhere'"):
-        hub.push(nowhere, create_pr=True)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(hub.InvalidInput, match="HF_HUB_OFFLINE is set"):
-        hub.push(publication)
+    with pytest.raises(InvalidInput, match=message):
+        hub.push(dataclasses.replace(publication, repo_id=repo_id), **options)
 
 
-def test_without_a_network_it_is_one_line(
-    hub_server: HubServer, publication: hub.Publication, monkeypatch: pytest.MonkeyPatch
+def test_exit_codes(
+    hub_server: HubServer,
+    dataset: Path,
+    command: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(hub.InvalidInput, match=r"connection to .* failed .*run the same command again"):
-        hub.push(publication)
+    assert command("push", "--dataset", str(dataset), "org/data", "--revision", "x", "--create-pr")[0] == 2
+    monkeypatch.setenv("HF_TOKEN", "")
+    assert command("push", "--dataset", str(dataset), "org/data")[0] == 3
 
 
-def test_a_dataset_that_is_none_is_refused(dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(hub.InvalidInput, match="is no dataset folder"):
+def test_a_dataset_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="is no dataset folder"):
         hub.prepare_dataset(tmp_path, "org/data")
-    with pytest.raises(hub.InvalidInput, match="holds no result of the weights"):
+    with pytest.raises(InvalidInput, match="holds no result of the weights"):
         hub.prepare_model(make_checkpoint(tmp_path / "c", run_record()), "org/x", results_dir=tmp_path)

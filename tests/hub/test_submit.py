@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,17 +82,17 @@ def test_what_cannot_be_submitted_is_one_line(
     hub: HubServer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(RESULTS_REPO, raising=False)
-    with pytest.raises(InvalidInput, match="say where to: --output-dir leaderboard/results"):
-        submit(["org/first"])
-    with pytest.raises(InvalidInput, match="on this machine only, where no verifier can fetch it"):
-        submit([folder], repo_id=RESULTS)
-    with pytest.raises(InvalidInput, match="unknown track 'opne'; did you mean 'open'"):
-        submit([folder], track="opne", output_dir=tmp_path)  # type: ignore[arg-type]
-    with pytest.raises(InvalidInput, match="no repository id"):
-        submit(["org/first"], repo_id="results")
-    with pytest.raises(InvalidInput, match="the Hub says"):
-        submit(["org/first@v9"], output_dir=tmp_path)
     untrained = make_taciturn_checkpoint(tmp_path / "untrained", {})
-    with pytest.raises(InvalidInput, match=r"would not be accepted: .*a reference result says how it was trained"):
-        submit([untrained], track="reference", tasks=["sum"], output_dir=tmp_path / "results")
+    results = {"output_dir": tmp_path / "results"}
+    asked: list[tuple[str | Path, dict[str, Any], str]] = [
+        ("org/first", {}, "say where to: --output-dir leaderboard/results"),
+        (folder, {"repo_id": RESULTS}, "on this machine only, where no verifier can fetch it"),
+        (folder, {"track": "opne", **results}, "unknown track 'opne'; did you mean 'open'"),
+        ("org/first", {"repo_id": "results"}, "no repository id"),
+        ("org/first@v9", results, "the Hub says"),
+        (untrained, {"track": "reference", "tasks": ["sum"], **results}, "not be accepted: .*says how it was trained"),
+    ]
+    for checkpoint, options, message in asked:
+        with pytest.raises(InvalidInput, match=message):
+            submit([checkpoint], **options)
     assert not (tmp_path / "results").exists()

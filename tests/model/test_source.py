@@ -12,7 +12,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
-from listops_bench.errors import InvalidInput
+from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.model.checkpoint import save_checkpoint
 from listops_bench.model.ladder import build_model
@@ -44,8 +44,8 @@ def cached(checkpoint: Path) -> Callable[[str], Path]:
     return put
 
 
-def refused(checkpoint: str | Path, **options: Any) -> str:
-    with pytest.raises(InvalidInput) as caught:
+def refused(checkpoint: str | Path, kind: type[Exception] = InvalidInput, **options: Any) -> str:
+    with pytest.raises(kind) as caught:
         resolve(checkpoint, **options)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -63,7 +63,7 @@ def test_what_is_neither_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_hub_id_where_there_is_no_connection_is_one_line() -> None:
-    message = refused("nobody/nothing", revision="v1.0")
+    message = refused("nobody/nothing", EnvironmentFailed, revision="v1.0")
     assert "'nobody/nothing@v1.0' is no folder here, is not in the cache, and the Hub cannot be reached" in message
 
 
