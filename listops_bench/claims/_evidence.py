@@ -13,12 +13,13 @@ an estimate: only by an interval that has been widened for the number of looks.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Literal
 
+from listops_bench.claims._specs import Decision, Equal, EvidenceSpec
 from listops_bench.leaderboard.arms import Arm
 from listops_bench.leaderboard.groups import Group, Setting
 from listops_bench.stats.common_ratio import common_ratio
@@ -33,11 +34,17 @@ NO_SAVING = 0.8
 """An interval of a ratio that lies above it excludes that the first arm does with a fifth fewer parameters."""
 NO_GAIN = 0.1
 """An interval of a difference that lies below it excludes that ten more seeds in a hundred learn."""
-
-Decision = Literal["for", "against", "open"]
+NO_RISE = 0.05
+"""A difference of mean shares whose interval is below it is no rise."""
+SEPARATED = 0.75
+"""Half the way from guessing even or odd to telling all numbers right."""
 
 
 # --- which runs -------------------------------------------------------------------------------------------------------
+
+
+def operations_of(task: str) -> frozenset[str]:
+    return frozenset(get_task(task).operations)
 
 
 @cache
@@ -45,7 +52,7 @@ def stages_of(curriculum: str) -> tuple[frozenset[str], ...]:
     """The operations of each stage, equal neighbours merged: ``max_med:9,sum:9`` is ``({max, med}, {sum})``."""
     found: list[frozenset[str]] = []
     for stage in parse_curriculum(curriculum).stages:
-        operations = frozenset(name for task in stage.tasks for name in get_task(task).operations)
+        operations = frozenset().union(*map(operations_of, stage.tasks))
         if found[-1:] != [operations]:
             found.append(operations)
     return tuple(found)
@@ -59,43 +66,51 @@ def scheme_of(curriculum: str) -> str:
     return ", then ".join(dict.fromkeys(words))
 
 
+@cache
+def side_of(text: str) -> tuple[frozenset[str], tuple[frozenset[str], ...]]:
+    """What was scored and trained, of ``sum after max_med, then sum``: ``({sum}, ({max, med}, {sum}))``."""
+    scored, _, trained = text.partition(" after ")
+    return operations_of(scored), tuple(map(operations_of, trained.split(", then ")))
+
+
 @dataclass(frozen=True)
 class Rung:
-    """The runs of one arm at one size."""
+    """The runs of one arm at one size, those of which it is known whether they learned."""
 
     arm: Arm
     parameters: int
-
-    @cached_property
-    def groups(self) -> tuple[Group, ...]:
-        return tuple(group for group in self.arm.groups if group.parameters == self.parameters)
-
-    @cached_property
-    def verdicts(self) -> tuple[bool, ...]:
-        """Learned or not, of the runs of which that is known."""
-        return tuple(run.verdicts["test"] for group in self.groups for run in group.runs if "test" in run.verdicts)
+    learned: int
+    runs: int
 
     @property
-    def learned(self) -> int:
-        return sum(self.verdicts)
-
-    @property
-    def runs(self) -> int:
-        return len(self.verdicts)
+    def groups(self) -> list[Group]:
+        return [group for group in self.arm.groups if group.parameters == self.parameters]
 
     def accuracies(self, split: str = "test") -> list[float]:
         """Exact traces, by run."""
         return [summary.accuracy for group in self.groups for summary in group.summaries(split)]
 
+    def __str__(self) -> str:
+        """``3/5``: how many of the runs learned."""
+        return f"{self.learned}/{self.runs}"
+
     @property
     def mostly(self) -> bool:
         """Whether at least half of the runs learned."""
-        return self.runs > 0 and 2 * self.learned >= self.runs
+        return 2 * self.learned >= self.runs
+
+    def gain_over(self, other: Rung, confidence: float = CONFIDENCE) -> Difference:
+        """How many more of the seeds learned, as a share."""
+        return difference(self.learned, self.runs, other.learned, other.runs, confidence)
 
 
 def rungs(arm: Arm) -> list[Rung]:
-    """By size; those of which no run's outcome is known are left out."""
-    return [rung for size in arm.sizes if (rung := Rung(arm, size)).runs]
+    """By size."""
+    return [Rung(arm, one.parameters, one.learned, one.runs) for one in arm.threshold.outcomes]
+
+
+def is_ladder(arm: Arm) -> bool:
+    return len(arm.threshold.outcomes) > 1
 
 
 class Ladders:
@@ -103,24 +118,12 @@ class Ladders:
 
     def __init__(self, arms: Iterable[Arm]) -> None:
         self.arms = tuple(arm for arm in arms if rungs(arm))
+        self.settings = tuple(dict.fromkeys(arm.setting for arm in self.arms))
 
-    @cached_property
-    def settings(self) -> tuple[Setting, ...]:
-        return tuple(dict.fromkeys(arm.setting for arm in self.arms))
-
-    def find(self, setting: Setting, scored: frozenset[str], *stages: frozenset[str]) -> list[Arm]:
-        """Those scored on the task of some operations, after these stages."""
-        return [
-            arm
-            for arm in self.arms
-            if arm.setting == setting
-            and frozenset(get_task(arm.task).operations) == scored
-            and stages_of(arm.curriculum) == stages
-        ]
-
-    def alone(self, setting: Setting, operation: str) -> list[Arm]:
-        """Those of one operation, trained on nothing else."""
-        return self.find(setting, frozenset({operation}), frozenset({operation}))
+    def find(self, setting: Setting, side: str) -> list[Arm]:
+        """Those of a side such as ``sum after max_med, then sum``."""
+        own = (arm for arm in self.arms if arm.setting == setting)
+        return [arm for arm in own if (operations_of(arm.task), stages_of(arm.curriculum)) == side_of(side)]
 
     def itself(self, setting: Setting) -> list[Arm]:
         """Those trained on the task that is scored, in one stage."""
@@ -132,17 +135,16 @@ class Ladders:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Claimed: ``first`` learns more easily than ``second``.
-
-    Attributes:
-        equal: what both were given alike: ``steps``, or ``exposure``, reductions of the operation that is scored.
-        about: what the contrast is called where a claim has several kinds.
-    """
+    """Claimed: ``first`` learns more easily than ``second``; ``about`` names the kind where a claim has several."""
 
     first: Arm
     second: Arm
-    equal: Literal["steps", "exposure"] = "steps"
+    equal: Equal = "steps"
     about: str = ""
+
+    @property
+    def contrasts(self) -> tuple[Contrast, ...]:
+        return (self,)
 
     @cached_property
     def shared(self) -> tuple[tuple[Rung, Rung], ...]:
@@ -152,12 +154,16 @@ class Contrast:
 
     @property
     def decidable(self) -> bool:
-        """Whether there is anything to compare."""
-        return self._on_ladders or bool(self.shared)
+        """Whether both were given alike what they have to be, and there is anything to compare."""
+        first, second = self.first, self.second
+        alike = first.budget == second.budget
+        if self.equal == "exposure":
+            alike = not alike and abs(first.exposure - second.exposure) <= NEARLY * first.exposure
+        return alike and (self._on_ladders or bool(self.shared))
 
     @property
     def _on_ladders(self) -> bool:
-        return all(len(arm.threshold.outcomes) > 1 for arm in (self.first, self.second))
+        return is_ladder(self.first) and is_ladder(self.second)
 
     @cached_property
     def by_ratio(self) -> bool:
@@ -179,7 +185,7 @@ class Contrast:
         if self.by_ratio or len(self.shared) != 1:
             return None
         first, second = self.shared[0]
-        return difference(first.learned, first.runs, second.learned, second.runs, confidence)
+        return first.gain_over(second, confidence)
 
 
 @dataclass(frozen=True)
@@ -187,6 +193,14 @@ class Pool:
     """Contrasts of the same two ways of training within several numbers of steps: one ratio for all of them."""
 
     contrasts: tuple[Contrast, ...]
+
+    @property
+    def first(self) -> Arm:
+        return self.contrasts[0].first
+
+    @property
+    def second(self) -> Arm:
+        return self.contrasts[0].second
 
     @property
     def about(self) -> str:
@@ -200,6 +214,12 @@ class Pool:
 
 
 Look = Contrast | Pool
+
+
+def runs_of(look: Look) -> tuple[int, int]:
+    """The runs of the first arms and of the second."""
+    first, second = (sum(getattr(c, side).threshold.runs for c in look.contrasts) for side in ("first", "second"))
+    return first, second
 
 
 def decision(look: Look, confidence: float = CONFIDENCE) -> Decision:
@@ -222,22 +242,17 @@ def differs(look: Look, confidence: float = CONFIDENCE) -> bool:
     return gain is not None and not gain.low <= 0 <= gain.high
 
 
-def against(first: Iterable[Arm], second: Iterable[Arm], about: str = "") -> list[Contrast]:
-    """Every first arm against the second arms with as many steps."""
-    others = list(second)
-    pairs = [Contrast(one, two, "steps", about) for one in first for two in others if one.budget == two.budget]
-    return [pair for pair in pairs if pair.decidable]
+def is_equal(look: Look, confidence: float = CONFIDENCE) -> bool:
+    """Whether it is excluded that either does with a fifth fewer parameters than the other."""
+    number = look.ratio(confidence)
+    if number is None or number.low is None or number.high is None:
+        return False
+    return NO_SAVING < number.low <= number.high < 1 / NO_SAVING
 
 
-def at_equal_exposure(first: Iterable[Arm], second: Iterable[Arm], about: str = "") -> list[Contrast]:
-    """Every first arm against the second arms that saw as many reductions of the scored operation in other steps."""
-    others = list(second)
-    pairs = [
-        Contrast(one, two, "exposure", about)
-        for one in first
-        for two in others
-        if one.budget != two.budget and abs(one.exposure - two.exposure) <= NEARLY * one.exposure
-    ]
+def contrasts(first: Iterable[Arm], second: Sequence[Arm], about: str = "", equal: Equal = "steps") -> list[Contrast]:
+    """Every first arm against the second arms that were given as much."""
+    pairs = (Contrast(one, two, equal, about) for one in first for two in second)
     return [pair for pair in pairs if pair.decidable]
 
 
@@ -255,12 +270,12 @@ class Evidence:
     def pools(self) -> tuple[Pool, ...]:
         """Those of the same two ways of training, where several numbers of steps were tried; no arm stands in two."""
         found: dict[tuple[str, ...], list[Contrast]] = defaultdict(list)
-        for contrast in self.contrasts:
-            first, second = contrast.first, contrast.second
-            schemes = first.task, scheme_of(first.curriculum), second.task, scheme_of(second.curriculum)
-            own = found[(contrast.about, *schemes)]
-            if contrast.equal == "steps" and contrast.by_ratio and not any(_share_an_arm(contrast, c) for c in own):
-                own.append(contrast)
+        for one in self.contrasts:
+            first, second = one.first, one.second
+            own = found[one.about, first.task, scheme_of(first.curriculum), second.task, scheme_of(second.curriculum)]
+            is_used = any(first is other.first or second is other.second for other in own)
+            if one.equal == "steps" and one.by_ratio and not is_used:
+                own.append(one)
         return tuple(Pool(tuple(own)) for own in found.values() if len(own) > 1)
 
     @property
@@ -275,31 +290,48 @@ class Evidence:
     def decided(self) -> tuple[tuple[Look, Decision], ...]:
         return tuple((look, decision(look, self.confidence)) for look in self.looks)
 
-    @property
-    def decisions(self) -> tuple[Decision, ...]:
-        return tuple(decision for _, decision in self.decided)
+    def decisions(self, about: str | None = None) -> tuple[Decision, ...]:
+        """Of all looks, or of those of one kind."""
+        return tuple(decision for look, decision in self.decided if about in (None, look.about))
 
-    def about(self, name: str) -> tuple[Decision, ...]:
-        return tuple(decision for look, decision in self.decided if look.about == name)
+    @property
+    def decision(self) -> Decision:
+        return any_for(self.decisions())
+
+    @property
+    def by_kind(self) -> dict[str, Decision]:
+        """What is decided of each kind of contrast."""
+        return {one.about: none_against(self.decisions(one.about)) for one in self.contrasts}
+
+    def undecided(self, by_ratio: bool) -> list[str]:
+        """The curricula of contrasts that are open, of those that ratios decide or of the others."""
+        looks = [look for look, decision in self.decided if decision == "open" and isinstance(look, Contrast)]
+        arms = [arm for one in looks if one.by_ratio == by_ratio for arm in (one.first, one.second)]
+        return list(dict.fromkeys(arm.curriculum for arm in arms))
+
+    @property
+    def where_second_fails(self) -> list[tuple[Rung, Rung]]:
+        """Sizes on which both arms of a contrast were tried, and no seed of the second learned."""
+        return [pair for contrast in self.contrasts for pair in contrast.shared if pair[1].learned == 0]
+
+    @property
+    def arms(self) -> list[Arm]:
+        """Each once, by task, budget and curriculum."""
+        arms = {id(arm): arm for contrast in self.contrasts for arm in (contrast.first, contrast.second)}
+        return sorted(arms.values(), key=lambda arm: (task_order(arm.task), arm.budget, arm.kind, arm.curriculum))
 
     @property
     def runs(self) -> int:
-        """Of all arms, each counted once."""
-        arms = {id(arm): arm for contrast in self.contrasts for arm in (contrast.first, contrast.second)}
-        return sum(arm.threshold.runs for arm in arms.values())
+        return sum(arm.threshold.runs for arm in self.arms)
 
 
-def _share_an_arm(one: Contrast, two: Contrast) -> bool:
-    return one.first is two.first or one.second is two.second
-
-
-def evidence(contrasts: Iterable[Contrast]) -> tuple[Evidence, ...]:
+def evidence(found: Iterable[Contrast]) -> tuple[Evidence, ...]:
     """By setting; the one with the most runs comes first, and it is the one that decides."""
     by_setting: dict[Setting, list[Contrast]] = defaultdict(list)
-    for contrast in contrasts:
+    for contrast in found:
         by_setting[contrast.first.setting].append(contrast)
-    found = [Evidence(setting, tuple(sorted(own, key=_order))) for setting, own in by_setting.items()]
-    return tuple(sorted(found, key=lambda one: -one.runs))  # stable: the reference family's board order between equals
+    all_of = [Evidence(setting, tuple(sorted(own, key=_order))) for setting, own in by_setting.items()]
+    return tuple(sorted(all_of, key=lambda one: -one.runs))  # stable: the reference family's board order between equals
 
 
 def _order(contrast: Contrast) -> tuple[object, ...]:
@@ -307,7 +339,19 @@ def _order(contrast: Contrast) -> tuple[object, ...]:
     return contrast.about, task_order(first.task), first.budget, first.curriculum, contrast.second.curriculum
 
 
-Combine = Callable[[Sequence[Decision]], Decision]
+def gather(spec: EvidenceSpec, ladders: Ladders) -> tuple[Evidence, ...]:
+    """The contrasts of a set that a board holds, by setting."""
+    found: list[Contrast] = []
+    for setting in ladders.settings:
+        if spec.nested_tasks:
+            own = [arm for arm in ladders.itself(setting) if "ssum" not in operations_of(arm.task)]
+            for one, two in itertools.permutations(own, 2):
+                if operations_of(one.task) < operations_of(two.task):
+                    found += [pair for pair in contrasts([one], [two]) if pair.by_ratio]
+        for pair in spec.pairs:
+            sides = ladders.find(setting, pair.first), ladders.find(setting, pair.second)
+            found += contrasts(*sides, pair.about, spec.equal)
+    return evidence(found)
 
 
 def any_for(decisions: Sequence[Decision]) -> Decision:

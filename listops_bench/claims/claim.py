@@ -1,120 +1,123 @@
-"""A claim: its verdict, the figure that gives it, what is missing, and how contrasts become all of this."""
+"""The claims, decided: each with the evidence that its verdict follows from."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from listops_bench._base.text import count
-from listops_bench.claims._evidence import Combine, Contrast, Decision, Evidence, Look, Pool, scheme_of
-from listops_bench.claims._tables import (
-    LinkOf,
-    arms_of,
-    contrast_table,
-    details,
-    rung_table,
-    setting_name,
-    size_table,
-    spell_look,
+from listops_bench.claims._evidence import (
+    Evidence,
+    Ladders,
+    Look,
+    all_for,
+    any_for,
+    differs,
+    gather,
+    is_equal,
+    is_ladder,
+    none_against,
 )
-from listops_bench.leaderboard.groups import Setting
-from listops_bench.pages.tables import code
-
-NO_RESULTS = "no results"
-SHOWN = 4
-"""Looks that the summary spells out; the others stand in the claim's section."""
+from listops_bench.claims._specs import ClaimSpec, Decision, EvidenceSpec, specs
+from listops_bench.claims._studies import Part, Study, parts_of
+from listops_bench.claims._thresholds import Thresholds
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One row of the summary, and the section behind it.
+    """A claim and what there is to decide it.
 
     Attributes:
-        verdict: ``for`` is *holds*, ``against`` *does not hold*, ``open`` *not decided*.
-        figure: Markdown of the key figure.
-        missing: what would decide it; empty where it is decided.
-        rule: from which evidence on it holds, and from which it does not.
-        parts: Markdown of the section.
+        found: its sets of contrasts, each by setting, the one that decides first.
+        thresholds: what ladders of sizes show, where the claim asks that.
+        studies: analyses of checkpoints, where the claim asks that, the one that decides first.
     """
 
     name: str
-    statement: str
-    verdict: Decision
-    figure: str
-    missing: str
-    rule: str
-    parts: tuple[str, ...] = ()
+    spec: ClaimSpec
+    found: tuple[tuple[Evidence, ...], ...]
+    thresholds: Thresholds
+    studies: tuple[Study, ...]
+
+    @cached_property
+    def verdict(self) -> Decision:
+        """``for`` is *holds*, ``against`` *does not hold*, ``open`` *not decided*."""
+        return _RULES[self.spec.decision](self)
+
+    @property
+    def sets(self) -> list[tuple[EvidenceSpec, tuple[Evidence, ...]]]:
+        """The sets of contrasts with their texts."""
+        return list(zip(self.spec.evidence, self.found, strict=True))
+
+    @property
+    def looks(self) -> tuple[Look, ...]:
+        """The looks that decide."""
+        return self.found[0][0].looks if self.found and self.found[0] else ()
+
+    @cached_property
+    def differing(self) -> list[Look]:
+        """Looks that tell two ways of training apart, in either direction."""
+        return [look for look in self.looks if differs(look, self.found[0][0].confidence)]
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """Kinds of contrasts of which there is none."""
+        return [kind for kind in self.spec.kinds_asked if kind not in {look.about for look in self.looks}]
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """What the study that decides says of each part."""
+        return parts_of(self.spec.decision, self.studies[0]) if self.studies else ()
 
 
-# --- of contrasts -----------------------------------------------------------------------------------------------------
+def decide(ladders: Ladders, studies: Sequence[Study]) -> list[Claim]:
+    """R1 to R9, by the arms of a board and by studies that hold SUM alone and SUM with MAX and MED."""
+    itself = [arm for setting in ladders.settings for arm in ladders.itself(setting)]
+    claims = []
+    for name, spec in specs().items():
+        found = tuple(gather(one, ladders) for one in spec.evidence)
+        arms = {"thresholds": itself, "size_and_curriculum": ladders.arms}.get(spec.decision, ())
+        own = tuple(studies) if spec.decision in ("structure", "reliance") else ()
+        claims.append(Claim(name, spec, found, Thresholds(tuple(filter(is_ladder, arms))), own))
+    return claims
 
 
-def verdict_of(found: Sequence[Evidence], combine: Combine) -> Decision:
-    """That of the setting with the most runs."""
-    return combine(found[0].decisions) if found else "open"
+# --- the rules --------------------------------------------------------------------------------------------------------
 
 
-def figure_of(found: Sequence[Evidence], shown: int = SHOWN) -> str:
-    if not found:
-        return NO_RESULTS
-    first = found[0]
-    words = [_short(look) for look in first.looks[:shown]]
-    left = len(first.looks) - len(words)
-    words += [f"{left} more below"] if left else []
-    for decision in ("for", "against"):
-        number = sum(decision in other.decisions for other in found[1:])
-        words += [f"{number} of {len(found) - 1} other settings have contrasts {decision} it"] if number else []
-    return "<br>".join(words)
+def _each(claim: Claim) -> Decision:
+    """Every kind of contrast has to speak for the claim; one that speaks for a refuting pair refutes it."""
+    if not claim.looks:
+        return "open"
+    first = claim.found[0][0]
+    refuting = [one for of, found in claim.sets if of.refutes for one in found if one.setting == first.setting]
+    if any("for" in one.decisions() for one in refuting):
+        return "against"
+    return all_for([none_against(first.decisions(kind)) for kind in claim.spec.kinds_asked])
 
 
-def _short(look: Look) -> str:
-    """One look in a line: ``sum_max_med against sum, 3 budgets: N50 ratio 0.3 (0.1 to 0.6), 15 and 15 runs``."""
-    contrasts = look.contrasts if isinstance(look, Pool) else (look,)
-    first, second = contrasts[0].first, contrasts[0].second
-    names = first.curriculum, second.curriculum
-    budgets = ""
-    if isinstance(look, Pool):
-        names = scheme_of(names[0]), scheme_of(names[1])
-        budgets = f", {len(contrasts)} numbers of steps"
-    runs = [sum(getattr(c, side).threshold.runs for c in contrasts) for side in ("first", "second")]
-    figure = spell_look(look)
-    what = "N50 ratio " if isinstance(look, Pool) or look.by_ratio else ""
-    return f"{code(names[0])} against {code(names[1])}{budgets}: {what}{figure}, {runs[0]} and {runs[1]} runs"
+def _size_and_curriculum(claim: Claim) -> Decision:
+    if claim.thresholds.decided and claim.differing:
+        return "for"
+    alike = [is_equal(look, claim.found[0][0].confidence) for look in claim.looks]
+    return "against" if alike and all(alike) else "open"
 
 
-def what_is_open(found: Sequence[Evidence], needs: str) -> str:
-    """What would decide an open claim whose contrasts leave it open."""
-    if not found:
-        return needs
-    words = []
-    decisions = set(found[0].decisions)
-    if {"for", "against"} <= decisions:
-        words.append("contrasts contradict each other: say for which steps and sizes it is meant")
-    open_ = [look for look, decision in found[0].decided if decision == "open" and isinstance(look, Contrast)]
-    more = {True: "more seeds, or sizes between and beyond those tried", False: "more seeds, or a second size"}
-    for by_ratio, few in more.items():
-        names = [
-            code(name) for c in open_ if c.by_ratio == by_ratio for name in (c.first.curriculum, c.second.curriculum)
-        ]
-        own = list(dict.fromkeys(names))
-        words += [f"{few}, of {', '.join(own[:SHOWN])}{' and others' if len(own) > SHOWN else ''}"] if own else []
-    return "; ".join(words)
+def _decisions(claim: Claim) -> Sequence[Decision]:
+    return claim.found[0][0].decisions() if claim.looks else ()
 
 
-def sections(found: Sequence[Evidence], link: LinkOf) -> list[str]:
-    """The contrasts of the setting that decides and the runs behind them; the other settings folded away."""
-    parts = []
-    for place, one in enumerate(found):
-        runs = rung_table(arms_of(one.contrasts), link)
-        level = f"Decisions are made at {one.confidence:.1%}, for {count(len(one.looks), 'look')}."
-        if place == 0:
-            sizes = details("At equal sizes", size_table(one.contrasts))
-            parts += [f"{setting_name(one.setting)}. {level}", contrast_table(one), sizes, details("The runs", runs)]
-        else:
-            name = f"Other setting: {_plain_name(one.setting)}"
-            parts.append(details(name, level, contrast_table(one), size_table(one.contrasts), runs))
-    return [part for part in parts if part]
+def _parts(claim: Claim) -> Decision:
+    return all_for([part.decision for part in claim.parts])
 
 
-def _plain_name(setting: Setting) -> str:
-    return setting_name(setting).replace("`", "")
+_RULES: dict[str, Callable[[Claim], Decision]] = {
+    "any": lambda claim: any_for(_decisions(claim)),
+    "none_against": lambda claim: none_against(_decisions(claim)),
+    "each": _each,
+    "thresholds": lambda claim: claim.thresholds.verdict,
+    "size_and_curriculum": _size_and_curriculum,
+    "structure": _parts,
+    "reliance": _parts,
+}
+"""By the name that the table of claims has for it."""

@@ -84,8 +84,9 @@ def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("results", "analysis"):
         if (BOARD / name).is_dir():
             shutil.copytree(BOARD / name, folder / name, dirs_exist_ok=True)
-    if (BOARD / "verified.json").exists():
-        shutil.copy(BOARD / "verified.json", folder)
+    for name in ("verified.json", "history.md"):
+        if (BOARD / name).exists():
+            shutil.copy(BOARD / name, folder)
     built = build(folder / "results", folder)
     write_claims(built.boards, folder / "results", folder / CLAIMS)
     return folder

@@ -1,0 +1,183 @@
+"""Claims as Markdown: the templates beside this file, the limits that they speak of, and how figures are spelled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from importlib.resources import files
+from statistics import fmean
+from typing import Any
+
+from listops_bench._base.text import count
+from listops_bench.analysis.findings import SIGNIFICANT
+from listops_bench.claims._evidence import (
+    CONFIDENCE,
+    NO_GAIN,
+    NO_RISE,
+    NO_SAVING,
+    SEPARATED,
+    Look,
+    Pool,
+    Rung,
+    is_ladder,
+    rungs,
+    runs_of,
+    scheme_of,
+)
+from listops_bench.claims._specs import Decision
+from listops_bench.leaderboard.arms import Arm, spell_limits, spell_threshold, time_to_learn
+from listops_bench.leaderboard.groups import Setting
+from listops_bench.pages.tables import code
+from listops_bench.result.learned import LEARNED
+from listops_bench.stats.differences import Difference
+from listops_bench.stats.intervals import Summary, mean_difference
+from listops_bench.stats.threshold import Ratio, Threshold
+from listops_bench.tasks.exposure import NEARLY
+from listops_bench.tasks.expression import OPERATIONS
+
+DECIDED: dict[Decision, str] = {"for": "for the claim", "against": "against it", "open": "open"}
+LIMITS = {
+    "confidence": f"{CONFIDENCE:.0%}",
+    "learned": f"{LEARNED:.0%}",
+    "near": f"{NEARLY:.0%}",
+    "no_gain": f"{100 * NO_GAIN:.0f}",
+    "no_rise": f"{100 * NO_RISE:.0f}",
+    "no_saving": NO_SAVING,
+    "separated": f"{SEPARATED:.0%}",
+    "significant": SIGNIFICANT,
+}
+
+
+def render(name: str, **values: Any) -> str:
+    """A template beside this file, filled in; what is apart in it is apart by one blank line."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    folder = files("listops_bench.claims")
+    environment = Environment(
+        loader=FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= _FILTERS | {"fill": lambda text: environment.from_string(text).render()}
+    environment.tests["pool"] = lambda look: isinstance(look, Pool)
+    environment.tests["decides"] = lambda found, decision: decision in found.decisions()
+    environment.globals |= LIMITS | _NAMES | values
+    return re.sub(r"\n{3,}", "\n\n", environment.get_template(name).render()).strip() + "\n"
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+def spell(number: Threshold | Ratio) -> str:
+    """``12,300 (9,100 to 20,000)`` or ``&gt; 34,560``."""
+    limits = spell_limits(number)
+    text = spell_threshold(number) + (f" ({limits})" if limits else "")
+    return text.replace(">", "&gt;").replace("<", "&lt;")
+
+
+def spell_difference(found: Difference | None, digits: int = 0) -> str:
+    """``+60 points (+13 to +89)``: a difference of shares in percentage points."""
+    if found is None:
+        return ""
+    texts = (f"{100 * value:+.{digits}f}" for value in (found.estimate, found.low, found.high))
+    estimate, low, high = ("0" if text in ("+0", "-0") else text.replace("-", "−") for text in texts)
+    return f"{estimate} points ({low} to {high})"
+
+
+def spell_look(look: Look) -> str:
+    """The figure that decides, with its 95% interval."""
+    number = look.ratio()
+    if number is None:
+        gain, shared = look.gain(), look.contrasts[0].shared
+        return f"{spell_difference(gain)} at {shared[0][0].parameters:,} parameters" if gain else "no common size"
+    return spell(number)
+
+
+def share(values: Iterable[float]) -> str:
+    """``97.1% (95.2–98.8)``: mean and range over runs."""
+    found = list(values)
+    if len(found) < 2:
+        return "".join(f"{value:.1%}" for value in found)
+    return f"{fmean(found):.1%} ({100 * min(found):.1f}–{100 * max(found):.1f})"
+
+
+def spread(values: Iterable[float]) -> str:
+    """``0.87 (0.71 to 0.95)``: mean and range over runs."""
+    found = list(values)
+    text = f"{fmean(found):.2f}" + (f" ({min(found):.2f} to {max(found):.2f})" if len(found) > 1 else "")
+    return text.replace("-", "−")
+
+
+def p_value(value: float) -> str:
+    return "p &lt; 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def _percent(values: Iterable[float]) -> str:
+    found = list(values)
+    return f"{fmean(found):.0%}" if found else ""
+
+
+def _n50(arm: Arm) -> str:
+    return spell(arm.threshold) if is_ladder(arm) else "one size"
+
+
+def _wilson(rung: Rung) -> str:
+    summary = Summary.of(rung.learned, rung.runs)
+    return f"{100 * summary.low:.0f}–{100 * summary.high:.0f}%"
+
+
+def _median(rung: Rung) -> str:
+    """Steps after which half of the runs have learned."""
+    time = time_to_learn(rung.groups)
+    if time is None or not time.runs:
+        return ""
+    return f"&gt; {rung.arm.budget:,}" if time.median is None else f"{time.median:,}"
+
+
+def _trained_on(arm: Arm) -> str:
+    several = "" if arm.recipes == 1 else " (best recipe on validation)" if arm.chosen else " (several recipes)"
+    return code(arm.curriculum) + several
+
+
+def _scored(look: Look) -> str:
+    return " and ".join(dict.fromkeys(code(arm.task) for arm in (look.first, look.second)))
+
+
+def _setting(of: Setting) -> str:
+    """``looped, 3 layers, 1 head, modulus 10, depth 2, parallel traces, reference track``."""
+    word = "loop" if of.family.startswith(("looped", "listops_looped")) else "layer"
+    shape = [count(n, noun) for n, noun in ((of.layers, word), (of.heads, "head")) if n is not None]
+    data = f"modulus {of.modulus}", f"depth {of.depth}", f"{of.trace} traces", f"{of.track} track"
+    return ", ".join([code(of.family), *shape, *data])
+
+
+_FILTERS: dict[str, Any] = {
+    "code": code,
+    "figure": spell_look,
+    "hours": lambda seconds: f"{seconds / 3600:.2f}",
+    "lines": lambda text, between: between.join(filter(None, text.split("\n"))),
+    "mean": lambda rung: f"{fmean(rung.accuracies()):.1%}",
+    "median": _median,
+    "n50": _n50,
+    "number": spell,
+    "p": p_value,
+    "percent": _percent,
+    "points": spell_difference,
+    "setting": _setting,
+    "share": share,
+    "spread": spread,
+    "thousands": "{:,}".format,
+    "trained_on": _trained_on,
+    "wilson": _wilson,
+}
+_NAMES: dict[str, Any] = {
+    "count": count,
+    "decided": DECIDED,
+    "mean_difference": mean_difference,
+    "operations": OPERATIONS,
+    "rungs": rungs,
+    "runs_of": runs_of,
+    "scheme_of": scheme_of,
+    "scored": _scored,
+}
