@@ -1,4 +1,4 @@
-"""Several commands side by side, each in a process of its own, none of which outlives us.
+"""Commands side by side, each in a process of its own, none of which outlives us.
 
 A command that fails is noted and the others go on. Whatever ends the caller's loop (Ctrl-C, SIGTERM, an error) ends the
 processes that still run, with everything that they started.
@@ -19,24 +19,33 @@ from typing import Literal
 
 Status = Literal["waiting", "running", "done", "failed"]
 
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+"""The environment of processes that share the cores: for small models a second thread costs more than it brings."""
+
 GRACE_SECONDS = 5.0
 """What a process has to finish what it is writing after it was asked to end."""
 
 
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 @dataclass
-class Job:
-    """One command.
+class Command:
+    """One command, in a process of its own.
 
     Attributes:
         name: for people.
-        command: the program and its arguments.
+        words: the program and its arguments.
         log: the file that its output goes to.
-        status: ``done`` after exit code 0, ``failed`` after any other; a job handed over as ``done`` is left alone.
+        status: ``done`` after exit code 0, ``failed`` after any other; a command handed over as ``done`` is left alone.
         seconds: how long it has run, or ran.
     """
 
     name: str
-    command: Sequence[str]
+    words: Sequence[str]
     log: Path
     status: Status = "waiting"
     exit_code: int | None = None
@@ -49,7 +58,7 @@ class Job:
         with self.log.open("wb") as log:
             # A session of its own: Ctrl-C reaches us alone, and one signal reaches it with all its children.
             self._process = subprocess.Popen(
-                list(self.command),
+                list(self.words),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -78,46 +87,46 @@ class Job:
             except subprocess.TimeoutExpired:
                 return
 
-    def last_words(self) -> str:
+    def last_line(self) -> str:
         """The last line of its output: where it failed, mostly the reason."""
         try:
             lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
         except OSError:
             lines = []
-        said = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
-        return said if self.exit_code is None or self.exit_code >= 0 else f"killed by signal {-self.exit_code}; {said}"
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "no output")
+        return last if self.exit_code is None or self.exit_code >= 0 else f"killed by signal {-self.exit_code}; {last}"
 
 
-def run_jobs(
-    jobs: Sequence[Job],
+def run_commands(
+    commands: Sequence[Command],
     *,
     at_once: int,
     environment: Mapping[str, str],
     on_tick: Callable[[], None] = lambda: None,
     interval: float = 0.5,
 ) -> None:
-    """Runs all waiting jobs in their order, so many at a time, and calls ``on_tick`` while they run."""
+    """Runs all waiting commands in their order, so many at a time, and calls ``on_tick`` while they run."""
     with _interrupted_by_sigterm():
         try:
-            while any(job.status in ("waiting", "running") for job in jobs):
-                for job in jobs:
-                    if job.status == "waiting" and sum(other.status == "running" for other in jobs) < at_once:
-                        job.start(environment)
+            while any(command.status in ("waiting", "running") for command in commands):
+                for command in commands:
+                    if command.status == "waiting" and sum(other.status == "running" for other in commands) < at_once:
+                        command.start(environment)
                 time.sleep(interval)
-                for job in jobs:
-                    job.poll()
+                for command in commands:
+                    command.poll()
                 on_tick()
         finally:
-            _stop([job for job in jobs if job.status == "running"])
+            _stop([command for command in commands if command.status == "running"])
 
 
-def _stop(jobs: Sequence[Job]) -> None:
+def _stop(commands: Sequence[Command]) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for job in jobs:
-            job.signal(number)
+        for command in commands:
+            command.signal(number)
         deadline = time.monotonic() + GRACE_SECONDS
-        for job in jobs:
-            job.wait(max(0.0, deadline - time.monotonic()))
+        for command in commands:
+            command.wait(max(0.0, deadline - time.monotonic()))
 
 
 @contextmanager

@@ -28,7 +28,7 @@ Effect = Literal["helped a lot", "helped", "hurt a lot", "hurt", "made no clear 
 
 
 @dataclass(frozen=True)
-class Score:
+class Outcome:
     """How many of n SUM test rows one run got exactly right."""
 
     arm: str
@@ -41,14 +41,18 @@ class Score:
         return self.correct / self.n
 
     @property
+    def learned(self) -> bool:
+        return self.accuracy >= LEARNED
+
+    @property
     def interval(self) -> tuple[float, float]:
         """The 95% Wilson interval."""
         return wilson_interval(self.correct, self.n)
 
 
-def describe(scores: Iterable[Score]) -> str:
-    """One sentence on what the finished runs show; a run that failed is simply not among the scores."""
-    runs = sorted(scores, key=lambda score: score.seed)
+def describe(outcomes: Iterable[Outcome]) -> str:
+    """One sentence on what the finished runs show; a run that failed is not among them."""
+    runs = sorted(outcomes, key=lambda run: run.seed)
     by_arm = {arm: [run for run in runs if run.arm == arm] for arm in ARMS}
     by_arm = {arm: of_arm for arm, of_arm in by_arm.items() if of_arm}
     if not by_arm:
@@ -56,7 +60,7 @@ def describe(scores: Iterable[Score]) -> str:
     return f"{_headline(by_arm)}: {_figures(by_arm)}; {_learned(by_arm)}."
 
 
-def effect(run: Score, baseline: Sequence[Score]) -> Effect:
+def effect(run: Outcome, baseline: Sequence[Outcome]) -> Effect:
     """What a curriculum did, as its run with one seed shows against all runs of SUM alone."""
     low, high = run.interval
     size = " a lot" if min(abs(run.accuracy - other.accuracy) for other in baseline) >= A_LOT else ""
@@ -67,36 +71,41 @@ def effect(run: Score, baseline: Sequence[Score]) -> Effect:
     return "made no clear difference"
 
 
-def _headline(by_arm: dict[str, list[Score]]) -> str:
+def effects(runs: Sequence[Outcome], baseline: Sequence[Outcome]) -> dict[Effect, list[int]]:
+    """The seeds with which a curriculum had each effect, in the order of its runs."""
+    seeds: dict[Effect, list[int]] = {}
+    for run in runs:
+        seeds.setdefault(effect(run, baseline), []).append(run.seed)
+    return seeds
+
+
+def _headline(by_arm: dict[str, list[Outcome]]) -> str:
     if BASELINE not in by_arm:
         return "SUM alone has no finished run to compare with"
     baseline = by_arm[BASELINE]
-    effects = {arm: _effects(by_arm[arm], baseline) for arm in _PLACES if arm in by_arm}
-    if not effects:
+    texts = {arm: _effects_text(effects(by_arm[arm], baseline)) for arm in _PLACES if arm in by_arm}
+    if not texts:
         return "Only SUM alone has finished runs"
-    if len(set(effects.values())) == 1:
-        places = " and ".join(_PLACES[arm] for arm in effects)
-        clauses = [f"trained {places}, MAX and MED {next(iter(effects.values()))}"]
+    if len(set(texts.values())) == 1:
+        places = " and ".join(_PLACES[arm] for arm in texts)
+        clauses = [f"trained {places}, MAX and MED {next(iter(texts.values()))}"]
     else:
-        clauses = [f"trained {_PLACES[arm]}, MAX and MED {text}" for arm, text in effects.items()]
-    if all(score.accuracy >= LEARNED for score in baseline):
+        clauses = [f"trained {_PLACES[arm]}, MAX and MED {text}" for arm, text in texts.items()]
+    if all(run.learned for run in baseline):
         clauses.insert(0, "SUM was learned without help")
     text = "; ".join(clauses)
     return text[0].upper() + text[1:]
 
 
-def _effects(runs: Sequence[Score], baseline: Sequence[Score]) -> str:
+def _effects_text(seeds: dict[Effect, list[int]]) -> str:
     """``helped a lot with every seed``, ``helped with seed 0 and hurt with seed 1``."""
-    seeds: dict[Effect, list[int]] = {}
-    for run in runs:
-        seeds.setdefault(effect(run, baseline), []).append(run.seed)
-    if len(seeds) == 1:
-        (only,) = seeds
-        return only if len(runs) == 1 or only == "made no clear difference" else f"{only} with every seed"
-    return _join([f"{kind} with {_seed_list(of_kind)}" for kind, of_kind in seeds.items()])
+    if len(seeds) > 1:
+        return _join([f"{kind} with {_seed_list(of_kind)}" for kind, of_kind in seeds.items()])
+    ((only, of_only),) = seeds.items()
+    return only if len(of_only) == 1 or only == "made no clear difference" else f"{only} with every seed"
 
 
-def _figures(by_arm: dict[str, list[Score]]) -> str:
+def _figures(by_arm: dict[str, list[Outcome]]) -> str:
     """``on the same 5,000 SUM test rows SUM alone got 4.1% and 5.0% exactly right (seeds 0 and 1) and ...``."""
     parts: list[str] = []
     named: list[int] = []
@@ -108,15 +117,15 @@ def _figures(by_arm: dict[str, list[Score]]) -> str:
             text += f" ({_seed_list(seeds)})"
             named = named or seeds
         parts.append(text)
-    sizes = {score.n for runs in by_arm.values() for score in runs}
+    sizes = {run.n for runs in by_arm.values() for run in runs}
     rows = f"the same {sizes.pop():,} SUM test rows" if len(sizes) == 1 else "SUM test rows"
     return f"on {rows} {_join(parts)}"
 
 
-def _learned(by_arm: dict[str, list[Score]]) -> str:
+def _learned(by_arm: dict[str, list[Outcome]]) -> str:
     """Which curricula crossed the line that the suite calls learned."""
     line = f"the {LEARNED:.0%} that count as learned"
-    learned = {arm: sum(run.accuracy >= LEARNED for run in runs) for arm, runs in by_arm.items()}
+    learned = {arm: sum(run.learned for run in runs) for arm, runs in by_arm.items()}
     if not any(learned.values()):
         return f"none reached {line}"
     names = [f"{_SHORT[arm]} ({count} of {len(by_arm[arm])} runs)" for arm, count in learned.items() if count]

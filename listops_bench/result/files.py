@@ -22,8 +22,12 @@ def result_path(results_dir: str | os.PathLike[str], result: Result) -> Path:
 
 def _path_parts(result: Result) -> tuple[str, str, str]:
     model = result.model
-    version = model.revision or (model.weights_sha256 or "")[:12]
+    version = model.revision or _version(model.weights_sha256 or "")
     return model.id.replace("/", "__"), version, f"{result.task.name}.json"
+
+
+def _version(weights_sha256: str) -> str:
+    return weights_sha256[:12]
 
 
 def write_result(results_dir: str | os.PathLike[str], result: Result) -> Path:
@@ -65,9 +69,15 @@ def _decode(value: Any, where: str) -> Result:
     return result
 
 
-def find_results(results_dir: str | os.PathLike[str]) -> list[Path]:
-    """The result files below a folder, sorted; files whose name begins with a dot are not among them."""
-    return sorted(path for path in Path(results_dir).glob("*/*/*.json") if not path.name.startswith("."))
+def find_results(results_dir: str | os.PathLike[str], weights_sha256: str | None = None) -> list[Path]:
+    """The result files below a folder, sorted; files whose name begins with a dot are not among them.
+
+    Args:
+        results_dir: the folder.
+        weights_sha256: only those of a local checkpoint with these weights.
+    """
+    version = "*" if weights_sha256 is None else _version(weights_sha256)
+    return sorted(path for path in Path(results_dir).glob(f"*/{version}/*.json") if not path.name.startswith("."))
 
 
 def read_results(results_dir: str | os.PathLike[str]) -> list[Result]:

@@ -1,4 +1,4 @@
-"""What a sweep would cost, before anything is spent: a few steps of every kind are timed here, and multiplied."""
+"""An estimate of what a sweep costs: a few steps of every kind of unit are timed here, and multiplied."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from listops_bench.evaluate.run import TEST_SPLITS, evaluate_checkpoint
+from listops_bench.evaluate.run import evaluate_checkpoint
+from listops_bench.pages.console import make_table
 from listops_bench.sweep._folder import SweepFolder
 from listops_bench.sweep._packs import Unit, units_of
 from listops_bench.sweep.job import Job
 from listops_bench.tasks.expression import TraceStyle
 from listops_bench.tasks.generator import generate
-from listops_bench.tasks.task import get_task, with_single_tasks
+from listops_bench.tasks.task import get_task
 from listops_bench.train.config import TrainConfig, rows_per_step
 from listops_bench.train.packed import Engine
 from listops_bench.train.packed.run import this_engine, train_packed
@@ -54,19 +55,16 @@ class Speed:
     row: float
 
 
-def print_plan(folder: SweepFolder, pack: int | None, devices: int, console: Console) -> None:
+def print_estimate(folder: SweepFolder, pack: int | None, devices: int, console: Console) -> None:
     """Prints runs, units, steps, tokens and hours, in all and by model."""
-    from rich import box
-    from rich.table import Table
-
     engine = this_engine()
     pack = 1 if pack is None and engine.device.type == "cpu" else pack
     units = units_of(folder, pack, devices, jobs=_expected(folder))
     with _threads_of_a_worker():
         speeds = {kind: calibrate(kind, unit, engine) for kind, unit in {kind_of(u): u for u in units}.items()}
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left")
-    for name in ("model", "runs", "packs of", "steps", "tokens", "ms a step", "training h", "scoring h"):
-        table.add_column(name, justify="left" if name == "model" else "right")
+    table = make_table("model", "runs", "packs of", "steps", "tokens", "ms a step", "training h", "scoring h")
+    for column in table.columns[1:]:
+        column.justify = "right"
     for kind, speed in speeds.items():
         own = [unit for unit in units if kind_of(unit) == kind]
         jobs = [job for unit in own for job in unit.jobs]
@@ -145,28 +143,23 @@ def _mean_length(task: str, trace: TraceStyle) -> float:
 
 def scored_rows(job: Job) -> int:
     """Rows that a run is scored on, over its tasks and splits."""
-    if not job.scored:
-        return 0
-    tasks = with_single_tasks(job.config.plan().tasks) if job.eval_tasks is None else job.eval_tasks
-    splits = TEST_SPLITS if job.eval_splits is None else job.eval_splits
-    counts = [get_task(task).num_rows(split) for task in tasks for split in splits]
-    return sum(min(count, job.eval_num_rows or count) for count in counts)
+    return sum(sum(job.rows_to_score(task).values()) for task in job.tasks) if job.scored else 0
 
 
 def calibrate(kind: Kind, unit: Unit, engine: Engine) -> Speed:
     """Times some steps of a unit, and the scoring of some rows."""
-    with tempfile.TemporaryDirectory(prefix="listops-plan-") as folder:
+    with tempfile.TemporaryDirectory(prefix="listops-estimate-") as folder:
         configs = [_short(job.config, f"{folder}/{i}") for i, job in enumerate(unit.jobs)]
-        moments: list[float] = []
+        times: list[float] = []
 
         def on_step(progress: Any) -> None:
-            moments.append(time.perf_counter())
+            times.append(time.perf_counter())
 
         if kind.packed > 1:
             train_packed(configs, f"{folder}/pack", engine=engine, on_step=on_step)
         else:
             train(configs[0], on_step=on_step)
-        steps = [after - before for before, after in pairwise(moments[FIRST_STEPS:])]
+        steps = [after - before for before, after in pairwise(times[FIRST_STEPS:])]
         task = configs[0].plan().tasks[0]
         begun = time.perf_counter()
         evaluate_checkpoint(configs[0].output_dir, task, "test", num_rows=SCORED_ROWS, device=str(engine.device))

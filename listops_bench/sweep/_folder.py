@@ -1,11 +1,11 @@
-"""A sweep's folder: what is done, what failed, and who is at what.
+"""A sweep's folder: what is done, what failed, and which process works on what.
 
     runs/NAME                 the checkpoint of each run (NAME.training while it trains)
     results/                  result files: listops-bench leaderboard build DIR/results
-    failed/NAME.json          why a run failed, and at which step
+    failed/NAME.json          why a run failed, with the traceback
     packs/                    the states of runs that are trained packed
-    claims/NAME.lock          held by the process that is at a run; ends with it, however it ends
-    workers/0.json            what each process is doing, for the table
+    claims/NAME.lock          held by the process that works on a run; released when it ends, however it ends
+    workers/0.json            the heartbeat of each process: what it is doing, for the table
     selection.json            choices of a recipe, and what they cost
 
 Processes agree through these files alone, so any of them may die at any time.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -23,29 +24,43 @@ from pathlib import Path
 from filelock import FileLock
 
 from listops_bench._base.files import take_lock, write_atomic
-from listops_bench.result.files import read_results
+from listops_bench.errors import InvalidInput
+from listops_bench.result.files import find_results, read_result
+from listops_bench.result.format import Result
 from listops_bench.runs.folder import working_files
 from listops_bench.runs.record import RunRecord, read_run
 from listops_bench.score.completion import SCORER_VERSION
 from listops_bench.sweep.grid import Sweep
 from listops_bench.sweep.job import Job
-from listops_bench.tasks.task import DATASET_VERSION, with_single_tasks
+from listops_bench.tasks.task import DATASET_VERSION
 
 FRESH_SECONDS = 60.0
-"""A worker that has said nothing for longer is not shown."""
+"""A worker whose heartbeat is older is not shown."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run failed. ``final``: it would fail again, so it is not tried again."""
+    """Why a run failed.
+
+    Attributes:
+        reason: in one line.
+        final: it would fail again, so it is not tried again.
+        traceback: of the error, where it may be a defect.
+    """
 
     reason: str
     final: bool
+    traceback: str = ""
 
 
 @dataclass(frozen=True)
-class Doing:
-    """What a worker is at: ``runs`` names, ``phase`` training or scoring, ``step`` of ``total_steps``."""
+class Status:
+    """What a worker is doing.
+
+    Attributes:
+        runs: their names.
+        phase: ``training`` or ``scoring``.
+    """
 
     runs: list[str]
     phase: str
@@ -53,16 +68,25 @@ class Doing:
     total_steps: int
     loss: float | None
 
+    @property
+    def title(self) -> str:
+        """``NAME and 3 more``."""
+        return self.runs[0] + (f" and {len(self.runs) - 1} more" if len(self.runs) > 1 else "")
+
 
 class SweepFolder:
-    """The files of a sweep. What was once seen to be done is not looked up again."""
+    """The files of a sweep. Records and results are read once; a result file again when it has changed.
+
+    The display uses it from a thread of its own, beside the worker.
+    """
 
     def __init__(self, path: str | Path, sweep: Sweep) -> None:
         self.path, self.sweep = Path(path), sweep
         self.runs, self.results, self.packs = self.path / "runs", self.path / "results", self.path / "packs"
+        self._done: set[str] = set()
         self._records: dict[str, RunRecord] = {}
-        self._scored: dict[str, set[str]] = {}
-        self._seen_results: set[Path] = set()
+        self._lock = threading.Lock()
+        self._results: dict[Path, tuple[tuple[int, int], Result | None]] = {}
 
     # --- runs ---------------------------------------------------------------------------------------------------------
 
@@ -92,7 +116,7 @@ class SweepFolder:
     def record(self, job: Job) -> RunRecord | None:
         """The record of a run that has been trained."""
         if job.name not in self._records:
-            record = read_run(job.config.output_dir)
+            record = read_run(job.output_dir)
             if record is None:
                 return None
             self._records[job.name] = record
@@ -103,31 +127,47 @@ class SweepFolder:
 
     def is_done(self, job: Job) -> bool:
         """Trained, and scored on all that it is to be scored on."""
-        return self.record(job) is not None and not self.tasks_to_score(job)
-
-    def tasks_to_score(self, job: Job) -> list[str]:
-        """The tasks of a trained run that have no result of today's rows and scorer yet."""
-        record = self.record(job)
-        if record is None or not job.scored:
-            return []
-        wanted = with_single_tasks(job.config.plan().tasks) if job.eval_tasks is None else list(job.eval_tasks)
-        weights = record.weights_sha256 or ""
-        if not set(wanted) <= self._scored.get(weights, set()):
-            self._read_results()
-        return [task for task in wanted if task not in self._scored.get(weights, set())]
-
-    def _read_results(self) -> None:
-        for path in self.results.glob("*/*/*.json"):
-            if path in self._seen_results or path.name.startswith("."):
-                continue
-            self._seen_results.add(path)
-            result = json.loads(path.read_text(encoding="utf-8"))
-            if (result["dataset_version"], result["scorer_version"]) == (DATASET_VERSION, SCORER_VERSION):
-                self._scored.setdefault(result["model"]["weights_sha256"], set()).add(result["task"]["name"])
+        if job.name not in self._done and self.record(job) is not None and not self.tasks_to_score(job):
+            self._done.add(job.name)
+        return job.name in self._done
 
     def has_state_of_its_own(self, job: Job) -> bool:
         """Whether it was begun alone, and goes on so."""
-        return working_files(job.config.output_dir).state.exists()
+        return working_files(job.output_dir).state.exists()
+
+    # --- results ------------------------------------------------------------------------------------------------------
+
+    def tasks_to_score(self, job: Job) -> list[str]:
+        """The tasks of a trained run that have no result with all splits and rows that the sweep asks for now."""
+        if self.record(job) is None or not job.scored:
+            return []
+        splits = {result.task.name: result.splits for result in self.scores(job)}
+
+        def scored(task: str) -> bool:
+            rows = {name: split.n for name, split in splits.get(task, {}).items()}
+            return all(rows.get(split, 0) >= count for split, count in job.rows_to_score(task).items())
+
+        return [task for task in job.tasks if not scored(task)]
+
+    def scores(self, job: Job) -> list[Result]:
+        """The results of a run on today's rows, by today's scorer. Files that are no valid results do not count."""
+        record = self.record(job)
+        if record is None:
+            return []
+        with self._lock:
+            found = [self._read_result(path) for path in find_results(self.results, record.weights_sha256)]
+        today = (DATASET_VERSION, SCORER_VERSION)
+        return [r for r in found if r is not None and (r.dataset_version, r.scorer_version) == today]
+
+    def _read_result(self, path: Path) -> Result | None:
+        stat = path.stat()
+        version = (stat.st_mtime_ns, stat.st_ino)
+        if path not in self._results or self._results[path][0] != version:
+            try:
+                self._results[path] = version, read_result(path)
+            except InvalidInput:
+                self._results[path] = version, None
+        return self._results[path][1]
 
     # --- failures -----------------------------------------------------------------------------------------------------
 
@@ -139,51 +179,47 @@ class SweepFolder:
 
     def failures(self) -> dict[str, Failure]:
         """By name, of runs that belong to the sweep."""
-        there = {job.name: self._failed_path(job) for job in self.jobs() if self.has_failed(job)}
-        return {name: Failure(**json.loads(path.read_text(encoding="utf-8"))) for name, path in there.items()}
+        paths = {job.name: self._failed_path(job) for job in self.jobs() if self.has_failed(job)}
+        return {name: Failure(**json.loads(path.read_text(encoding="utf-8"))) for name, path in paths.items()}
 
     def forget_failures(self, *, final_ones_too: bool = False) -> None:
-        """Lets runs be tried again that failed for a reason that may have gone, such as a full disk."""
+        """Has runs tried again that failed for a reason that may be gone, such as a full disk."""
         for path in (self.path / "failed").glob("*.json"):
             if final_ones_too or not json.loads(path.read_text(encoding="utf-8"))["final"]:
                 path.unlink()
 
-    # --- claims -------------------------------------------------------------------------------------------------------
+    # --- processes ----------------------------------------------------------------------------------------------------
 
     def claim(self, jobs: Iterable[Job]) -> dict[str, FileLock]:
-        """Takes runs for this process, and returns those it got: close them to give them back."""
+        """Takes runs for this process, and returns the locks of those it got: release them to give them back."""
         claims = {job.name: take_lock(self.path / "claims" / f"{job.name}.lock") for job in jobs}
         return {name: lock for name, lock in claims.items() if lock is not None}
 
-    # --- what workers do ----------------------------------------------------------------------------------------------
+    def write_heartbeat(self, worker: int, status: Status) -> None:
+        write_atomic(self._heartbeat_path(worker), json.dumps(asdict(status)) + "\n")
 
-    def tell(self, worker: int, doing: Doing) -> None:
-        write_atomic(self.path / "workers" / f"{worker}.json", json.dumps(asdict(doing)) + "\n")
+    def remove_heartbeat(self, worker: int) -> None:
+        self._heartbeat_path(worker).unlink(missing_ok=True)
 
-    def workers(self) -> dict[int, Doing]:
-        """What each of them was doing when it last told, if that is not long ago."""
-        doing = {}
+    def heartbeats(self) -> dict[int, Status]:
+        """What each worker was doing at its last heartbeat, if that is not long ago."""
+        found = {}
         for path in sorted((self.path / "workers").glob("[0-9]*.json")):
             try:
                 if time.time() - path.stat().st_mtime < FRESH_SECONDS:
-                    doing[int(path.stem)] = Doing(**json.loads(path.read_text(encoding="utf-8")))
+                    found[int(path.stem)] = Status(**json.loads(path.read_text(encoding="utf-8")))
             except FileNotFoundError:
                 continue
-        return doing
+        return found
 
-    def silence(self, worker: int) -> None:
-        """A worker that has ended says nothing any more."""
-        (self.path / "workers" / f"{worker}.json").unlink(missing_ok=True)
+    def _heartbeat_path(self, worker: int) -> Path:
+        return self.path / "workers" / f"{worker}.json"
 
     def check_writable(self) -> None:
         """Raises OSError where the folder cannot be made or written."""
         self.path.mkdir(parents=True, exist_ok=True)
         if not os.access(self.path, os.W_OK):
             raise PermissionError(13, "Permission denied", str(self.path))
-
-    def validate_results(self) -> int:
-        """Reads all results as the board does, and returns how many there are."""
-        return len(read_results(self.results)) if self.results.is_dir() else 0
 
 
 def by_state(folder: SweepFolder, jobs: Sequence[Job]) -> dict[str, list[Job]]:

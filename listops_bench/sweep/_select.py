@@ -39,7 +39,8 @@ class Selection:
         """The choice and what it rests on; None while a run that chooses is still to come.
 
         Args:
-            record_of: the record of a run that has finished. A run that failed counts as one that learned nothing.
+            record_of: gives the record of a run that has finished.
+            has_failed: a run that failed counts as one that learned nothing.
         """
         candidates = []
         for value, jobs in self.choosing.items():
@@ -48,7 +49,8 @@ class Selection:
                 return None
             there = [record for record in records if record is not None]
             accuracy = sum(record.validation["trace_accuracy"] for record in there) / len(jobs)
-            loss = fmean(record.loss for record in there if record.loss is not None) if there else float("inf")
+            losses = [record.loss for record in there if record.loss is not None]
+            loss = fmean(losses) if losses else float("inf")
             steps = sum(record.training.steps for record in there if record.training)
             candidates.append({"value": value, "accuracy": accuracy, "loss": loss, "runs": len(jobs), "steps": steps})
         best = max(candidates, key=lambda c: (c["accuracy"], -c["loss"]))

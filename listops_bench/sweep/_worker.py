@@ -1,4 +1,4 @@
-"""One process of a sweep: takes what nobody is at, trains and scores it, until nothing is left."""
+"""One process of a sweep: takes runs that no other works on, trains and scores them, until nothing is left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from listops_bench._base.files import write_atomic
 from listops_bench._base.text import one_line
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.runs.folder import working_files
-from listops_bench.sweep._folder import Doing, Failure, SweepFolder
+from listops_bench.sweep._folder import Failure, Status, SweepFolder
 from listops_bench.sweep._packs import Unit, units_of
 from listops_bench.sweep.job import Job
 from listops_bench.train import Progress, TrainingFailed
@@ -24,7 +25,7 @@ from listops_bench.train.packed import PackProgress
 from listops_bench.train.packed.run import this_engine, train_packed
 from listops_bench.train.run import train
 
-SECONDS_BETWEEN_WORDS = 1.0
+SECONDS_BETWEEN_HEARTBEATS = 1.0
 SECONDS_BETWEEN_LOOKS = 1.0
 
 
@@ -34,7 +35,7 @@ class Worker:
     Args:
         pack: models in a pack at the most; 1 trains each alone, None decides by the device.
         with_parent: end when the process that started this one is gone; what is done by then stays on the disk.
-        say: called with a line about every run that has ended.
+        on_event: called with a line about every run that has ended.
     """
 
     def __init__(
@@ -45,13 +46,13 @@ class Worker:
         *,
         pack: int | None = None,
         with_parent: bool = False,
-        say: Callable[[str], None] = lambda line: None,
+        on_event: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self.folder, self.number, self.size, self.say = folder, number, size, say
+        self.folder, self.number, self.size, self.on_event = folder, number, size, on_event
         self.engine = this_engine()
         self.pack = 1 if pack is None and self.engine.device.type == "cpu" else pack
         self._parent = os.getppid() if with_parent else None
-        self._told = 0.0
+        self._last_heartbeat = 0.0
 
     def run(self) -> None:
         """Works until nothing is left that it could do.
@@ -64,21 +65,21 @@ class Worker:
                 unit, claims = self._take()
                 if unit is not None:
                     try:
-                        self._do(unit)
+                        self._work_on(unit)
                     finally:
                         for lock in claims.values():
                             lock.release()
                 elif self.folder.undecided():
-                    time.sleep(SECONDS_BETWEEN_LOOKS)  # runs that others are at decide what is next
+                    time.sleep(SECONDS_BETWEEN_LOOKS)  # runs of other processes decide what is next
                 else:
                     return
         finally:
-            self.folder.silence(self.number)
+            self.folder.remove_heartbeat(self.number)
 
     # --- what to do ---------------------------------------------------------------------------------------------------
 
     def _take(self) -> tuple[Unit | None, Mapping[str, FileLock]]:
-        """The next unit that nobody is at, claimed: of this process's share first, then of the others'."""
+        """The next unit that no process works on, claimed: of this process's share first, then of the others'."""
         units = units_of(self.folder, self.pack, self.size)
         own = units[self.number :: self.size]
         for unit in [*own, *(unit for unit in units if unit not in own)]:
@@ -102,57 +103,58 @@ class Worker:
 
     # --- doing it -----------------------------------------------------------------------------------------------------
 
-    def _do(self, unit: Unit) -> None:
-        self._told = 0.0
-        if unit.pack is None:
-            self._attempt(unit.jobs[0], lambda: self._train_alone(unit.jobs[0]))
-        else:
-            self._train_packed(unit, unit.pack)
+    def _work_on(self, unit: Unit) -> None:
+        self._last_heartbeat = 0.0
+        self._attempt(lambda: self._train(unit), lambda: [j for j in unit.jobs if self.folder.record(j) is None])
         for job in unit.jobs:
             if self.folder.record(job) is not None and not self.folder.has_failed(job):
-                self._attempt(job, lambda job=job: self._score(job))  # type: ignore[misc]
+                self._attempt(lambda job=job: self._score(job), lambda job=job: [job])  # type: ignore[misc]
         self.folder.write_choices()
 
-    def _attempt(self, job: Job, work: Callable[[], None]) -> None:
-        """Does something for a run. What goes wrong is noted, and ends nothing but the run."""
+    def _attempt(self, work: Callable[[], None], failed: Callable[[], Sequence[Job]]) -> None:
+        """Does something for some runs. An error, whatever it is, ends those that ``failed`` gives, and no others."""
         try:
             work()
         except TrainingFailed as error:
-            self._fail(job, Failure(str(error), final=True))
-        except Exception as error:
-            self._fail(job, Failure(one_line(error, with_type=True), final=False))
+            failure = Failure(str(error), final=True)
+        except Exception as error:  # a defect in one run, or one too large for the device, must not end the sweep
+            failure = Failure(one_line(error, with_type=True), final=False, traceback=traceback.format_exc())
+        else:
+            return
+        for job in failed():
+            self._note_failure(job, failure)
 
-    def _fail(self, job: Job, failure: Failure) -> None:
+    def _note_failure(self, job: Job, failure: Failure) -> None:
         self.folder.note_failure(job, failure)  # where not even that can be written, the process ends here
-        self.say(f"{job.name} failed: {failure.reason}")
+        self.on_event(f"{job.name} failed: {failure.reason}")
+
+    def _train(self, unit: Unit) -> None:
+        if unit.pack is None:
+            self._train_alone(unit.jobs[0])
+        else:
+            self._train_packed(unit.jobs, unit.pack)
 
     def _train_alone(self, job: Job) -> None:
         def on_step(progress: Progress) -> None:
-            self._tell([job], "training", progress.step, progress.total_steps, progress.loss)
+            self._report_progress([job], "training", progress.step, progress.total_steps, progress.loss)
 
         result = train(job.config, on_step=on_step)
         if not result.already_done:
-            self.say(f"{job.name} trained: {result.steps} steps, loss {result.loss:.4f}")
+            self.on_event(f"{job.name} trained: {result.steps} steps, loss {result.loss:.4f}")
 
-    def _train_packed(self, unit: Unit, pack: Path) -> None:
+    def _train_packed(self, jobs: Sequence[Job], pack: Path) -> None:
         def on_step(progress: PackProgress) -> None:
-            self._tell(unit.jobs, "training", progress.step, progress.total_steps, progress.loss)
+            self._report_progress(jobs, "training", progress.step, progress.total_steps, progress.loss)
 
-        write_atomic(pack.with_suffix(".json"), json.dumps([job.name for job in unit.jobs]) + "\n")
-        configs = [job.config for job in unit.jobs]
-        try:
-            outcomes = train_packed(configs, pack, engine=self.engine, on_step=on_step)
-        except Exception as error:
-            for job in unit.jobs:
-                if self.folder.record(job) is None:
-                    self._fail(job, Failure(one_line(error, with_type=True), final=False))
-            return
-        for job, outcome in zip(unit.jobs, outcomes, strict=True):
+        members = pack.with_suffix(".json")
+        write_atomic(members, json.dumps([job.name for job in jobs]) + "\n")
+        outcomes = train_packed([job.config for job in jobs], pack, engine=self.engine, on_step=on_step)
+        for job, outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, TrainingFailed):
-                self._fail(job, Failure(str(outcome), final=True))
+                self._note_failure(job, Failure(str(outcome), final=True))
             elif not outcome.already_done:
-                self.say(f"{job.name} trained (packed): {outcome.steps} steps, loss {outcome.loss:.4f}")
-        pack.with_suffix(".json").unlink()
+                self.on_event(f"{job.name} trained (packed): {outcome.steps} steps, loss {outcome.loss:.4f}")
+        members.unlink()
 
     def _score(self, job: Job) -> None:
         tasks = self.folder.tasks_to_score(job)
@@ -160,10 +162,10 @@ class Worker:
             return
 
         def on_split(task: str, split: str) -> None:
-            self._tell([job], "scoring", job.steps, job.steps, None)
+            self._report_progress([job], "scoring", job.steps, job.steps, None)
 
         evaluate_checkpoint(
-            job.config.output_dir,
+            job.output_dir,
             tasks,
             job.eval_splits,
             num_rows=job.eval_num_rows,
@@ -173,10 +175,12 @@ class Worker:
             on_split=on_split,
         )
 
-    def _tell(self, jobs: list[Job] | tuple[Job, ...], phase: str, step: int, total: int, loss: float | None) -> None:
-        if time.monotonic() - self._told >= SECONDS_BETWEEN_WORDS:
-            self._told = time.monotonic()
-            if self._parent is not None and os.getppid() != self._parent:
-                raise SystemExit("the process that started this one is gone")
-            finite = loss if loss is not None and math.isfinite(loss) else None
-            self.folder.tell(self.number, Doing([job.name for job in jobs], phase, step, total, finite))
+    def _report_progress(self, jobs: Sequence[Job], phase: str, step: int, total: int, loss: float | None) -> None:
+        """Writes a heartbeat if one is due, and ends the process if its parent is gone."""
+        if time.monotonic() - self._last_heartbeat < SECONDS_BETWEEN_HEARTBEATS:
+            return
+        self._last_heartbeat = time.monotonic()
+        if self._parent is not None and os.getppid() != self._parent:
+            raise SystemExit("the process that started this one is gone")
+        finite = loss if loss is not None and math.isfinite(loss) else None
+        self.folder.write_heartbeat(self.number, Status([job.name for job in jobs], phase, step, total, finite))

@@ -44,8 +44,16 @@ from listops_bench.tasks.task import get_task
 from listops_bench.train.config import TrainRecipe, make_config, recipe_in
 
 _LISTS = ("models", "tasks", "curricula", "seeds", "eval_tasks", "eval_splits")
-_GRID_KEYS = (*_LISTS, "recipe", "eval_num_rows", "track", "select")
-_PAGE_KEYS = (*_GRID_KEYS, "grids")
+_GRID: dict[str, type] = {
+    **dict.fromkeys(_LISTS, list),
+    "recipe": dict,
+    "eval_num_rows": int,
+    "track": str,
+    "select": dict,
+}
+_PAGE = {**_GRID, "grids": list}
+_SELECT: dict[str, type] = {"over": str, "by": str, "seeds": list}
+_TYPE_NAMES = {list: "a list", dict: "a mapping", int: "a whole number", str: "text"}
 _NOT_IN_RECIPES = ("output_dir", "task", "curriculum", "model", "seed", "report_to", "num_processes")
 
 
@@ -68,17 +76,11 @@ def read_sweep(path: str | Path, output_dir: str | Path) -> Sweep:
         InvalidInput: unreadable, an unknown key, task, model or option (the nearest known one is named), or no run.
     """
     path, folder = Path(path), Path(output_dir)
-    page = _read(path)
-    _check_keys(page, _PAGE_KEYS, path)
-    shared = {key: value for key, value in page.items() if key != "grids"}
-    grids = page.get("grids", [{}])
-    if not isinstance(grids, list):
-        raise InvalidInput(f"{str(path)!r}: grids is not a list")
+    shared = dict(_checked(read_yaml(path, kind="sweep file"), _PAGE, path))
     jobs: dict[str, Job] = {}
     selections: dict[str, Selection] = {}
-    for own in grids:
-        _check_keys(own, _GRID_KEYS, path)
-        recipe = {**_mapping(shared, "recipe", path), **_mapping(own, "recipe", path)}
+    for own in shared.pop("grids", [{}]):
+        recipe = {**shared.get("recipe", {}), **_checked(own, _GRID, path).get("recipe", {})}
         grid = _Grid({**shared, **own, "recipe": recipe}, path, folder)
         for job in grid.jobs():
             jobs.setdefault(job.name, job)
@@ -89,26 +91,16 @@ def read_sweep(path: str | Path, output_dir: str | Path) -> Sweep:
     return Sweep(path.stem, tuple(jobs.values()), tuple(selections.values()))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    page = read_yaml(path, kind="sweep file")
+def _checked(page: Any, types: Mapping[str, type], path: Path) -> dict[str, Any]:
+    """A part of a page whose keys and their types are known."""
     if not isinstance(page, dict):
-        raise InvalidInput(f"sweep file {str(path)!r} is not a mapping with the keys {', '.join(_PAGE_KEYS)}")
+        raise InvalidInput(f"{str(path)!r}: {page!r} is not a mapping with the keys {', '.join(types)}")
+    for key, value in page.items():
+        if key not in types:
+            raise unknown(f"key in {path.name}", key, types)
+        if not isinstance(value, types[key]):
+            raise InvalidInput(f"{str(path)!r}: {key} {value!r} is not {_TYPE_NAMES[types[key]]}")
     return page
-
-
-def _check_keys(page: Any, known: Sequence[str], path: Path) -> None:
-    if not isinstance(page, Mapping):
-        raise InvalidInput(f"{str(path)!r}: {page!r} is not a mapping with the keys {', '.join(known)}")
-    for key in page:
-        if key not in known:
-            raise unknown(f"key in {path.name}", key, known)
-
-
-def _mapping(page: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]:
-    value = page.get(key, {})
-    if not isinstance(value, Mapping):
-        raise InvalidInput(f"{str(path)!r}: {key} {value!r} is not a mapping")
-    return dict(value)
 
 
 class _Grid:
@@ -116,9 +108,9 @@ class _Grid:
 
     def __init__(self, values: Mapping[str, Any], path: Path, folder: Path) -> None:
         self.path, self.folder = path, folder
-        lists = {key: _list(values.get(key, []), key, path) for key in _LISTS}
+        lists = {key: values.get(key, []) for key in _LISTS}
         self.models, self.seeds = [self._model(model) for model in lists["models"]], lists["seeds"]
-        self.recipe = _mapping(values, "recipe", path)
+        self.recipe = values["recipe"]
         for key in _NOT_IN_RECIPES:
             if key in self.recipe:
                 raise InvalidInput(f"{str(path)!r}: {key} does not belong into the recipe: it is the sweep's to set")
@@ -159,20 +151,17 @@ class _Grid:
 
     def _selected(self) -> tuple[str, list[Any]]:
         """Over which option a recipe is chosen, and on which seeds."""
-        keys = ("over", "by", "seeds")
-        _check_keys(self.select, keys, self.path)
-        assert self.select is not None
-        missing = [key for key in keys if key not in self.select]
+        select = _checked(self.select, _SELECT, self.path)
+        missing = [key for key in _SELECT if key not in select]
         if missing:
             raise InvalidInput(f"{str(self.path)!r}: select has no {missing[0]!r}")
-        _choice("way to select", self.select["by"], ("validation",))
-        seeds = _list(self.select["seeds"], "seeds", self.path)
-        both = set(seeds) & set(self.seeds)
+        _choice("way to select", select["by"], ("validation",))
+        both = set(select["seeds"]) & set(self.seeds)
         if both:
             raise InvalidInput(
                 f"{str(self.path)!r}: seed {min(both)} would choose the recipe and be reported; select with other seeds"
             )
-        return str(self.select["over"]), seeds
+        return select["over"], select["seeds"]
 
     def _job(
         self, trained_on: Mapping[str, Any], model: str, recipe: Mapping[str, Any], seed: Any, *, scored: bool = True
@@ -207,12 +196,6 @@ class _Grid:
             write_atomic(path, text)
         load_config(folder)
         return str(folder)
-
-
-def _list(value: Any, key: str, path: Path) -> list[Any]:
-    if not isinstance(value, list):
-        raise InvalidInput(f"{str(path)!r}: {key} {value!r} is not a list")
-    return value
 
 
 def _choice(kind: str, value: Any, known: Sequence[Any]) -> Any:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from listops_bench.evaluate.run import TEST_SPLITS
 from listops_bench.result.format import EvaluationSplit, Track
+from listops_bench.tasks.task import get_task, with_single_tasks
 from listops_bench.train.config import TrainConfig
 
 
@@ -29,3 +32,18 @@ class Job:
     @property
     def steps(self) -> int:
         return self.config.plan().steps
+
+    @property
+    def output_dir(self) -> str:
+        """The checkpoint folder."""
+        return self.config.output_dir
+
+    @property
+    def tasks(self) -> Sequence[str]:
+        """What it is scored on."""
+        return with_single_tasks(self.config.plan().tasks) if self.eval_tasks is None else self.eval_tasks
+
+    def rows_to_score(self, task: str) -> dict[EvaluationSplit, int]:
+        """How many rows of a task it is scored on, by split."""
+        counts = {split: get_task(task).num_rows(split) for split in self.eval_splits or TEST_SPLITS}
+        return {split: min(count, self.eval_num_rows or count) for split, count in counts.items()}

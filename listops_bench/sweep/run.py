@@ -6,7 +6,7 @@
 
 However it is started, started again it goes on: a run that is done is left alone, one that was stopped goes on from its
 last state, and one that failed does not stop the others. Processes share the work by claims on the disk, so any of
-them may die. On a GPU, runs of one model shape are trained packed (`packed`).
+them may die. On a GPU, runs of one model shape are trained packed (`listops_bench.train.packed`).
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from listops_bench._base.processes import Job as Process, run_jobs
+from listops_bench._base.processes import ONE_THREAD, Command, run_commands, usable_cores
 from listops_bench.errors import file_error
+from listops_bench.pages.console import make_console
 from listops_bench.sweep._folder import SweepFolder, by_state
 from listops_bench.sweep._live import Display, print_summary
 from listops_bench.sweep._packs import cost
@@ -30,12 +31,11 @@ from listops_bench.sweep.options import Options
 if TYPE_CHECKING:
     from rich.console import Console
 
-
 SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def open_sweep(options: Options) -> SweepFolder:
-    """Reads the page and opens its folder.
+    """Reads a sweep's page and opens its folder.
 
     Raises:
         InvalidInput: a page that cannot be read or crossed.
@@ -59,41 +59,49 @@ def run_sweep(options: Options, console: Console | None = None) -> int:
     """Runs a sweep to its end with processes of its own, shows how it goes, and returns 0, or 1 where a run failed.
 
     Raises:
-        InvalidInput: a page that cannot be read or crossed, or a folder that cannot be written.
+        InvalidInput: a page that cannot be read or crossed, or a folder that cannot be made.
+        EnvironmentFailed: a folder that cannot be written.
     """
-    from rich.console import Console
-
-    console = console or Console(highlight=False)
+    console = console or make_console()
     folder = open_sweep(options)
+    work_side_by_side(folder, options, console)
+    return _end(folder, console)
+
+
+def work_side_by_side(
+    folder: SweepFolder, options: Options, console: Console, environment: Mapping[str, str] = os.environ
+) -> None:
+    """Trains and scores what is left of a sweep, with processes of its own, and shows how it goes.
+
+    Args:
+        folder: of the sweep.
+        options: as it was opened with.
+        console: where to show it.
+        environment: of the processes; with ``ACCELERATE_USE_CPU`` they compute on the CPU.
+    """
     _begin(folder, options)
     states = by_state(folder, folder.jobs())
     left = len(folder.sweep) - len(states["done"]) - len(states["failed"])
-    if left:
-        workers = min(options.workers or _devices(), left)
-        console.print(f"{len(folder.sweep)} runs, {left} to do, {workers} at a time; logs in {folder.path / 'logs'}")
-        processes = [
-            Process(f"worker {i}", _command(options, i, workers), folder.path / "logs" / f"worker{i}.txt")
-            for i in range(workers)
-        ]
-        with Display(console, folder):
-            run_jobs(processes, at_once=workers, environment=_environment())
-            _wait_for_others(folder)  # another command's, or those of one that was killed a moment ago
-        for process in processes:
-            if process.status == "failed":
-                console.print(f"{process.name} ended: {process.last_words()} (see {process.log})", style="red")
-    return _end(folder, console)
+    if not left:
+        return
+    size = min(options.workers or _devices(environment), left)
+    console.print(f"{len(folder.sweep)} runs, {left} to do, {size} at a time; logs in {folder.path / 'logs'}")
+    workers = [
+        Command(f"worker {i}", _words(options, i, size), folder.path / "logs" / f"worker{i}.txt") for i in range(size)
+    ]
+    with Display(console, folder):
+        run_commands(workers, at_once=size, environment={**environment, **ONE_THREAD})
+        _wait_for_others(folder)  # another command's, or those of one that was killed a moment ago
+    for worker in workers:
+        if worker.status == "failed":
+            console.print(f"{worker.name} ended: {worker.last_line()} (see {worker.log})", style="red", markup=False)
 
 
 def plan_sweep(options: Options, devices: int) -> None:
     """Prints what is left to do, and what it would cost on so many devices like this one; trains nothing."""
-    from rich.console import Console
+    from listops_bench.sweep._cost import print_estimate
 
-    from listops_bench.sweep._cost import print_plan
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200
-    print_plan(open_sweep(options), options.pack, devices, console)
+    print_estimate(open_sweep(options), options.pack, devices, make_console())
 
 
 def _begin(folder: SweepFolder, options: Options) -> None:
@@ -105,34 +113,25 @@ def _begin(folder: SweepFolder, options: Options) -> None:
 
 
 def _end(folder: SweepFolder, console: Console) -> int:
-    if not console.is_terminal:
-        console.width = 200
     print_summary(console, folder)
     return 0 if sum(folder.is_done(job) for job in folder.jobs()) == len(folder.sweep) else 1
 
 
-def _devices() -> int:
+def _devices(environment: Mapping[str, str]) -> int:
     """GPUs that this process may use, or cores where there is none."""
     import torch
 
-    if torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "").lower() not in ("1", "true"):
+    if torch.cuda.is_available() and environment.get("ACCELERATE_USE_CPU", "").lower() not in ("1", "true"):
         return torch.cuda.device_count()
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    return usable_cores()
 
 
-def _command(options: Options, number: int, size: int) -> list[str]:
+def _words(options: Options, number: int, size: int) -> list[str]:
     words = [sys.executable, "-m", "listops_bench.sweep", options.file, "--output-dir", str(options.folder)]
     words += ["--worker", f"{number + 1}/{size}"]
     if options.shard is not None:
         words += ["--shard", f"{options.shard[0] + 1}/{options.shard[1]}"]
     return words + ([] if options.pack is None else ["--pack", str(options.pack)])
-
-
-def _environment() -> dict[str, str]:
-    # One thread a process: for models so small a second one costs more than it brings, and they share the cores.
-    threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    return {**os.environ, **threads}
 
 
 # --- one process: a rank of a launcher, or a worker of the command ----------------------------------------------------
@@ -141,34 +140,42 @@ _RANK_VARIABLES = ("RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORL
 
 
 def work(options: Options, worker: tuple[int, int] | None) -> int:
-    number, size = _on_its_own(os.environ) if worker is None else worker
+    """Does the work of one process, and returns its exit code.
+
+    Args:
+        options: of the sweep.
+        worker: (number, size) of a worker of `run_sweep`; None for a rank of a launcher, the first of which shows how
+            it goes.
+    """
+    number, size = _leave_launcher(os.environ) if worker is None else worker
     if worker is not None:
         _take_gpu(os.environ, number, size)
-    from rich.console import Console
-
     from listops_bench.sweep._worker import Worker
 
     folder = open_sweep(options)
     leads = worker is None and number == 0
     if leads:
         _begin(folder, options)
-    console = Console(highlight=False)
+    console = make_console()
 
-    def say(line: str) -> None:
+    def print_event(line: str) -> None:
         if not console.is_terminal or worker is not None:
             print(line, flush=True)
 
     with_parent = worker is not None or size > 1
     with Display(console, folder) if leads else nullcontext():
-        Worker(folder, number, size, pack=options.pack, with_parent=with_parent, say=say).run()
+        Worker(folder, number, size, pack=options.pack, with_parent=with_parent, on_event=print_event).run()
         if leads:
             _wait_for_others(folder)
     return _end(folder, console) if leads else 0
 
 
-def _on_its_own(environment: MutableMapping[str, str]) -> tuple[int, int]:
-    """This process's rank and their number, as the launcher says. From here on it is on its own: ranks train different
-    models and agree through files, so none waits for another, and one that dies takes no other with it."""
+def _leave_launcher(environment: MutableMapping[str, str]) -> tuple[int, int]:
+    """This process's rank and their number, as a launcher says, whose variables are removed.
+
+    Ranks train different models and agree through files, so none waits for another, and one that dies takes no other
+    with it.
+    """
     rank, size = int(environment.get("RANK", "0")), int(environment.get("WORLD_SIZE", "1"))
     if size > 1 and "LOCAL_RANK" in environment:
         _take_gpu(environment, int(environment["LOCAL_RANK"]), int(environment.get("LOCAL_WORLD_SIZE", "1")))
@@ -179,19 +186,19 @@ def _on_its_own(environment: MutableMapping[str, str]) -> tuple[int, int]:
 
 
 def _take_gpu(environment: MutableMapping[str, str], number: int, count: int) -> None:
-    """Leaves this process one of the GPUs that it may see; without any, nothing comes of it."""
+    """Leaves this process one of the GPUs that it may see; without any, it changes nothing that matters."""
     visible = environment.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
     environment["CUDA_VISIBLE_DEVICES"] = visible[number % len(visible)]
 
 
 def _wait_for_others(folder: SweepFolder) -> None:
-    """Until every run has ended or nobody is at it: what is printed is the end, and a launcher ends all ranks once the
-    first one has."""
+    """Waits until every run has ended or no process works on it: only then is what is printed the end, and a launcher
+    ends all ranks once the first one has."""
     while True:
-        states = by_state(folder, folder.jobs())
-        claims = folder.claim(states["left"])
+        left = by_state(folder, folder.jobs())["left"]
+        claims = folder.claim(left)
         for lock in claims.values():
             lock.release()
-        if len(claims) == len(states["left"]):
+        if len(claims) == len(left):
             return
         time.sleep(SECONDS_BETWEEN_LOOKS)

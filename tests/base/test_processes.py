@@ -7,38 +7,20 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 
-from listops_bench._base.processes import Job, run_jobs
-
-WAIT_SECONDS = 20.0
-
-
-def job(tmp_path: Path, name: str, code: str) -> Job:
-    return Job(name, [sys.executable, "-c", textwrap.dedent(code)], tmp_path / "logs" / f"{name}.txt")
+from listops_bench._base.processes import Command, run_commands
+from tests.support.processes import WAIT_SECONDS, alive, eventually
 
 
-def run(jobs: list[Job], at_once: int = 2, **options: object) -> None:
-    run_jobs(jobs, at_once=at_once, environment=os.environ, interval=0.01, **options)  # type: ignore[arg-type]
+def job(tmp_path: Path, name: str, code: str) -> Command:
+    return Command(name, [sys.executable, "-c", textwrap.dedent(code)], tmp_path / "logs" / f"{name}.txt")
 
 
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def eventually(condition: object, seconds: float = WAIT_SECONDS) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():  # type: ignore[operator]
-            return True
-        time.sleep(0.01)
-    return False
+def run(jobs: list[Command], at_once: int = 2, **options: object) -> None:
+    run_commands(jobs, at_once=at_once, environment=os.environ, interval=0.01, **options)  # type: ignore[arg-type]
 
 
 def test_a_failing_job_stops_no_other(tmp_path: Path) -> None:
@@ -50,7 +32,7 @@ def test_a_failing_job_stops_no_other(tmp_path: Path) -> None:
     run(jobs)
     assert [j.status for j in jobs] == ["done", "failed", "done"]
     assert jobs[1].exit_code == 1
-    assert jobs[1].last_words() == "disk is full"
+    assert jobs[1].last_line() == "disk is full"
     assert jobs[0].log.read_text() == "fine\n"
 
 
@@ -58,7 +40,7 @@ def test_a_killed_job_is_reported_as_killed(tmp_path: Path) -> None:
     jobs = [job(tmp_path, "killed", "import os; os.kill(os.getpid(), 9)"), job(tmp_path, "next", "")]
     run(jobs, at_once=1)
     assert [j.status for j in jobs] == ["failed", "done"]
-    assert jobs[0].last_words() == "killed by signal 9; it said nothing"
+    assert jobs[0].last_line() == "killed by signal 9; no output"
 
 
 def test_what_is_done_is_not_run(tmp_path: Path) -> None:
@@ -127,11 +109,11 @@ def test_a_parent_asked_to_end_ends_its_processes_first(tmp_path: Path, number: 
     parent = """
         import os, sys
         from pathlib import Path
-        from listops_bench._base.processes import Job, run_jobs
+        from listops_bench._base.processes import Command, run_commands
         command = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"]
-        jobs = [Job("child", command, Path("child.txt"))]
+        jobs = [Command("child", command, Path("child.txt"))]
         try:
-            run_jobs(jobs, at_once=1, environment=os.environ, interval=0.01)
+            run_commands(jobs, at_once=1, environment=os.environ, interval=0.01)
         except KeyboardInterrupt:
             sys.exit(130)
     """

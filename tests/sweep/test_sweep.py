@@ -1,185 +1,37 @@
-"""Sweeps: what a page means, who does what, what is on the disk when a process dies, and what failures do."""
+"""Sweeps: who does what, what counts as done, what is on the disk when a process dies, and what failures do."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
+from rich.console import Console
 
 from listops_bench.cli import command as cli
 from listops_bench.evaluate.run import evaluate_checkpoint
-from listops_bench.evaluate.strangers import Checkpoints
-from listops_bench.evaluate.verification import verify_file
 from listops_bench.model.checkpoint import weights_sha256
+from listops_bench.pages.tables import to_records
 from listops_bench.result.files import find_results, read_results
+from listops_bench.sweep import _folder, _worker, run
 from listops_bench.sweep._cost import makespan
-from listops_bench.sweep._folder import Doing, SweepFolder
+from listops_bench.sweep._folder import Status, SweepFolder
+from listops_bench.sweep._live import Display, summary_table
 from listops_bench.sweep._packs import units_of
 from listops_bench.sweep._worker import Worker
 from listops_bench.sweep.command import main
-from listops_bench.sweep.grid import read_sweep
 from listops_bench.sweep.options import Options
 from listops_bench.sweep.run import open_sweep
-from tests.support.runs import EXAMPLES, ROOT, environment
-
-SWEEPS = ROOT / "leaderboard" / "sweeps"
-WAIT_SECONDS = 120.0
-
-TINY: dict[str, Any] = {
-    "models": ["looped_d008"],
-    "tasks": ["max"],
-    "seeds": [0],
-    "recipe": {
-        "max_steps": 6,
-        "per_device_train_batch_size": 4,
-        "warmup_steps": 2,
-        "logging_steps": 2,
-        "eval_steps": 3,
-        "eval_rows": 5,
-        "save_steps": 2,
-    },
-    "eval_splits": ["test"],
-    "eval_num_rows": 8,
-}
-TWELVE: dict[str, Any] = {**TINY, "tasks": ["max", "med"], "curricula": ["max:2,sum:4"], "seeds": [0, 1, 2, 3]}
-
-
-def page(folder: Path, values: dict[str, Any]) -> Path:
-    path = folder / "page.yaml"
-    path.write_text(yaml.safe_dump(values))
-    return path
-
-
-def tiny(tmp_path: Path, **values: Any) -> SweepFolder:
-    """A sweep of a few steps, its folder beside its page."""
-    recipe = {**TINY["recipe"], **values.pop("recipe", {})}
-    file = page(tmp_path, {**TINY, **values, "recipe": recipe})
-    return open_sweep(Options(str(file), str(tmp_path / "out")))
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    return {path.name: weights_sha256(path) for path in (folder / "runs").iterdir() if (path / "run.json").exists()}
-
-
-def predictions(folder: Path) -> list[str]:
-    return sorted(str(result.splits["test"].predictions_sha256) for result in read_results(folder / "results"))
-
-
-# --- what a page means ------------------------------------------------------------------------------------------------
-
-
-def test_lists_are_crossed_and_equal_runs_are_one(tmp_path: Path) -> None:
-    values = {
-        "seeds": [0, 1],
-        "recipe": {"max_steps": 5, "learning_rate": ["1e-3", 2e-3]},
-        "grids": [
-            {"models": ["looped_d008", "looped_d012"], "tasks": ["max", "med_max"]},
-            {"models": ["looped_d008"], "curricula": ["max:2,sum:3"], "recipe": {"learning_rate": 2e-3}},
-            {"models": ["looped_d008"], "tasks": ["max"], "seeds": [1, 2]},
-        ],
-    }
-    sweep = read_sweep(page(tmp_path, values), tmp_path / "out")
-    assert len(sweep) == 2 * 2 * 2 * 2 + 2 + 2
-    assert len({job.config.output_dir for job in sweep.jobs}) == len(sweep)
-    job = next(job for job in sweep.jobs if job.name.startswith("looped_d008-max-2-sum-3"))
-    assert job.name.endswith("-seed0")
-    assert (job.config.seed, job.config.learning_rate, job.steps) == (0, 2e-3, 5)
-    assert all(job.config.report_to == "none" for job in sweep.jobs)
-
-
-def test_a_run_has_one_name_wherever_it_is_asked_for(tmp_path: Path) -> None:
-    (one,) = tiny(tmp_path).sweep.jobs
-    others = tiny(tmp_path, seeds=[0, 3], tasks=["sum", "max"], models=["looped_d012", "looped_d008"]).sweep.jobs
-    assert one.name in {job.name for job in others}
-    (recipe,) = tiny(tmp_path, recipe={"weight_decay": 0.5}).sweep.jobs
-    assert recipe.name != one.name
-    (watching,) = tiny(tmp_path, recipe={"logging_steps": 1, "save_steps": 1, "eval_rows": 3}).sweep.jobs
-    assert watching.name == one.name
-
-
-def test_names_of_runs_stay_as_they_are(tmp_path: Path) -> None:
-    """Runs of a sweep that has begun are found by their names: these were given by an earlier version."""
-    folder = tiny(tmp_path, models=["looped_d048", "gpt2_d016"], curricula=["max_med:2,sum:4"])
-    assert [job.name for job in folder.jobs()] == [
-        "looped_d048-max-6-lr0.002-38d1b42c-seed0",
-        "gpt2_d016-max-6-lr0.002-6f5747f9-seed0",
-        "looped_d048-max_med-2-sum-4-lr0.002-c4103572-seed0",
-        "gpt2_d016-max_med-2-sum-4-lr0.002-6def4bcb-seed0",
-    ]
-
-
-def test_a_rung_with_other_values_is_the_same_wherever_its_sweep_lies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Names and recipes tell overrides apart, and know no folder; `verify` takes the results."""
-    overrides: list[dict[str, Any]] = [{"num_attention_heads": 4}, {"num_attention_heads": 2}, {"n_loop": 2}]
-    models = ["looped_d008", *({"model": "looped_d008", **values} for values in overrides)]
-    file = page(tmp_path, {**TINY, "models": models})
-    monkeypatch.chdir(tmp_path)
-    folders = [open_sweep(Options(str(file), out)) for out in (str(tmp_path / "one"), "elsewhere/two")]
-    names = [[job.name for job in folder.jobs()] for folder in folders]
-    assert names[0] == names[1]
-    assert len(set(names[0])) == 4
-    assert names[0][1].startswith("looped_d008-num_attention_heads4-max-6-lr0.002-")
-    recipes = []
-    for folder in folders:
-        Worker(folder).run()
-        found = read_results(folder.results)
-        recipes.append({result.recipe.id for result in found})
-        assert sorted((r.architecture.name, r.architecture.num_heads, r.architecture.num_layers) for r in found) == [
-            ("listops_looped_d008_l2", 1, 2), ("listops_looped_d008_l3", 2, 3), ("listops_looped_d008_l3", 4, 3),
-            ("looped_d008", 1, 3),
-        ]  # fmt: skip
-        assert {(r.parameters.total, r.architecture.hidden_size) for r in found} == {(2056, 8)}
-    assert recipes[0] == recipes[1]
-    assert len(recipes[0]) == 4
-    runs = folders[1].path / "runs"
-    evaluate_checkpoint(runs / names[1][1], "max", ["validation"], results_dir=tmp_path / "whole")
-    (path,) = find_results(tmp_path / "whole")
-    assert verify_file(path, Checkpoints(runs)).status == "verified"
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"modles": ["looped_d008"]}, "unknown key in page.yaml 'modles'; did you mean 'models'"),
-        ({"models": ["looped_d09"]}, "unknown model 'looped_d09'; did you mean 'looped_d008'"),
-        ({"models": [{"model": "looped_d008", "n_lop": 2}]}, "unknown model option in page.yaml 'n_lop'; did you mean"),
-        ({"models": [{"n_loop": 2}]}, "names no model"),
-        ({"tasks": ["sun"]}, "unknown task 'sun'; did you mean 'sum'"),
-        ({"tasks": "sum"}, "tasks 'sum' is not a list"),
-        ({"recipe": {"lerning_rate": 1}}, "unknown training option 'lerning_rate'; did you mean 'learning_rate'"),
-        ({"recipe": {"seed": [1, 2]}}, "seed does not belong into the recipe"),
-        ({"recipe": {"max_steps": [5, 0]}}, "max_steps 0 is not at least 1"),
-        ({"eval_splits": ["tset"]}, "unknown split 'tset'; did you mean 'test'"),
-        ({"eval_tasks": ["som"]}, "unknown task 'som'"),
-        ({"track": "opened"}, "unknown track 'opened'; did you mean 'open'"),
-        ({"seeds": []}, "has no run"),
-        ({"grids": {}}, "grids is not a list"),
-        ({"grids": [{"grids": []}]}, "unknown key in page.yaml 'grids'"),
-        ({"select": {"over": "learning_rate"}}, "select has no 'by'"),
-        ({"select": {"over": "learning_rate", "by": "test", "seeds": [9]}}, "unknown way to select 'test'"),
-        ({"select": {"over": "learning_rate", "by": "validation", "seeds": [9]}}, "the recipe has no list of it"),
-        ({"select": {"over": "learning_rate", "by": "validation", "seeds": [0]}}, "seed 0 would choose the recipe and"),
-    ],
-)
-def test_bad_pages_are_one_line_and_exit_code_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], values: dict[str, Any], message: str
-) -> None:
-    file = page(tmp_path, {**TINY, **values})
-    assert cli.main(["sweep", str(file), "--output-dir", str(tmp_path / "out")]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
+from tests.support.processes import eventually
+from tests.support.runs import EXAMPLES, environment
+from tests.support.sweeps import TINY, TWELVE, hashes, page, predictions, tiny
 
 
 def test_places_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,13 +45,6 @@ def test_places_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "'3/2' is not I/N" in capsys.readouterr().err
     assert main([str(file), "--worker-s", "1"]) == 2
     assert "unknown option '--worker-s'; did you mean" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_the_sweeps_that_we_bring_can_be_read(path: Path, tmp_path: Path) -> None:
-    sweep = read_sweep(path, tmp_path)
-    assert len(sweep) >= 12
-    assert len({job.name for job in sweep.jobs}) == len(sweep.jobs)
 
 
 # --- who does what ----------------------------------------------------------------------------------------------------
@@ -241,13 +86,30 @@ def test_a_run_is_one_process_at_a_time(tmp_path: Path) -> None:
     again[first.name].release()
 
 
-def test_the_table_shows_who_is_at_what(tmp_path: Path) -> None:
-    folder = tiny(tmp_path)
-    doing = Doing(["a", "b"], "training", 3, 6, 2.5)
-    folder.tell(1, doing)
-    assert folder.workers() == {1: doing}
-    folder.silence(1)
-    assert folder.workers() == {}
+@pytest.mark.parametrize(
+    ("visible", "number", "count", "left"),
+    [({}, 1, 2, "1"), ({}, 3, 2, "1"), ({"CUDA_VISIBLE_DEVICES": "4,7"}, 1, 2, "7"), ({}, 0, 1, "0")],
+)
+def test_a_process_keeps_one_gpu(visible: dict[str, str], number: int, count: int, left: str) -> None:
+    variables = dict(visible)
+    run._take_gpu(variables, number, count)
+    assert variables == {"CUDA_VISIBLE_DEVICES": left}
+
+
+def test_a_rank_leaves_its_launcher() -> None:
+    variables = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "host"}
+    variables |= {"TORCHELASTIC_RUN_ID": "x", "HOME": "/home"}
+    assert run._leave_launcher(variables) == (3, 4)
+    assert variables == {"HOME": "/home", "CUDA_VISIBLE_DEVICES": "1"}
+    assert run._leave_launcher({}) == (0, 1)
+
+
+@pytest.mark.parametrize(("gpus", "cpu", "expected"), [(0, "", 3), (2, "", 2), (2, "true", 3), (2, "false", 2)])
+def test_a_process_for_each_gpu_or_core(gpus: int, cpu: str, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(run, "usable_cores", lambda: 3)
+    assert run._devices({"ACCELERATE_USE_CPU": cpu}) == expected
 
 
 def test_the_time_that_devices_take() -> None:
@@ -255,64 +117,106 @@ def test_the_time_that_devices_take() -> None:
     assert makespan([5, 1], 4) == 5
 
 
+# --- what is shown ----------------------------------------------------------------------------------------------------
+
+
+def drawn(folder: SweepFolder, *, terminal: bool = True) -> str:
+    text = io.StringIO()
+    console = Console(file=text, width=160, force_terminal=terminal, color_system=None)
+    display = Display(console, folder)
+    console.print(display.table() if terminal else display.line())
+    return text.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_table_shows_what_each_worker_does(tmp_path: Path, terminal: bool) -> None:
+    folder = tiny(tmp_path, seeds=[0, 1, 2])
+    first, second, _ = (job.name for job in folder.jobs())
+    status = Status([first, second], "training", 3, 6, 2.5)
+    folder.write_heartbeat(1, status)
+    assert folder.heartbeats() == {1: status}
+    shown = drawn(folder, terminal=terminal)
+    assert f"{first} and 1 more" in shown
+    assert "0 of 3 runs done, 2 running, 1 left" in shown
+    assert ("2.500" if terminal else "training 3/6") in shown
+    folder.remove_heartbeat(1)
+    assert folder.heartbeats() == {}
+
+
+def test_the_summary_has_a_row_for_each_run(tmp_path: Path) -> None:
+    folder = tiny(tmp_path, seeds=[0, 1])
+    first, second = folder.jobs()
+    folder.note_failure(second, _folder.Failure("no room", final=True))
+    Worker(folder).run()
+    rows = to_records(summary_table(folder))
+    assert [row["run"] for row in rows] == [first.name, second.name]
+    (result,) = read_results(folder.results)
+    accuracy = result.splits["test"].metrics.trace_accuracy.accuracy
+    assert (rows[0]["steps"], rows[0]["exact traces on test rows"]) == ("6", f"max {accuracy:.1%} of 8")
+    assert (rows[1]["steps"], rows[1]["exact traces on test rows"]) == ("", "failed")
+
+
+# --- what counts as done ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"scorer_version": "0.1"}, {"dataset_version": "0.1"}, {"splits": {}}],
+    ids=["another scorer", "another dataset", "damaged"],
+)
+def test_results_that_do_not_count_are_made_again(tmp_path: Path, change: dict[str, Any]) -> None:
+    Worker(tiny(tmp_path)).run()
+    (path,) = find_results(tmp_path / "out" / "results")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    folder = tiny(tmp_path)
+    (job,) = folder.jobs()
+    assert folder.tasks_to_score(job) == ["max"]
+    evaluate_checkpoint(job.output_dir, "max", "test", num_rows=8, results_dir=folder.results)
+    assert folder.is_done(job)
+
+
+@pytest.mark.parametrize(
+    ("asked", "done"),
+    [
+        ({"eval_num_rows": 4}, True),
+        ({"eval_num_rows": 9}, False),
+        ({"eval_splits": ["test", "test_unseen_operands"]}, False),
+        ({"eval_tasks": ["max", "min"]}, False),
+    ],
+)
+def test_done_is_as_asked_now(tmp_path: Path, asked: dict[str, Any], done: bool) -> None:
+    Worker(tiny(tmp_path)).run()
+    folder = tiny(tmp_path, **asked)
+    (job,) = folder.jobs()
+    assert folder.is_done(job) == done
+    Worker(folder).run()
+    assert folder.is_done(job)
+
+
+def test_results_are_read_by_one_thread_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Worker(tiny(tmp_path)).run()
+    folder, original, locked = tiny(tmp_path), _folder.read_result, []
+
+    def read_result(path: Path) -> Any:
+        locked.append(folder._lock.locked())
+        return original(path)
+
+    monkeypatch.setattr(_folder, "read_result", read_result)
+    assert folder.is_done(*folder.jobs())
+    assert locked == [True]
+
+
 # --- killed, and started again ----------------------------------------------------------------------------------------
-
-KILLED = """
-import functools, gc, os, signal, sys
-from pathlib import Path
-from listops_bench.evaluate import run as evaluate
-from listops_bench.sweep._worker import Worker
-from listops_bench.sweep.options import Options
-from listops_bench.sweep.run import open_sweep
-from listops_bench.train import _batches, _validation
-from listops_bench.train.packed._data import Draws
-
-for module in (_batches, _validation, evaluate):  # rows are made once, for all children
-    module.generate = functools.cache(module.generate)
-
-def die(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def session(folder, moment):
-    name, number = moment
-    seen = [0]
-
-    def counting(original, end):
-        def call(source, target, *rest):
-            seen[0] += str(target).endswith(end)
-            die() if seen[0] == number else original(source, target, *rest)
-        return call
-
-    if name in (".pt", ".json"):
-        os.replace = counting(os.replace, name)
-    if name == "checkpoint":
-        Path.rename = counting(Path.rename, "")
-    Worker(folder, pack=2).run()
-
-def run(output_dir, moments):
-    folder = open_sweep(Options("page.yaml", output_dir))
-    for job in folder.jobs():
-        Draws(job.config, {}, {})
-    gc.freeze()  # the children need not look through what is imported
-    for moment in [*moments, None]:
-        child = os.fork()
-        if child == 0:
-            session(open_sweep(Options("page.yaml", output_dir)), moment or ("", 0))
-            os._exit(0)
-        status = os.waitpid(child, 0)[1]
-        assert status == 0 if moment is None else os.WTERMSIG(status) == signal.SIGKILL, moment
-"""
 
 
 def test_a_killed_sweep_ends_with_the_weights_of_one_never_stopped(tmp_path: Path) -> None:
     """Two packs and a run alone, killed while they write states, checkpoints, results and the sweep's own files."""
     page(tmp_path, {**TINY, "models": ["looped_d008", "gpt2_d016"], "seeds": [0, 1]})
-    moments = [(".pt", 2), ("checkpoint", 2), (".json", 4), (".pt", 1), ("checkpoint", 1), (".json", 6)]
-    code = KILLED + f"run('whole', [])\nrun('killed', {moments!r})\n"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False
-    )
-    assert done.returncode == 0, done.stderr
+    moments = ".pt=2 checkpoint=2 .json=4 .pt=1 checkpoint=1 .json=6"
+    for arguments in ("whole", f"killed {moments}"):
+        command = [sys.executable, "-m", "tests.support.killed_sweep", *arguments.split()]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False)
+        assert done.returncode == 0, done.stderr
     assert hashes(tmp_path / "killed") == hashes(tmp_path / "whole")
     assert len(hashes(tmp_path / "whole")) == 4
     assert predictions(tmp_path / "killed") == predictions(tmp_path / "whole")
@@ -336,9 +240,7 @@ def test_twelve_runs_on_two_ranks_killed_and_gone_on(tmp_path: Path) -> None:
         accelerate, cwd=tmp_path, env=own, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     checkpoints = tmp_path / "out" / "runs"
-    deadline = time.monotonic() + WAIT_SECONDS
-    while len([*checkpoints.glob("looped*/run.json")]) < 3 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    assert eventually(lambda: len([*checkpoints.glob("looped*/run.json")]) >= 3)
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
     early = {path: weights_sha256(path.parent) for path in checkpoints.glob("looped*/run.json")}
@@ -374,8 +276,6 @@ def test_a_run_that_fails_stops_no_other(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_what_may_have_gone_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from listops_bench.sweep import _worker
-
     def no_room(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device", "somewhere")
 
@@ -384,8 +284,10 @@ def test_what_may_have_gone_is_tried_again(tmp_path: Path, monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr(_worker, "train", no_room)
         Worker(folder).run()
-    assert "No space left on device" in folder.failures()[job.name].reason
-    assert not folder.failures()[job.name].final
+    failure = folder.failures()[job.name]
+    assert failure.reason == "OSError: [Errno 28] No space left on device: 'somewhere'"
+    assert "in no_room" in failure.traceback
+    assert not failure.final
     folder.forget_failures()
     Worker(folder).run()
     assert folder.is_done(job)

@@ -1,0 +1,134 @@
+"""What a sweep's page means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from listops_bench.cli import command as cli
+from listops_bench.evaluate.run import evaluate_checkpoint
+from listops_bench.evaluate.strangers import Checkpoints
+from listops_bench.evaluate.verification import verify_file
+from listops_bench.result.files import find_results, read_results
+from listops_bench.sweep._worker import Worker
+from listops_bench.sweep.grid import read_sweep
+from listops_bench.sweep.options import Options
+from listops_bench.sweep.run import open_sweep
+from tests.support.runs import ROOT
+from tests.support.sweeps import TINY, page, tiny
+
+SWEEPS = ROOT / "leaderboard" / "sweeps"
+
+
+def test_lists_are_crossed_and_equal_runs_are_one(tmp_path: Path) -> None:
+    values = {
+        "seeds": [0, 1],
+        "recipe": {"max_steps": 5, "learning_rate": ["1e-3", 2e-3]},
+        "grids": [
+            {"models": ["looped_d008", "looped_d012"], "tasks": ["max", "med_max"]},
+            {"models": ["looped_d008"], "curricula": ["max:2,sum:3"], "recipe": {"learning_rate": 2e-3}},
+            {"models": ["looped_d008"], "tasks": ["max"], "seeds": [1, 2]},
+        ],
+    }
+    sweep = read_sweep(page(tmp_path, values), tmp_path / "out")
+    assert len(sweep) == 2 * 2 * 2 * 2 + 2 + 2
+    assert len({job.config.output_dir for job in sweep.jobs}) == len(sweep)
+    job = next(job for job in sweep.jobs if job.name.startswith("looped_d008-max-2-sum-3"))
+    assert job.name.endswith("-seed0")
+    assert (job.config.seed, job.config.learning_rate, job.steps) == (0, 2e-3, 5)
+    assert all(job.config.report_to == "none" for job in sweep.jobs)
+
+
+def test_a_run_has_one_name_wherever_it_is_asked_for(tmp_path: Path) -> None:
+    (one,) = tiny(tmp_path).sweep.jobs
+    others = tiny(tmp_path, seeds=[0, 3], tasks=["sum", "max"], models=["looped_d012", "looped_d008"]).sweep.jobs
+    assert one.name in {job.name for job in others}
+    (recipe,) = tiny(tmp_path, recipe={"weight_decay": 0.5}).sweep.jobs
+    assert recipe.name != one.name
+    (watching,) = tiny(tmp_path, recipe={"logging_steps": 1, "save_steps": 1, "eval_rows": 3}).sweep.jobs
+    assert watching.name == one.name
+
+
+def test_names_of_runs_stay_as_they_are(tmp_path: Path) -> None:
+    """Runs of a sweep that has begun are found by their names: these were given by an earlier version."""
+    folder = tiny(tmp_path, models=["looped_d048", "gpt2_d016"], curricula=["max_med:2,sum:4"])
+    assert [job.name for job in folder.jobs()] == [
+        "looped_d048-max-6-lr0.002-38d1b42c-seed0",
+        "gpt2_d016-max-6-lr0.002-6f5747f9-seed0",
+        "looped_d048-max_med-2-sum-4-lr0.002-c4103572-seed0",
+        "gpt2_d016-max_med-2-sum-4-lr0.002-6def4bcb-seed0",
+    ]
+
+
+def test_a_rung_with_other_values_is_the_same_wherever_its_sweep_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names and recipes tell overrides apart, and know no folder; `verify` takes the results."""
+    overrides: list[dict[str, Any]] = [{"num_attention_heads": 4}, {"num_attention_heads": 2}, {"n_loop": 2}]
+    models = ["looped_d008", *({"model": "looped_d008", **values} for values in overrides)]
+    file = page(tmp_path, {**TINY, "models": models})
+    monkeypatch.chdir(tmp_path)
+    folders = [open_sweep(Options(str(file), out)) for out in (str(tmp_path / "one"), "elsewhere/two")]
+    names = [[job.name for job in folder.jobs()] for folder in folders]
+    assert names[0] == names[1]
+    assert len(set(names[0])) == 4
+    assert names[0][1].startswith("looped_d008-num_attention_heads4-max-6-lr0.002-")
+    recipes = []
+    for folder in folders:
+        Worker(folder).run()
+        found = read_results(folder.results)
+        recipes.append({result.recipe.id for result in found})
+        assert sorted((r.architecture.name, r.architecture.num_heads, r.architecture.num_layers) for r in found) == [
+            ("listops_looped_d008_l2", 1, 2), ("listops_looped_d008_l3", 2, 3), ("listops_looped_d008_l3", 4, 3),
+            ("looped_d008", 1, 3),
+        ]  # fmt: skip
+        assert {(r.parameters.total, r.architecture.hidden_size) for r in found} == {(2056, 8)}
+    assert recipes[0] == recipes[1]
+    assert len(recipes[0]) == 4
+    runs = folders[1].path / "runs"
+    evaluate_checkpoint(runs / names[1][1], "max", ["validation"], results_dir=tmp_path / "whole")
+    (path,) = find_results(tmp_path / "whole")
+    assert verify_file(path, Checkpoints(runs)).status == "verified"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"modles": ["looped_d008"]}, "unknown key in page.yaml 'modles'; did you mean 'models'"),
+        ({"models": ["looped_d09"]}, "unknown model 'looped_d09'; did you mean 'looped_d008'"),
+        ({"models": [{"model": "looped_d008", "n_lop": 2}]}, "unknown model option in page.yaml 'n_lop'; did you mean"),
+        ({"models": [{"n_loop": 2}]}, "names no model"),
+        ({"tasks": ["sun"]}, "unknown task 'sun'; did you mean 'sum'"),
+        ({"tasks": "sum"}, "tasks 'sum' is not a list"),
+        ({"recipe": {"lerning_rate": 1}}, "unknown training option 'lerning_rate'; did you mean 'learning_rate'"),
+        ({"recipe": {"seed": [1, 2]}}, "seed does not belong into the recipe"),
+        ({"recipe": {"max_steps": [5, 0]}}, "max_steps 0 is not at least 1"),
+        ({"eval_splits": ["tset"]}, "unknown split 'tset'; did you mean 'test'"),
+        ({"eval_tasks": ["som"]}, "unknown task 'som'"),
+        ({"track": "opened"}, "unknown track 'opened'; did you mean 'open'"),
+        ({"seeds": []}, "has no run"),
+        ({"grids": {}}, "grids {} is not a list"),
+        ({"grids": [{"grids": []}]}, "unknown key in page.yaml 'grids'"),
+        ({"select": {"over": "learning_rate"}}, "select has no 'by'"),
+        ({"select": {"over": "learning_rate", "by": "test", "seeds": [9]}}, "unknown way to select 'test'"),
+        ({"select": {"over": "learning_rate", "by": "validation", "seeds": [9]}}, "the recipe has no list of it"),
+        ({"select": {"over": "learning_rate", "by": "validation", "seeds": [0]}}, "seed 0 would choose the recipe and"),
+    ],
+)
+def test_bad_pages_are_one_line_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], values: dict[str, Any], message: str
+) -> None:
+    file = page(tmp_path, {**TINY, **values})
+    assert cli.main(["sweep", str(file), "--output-dir", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_sweeps_that_we_bring_can_be_read(path: Path, tmp_path: Path) -> None:
+    sweep = read_sweep(path, tmp_path)
+    assert len(sweep) >= 12
+    assert len({job.name for job in sweep.jobs}) == len(sweep.jobs)
