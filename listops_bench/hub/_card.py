@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from importlib.resources import files
 
 import yaml
+from jinja2 import StrictUndefined, Template
 
 from listops_bench.model.checkpoint import TAGS, card_text
+from listops_bench.pages.results import score_table
+from listops_bench.pages.tables import LEFT, code as code_span, markdown_table, to_markdown
 from listops_bench.result.format import Result
 from listops_bench.runs.record import RunRecord, Training
-from listops_bench.stats.intervals import Summary
 
 CURVE = "learning_curve.png"
 EVAL_RESULTS = ".eval_results/listops_bench.yaml"
@@ -36,15 +39,18 @@ def write_model_card(
         dataset_id: of the dataset on the Hub that the results refer to.
         curve: whether `CURVE` lies beside the card.
     """
-    title = plain(run.name or repo_id)
-    trained = next((result.training for result in results if result.training is not None), None)
-    sections = [
-        card_text(run, modulus, json.dumps(repo_id)),
-        _results_section(results),
-        f"![Learning curve]({CURVE})\n" if curve else "",
-        _training_section(run, trained) if trained else "",
-    ]
-    return f"---\n{_header(run, results, repo_id, dataset_id)}---\n\n# {title}\n\n" + "\n".join(filter(None, sections))
+    page = files("listops_bench.hub").joinpath("card.md").read_text(encoding="utf-8")
+    training = next((result.training for result in results if result.training is not None), None)
+    card = Template(page, undefined=StrictUndefined, trim_blocks=True).render(
+        header=_header(run, results, repo_id, dataset_id),
+        title=_plain(run.name or repo_id),
+        text=card_text(run, modulus, json.dumps(repo_id)),
+        results=results,
+        scores=to_markdown(score_table(results)),
+        curve=CURVE if curve else "",
+        facts=_training_facts(run, training) if training else "",
+    )
+    return card.rstrip() + "\n"
 
 
 def _header(run: RunRecord, results: Sequence[Result], repo_id: str, dataset_id: str) -> str:
@@ -84,56 +90,24 @@ def _header(run: RunRecord, results: Sequence[Result], repo_id: str, dataset_id:
     return yaml.safe_dump(data.to_dict(), sort_keys=False, allow_unicode=True, width=120)
 
 
-def _results_section(results: Sequence[Result]) -> str:
-    if not results:
-        return ""
-    first = results[0]
-    lines = [
-        "## Results",
-        "",
-        "Greedy answers. *Trace*: the whole completion is right; *answer*: it ends with the right number; *valid"
-        " steps*: lines that are correct reductions of the line before. With Wilson intervals (95%); dataset"
-        f" {first.dataset_version}, scorer {first.scorer_version}.",
-        "",
-        "| task | split | n | trace accuracy | answer accuracy | valid steps |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
-    for result in results:
-        for split, scored in result.splits.items():
-            metrics = scored.metrics
-            steps = metrics.valid_step_rate
-            cells = (_cell(metrics.trace_accuracy), _cell(metrics.answer_accuracy), f"{_cell(steps)} of {steps.n:,}")
-            lines.append(f"| {result.task.name} | {split} | {scored.n:,} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(summary: Summary) -> str:
-    return f"{summary.accuracy:.1%} ({100 * summary.low:.1f} to {summary.high:.1%})"
-
-
-def _training_section(run: RunRecord, training: Training) -> str:
+def _training_facts(run: RunRecord, training: Training) -> str:
     where = training.environment
-    code = f"commit {plain(where.commit)}{' and local changes' if where.dirty else ''}" if where.commit else "a release"
-    reductions = ", ".join(f"{name.upper()} {count:,}" for name, count in training.reductions.items())
+    code = f"commit {where.commit}{' and local changes' if where.dirty else ''}" if where.commit else "a release"
     facts = {
-        "curriculum": f"`{training.curriculum}`",
+        "curriculum": training.curriculum,
         "seed": str(run.seed),
         "optimizer steps": f"{training.steps:,} of {training.budget:,}",
         "tokens": f"{training.tokens:,}, of which {training.loss_tokens:,} bore loss",
-        "reductions seen": reductions,
-        "wall time": f"{training.wall_seconds:,.0f} s on {plain(where.hardware or 'unknown hardware')}",
-        "code": f"listops_bench {plain(where.packages.get('listops_bench', ''))}, {code}",
-        "packages": plain(", ".join(f"{name} {version}" for name, version in where.packages.items())),
+        "reductions seen": ", ".join(f"{name.upper()} {count:,}" for name, count in training.reductions.items()),
+        "wall time": f"{training.wall_seconds:,.0f} s on {where.hardware or 'unknown hardware'}",
+        "code": f"listops_bench {where.packages.get('listops_bench', '')}, {code}",
+        "packages": ", ".join(f"{name} {version}" for name, version in where.packages.items()),
     }
-    return (
-        "\n".join(
-            ["## Training", "", "| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in facts.items())]
-        ).rstrip()
-        + "\n"
-    )
+    rows = [(key, code_span(value) if key == "curriculum" else _plain(value)) for key, value in facts.items()]
+    return markdown_table([("", LEFT), ("", LEFT)], rows)
 
 
-def plain(text: str) -> str:
+def _plain(text: str) -> str:
     """A text from a file as Markdown that says just that: one line, no markup."""
     return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(text.split())).replace("\\<", "&lt;")
 

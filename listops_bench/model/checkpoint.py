@@ -18,7 +18,9 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from transformers import (
@@ -153,25 +155,15 @@ def card_text(run: RunRecord, modulus: int, place: str = "path") -> str:
         run: with the sizes and the digest of the weights.
         place: the Python expression that a reader gives `from_pretrained`.
     """
-    trained = f"Trained on `{run.curriculum}`." if run.curriculum else ""
     assert run.parameters is not None
-    parameters = run.parameters.total
-    return f"""A model of {parameters:,} parameters for ListOps expressions modulo {modulus}, solved step by step.
-{trained}
-
-```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-# After `import listops_bench` no remote code is needed.
-model = AutoModelForCausalLM.from_pretrained({place}, trust_remote_code=True)
-tokenizer = AutoTokenizer.from_pretrained({place}, trust_remote_code=True)
-ids = tokenizer("[SUM 3 [MAX 2 9 ] 4 ] =", return_tensors="pt")
-print(tokenizer.decode(model.generate(**ids)[0], skip_special_tokens=True))
-```
-
-`run.json` says how it was trained, `train_log.jsonl` holds its learning curve.
-Weights (SHA-256): `{run.weights_sha256}`
-"""
+    text = files("listops_bench.model").joinpath("card.md").read_text(encoding="utf-8")
+    return Template(text).substitute(
+        parameters=f"{run.parameters.total:,}",
+        modulus=modulus,
+        trained=f"Trained on `{run.curriculum}`." if run.curriculum else "",
+        place=place,
+        weights=run.weights_sha256,
+    )
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
