@@ -11,7 +11,7 @@ from listops_bench.errors import InvalidInput
 from listops_bench.pages.console import make_table, print_tables
 
 if TYPE_CHECKING:
-    from listops_bench.hub import publish as hub
+    from listops_bench.hub.client import Publication
 
 
 def add_verbs(parser: Parser) -> None:
@@ -68,7 +68,7 @@ def add_verbs(parser: Parser) -> None:
 
 
 def push(arguments: Namespace) -> None:
-    from listops_bench.hub import publish as hub
+    from listops_bench.hub import publish as hub, push as upload
 
     if arguments.dataset:
         for name in ("results", "task", "dataset_id", "device"):
@@ -88,11 +88,11 @@ def push(arguments: Namespace) -> None:
     if arguments.dry_run:
         _show(publication)
         return
-    done = hub.push(publication, private=arguments.private, revision=arguments.revision, create_pr=arguments.create_pr)
+    done = upload(publication, private=arguments.private, revision=arguments.revision, create_pr=arguments.create_pr)
     print(f"{done.url} at {done.commit}" if done.changed else f"{done.url}: nothing has changed since {done.commit}")
 
 
-def _show(publication: hub.Publication) -> None:
+def _show(publication: Publication) -> None:
     table = make_table("file", "bytes")
     table.columns[1].justify = "right"
     for path, size in publication.sizes().items():

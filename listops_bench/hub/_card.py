@@ -10,6 +10,7 @@ from importlib.resources import files
 import yaml
 from jinja2 import StrictUndefined, Template
 
+from listops_bench._base.extras import needs
 from listops_bench.model.checkpoint import TAGS, card_text
 from listops_bench.pages.results import score_table
 from listops_bench.pages.tables import LEFT, code as code_span, markdown_table, to_markdown
@@ -137,8 +138,9 @@ def learning_curve(results: Sequence[Result]) -> bytes | None:
 
     None where no result says how the training went.
     """
-    import altair as alt
-    import vl_convert
+    with needs("board"):
+        import altair as alt
+        import vl_convert
 
     rows = [
         {"task": result.task.name, "step": int(step), "accuracy": correct / result.learning.n}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from listops_bench.dataset.release import CHECKSUMS, check
@@ -19,7 +19,7 @@ from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.checkpoint import open_checkpoint
 from listops_bench.evaluate.run import OnSplit, evaluate_checkpoint
 from listops_bench.hub._card import CURVE, EVAL_RESULTS, eval_results, learning_curve, write_model_card
-from listops_bench.hub._client import Files, Pushed, RepoType, check_repo_id, upload
+from listops_bench.hub.client import Publication, check_repo_id
 from listops_bench.model.checkpoint import CARD
 from listops_bench.model.ladder import parameter_counts
 from listops_bench.model.source import WEIGHTS
@@ -35,23 +35,6 @@ CHECKPOINT_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", LOG),
 )
 """What of a checkpoint folder is published as it stands; nothing else that lies there is."""
-
-
-@dataclass(frozen=True)
-class Publication:
-    """What is to be uploaded: path in the repository -> file or content."""
-
-    repo_type: RepoType
-    repo_id: str
-    message: str
-    files: Files
-
-    def sizes(self) -> dict[str, int]:
-        """Bytes by path."""
-        return {
-            path: file.stat().st_size if isinstance(file, Path) else len(file)
-            for path, file in sorted(self.files.items())
-        }
 
 
 def prepare_model(
@@ -133,28 +116,3 @@ def prepare_dataset(folder: str | os.PathLike[str], repo_id: str) -> Publication
     names = [CARD, "eval.yaml", CHECKSUMS.as_posix(), *(line.path.as_posix() for line in check(place))]
     files = {name: place / name for name in names if (place / name).is_file()}
     return Publication("dataset", repo_id, f"Dataset version {DATASET_VERSION} by listops_bench", files)
-
-
-def push(
-    publication: Publication, *, private: bool = False, revision: str | None = None, create_pr: bool = False
-) -> Pushed:
-    """Uploads what `prepare_model` or `prepare_dataset` made in one commit; in none where it is all there.
-
-    Args:
-        private: make a repository that only its owner sees.
-        revision: a branch, made where there is none.
-        create_pr: open a pull request instead.
-
-    Raises:
-        InvalidInput: no such repository, or a public one where a private one was asked for.
-        EnvironmentFailed: no token, no permission, or no network.
-    """
-    return upload(
-        publication.repo_type,
-        publication.repo_id,
-        publication.files,
-        publication.message,
-        private=private,
-        revision=revision,
-        create_pr=create_pr,
-    )

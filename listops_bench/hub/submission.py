@@ -13,7 +13,7 @@ from listops_bench.errors import InvalidInput, unknown
 from listops_bench.evaluate.run import OnSplit, evaluate_checkpoint
 from listops_bench.evaluate.strangers import MAX_CHECKPOINT_BYTES
 from listops_bench.evaluate.verification import validate_files
-from listops_bench.hub._client import check_repo_id, open_pull_request, upload
+from listops_bench.hub.client import Publication, check_repo_id, open_pull_request, push
 from listops_bench.leaderboard.groups import RANKED_SEEDS
 from listops_bench.model.source import resolve
 from listops_bench.result.files import result_path, write_result
@@ -115,7 +115,7 @@ def _open_pull_request(repo_id: str, results: Sequence[Result], folder: Path) ->
         return Submission(tuple(results), pull_request=there, opened=False)
     paths = [result_path(folder, result) for result in results]
     files = {f"results/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in paths}
-    done = upload("dataset", repo_id, files, title, description="\n".join(summary(results)), create_pr=True)
+    done = push(Publication("dataset", repo_id, title, files, "\n".join(summary(results))), create_pr=True)
     return Submission(tuple(results), pull_request=done.url)
 
 

@@ -19,8 +19,9 @@ from huggingface_hub import ModelCard, constants
 from listops_bench.dataset.release import export
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.evaluate.run import evaluate_checkpoint
-from listops_bench.hub import publish as hub
 from listops_bench.hub._card import CURVE, EVAL_RESULTS
+from listops_bench.hub.client import Publication, push
+from listops_bench.hub.publish import prepare_dataset, prepare_model
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.ladder import build_model, parameter_counts
 from tests.support.fake_checkpoints import make_checkpoint, run_record
@@ -51,8 +52,8 @@ def results_dir(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="module")
-def publication(checkpoint: Path, results_dir: Path) -> hub.Publication:
-    return hub.prepare_model(checkpoint, "org/first", results_dir=results_dir)
+def publication(checkpoint: Path, results_dir: Path) -> Publication:
+    return prepare_model(checkpoint, "org/first", results_dir=results_dir)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def in_process_of_its_own(
 # --- the card ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_card_says_everything(publication: hub.Publication, checkpoint: Path) -> None:
+def test_the_card_says_everything(publication: Publication, checkpoint: Path) -> None:
     text = publication.files["README.md"]
     assert isinstance(text, bytes)
     card = ModelCard(text.decode())
@@ -95,14 +96,14 @@ def test_the_card_says_everything(publication: hub.Publication, checkpoint: Path
     assert 'from_pretrained("org/first"' in body
 
 
-def test_a_name_in_the_card_is_text_and_no_markup(publication: hub.Publication) -> None:
+def test_a_name_in_the_card_is_text_and_no_markup(publication: Publication) -> None:
     text = publication.files["README.md"]
     assert isinstance(text, bytes)
     assert "<script>" not in text.decode()
     assert yaml.safe_load(text.decode().split("---\n")[1])["model-index"][0]["name"] == "first"
 
 
-def test_what_is_published_of_a_folder(publication: hub.Publication) -> None:
+def test_what_is_published_of_a_folder(publication: Publication) -> None:
     files = publication.files
     assert {"config.json", "model.safetensors", "tokenizer.json", "run.json", CURVE, EVAL_RESULTS} <= set(files)
     assert "optimizer.pt" not in files
@@ -120,47 +121,47 @@ def test_what_is_published_of_a_folder(publication: hub.Publication) -> None:
 
 
 def test_a_second_push_makes_no_commit(hub_server: HubServer, checkpoint: Path, results_dir: Path) -> None:
-    first = hub.push(hub.prepare_model(checkpoint, "org/first", results_dir=results_dir), private=True)
+    first = push(prepare_model(checkpoint, "org/first", results_dir=results_dir), private=True)
     assert first.changed
     repo = hub_server.repo("model", "org/first")
     assert repo.private
     assert repo.files()["model.safetensors"] == (checkpoint / "model.safetensors").read_bytes()
     uploads = hub_server.uploads()
-    second = hub.push(hub.prepare_model(checkpoint, "org/first", results_dir=results_dir))
+    second = push(prepare_model(checkpoint, "org/first", results_dir=results_dir))
     assert (second.changed, second.commit) == (False, first.commit)
     assert len(repo.commits) == 2
     assert hub_server.uploads() == uploads
 
 
-def test_a_changed_file_is_one_commit(hub_server: HubServer, publication: hub.Publication) -> None:
-    hub.push(publication)
+def test_a_changed_file_is_one_commit(hub_server: HubServer, publication: Publication) -> None:
+    push(publication)
     uploads = hub_server.uploads()
     hub_server.repo("model", "org/first").add({"config.json": b"{}", "LICENSE": b"MIT"})
-    assert hub.push(publication).changed
+    assert push(publication).changed
     files = hub_server.repo("model", "org/first").files()
     assert files["config.json"] != b"{}"
     assert files["LICENSE"] == b"MIT"  # what others have added stays
     assert hub_server.uploads() == uploads
 
 
-def test_branches_and_pull_requests(hub_server: HubServer, publication: hub.Publication) -> None:
-    hub.push(publication, revision="seed-1")
+def test_branches_and_pull_requests(hub_server: HubServer, publication: Publication) -> None:
+    push(publication, revision="seed-1")
     repo = hub_server.repo("model", "org/first")
     assert "model.safetensors" in repo.files("seed-1")
     assert repo.files() == {}
-    opened = hub.push(publication, create_pr=True)
+    opened = push(publication, create_pr=True)
     assert opened.url == f"{hub_server.url}/org/first/discussions/1"
     assert "model.safetensors" in repo.files("refs/pr/1")
     assert repo.files() == {}
     # Of a repository of someone else, one may open a pull request only.
     hub_server.create("model", "stranger/first")
-    theirs = hub.Publication("model", "stranger/first", "message", publication.files)
-    assert hub.push(theirs, create_pr=True).url.endswith("/stranger/first/discussions/1")
+    theirs = Publication("model", "stranger/first", "message", publication.files)
+    assert push(theirs, create_pr=True).url.endswith("/stranger/first/discussions/1")
 
 
-def test_a_connection_lost_halfway_is_taken_up_again(hub_server: HubServer, publication: hub.Publication) -> None:
+def test_a_connection_lost_halfway_is_taken_up_again(hub_server: HubServer, publication: Publication) -> None:
     hub_server.drop_uploads = 1
-    assert hub.push(publication).changed
+    assert push(publication).changed
     assert hub_server.repo("model", "org/first").files()["model.safetensors"]
     assert [status for method, _, status in hub_server.requests if method == "PUT"].count(0) == 1
 
@@ -168,8 +169,8 @@ def test_a_connection_lost_halfway_is_taken_up_again(hub_server: HubServer, publ
 PUSH = """
 import sys
 from pathlib import Path
-from listops_bench.hub._client import upload
-upload("model", "org/first", {name: Path(sys.argv[1], name) for name in sys.argv[2:]}, "message")
+from listops_bench.hub.client import Publication, push
+push(Publication("model", "org/first", "message", {name: Path(sys.argv[1], name) for name in sys.argv[2:]}))
 """
 
 
@@ -182,8 +183,8 @@ def test_a_client_killed_halfway_goes_on_where_it_was(hub_server: HubServer, che
     assert client.wait() == -signal.SIGKILL
     assert hub_server.repo("model", "org/first").files() == {}
     files: dict[str, Any] = {name: checkpoint / name for name in names}
-    again = hub.Publication("model", "org/first", "message", files)
-    assert hub.push(again).changed
+    again = Publication("model", "org/first", "message", files)
+    assert push(again).changed
     assert set(hub_server.repo("model", "org/first").files()) == set(names)
 
 
@@ -202,13 +203,13 @@ print(rows["test"][0]["id"], rows["test"][0]["prompt"] == listops_bench.load("su
 
 
 def test_what_was_pushed_loads_as_anything_from_the_hub(
-    hub_server: HubServer, publication: hub.Publication, dataset: Path, tmp_path: Path
+    hub_server: HubServer, publication: Publication, dataset: Path, tmp_path: Path
 ) -> None:
-    commit = hub.push(publication).commit
+    commit = push(publication).commit
     hub_server.repo("model", "org/first").add({"model.safetensors": b"something else", "config.json": b"{}"})
-    data = hub.prepare_dataset(dataset, "org/listops_bench")
-    assert hub.push(data).changed
-    assert not hub.push(data).changed
+    data = prepare_dataset(dataset, "org/listops_bench")
+    assert push(data).changed
+    assert not push(data).changed
     done = in_process_of_its_own(LOAD, hub_server, tmp_path, commit)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
@@ -263,19 +264,19 @@ NO_ACCESS: dict[str, tuple[Set, str]] = {
 
 @pytest.mark.parametrize("name", NO_ACCESS)
 def test_without_access_it_is_one_line(
-    name: str, hub_server: HubServer, publication: hub.Publication, monkeypatch: pytest.MonkeyPatch
+    name: str, hub_server: HubServer, publication: Publication, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil, message = NO_ACCESS[name]
     spoil(monkeypatch)
     with pytest.raises(EnvironmentFailed, match=message) as error:
-        hub.push(publication)
+        push(publication)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("repo_id", ["first", "a/b/c", "org/has space", "org/..", "../x"])
 def test_a_name_that_the_hub_does_not_take(repo_id: str, checkpoint: Path) -> None:
     with pytest.raises(InvalidInput, match="is no repository id of the form ORG/NAME"):
-        hub.prepare_model(checkpoint, repo_id)
+        prepare_model(checkpoint, repo_id)
 
 
 WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -286,11 +287,11 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_cannot_be_pushed_is_one_line(name: str, hub_server: HubServer, publication: hub.Publication) -> None:
+def test_what_cannot_be_pushed_is_one_line(name: str, hub_server: HubServer, publication: Publication) -> None:
     repo_id, options, message = WRONG[name]
     hub_server.create("model", "org/first")
     with pytest.raises(InvalidInput, match=message):
-        hub.push(dataclasses.replace(publication, repo_id=repo_id), **options)
+        push(dataclasses.replace(publication, repo_id=repo_id), **options)
 
 
 def test_exit_codes(
@@ -306,6 +307,6 @@ def test_exit_codes(
 
 def test_a_dataset_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="is no dataset folder"):
-        hub.prepare_dataset(tmp_path, "org/data")
+        prepare_dataset(tmp_path, "org/data")
     with pytest.raises(InvalidInput, match="holds no result of the weights"):
-        hub.prepare_model(make_checkpoint(tmp_path / "c", run_record()), "org/x", results_dir=tmp_path)
+        prepare_model(make_checkpoint(tmp_path / "c", run_record()), "org/x", results_dir=tmp_path)

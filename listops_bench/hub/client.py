@@ -16,9 +16,29 @@ from listops_bench.errors import EnvironmentFailed, InvalidInput
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-RepoType = Literal["model", "dataset"]
-Files = Mapping[str, Path | bytes]
-"""Paths in the repository, and the file or the content that goes there."""
+
+@dataclass(frozen=True)
+class Publication:
+    """What is to be uploaded in one commit.
+
+    Attributes:
+        message: of the commit, and the title of a pull request.
+        files: the file or the content for each path in the repository.
+        description: a longer text below the message.
+    """
+
+    repo_type: Literal["model", "dataset"]
+    repo_id: str
+    message: str
+    files: Mapping[str, Path | bytes]
+    description: str = ""
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes by path."""
+        return {
+            path: file.stat().st_size if isinstance(file, Path) else len(file)
+            for path, file in sorted(self.files.items())
+        }
 
 
 @dataclass(frozen=True)
@@ -54,32 +74,27 @@ def check_repo_id(repo_id: str) -> str:
     return repo_id
 
 
-def upload(
-    repo_type: RepoType,
-    repo_id: str,
-    files: Files,
-    message: str,
-    *,
-    description: str = "",
-    private: bool = False,
-    revision: str | None = None,
-    create_pr: bool = False,
+def push(
+    publication: Publication, *, private: bool = False, revision: str | None = None, create_pr: bool = False
 ) -> Pushed:
     """Uploads files in one commit, or in none where all of them are there already.
 
     Large files that have arrived stay on the Hub: an upload that broke off goes on with the rest.
 
     Args:
-        private: for a repository that this makes.
+        publication: what `prepare_model` or `prepare_dataset` made.
+        private: make a repository that only its owner sees.
         revision: a branch, made where there is none.
-        create_pr: open a pull request; the repository must be there.
+        create_pr: open a pull request instead; the repository must be there.
 
     Raises:
-        InvalidInput: no such repository, a name that the Hub does not take, or a branch for a pull request, which is
-            one of its own.
+        InvalidInput: no such repository, a public one where a private one was asked for, a name that the Hub does not
+            take, or a branch for a pull request, which is one of its own.
         EnvironmentFailed: no token, no permission, or no network.
     """
     from huggingface_hub import CommitOperationAdd
+
+    repo_type, repo_id = publication.repo_type, publication.repo_id
 
     if create_pr and revision is not None:
         raise InvalidInput("a pull request is a branch of its own: give either revision or create_pr")
@@ -95,9 +110,9 @@ def upload(
             raise InvalidInput(f"repository {repo_id!r} is there already, and public")
         done = api.create_commit(
             repo_id,
-            [CommitOperationAdd(path, str(file) if isinstance(file, Path) else file) for path, file in files.items()],
-            commit_message=message,
-            commit_description=description,
+            [CommitOperationAdd(path, f if isinstance(f, bytes) else str(f)) for path, f in publication.files.items()],
+            commit_message=publication.message,
+            commit_description=publication.description,
             repo_type=repo_type,
             revision=revision,
             create_pr=create_pr,
