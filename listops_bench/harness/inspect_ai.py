@@ -38,8 +38,9 @@ def listops(
     if split not in SPLITS[1:]:
         raise unknown("evaluation split", split, SPLITS[1:])
     rows = generate(spec, split, num_rows=num_rows)
+    names = ("depth", "root_operation", "decisive_depth", "num_operations")
     samples = [
-        Sample(id=row["id"], input=row["prompt"], target=row["completion"], metadata=_metadata(row))
+        Sample(row["prompt"], target=row["completion"], id=row["id"], metadata={name: row[name] for name in names})
         for row in rows.to_arrow().to_pylist()
     ]
     limit = max(spec.completion_limit, int((rows.num_tokens - rows.prompt_lengths).max()))
@@ -50,10 +51,6 @@ def listops(
         config=GenerateConfig(max_tokens=limit),
         version=f"{DATASET_VERSION}/{SCORER_VERSION}",
     )
-
-
-def _metadata(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in ("depth", "root_operation", "decisive_depth", "num_operations")}
 
 
 @solver
@@ -98,11 +95,7 @@ def listops_score(modulus: int = 10) -> Scorer:
         found = score(state.input_text, completion, target.text, modulus=modulus)
         rate = found.valid_steps / found.num_steps if found.num_steps else 0.0
         return InspectScore(
-            value={
-                "answer_accuracy": int(found.answer),
-                "trace_accuracy": int(found.trace),
-                "valid_step_rate": rate,
-            },
+            value={"answer_accuracy": int(found.answer), "trace_accuracy": int(found.trace), "valid_step_rate": rate},
             answer=final_answer(completion),
             explanation=completion,
             metadata={"num_steps": found.num_steps, "valid_steps": found.valid_steps},

@@ -68,7 +68,7 @@ def write_files(folder: str | os.PathLike[str]) -> list[Path]:
 def task_files() -> dict[str, str]:
     """The text of every task file, by name."""
     tasks = [get_task(name) for name in curated_tasks()]
-    files = {_TEMPLATE: _template(), _FEW_SHOT_TEMPLATE: _few_shot_template()}
+    files = {_TEMPLATE: _template(num_fewshot=0), _FEW_SHOT_TEMPLATE: _template(**_EXAMPLES)}
     for task in tasks:
         for split in SPLITS[1:]:
             files[f"{task_name(task, split)}.yaml"] = _task(task, split)
@@ -120,27 +120,21 @@ assert _OPERATIONS.keys() == OPERATIONS.keys()
 # --- the files --------------------------------------------------------------------------------------------------------
 
 
-def _template() -> str:
-    return _dump(_shared() | {"num_fewshot": 0})
+_ACCURACIES = ("answer_accuracy", "trace_accuracy")
+_METADATA = {"version": f"{DATASET_VERSION}/{SCORER_VERSION}"}  # of the rows, and of the score
+_EXAMPLES = {
+    "fewshot_split": "train",
+    "fewshot_config": {"sampler": "first_n"},
+    "fewshot_delimiter": "\n",
+    "num_fewshot": EXAMPLES,
+}
 
 
-def _few_shot_template() -> str:
-    own = {
-        "fewshot_split": "train",
-        "fewshot_config": {"sampler": "first_n"},
-        "fewshot_delimiter": "\n",
-        "num_fewshot": EXAMPLES,
-    }
-    return _dump(_shared() | own)
-
-
-def _shared() -> dict[str, Any]:
-    means = [
-        {"metric": name, "aggregation": "mean", "higher_is_better": True}
-        for name in ("answer_accuracy", "trace_accuracy")
-    ]
+def _template(**shots: Any) -> str:
+    """What all task files include, and how many examples a prompt has."""
+    means = [{"metric": name, "aggregation": "mean", "higher_is_better": True} for name in _ACCURACIES]
     steps = {"metric": "valid_step_rate", "aggregation": _Function(f"{_MODULE}.step_rate"), "higher_is_better": True}
-    return {
+    shared = {
         "custom_dataset": _Function(f"{_MODULE}.dataset"),
         "output_type": "generate_until",
         "test_split": "test",
@@ -149,8 +143,9 @@ def _shared() -> dict[str, Any]:
         "target_delimiter": "",  # a completion begins with its space
         "process_results": _Function(f"{_MODULE}.process_results"),
         "metric_list": [*means, steps],
-        "metadata": {"version": f"{DATASET_VERSION}/{SCORER_VERSION}"},  # of the rows, and of the score
+        "metadata": _METADATA,
     }
+    return _dump(shared | shots)
 
 
 def _task(task: TaskSpec, split: str) -> str:
@@ -179,12 +174,9 @@ def _few_shot_task(task: TaskSpec) -> str:
 
 def _group(name: str, tasks: list[str]) -> str:
     """A group with the plain means of its tasks' accuracies: each task counts the same."""
-    means = [
-        {"metric": metric, "aggregation": "mean", "weight_by_size": False, "filter_list": "none"}
-        for metric in ("answer_accuracy", "trace_accuracy")
-    ]
-    version = {"version": f"{DATASET_VERSION}/{SCORER_VERSION}"}
-    return _dump({"group": name, "task": tasks, "aggregate_metric_list": means, "metadata": version})
+    mean = {"aggregation": "mean", "weight_by_size": False, "filter_list": "none"}
+    means = [{"metric": metric, **mean} for metric in _ACCURACIES]
+    return _dump({"group": name, "task": tasks, "aggregate_metric_list": means, "metadata": _METADATA})
 
 
 def _dump(content: dict[str, Any]) -> str:
