@@ -17,7 +17,6 @@ from listops_bench.claims._studies import Study, read_studies
 from listops_bench.claims._thresholds import budget_gains
 from listops_bench.claims.claim import Claim, decide
 from listops_bench.errors import InvalidInput
-from listops_bench.leaderboard.arms import all_arms
 from listops_bench.leaderboard.board import Board
 from listops_bench.leaderboard.groups import Group
 
@@ -29,7 +28,7 @@ VERDICTS: dict[Decision, str] = {"for": "holds", "against": "does not hold", "op
 
 def claims(board: Board | None, studies: Sequence[Study] = ()) -> list[Claim]:
     """R1 to R9, in their order; without results none is decided."""
-    ladders = Ladders(all_arms(board.groups) if board is not None else ())
+    ladders = Ladders(board.all_arms if board is not None else ())
     return decide(ladders, [study for study in studies if study.pair is not None])
 
 
@@ -73,7 +72,7 @@ def claims_page(
         folder = Path(results_dir, folders.pop()) if len(folders) == 1 else Path(results_dir)
         return path_link(folder) + "/"
 
-    ladders = Ladders(all_arms(board.groups) if board is not None else ())
+    ladders = Ladders(board.all_arms if board is not None else ())
     history = Path(results_dir).parent / HISTORY
     trained = trained_models(board) if board is not None else []
     return render(

@@ -50,7 +50,7 @@ def add_verbs(parser: Parser) -> None:
 
     verb = board.add_verb(
         "thresholds",
-        print_thresholds,
+        show_thresholds,
         "print from which size on each task is learned, with intervals",
         "runs/results",
     )
@@ -103,15 +103,15 @@ def build_board(arguments: Namespace) -> None:
 
 def print_claims(arguments: Namespace) -> None:
     from listops_bench.claims.page import write_claims
-    from listops_bench.leaderboard.output import read_boards
+    from listops_bench.leaderboard.board import read_boards
 
     print(write_claims(read_boards(arguments.results), arguments.results, arguments.output, arguments.analysis))
 
 
-def print_thresholds(arguments: Namespace) -> None:
-    from listops_bench.leaderboard.output import read_boards, thresholds_json
-    from listops_bench.leaderboard.terminal import threshold_table, time_table
-    from listops_bench.pages.console import print_tables
+def show_thresholds(arguments: Namespace) -> None:
+    from listops_bench.leaderboard.board import read_boards
+    from listops_bench.leaderboard.records import thresholds_json
+    from listops_bench.leaderboard.tables import print_thresholds
 
     found = read_boards(arguments.results)
     if arguments.json:
@@ -121,7 +121,7 @@ def print_thresholds(arguments: Namespace) -> None:
     if not measured:
         raise InvalidInput(f"{arguments.results}: no task was learned, or failed, at two sizes in one way of training")
     for board in measured:
-        print_tables(threshold_table(board), *([time_table(board)] if arguments.times else []))
+        print_thresholds(board, times=arguments.times)
 
 
 def validate_results(arguments: Namespace) -> int:

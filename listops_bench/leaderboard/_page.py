@@ -1,55 +1,38 @@
-"""The board as a page that works from a file: one HTML file with its style, its script and its figures inside.
+"""The board as pages that work from a file: one of the board, one of each model.
 
-Everything that comes from a result file passes through the template's escaping or is put together from numbers here.
+Everything that comes from a result file is escaped by the template or the table writer; drawings are made of numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from importlib.resources import files
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup, escape
-
-from listops_bench._base.text import count
-from listops_bench.leaderboard._page_model import SPLITS, model_file, model_pages, spell_seed, spell_value
-from listops_bench.leaderboard._page_thresholds import difficulty_notes, smallest_note, smallest_rows, threshold_rows
-from listops_bench.leaderboard.board import Board, Size
+from listops_bench.leaderboard._drawings import learning_curve
+from listops_bench.leaderboard.board import Board
 from listops_bench.leaderboard.groups import Group, Run
-from listops_bench.pages.chart import COLOURS, Figure, spell
+from listops_bench.leaderboard.tables import (
+    matrix_table,
+    number,
+    results_table,
+    seed_table,
+    smallest_table,
+    threshold_table,
+    trained_cells,
+    trained_columns,
+)
+from listops_bench.pages.chart import Figure
+from listops_bench.pages.html import render
+from listops_bench.pages.tables import Cell, Column, Row, Table, row
 from listops_bench.result.learned import LEARNED
-from listops_bench.stats.intervals import Summary
+from listops_bench.score.completion import SLICES
 from listops_bench.tasks.training_kinds import KINDS
 
-_PALE, _DEEP = (0xF7, 0xF9, 0xFB), (0x6F, 0xB1, 0xE4)  # dark text is readable on both
-_STRIP = 110  # pixels from 0 to 100%
-
-# key, heading, class of the cells
-_COLUMNS = (
-    ("model", "Model", ""),
-    ("parameters", "Parameters", "amount"),
-    ("plan", "Trained on", ""),
-    ("order", "Scored on", ""),
-    ("learned", "Learned", "amount"),
-    ("trace", "Exact traces", "strip"),
-    ("n", "n", "amount"),
-    ("answer", "Answers", "amount"),
-    ("unseen", "Unseen operands", "amount"),
-    ("track", "Track", ""),
-    ("verified", "Verified", ""),
-)
-_THRESHOLD_COLUMNS = (
-    ("order", "Task", ""),
-    ("plan", "Trained on", ""),
-    ("n50", "N50", "amount"),
-    ("strip", "Seeds that learned, by size; N50", ""),
-    ("ratio", "Against alone", "amount"),
-    ("unseen", "N50, unseen operands", "amount"),
-    ("runs", "Runs on sizes", "amount"),
-    ("family", "Family", ""),
-    ("track", "Track", ""),
-)
+FOLDER = "models"
+_HOME = "listops_bench.leaderboard"
 
 
 def page(
@@ -64,73 +47,41 @@ def page(
     """The page of a board, or of an empty one.
 
     Args:
+        board: None where there are no results.
+        title: of the page.
         lead: a sentence to put above everything.
+        figures: between the tables.
         others: (file name, version) of the other boards.
         figure_files: whether the figures lie beside the page as files too.
     """
-    groups = board.rows if board else ()
-    return _template("page.html").render(
-        title=title,
-        lead=lead,
-        board=board,
-        figures=figures,
-        files=figure_files,
-        others=[{"href": href, "version": version} for href, version in others],
-        kinds={kind: f"trained {words}" for kind, words in KINDS.items()},
-        filters=_filters(board) if board else [],
-        sizes=sorted({group.parameters for group in groups}),
-        matrix=_matrix(board) if board else [],
-        num_rows=" or ".join(f"{n:,}" for n in board.num_rows) if board else "",
-        difficulty=difficulty_notes(board) if board else {},
-        smallest=_smallest(board) if board else [],
-        smallest_note=smallest_note(),
-        threshold_columns=_THRESHOLD_COLUMNS,
-        thresholds=threshold_rows(board) if board else [],
-        columns=_COLUMNS,
-        seed_figures=[heading for _, heading, _ in SPLITS],
-        rows=[_row(group, place) | {"page": model_file(group, board)} for place, group in enumerate(board.rows)]
-        if board
-        else [],
-        learned=f"{LEARNED:.0%}",
-        style=Markup(_read("style.css")),
-        script=_read("board.js"),
-    )
+    values = {"title": title, "lead": lead, "board": board, "figures": figures, "others": others, "files": figure_files}
+    if board is not None:
+        values |= _parts(board)
+    return render(_HOME, "page.html", **values, learned=f"{LEARNED:.0%}")
 
 
-def pages_of_models(board: Board, *, home: str) -> dict[str, str]:
-    """By file name below the site, the page of each model; ``home`` is the board's own page."""
-    template, style = _template("model.html"), Markup(_read("style.css"))
+def _parts(board: Board) -> dict[str, Any]:
+    def link(group: Group) -> str:
+        return model_file(group, board)
+
+    def more(group: Group) -> str:
+        return render(_HOME, "seeds.html", table=seed_table(group, no_hub), detail=_detail(group))
+
     return {
-        name: template.render(
-            model=found, home=f"../{home}", version=board.version, style=style, learned=f"{LEARNED:.0%}"
-        )
-        for name, found in model_pages(board).items()
+        "filters": _filters(board),
+        "sizes": sorted({group.parameters for group in board.groups}),
+        "num_rows": " or ".join(f"{n:,}" for n in board.num_rows),
+        "matrix": matrix_table(board, link).pick("stub", *board.tasks),
+        "smallest": smallest_table(board, link).pick(
+            "task", "model", "parameters", "seeds that learned", "plan", "track"
+        ),
+        "thresholds": threshold_table(board).pick(
+            "task", "plan", "n50", "strip", "against", "unseen", "runs", "family", "track"
+        ),
+        "results": results_table(board, link, more).pick(
+            "model", "parameters", "plan", "task", "learned", "trace", "n", "answers", "unseen", "track", "verified"
+        ),
     }
-
-
-def _template(name: str) -> Any:
-    environment = Environment(
-        loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["number"] = lambda value: f"{value:,}"
-    environment.filters["breakable"] = _breakable
-    return environment.get_template(name)
-
-
-def _read(name: str) -> str:
-    return files("listops_bench.leaderboard").joinpath("_template", name).read_text(encoding="utf-8").strip()
-
-
-def _breakable(text: str) -> Markup:
-    """A name that may be broken after its underscores."""
-    return Markup("_<wbr>").join(escape(part) for part in text.split("_"))
-
-
-# --- filters and matrix -----------------------------------------------------------------------------------------------
-
-
-def _smallest(board: Board) -> list[dict[str, Any]]:
-    return [row | {"page": model_file(row["group"], board)} for row in smallest_rows(board)]
 
 
 def _filters(board: Board) -> list[tuple[str, str, list[tuple[str, str]]]]:
@@ -145,82 +96,6 @@ def _filters(board: Board) -> list[tuple[str, str, list[tuple[str, str]]]]:
     return [choice for choice in choices if len(choice[2]) > 1]
 
 
-def _matrix(board: Board) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for size in board.sizes:
-        found = [board.cells.get((size, task), ()) for task in board.tasks]
-        if any(found):
-            words = {w for groups in found for group in groups for w in (size.model, group.curriculum, group.plan)}
-            cells = [_cell(size, groups) if groups else None for groups in found]
-            first = not rows or (rows[-1]["size"].model, rows[-1]["size"].parameters) != (size.model, size.parameters)
-            page = next(model_file(groups[0], board) for groups in found if groups)
-            rows.append(
-                {"page": page, "size": size, "cells": cells, "first": first, "text": " ".join(sorted(words)).lower()}
-            )
-    return rows
-
-
-def _cell(size: Size, groups: Sequence[Group]) -> dict[str, Any]:
-    best = groups[0]
-    mean = best.mean() or 0.0
-    heading = f"{size.model}, {size.parameters:,} parameters, trained on {best.plan}, scored on {best.task}:"
-    lines = [heading, f"{mean:.1%} is the mean of {count(len(best.summaries()), 'seed')}"]
-    lines += [f"{spell_seed(run)}: {spell(summary)}" for run, summary in _scored(best)]
-    lines.append(f"learned with {best.learned} {'seed' if len(best.runs) == 1 else 'seeds'}")
-    if len(groups) > 1:
-        lines.append(f"best of {len(groups)} recipes")
-    return {
-        "task": best.task,
-        "track": " ".join(sorted({group.first.track for group in groups})),
-        "percent": f"{mean:.1%}",
-        "learned_with": best.learned,
-        "learned": best.num_learned == len(best.runs),
-        "colour": _shade(mean),
-        "tip": "\n".join(lines),
-    }
-
-
-def _shade(share: float) -> str:
-    mixed = (round(pale + (deep - pale) * share) for pale, deep in zip(_PALE, _DEEP, strict=True))
-    return "#" + "".join(f"{value:02x}" for value in mixed)
-
-
-# --- rows -------------------------------------------------------------------------------------------------------------
-
-
-def _row(group: Group, place: int) -> dict[str, Any]:
-    first = group.first
-    words = {group.model, group.curriculum, group.plan, group.task, first.recipe.id, first.model.id, first.track}
-    row = {
-        "model": group.model,
-        "parameters": group.parameters,
-        "family": first.architecture.family,
-        "kind": group.kind,
-        "plan": group.plan,
-        "task": group.task,
-        "order": place,  # rows come sorted by task first
-        "track": first.track,
-        "verified": group.verified,
-        "learned": group.learned,
-        "learned_sort": f"{group.num_learned / len(group.runs):.4f}",
-        "strip": _strip(group),
-        "n": group.rows,
-        "n_sort": sum(summary.n for summary in group.summaries()) or "",
-        "seeds": _seed_lines(group),
-        "detail": _detail(group),
-        "text": " ".join(sorted(words)).lower(),
-    }
-    for name, split, metric in (
-        ("trace", "test", "trace_accuracy"),
-        ("answer", "test", "answer_accuracy"),
-        ("unseen", "test_unseen_operands", "trace_accuracy"),
-    ):
-        mean = group.mean(split, metric)
-        row[name] = "" if mean is None else f"{mean:.1%}"
-        row[f"{name}_sort"] = "" if mean is None else f"{mean:.6f}"
-    return row
-
-
 def _detail(group: Group) -> str:
     """Provenance in one line."""
     first = group.first
@@ -233,35 +108,132 @@ def _detail(group: Group) -> str:
     return "; ".join(parts)
 
 
-def _seed_lines(group: Group) -> list[dict[str, Any]]:
-    """A line for each seed: per figure its value, and below it the interval and n."""
-    lines = []
+# --- models -----------------------------------------------------------------------------------------------------------
+
+
+def model_file(group: Group, board: Board) -> str:
+    """The page of a group's model, below the site: a plain name, whatever the model is called."""
+    key = f"{board.version} {group.first.architecture.family} {group.model} {group.parameters}"
+    slug = re.sub(r"[^a-z0-9_]+", "-", group.model.lower()).strip("-")[:60] or "model"
+    return f"{FOLDER}/{slug}-{sha256(key.encode()).hexdigest()[:8]}.html"
+
+
+def pages_of_models(board: Board, *, home: str) -> dict[str, str]:
+    """By file name below the site, the page of each model; ``home`` is the board's own page."""
+    by_file: dict[str, list[Group]] = defaultdict(list)
+    for group in board.rows:
+        by_file[model_file(group, board)].append(group)
+    return {
+        name: render(
+            _HOME,
+            "model.html",
+            name=groups[0].model,
+            facts=_facts(groups[0]),
+            overview=_overview(groups),
+            groups=[_model_part(group, place) for place, group in enumerate(groups)],
+            home=f"../{home}",
+            version=board.version,
+            learned=f"{LEARNED:.0%}",
+        )
+        for name, groups in by_file.items()
+    }
+
+
+def _facts(group: Group) -> list[tuple[str, str]]:
+    shape, size = group.first.architecture, group.first.parameters
+    numbers = [
+        ("parameters", size.total), ("of them embedding", size.embedding), ("FLOPs per token", size.flops_per_token),
+        ("width", shape.hidden_size), ("layers or loops", shape.num_layers), ("heads", shape.num_heads),
+        ("context", shape.context),
+    ]  # fmt: skip
+    shown = [(name, f"{value:,}") for name, value in numbers if value is not None]
+    return [("family", shape.family), ("model type", shape.model_type), *shown]
+
+
+def _overview(groups: Sequence[Group]) -> Table:
+    columns = (Column("scored on"), *trained_columns(), Column("track"), Column("seeds that learned", "right"))
+    rows = tuple(
+        Row(
+            (
+                Cell(group.task, is_name=True, link=f"#result-{place}"), *trained_cells(group),
+                *map(Cell, (group.first.track, group.learned, group.verified)),
+            )
+        )
+        for place, group in enumerate(groups)
+    )  # fmt: skip
+    table = Table((*columns, Column("verified")), rows)
+    return table.pick("scored on", "plan", "track", "seeds that learned", "verified")
+
+
+def _model_part(group: Group, place: int) -> dict[str, Any]:
+    return {
+        "id": f"result-{place}",
+        "task": group.task,
+        "plan": group.plan,
+        "seeds": seed_table(group, hub_address),
+        "details": [*_slices(group), *_held_out(group)],
+        "curve": learning_curve(group),
+        "provenance": _provenance(group),
+    }
+
+
+def no_hub(run: Run) -> str:
+    """For the board's own page, whose model pages have the addresses."""
+    return ""
+
+
+def hub_address(run: Run) -> str:
+    """Where a model lies on the Hub at its revision; empty for one that does not. Ids and revisions are plain names."""
+    model = run.result.model
+    return f"https://huggingface.co/{model.id}/tree/{model.revision}" if model.revision and "/" in model.id else ""
+
+
+def _slices(group: Group) -> Iterator[Table]:
+    """Exact traces by slice, all seeds together: the rows are the same for each."""
+    counts: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
     for run in group.runs:
-        cells = [spell_value(run.summary(split, metric)) for split, _, metric in SPLITS]
-        weights = (run.result.model.weights_sha256 or "")[:12]
-        lines.append({"seed": spell_seed(run), "weights": weights, "verified": run.verified, "cells": cells})
-    return lines
+        scored = run.result.splits.get("test")
+        for kind, values in scored.slices.items() if scored else ():
+            for value, metrics in values.items():
+                counts[kind][value][0] += metrics.trace_accuracy.correct
+                counts[kind][value][1] += metrics.trace_accuracy.n
+    for name in SLICES:
+        found = counts[name].items()
+        ordered = sorted(found, key=lambda item: (int(item[0]), "") if item[0].isdigit() else (-1, item[0]))
+        rows = tuple(row(value, f"{right / n:.1%}", number(n)) for value, (right, n) in ordered if n)
+        if rows:
+            yield Table((Column(name.replace("_", " ")), Column("exact"), Column("n")), rows)
 
 
-def _strip(group: Group) -> Markup:
-    """The seeds as points on a line from 0 to 100%, each with its interval."""
-    colour, height = COLOURS[group.kind], 18
-    parts = [
-        f'<path d="M0 9H{_STRIP}" stroke="#c9d0d6"/>',
-        f'<path d="M{LEARNED * _STRIP:.1f} 2v14" stroke="#5b6570" stroke-dasharray="2 2"/>',
-    ]
-    scored = _scored(group)
-    for place, (_, summary) in enumerate(scored):
-        y = 9 + 8 * ((place + 0.5) / len(scored) - 0.5) if len(scored) > 1 else 9
-        low, x, high = (share * _STRIP for share in (summary.low, summary.accuracy, summary.high))
-        parts.append(f'<path d="M{low:.1f} {y:.1f}H{high:.1f}" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>')
-    label = "; ".join(f"{spell_seed(run)}: {spell(summary)}" for run, summary in scored) or "not scored on test rows"
-    return Markup(
-        f'<svg role="img" width="{_STRIP}" height="{height}" viewBox="0 0 {_STRIP} {height}" '
-        f'aria-label="{escape(label)}">{"".join(parts)}</svg>'
-    )
+def _held_out(group: Group) -> Iterator[Table]:
+    """The score at the held-out step, for each seed and operation."""
+    rows = []
+    for run in group.runs:
+        scored = run.result.splits.get("test_unseen_operands")
+        for operation, steps in (scored.held_out if scored else {}).items():
+            interval = f"{100 * steps.low:.1f}–{100 * steps.high:.1f}"
+            counts = f"n = {steps.n:,} of {steps.steps:,} steps, {steps.multisets} multisets"
+            right = Cell(f"{steps.accuracy:.1%}" if steps.n else "", f"{interval}, {counts}")
+            rows.append(row(operation, run.seed, right))
+    if rows:
+        yield Table((Column("held-out step"), Column("run"), Column("right")), tuple(rows))
 
 
-def _scored(group: Group) -> list[tuple[Run, Summary]]:
-    return [(run, summary) for run in group.runs if (summary := run.summary()) is not None]
+def _provenance(group: Group) -> list[tuple[str, str]]:
+    first = group.first
+    found = [("recipe", first.recipe.id), ("curriculum", group.curriculum), ("model id", first.model.id)]
+    training = first.training
+    if training is not None:
+        reductions = ", ".join(f"{name} {seen:,}" for name, seen in sorted(training.reductions.items()))
+        where = training.environment
+        code = f"{where.commit}{' (altered)' if where.dirty else ''}" if where.commit else ""
+        found += [
+            ("steps", f"{training.steps:,} of {training.budget:,}"),
+            ("tokens", f"{training.tokens:,}, of them {training.loss_tokens:,} with loss"),
+            ("reductions seen", reductions),
+            ("training", f"{training.wall_seconds:,.0f} s on {where.hardware or 'hardware not stated'}"),
+            ("code", code),
+            ("packages", ", ".join(f"{name} {version}" for name, version in where.packages.items())),
+        ]
+    found.append(("evaluated", first.evaluation.created))
+    return [(name, value) for name, value in found if value]

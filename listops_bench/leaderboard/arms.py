@@ -10,10 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from listops_bench.leaderboard.groups import Group, Setting
-from listops_bench.result.learned import THRESHOLD_SPLITS, ThresholdSplit
+from listops_bench.result.learned import ThresholdSplit
 from listops_bench.stats.threshold import Outcome, Ratio, Survival, Threshold, fit_threshold, ratio, survival
 from listops_bench.tasks.exposure import NEARLY
 from listops_bench.tasks.task import task_order
@@ -79,6 +78,11 @@ class Arm:
         return self.threshold if split == "test" else self.unseen
 
     @property
+    def is_ladder(self) -> bool:
+        """Whether there are sizes enough to estimate a threshold from."""
+        return len(self.threshold.outcomes) > 1
+
+    @property
     def exposure(self) -> float:
         """Reductions of the task's operations within a run's whole budget, the mean over the groups."""
         return sum(group.exposure for group in self.groups) / len(self.groups)
@@ -98,13 +102,8 @@ class Comparison:
     unseen: Ratio
 
 
-def arms(groups: Iterable[Group]) -> list[Arm]:
-    """The arms of trained models on at least two sizes, those of one task together, in the order of all tables."""
-    return [arm for arm in all_arms(groups) if len(arm.threshold.outcomes) > 1]
-
-
 def all_arms(groups: Iterable[Group]) -> list[Arm]:
-    """As `arms`, those on one size among them."""
+    """The arms of trained models, those of one task together, in the order of all tables."""
     by_arm: dict[tuple[object, ...], list[Group]] = defaultdict(list)
     for group in groups:
         first = group.first
@@ -245,54 +244,6 @@ def spell_budget(arm: Arm) -> str:
     if arm.recipes == 1:
         return steps
     return f"{steps}, best of {arm.recipes} recipes" if arm.chosen else f"{steps}, {arm.recipes} recipes together"
-
-
-# --- as JSON ----------------------------------------------------------------------------------------------------------
-
-
-def as_json(found: Sequence[Arm], compared: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """Everything about the thresholds of one board."""
-    of_arm = {id(comparison.arm): comparison for comparison in compared}
-    return [_arm_json(arm, of_arm.get(id(arm))) for arm in found]
-
-
-def _arm_json(arm: Arm, comparison: Comparison | None) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "task": arm.task,
-        "family": arm.family,
-        "track": arm.track,
-        "trained": arm.kind,
-        "curriculum": arm.curriculum,
-        "budget_steps": arm.budget,
-        "recipes_per_size": arm.recipes,
-        "recipe_chosen_on_validation": arm.chosen and arm.recipes > 1,
-        "mean_reductions": round(arm.exposure),
-    }
-    for split in THRESHOLD_SPLITS:
-        threshold = arm.at(split)
-        counts = [[o.parameters, o.learned, o.runs] for o in threshold.outcomes]
-        record[split] = {"n50": _number_json(threshold), "parameters_learned_runs": counts}
-    if comparison is not None:
-        record["against_alone"] = {
-            "curriculum": comparison.alone.curriculum,
-            "equal": comparison.equal,
-            "test": _number_json(comparison.ratio),
-            "test_unseen_operands": _number_json(comparison.unseen),
-        }
-    record["time_to_learn"] = [_time_json(size, time) for size, time in arm.times.items()]
-    return record
-
-
-def _number_json(number: Threshold | Ratio) -> dict[str, Any]:
-    shown = {name: getattr(number, name) for name in ("estimate", "low", "high")}
-    return {"kind": number.kind} | {name: None if v is None else float(f"{v:.5g}") for name, v in shown.items()}
-
-
-def _time_json(size: int, time: Survival | None) -> dict[str, Any]:
-    if time is None:
-        return {"parameters": size, "runs": 0}
-    limits = {"median_steps": time.median, "low": time.median_low, "high": time.median_high}
-    return {"parameters": size, "runs": time.runs, "learned": time.learned, **limits}
 
 
 def _arm_order(arm: Arm) -> tuple[object, ...]:

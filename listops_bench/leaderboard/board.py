@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
 
 from listops_bench._base.text import count
-from listops_bench.leaderboard.arms import Arm, Comparison, arms, by_difficulty, comparisons, difficulty
+from listops_bench.errors import InvalidInput
+from listops_bench.leaderboard.arms import Arm, Comparison, all_arms, by_difficulty, comparisons, difficulty
 from listops_bench.leaderboard.groups import Group, groups
+from listops_bench.result.files import find_results, read_result
 from listops_bench.result.format import TRACKS, Model, Result
+from listops_bench.result.verified import read_verified
 from listops_bench.tasks.training_kinds import KINDS
 
 
@@ -58,18 +64,32 @@ class Board:
         return tuple(sorted({summary.n for group in self.groups for summary in group.summaries()}))
 
     @cached_property
+    def all_arms(self) -> tuple[Arm, ...]:
+        """Every ladder of sizes, those of one size among them."""
+        return tuple(all_arms(self.groups))
+
+    @property
+    def _ladders(self) -> list[Arm]:
+        return [arm for arm in self.all_arms if arm.is_ladder]
+
+    @cached_property
     def arms(self) -> tuple[Arm, ...]:
         """What learning thresholds are estimated from, in the order of ``tasks``."""
-        return tuple(sorted(arms(self.groups), key=lambda arm: self.tasks.index(arm.task)))
+        return tuple(sorted(self._ladders, key=lambda arm: self.tasks.index(arm.task)))
 
     @cached_property
     def comparisons(self) -> tuple[Comparison, ...]:
+        """The arms that there is one to compare with, each beside it."""
         return tuple(comparisons(self.arms))
+
+    def comparison(self, arm: Arm) -> Comparison | None:
+        """The one of an arm of this board."""
+        return next((found for found in self.comparisons if found.arm is arm), None)
 
     @cached_property
     def measured(self) -> dict[str, Arm]:
         """The arms that say how hard the tasks are."""
-        return difficulty(arms(self.groups))
+        return difficulty(self._ladders)
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
@@ -115,6 +135,25 @@ class Board:
     @property
     def num_results(self) -> int:
         return sum(len(group.runs) for group in self.groups)
+
+
+def read_boards(results_dir: str | os.PathLike[str]) -> list[Board]:
+    """The boards of a results folder, the newest dataset and scorer first.
+
+    Raises:
+        InvalidInput: no such folder, or an invalid result file.
+    """
+    if not Path(results_dir).is_dir():
+        raise InvalidInput(f"results folder {str(results_dir)!r} does not exist")
+    files = {path: read_result(path, results_dir) for path in find_results(results_dir)}
+    records = read_verified(results_dir)
+    named = {record.path for record in records.values()}
+    verified = {
+        (result.model, result.task.name)
+        for path, result in files.items()
+        if path.relative_to(results_dir).as_posix() in named and sha256(path.read_bytes()).hexdigest() in records
+    }
+    return boards(files.values(), verified)
 
 
 def boards(results: Iterable[Result], verified: Collection[tuple[Model, str]] = ()) -> list[Board]:

@@ -32,7 +32,6 @@ from listops_bench.pages.chart import (
     share_y,
     size_x,
     small_multiples,
-    spell,
 )
 from listops_bench.result.learned import LEARNED
 from listops_bench.stats.intervals import Summary, mean_interval
@@ -166,7 +165,7 @@ def _seed_rows(name: str, group: Group) -> Rows:
         {
             "row": name, "kind": group.kind, "offset": (place + 0.5) / len(scored) - 0.5,
             "accuracy": summary.accuracy, "low": summary.low, "high": summary.high,
-            "text": f"{name}, {run.seed}: {spell(summary)}",
+            "text": f"{name}, {run.seed}: {summary}",
         }
         for place, (run, summary) in enumerate(scored)
     ]  # fmt: skip
@@ -291,7 +290,7 @@ def _curve_rows(curve: Curve) -> Rows:
     return [
         {
             "run": run, "kind": curve.kind, "step": step, "accuracy": summary.accuracy,
-            "text": f"{run}, step {step:,}: {spell(summary)}",
+            "text": f"{run}, step {step:,}: {summary}",
         }
         for step, summary in summaries
     ]  # fmt: skip

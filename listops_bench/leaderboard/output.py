@@ -11,23 +11,19 @@ Results of another dataset or scorer version are never mixed in: they stand on b
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from listops_bench._base.files import remove_others, write_atomic
 from listops_bench.errors import InvalidInput
 from listops_bench.leaderboard._markdown import markdown
 from listops_bench.leaderboard._page import page, pages_of_models
-from listops_bench.leaderboard.arms import as_json
-from listops_bench.leaderboard.board import Board, boards
+from listops_bench.leaderboard.board import Board, read_boards
 from listops_bench.leaderboard.figures import Curve, figures
+from listops_bench.leaderboard.records import thresholds_json
 from listops_bench.pages.chart import Figure
-from listops_bench.result.files import find_results, read_result
-from listops_bench.result.verified import read_verified
 from listops_bench.runs.folder import RunFiles
 from listops_bench.runs.learning import read_learning
 from listops_bench.runs.record import RunRecord, read_run
@@ -98,38 +94,6 @@ def build(
         write_atomic(path, content)
     remove_others(site, _MADE, {*pages, *pictures})
     return Built(site / "index.html", readme, tuple(pictures), tuple(found))
-
-
-def read_boards(results_dir: str | os.PathLike[str]) -> list[Board]:
-    """The boards of a results folder, the newest dataset and scorer first.
-
-    Raises:
-        InvalidInput: no such folder, or an invalid result file.
-    """
-    if not Path(results_dir).is_dir():
-        raise InvalidInput(f"results folder {str(results_dir)!r} does not exist")
-    files = {path: read_result(path, results_dir) for path in find_results(results_dir)}
-    records = read_verified(results_dir)
-    named = {record.path for record in records.values()}
-    verified = {
-        (result.model, result.task.name)
-        for path, result in files.items()
-        if path.relative_to(results_dir).as_posix() in named and sha256(path.read_bytes()).hexdigest() in records
-    }
-    return boards(files.values(), verified)
-
-
-def thresholds_json(found: Sequence[Board]) -> str:
-    """The learning thresholds of some boards, as JSON text."""
-    records = [
-        {
-            "dataset_version": board.dataset_version,
-            "scorer_version": board.scorer_version,
-            "thresholds": as_json(board.arms, board.comparisons),
-        }
-        for board in found
-    ]
-    return json.dumps(records, indent=1) + "\n"
 
 
 def read_curve(run: str | os.PathLike[str], task: str) -> Curve:

@@ -15,7 +15,6 @@ from typing import Any
 
 from listops_bench._base.extras import needs
 from listops_bench.result.learned import LEARNED
-from listops_bench.stats.intervals import Summary
 from listops_bench.tasks.training_kinds import KINDS
 
 with needs("board"):
@@ -57,11 +56,6 @@ class Figure:
         """The same as a picture, twice as large for sharp screens."""
         content: bytes = vl_convert.svg_to_png(self.svg, scale=2)
         return content
-
-
-def spell(summary: Summary) -> str:
-    """``97.8% (95% interval 97.4 to 98.2%), n = 5,000``."""
-    return f"{summary.accuracy:.1%} (95% interval {100 * summary.low:.1f} to {summary.high:.1%}), n = {summary.n:,}"
 
 
 class Sheet:

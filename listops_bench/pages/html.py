@@ -12,21 +12,21 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateNotFound
 from markupsafe import Markup
 
-from listops_bench.pages.tables import breakable, to_html
+from listops_bench.pages.tables import breakable, plain, to_html
 
 _TEMPLATES = "_template"
 
 
-def render(package: str, name: str, **values: Any) -> str:
+def render(package: str, template: str, /, **values: Any) -> str:
     """The page that a template makes of some values.
 
     Args:
         package: its folder ``_template`` holds the template, the styles and the scripts that the template names;
             those of this package are there too.
-        name: ``"page.html"``.
+        template: ``"page.html"``.
         values: what the template shows.
     """
-    return _environment(package).get_template(name).render(**values)
+    return _environment(package).get_template(template).render(**values)
 
 
 @cache
@@ -41,10 +41,14 @@ def _environment(package: str) -> Environment:
         raise TemplateNotFound(name)
 
     environment = Environment(
-        loader=FunctionLoader(read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(read),
+        autoescape=lambda name: not str(name).endswith(".md"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.globals["file"] = lambda name: Markup(read(name))
     environment.globals["table_html"] = to_html
     environment.filters["number"] = lambda value: f"{value:,}"
-    environment.filters["breakable"] = breakable
+    environment.filters |= {"breakable": breakable, "plain": plain}
     return environment

@@ -26,6 +26,8 @@ Align = Literal["left", "right"]
 LEFT, RIGHT = "---", "---:"
 """How a column of a Markdown table is aligned."""
 
+_LONG = 16  # characters of a name that may have to be broken
+
 _RULES: dict[Align, str] = {"left": LEFT, "right": RIGHT}
 
 
@@ -39,6 +41,7 @@ class Column:
         key: its name in records and for ``Table.pick``; the title where none is given.
         detail_title: the details of its cells stand in a column of their own with this title, but for HTML, where they
             stand below the cell's text. Without it they follow the text in brackets.
+        is_name: whether the title is a name: a code span in Markdown, unchanged in HTML.
         note: a second, smaller line of an HTML heading.
         css: classes of an HTML heading and its cells.
         data: ``data-`` attributes of an HTML heading.
@@ -49,6 +52,7 @@ class Column:
     align: Align = "left"
     key: str = ""
     detail_title: str = ""
+    is_name: bool = False
     note: str = ""
     css: str = ""
     data: Mapping[str, str] = field(default_factory=dict)
@@ -57,6 +61,11 @@ class Column:
     @property
     def name(self) -> str:
         return self.key or self.title
+
+    @property
+    def heading(self) -> str:
+        """Its title in HTML."""
+        return self.title if self.is_name else self.title[:1].upper() + self.title[1:]
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ class Cell:
         text: what is shown; never markup.
         detail: a second, smaller text, such as an interval.
         value: what programs get, and what a column is sorted by; the text where it is None.
-        is_name: a name that comes from a file: a code span in Markdown, and broken after underscores in HTML.
+        is_name: a name that comes from a file: a code span in Markdown.
         link: the address that the text leads to.
         tip: shown beside the pointer in HTML.
         swatch: a kind of training, shown as a mark of its colour and shape before the text in HTML.
@@ -138,7 +147,7 @@ def to_markdown(table: Table) -> str:
     """The table without its caption and notes; empty where it has no rows."""
     columns: list[tuple[str, str]] = []
     for column in table.columns:
-        columns.append((column.title, _RULES[column.align]))
+        columns.append((code(column.title) if column.is_name else column.title, _RULES[column.align]))
         if column.detail_title:
             columns.append((column.detail_title, _RULES[column.align]))
     rows = ([text for pair in zip(table.columns, row.cells, strict=True) for text in _markdown_cells(*pair, row.strong)]
@@ -212,13 +221,13 @@ def to_html(table: Table, *, id: str = "", css: str = "plain", sortable: bool = 
 def _heading_html(column: Column, sortable: bool) -> Markup:
     from markupsafe import Markup, escape
 
-    title = breakable(column.title[:1].upper() + column.title[1:] if not column.data else column.title)
+    title = breakable(column.heading)
     if sortable and column.sortable:
         title = Markup('<button type="button">{}</button>').format(title)
     note = Markup("<small>{}</small>").format(column.note) if column.note else escape("")
     key = {"data-key": column.name} if sortable else {}
     attributes = {"scope": "col", "class": _classes(column)} | key | _data(column.data)
-    return _element("th", Markup("<span>{}</span>").format(title) + note if column.data else title + note, attributes)
+    return _element("th", Markup("<span>{}</span>").format(title) + note if note else title, attributes)
 
 
 def _row_html(row: Row, columns: Sequence[Column], sortable: bool, has_more: bool) -> Markup:
@@ -233,7 +242,7 @@ def _row_html(row: Row, columns: Sequence[Column], sortable: bool, has_more: boo
         return _element(
             "tr", inside, {"class": " ".join(["strong"] * row.strong + [row.css]).strip()} | _data(row.data)
         )
-    name = f"Seeds of {', '.join(cell.text for cell in row.cells[:1])}"
+    name = f"Seeds of {', '.join(cell.text for cell in row.cells[:4])}"
     toggle = _element(
         "button", Markup(""), {"type": "button", "class": "toggle", "aria-expanded": "true", "aria-label": name}
     )
@@ -245,7 +254,7 @@ def _row_html(row: Row, columns: Sequence[Column], sortable: bool, has_more: boo
 def _cell_html(cell: Cell, column: Column, tag: str, sortable: bool) -> Markup:
     from markupsafe import Markup, escape
 
-    text = breakable(cell.text) if cell.is_name or cell.swatch else escape(cell.text)
+    text = breakable(cell.text) if len(cell.text) > _LONG else escape(cell.text)
     if cell.link:
         text = Markup('<a href="{}">{}</a>').format(cell.link, text)
     if cell.swatch:
@@ -257,7 +266,7 @@ def _cell_html(cell: Cell, column: Column, tag: str, sortable: bool) -> Markup:
     attributes = {"scope": "row" if tag == "th" else "", "class": f"{_classes(column)} {cell.css}".strip()}
     if sortable:
         value = cell.text if cell.value is None else cell.value
-        attributes |= {"data-label": column.title[:1].upper() + column.title[1:]}
+        attributes |= {"data-label": column.heading}
         attributes |= {"data-sort": str(value)} if column.sortable else {}
     if cell.background:
         attributes["style"] = f"background:{cell.background}"

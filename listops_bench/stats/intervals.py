@@ -58,6 +58,10 @@ class Summary:
     low: Share
     high: Share
 
+    def __str__(self) -> str:
+        """``97.8% (95% interval 97.4 to 98.2%), n = 5,000``."""
+        return f"{self.accuracy:.1%} (95% interval {100 * self.low:.1f} to {self.high:.1%}), n = {self.n:,}"
+
     @classmethod
     def of(cls, correct: int, n: int) -> Summary:
         low, high = wilson_interval(correct, n)

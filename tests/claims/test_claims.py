@@ -23,9 +23,9 @@ from listops_bench.claims.claim import Claim
 from listops_bench.claims.page import VERDICTS, claims, claims_page, write_claims
 from listops_bench.errors import InvalidInput
 from listops_bench.leaderboard.arms import all_arms
-from listops_bench.leaderboard.board import boards
+from listops_bench.leaderboard.board import boards, read_boards
 from listops_bench.leaderboard.groups import groups
-from listops_bench.leaderboard.output import build, read_boards
+from listops_bench.leaderboard.output import build
 from listops_bench.result.format import Architecture, Result
 from listops_bench.stats.intervals import Summary
 from listops_bench.tasks.task import single_tasks

@@ -18,9 +18,9 @@ import pytest
 from listops_bench._base import records
 from listops_bench.errors import InvalidInput
 from listops_bench.leaderboard import _page
-from listops_bench.leaderboard.board import Board, boards
+from listops_bench.leaderboard.board import Board, boards, read_boards
 from listops_bench.leaderboard.figures import Curve, figures
-from listops_bench.leaderboard.output import build, read_boards, read_curve
+from listops_bench.leaderboard.output import build, read_curve
 from listops_bench.pages.chart import COLOURS, WIDTH, Figure
 from listops_bench.result.files import result_path
 from listops_bench.result.format import Architecture, Model, Recipe
@@ -277,7 +277,7 @@ def test_each_model_has_a_page_with_every_seed_slice_and_origin(tmp_path: Path) 
     assert f'href="https://huggingface.co/org/small/tree/abc123{34 * "0"}"' in html
     assert 'href="../index.html"' in html
     assert html.count("97.0%<small>96.5–97.4, n = 5,000</small>") == 2
-    for text in ("decisive depth", "held-out step", "n = 50 of 90 steps, 1 multisets", "AMD EPYC", "<polyline"):
+    for text in ("Decisive depth", "Held-out step", "n = 50 of 90 steps, 1 multisets", "AMD EPYC", "<polyline"):
         assert text in html
     index = (tmp_path / "site/index.html").read_text()
     links = set(re.findall(r'href="(models/[^"]+)"', index))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from scipy.special import expit
 from scipy.stats import ecdf
 
 from listops_bench.cli.command import main
-from listops_bench.leaderboard.arms import Arm, arms, comparisons, spell_limits, spell_threshold, time_to_learn
+from listops_bench.leaderboard.arms import Arm, all_arms, comparisons, spell_limits, spell_threshold, time_to_learn
 from listops_bench.leaderboard.board import boards
 from listops_bench.leaderboard.groups import Group, groups
 from listops_bench.result.format import Recipe, Result
@@ -23,6 +23,11 @@ from listops_bench.stats.threshold import Outcome, Threshold, fit_threshold, rat
 from tests.support.fake_results import N50, ladder_results, learning, result, split_result, write
 
 SIZES = (1_500, 3_000, 5_500, 9_000, 15_000, 24_000, 35_000, 60_000, 90_000, 160_000)
+
+
+def arms(found: Iterable[Group]) -> list[Arm]:
+    """The arms that a threshold is estimated from."""
+    return [arm for arm in all_arms(found) if arm.is_ladder]
 
 
 def fit(counts: Sequence[int], seeds: int = 5, sizes: Sequence[int] = SIZES) -> Threshold:

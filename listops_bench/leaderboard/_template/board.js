@@ -1,45 +1,9 @@
-// Sorting, filtering and tooltips. Without this script the page still shows everything.
+// Sorting and filtering. Without this script the page still shows everything.
 (() => {
   "use strict";
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const results = document.getElementById("results");
   const matrix = document.getElementById("matrix");
-  const tip = document.getElementById("tip");
-
-  // --- tooltips: matrix cells and the marks of the figures carry their text -------------------------------------------
-
-  const MARKS = "[data-tip], figure svg [aria-roledescription][aria-label]:not(g)";
-  const textOf = (mark) => mark.dataset.tip || mark.getAttribute("aria-label");
-
-  const showTip = (mark, x, y) => {
-    tip.textContent = textOf(mark);
-    tip.hidden = false;
-    const box = tip.getBoundingClientRect();
-    const left = Math.min(Math.max(8, x + 12), window.innerWidth - box.width - 8);
-    const above = y - box.height - 12;
-    tip.style.left = `${Math.max(8, left)}px`;
-    tip.style.top = `${above > 8 ? above : Math.min(y + 16, window.innerHeight - box.height - 8)}px`;
-  };
-  const hideTip = () => { tip.hidden = true; };
-
-  document.addEventListener("pointermove", (event) => {
-    const mark = event.target.closest && event.target.closest(MARKS);
-    if (mark) showTip(mark, event.clientX, event.clientY);
-    else if (event.pointerType === "mouse") hideTip();
-  });
-  document.addEventListener("pointerdown", (event) => {
-    const mark = event.target.closest && event.target.closest(MARKS);
-    if (mark) showTip(mark, event.clientX, event.clientY);
-    else hideTip();
-  });
-  document.addEventListener("focusin", (event) => {
-    if (!event.target.matches("[data-tip]")) return;
-    const box = event.target.getBoundingClientRect();
-    showTip(event.target, box.left, box.top);
-  });
-  document.addEventListener("focusout", hideTip);
-  document.addEventListener("scroll", hideTip, { passive: true, capture: true });
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); });
 
   if (!results || !matrix) return;
 
@@ -93,19 +57,22 @@
     const [x, y] = [Number(a), Number(b)];
     return Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b, "en", { numeric: true }) : x - y;
   };
-  // Makes a table's headings sort what `items` are, each with its cells in the row that `rowOf` gives.
-  const sortable = (table, items, rowOf, parent) => {
-    const headings = all("thead:first-child th[data-key]", table);
+  // The headings of a table sort its bodies where it has one for each row, else its rows.
+  all("table.sortable").forEach((table) => {
+    const grouped = table.tBodies[0].classList.contains("group");
+    const items = [...(grouped ? table.tBodies : table.tBodies[0].rows)];
+    const parent = grouped ? table : table.tBodies[0];
+    const headings = all("th[data-key]", table);
     const place = new Map(items.map((item, i) => [item, i]));
     const sortBy = (heading) => {
       const column = heading.cellIndex;
-      const falling = heading.classList.contains("amount") || heading.classList.contains("strip");
+      const falling = heading.classList.contains("amount");
       const current = heading.getAttribute("aria-sort");
       const next = current === null ? (falling ? "descending" : "ascending") : current === "ascending" ? "descending" : "ascending";
       headings.forEach((other) => other.removeAttribute("aria-sort"));
       heading.setAttribute("aria-sort", next);
       const sign = next === "ascending" ? 1 : -1;
-      const keyed = items.map((item) => [rowOf(item).cells[column].dataset.sort, item]);
+      const keyed = items.map((item) => [(grouped ? item.rows[0] : item).cells[column].dataset.sort || "", item]);
       keyed.sort(([a, first], [b, second]) => {
         const order = compare(a, b);
         return (Math.abs(order) === Infinity ? order : sign * order) || place.get(first) - place.get(second);
@@ -116,9 +83,7 @@
       const button = heading.querySelector("button");
       if (button) button.addEventListener("click", () => sortBy(heading));
     });
-  };
-  sortable(results, groups, (group) => group.rows[0], results);
-  all("table.sortable").forEach((table) => sortable(table, all("tbody tr", table), (row) => row, table.tBodies[0]));
+  });
 
   // --- filters -------------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,64 @@
+"""The board's learning thresholds for programs: ``thresholds.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from listops_bench.leaderboard.arms import Arm, Comparison
+from listops_bench.leaderboard.board import Board
+from listops_bench.result.learned import THRESHOLD_SPLITS
+from listops_bench.stats.threshold import Ratio, Survival, Threshold
+
+
+def thresholds_json(found: Sequence[Board]) -> str:
+    """The learning thresholds of some boards, as JSON text."""
+    records = [
+        {
+            "dataset_version": board.dataset_version,
+            "scorer_version": board.scorer_version,
+            "thresholds": [_arm_json(arm, board.comparison(arm)) for arm in board.arms],
+        }
+        for board in found
+    ]
+    return json.dumps(records, indent=1) + "\n"
+
+
+def _arm_json(arm: Arm, comparison: Comparison | None) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "task": arm.task,
+        "family": arm.family,
+        "track": arm.track,
+        "trained": arm.kind,
+        "curriculum": arm.curriculum,
+        "budget_steps": arm.budget,
+        "recipes_per_size": arm.recipes,
+        "recipe_chosen_on_validation": arm.chosen and arm.recipes > 1,
+        "mean_reductions": round(arm.exposure),
+    }
+    for split in THRESHOLD_SPLITS:
+        threshold = arm.at(split)
+        counts = [[o.parameters, o.learned, o.runs] for o in threshold.outcomes]
+        record[split] = {"n50": _number_json(threshold), "parameters_learned_runs": counts}
+    if comparison is not None:
+        record["against_alone"] = {
+            "curriculum": comparison.alone.curriculum,
+            "equal": comparison.equal,
+            "test": _number_json(comparison.ratio),
+            "test_unseen_operands": _number_json(comparison.unseen),
+        }
+    record["time_to_learn"] = [_time_json(size, time) for size, time in arm.times.items()]
+    return record
+
+
+def _number_json(number: Threshold | Ratio) -> dict[str, Any]:
+    shown = {name: getattr(number, name) for name in ("estimate", "low", "high")}
+    return {"kind": number.kind} | {name: None if v is None else float(f"{v:.5g}") for name, v in shown.items()}
+
+
+def _time_json(size: int, time: Survival | None) -> dict[str, Any]:
+    if time is None:
+        return {"parameters": size, "runs": 0}
+    limits = {"median_steps": time.median, "low": time.median_low, "high": time.median_high}
+    return {"parameters": size, "runs": time.runs, "learned": time.learned, **limits}

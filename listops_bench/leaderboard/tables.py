@@ -1,0 +1,305 @@
+"""The board's tables, each made once with all columns that the pages, the README and the terminal pick from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from listops_bench._base.text import count
+from listops_bench.leaderboard._drawings import ladder_strip, seed_strip
+from listops_bench.leaderboard.arms import Arm, Comparison, spell_budget, spell_limits, spell_threshold
+from listops_bench.leaderboard.board import Board, Size
+from listops_bench.leaderboard.groups import RANKED_SEEDS, Group, Run
+from listops_bench.pages.console import print_tables
+from listops_bench.pages.tables import Cell, Column, Row, Table, to_console
+from listops_bench.result.learned import LEARNED
+from listops_bench.stats.intervals import Summary
+from listops_bench.stats.threshold import Ratio, Survival, Threshold
+from listops_bench.tasks.training_kinds import KINDS
+
+SPLITS = (
+    ("exact traces", "test", "trace_accuracy"),
+    ("answers", "test", "answer_accuracy"),
+    ("valid steps", "test", "valid_step_rate"),
+    ("unseen operands", "test_unseen_operands", "trace_accuracy"),
+    ("deeper", "test_deeper", "trace_accuracy"),
+    ("wider", "test_wider", "trace_accuracy"),
+)
+"""What is shown of each seed: heading, split, metric."""
+
+LinkOf = Callable[[Group], str]
+"""The address of a group's model page."""
+
+_PALE, _DEEP = (0xF7, 0xF9, 0xFB), (0x6F, 0xB1, 0xE4)  # dark text is readable on both
+
+
+def no_link(group: Group) -> str:
+    """For places from which model pages cannot be reached."""
+    return ""
+
+
+# --- sizes and tasks --------------------------------------------------------------------------------------------------
+
+
+def matrix_table(board: Board, link: LinkOf = no_link) -> Table:
+    """Sizes x tasks: the mean over seeds of the best recipe, and with how many seeds the task was learned."""
+    names = (Column("model, parameters", key="stub", css="stub"), Column("model"), Column("parameters", "right"))
+    notes = {task: f"N50 {spell_threshold(arm.threshold)}" for task, arm in board.measured.items()}
+    tasks = (Column(t, "right", is_name=True, note=notes.get(t, ""), data={"task": t}) for t in board.tasks)
+    rows, before = [], None
+    for size in board.sizes:
+        found = [board.cells.get((size, task), ()) for task in board.tasks]
+        groups = [group for cell in found for group in cell]
+        if not groups:
+            continue
+        detail = f"{size.parameters:,}, {KINDS[size.kind]}"
+        rows.append(
+            Row(
+                (
+                    Cell(size.model, detail, link=link(groups[0]), swatch=size.kind),
+                    Cell(size.model, is_name=True), number(size.parameters), Cell(KINDS[size.kind]),
+                    *(_matrix_cell(size, task, cell) for task, cell in zip(board.tasks, found, strict=True)),
+                ),
+                css="" if before == size.model else "first",
+                data={
+                    "family": size.family, "kind": size.kind, "parameters": str(size.parameters),
+                    "text": _words(size.model, *(word for group in groups for word in (group.curriculum, group.plan))),
+                },
+            )
+        )  # fmt: skip
+        before = size.model
+    return Table((*names, Column("trained"), *tasks), tuple(rows), "Model size × task")
+
+
+def _matrix_cell(size: Size, task: str, groups: Sequence[Group]) -> Cell:
+    if not groups:
+        return Cell(css="empty", data={"task": task})
+    best, mean = groups[0], groups[0].mean() or 0.0
+    lines = [
+        f"{size.model}, {size.parameters:,} parameters, trained on {best.plan}, scored on {task}:",
+        f"{mean:.1%} is the mean of {count(len(best.scored), 'seed')}",
+        *(f"{run.seed}: {summary}" for run, summary in best.scored),
+        f"learned with {best.learned} {'seed' if len(best.runs) == 1 else 'seeds'}",
+        *([f"best of {len(groups)} recipes"] if len(groups) > 1 else []),
+    ]
+    mixed = (round(pale + (deep - pale) * mean) for pale, deep in zip(_PALE, _DEEP, strict=True))
+    return Cell(
+        f"{mean:.1%}",
+        best.learned,
+        value=mean,
+        tip="\n".join(lines),
+        css="cell learned" if best.num_learned == len(best.runs) else "cell",
+        background="#" + "".join(f"{value:02x}" for value in mixed),
+        data={"task": task, "track": " ".join(sorted({group.first.track for group in groups}))},
+    )
+
+
+def smallest_table(board: Board, link: LinkOf = no_link) -> Table:
+    """For each track and task, the smallest model that has learned it."""
+    columns = (
+        Column("task"), Column("model"), Column("parameters", "right"), Column("seeds that learned", "right"),
+        *trained_columns(), Column("track"),
+    )  # fmt: skip
+    rows = []
+    for found in board.smallest:
+        group = found.group
+        seeds = group.learned if group.ranked else f"{group.learned}, unranked"
+        model = Cell(group.model, is_name=True, link=link(group))
+        cells = (Cell(found.task, is_name=True), model, number(group.parameters), Cell(seeds), *trained_cells(group))
+        rows.append(Row((*cells, Cell(found.track)), data=_marks(group, found.task)))
+    note = (
+        "The smallest model of each track with which at least half of the seeds learned the task. A recipe is ranked "
+        f"with {RANKED_SEEDS} seeds or more; where none is, the smallest unranked one is shown, and says so. "
+        "Models of one size share the place."
+    )
+    return Table(columns, tuple(rows), "Smallest model that has learned each task", (note,))
+
+
+# --- thresholds -------------------------------------------------------------------------------------------------------
+
+_N50_NOTE = (
+    f"N50: the number of parameters with which half of the seeds learn (at least {LEARNED:.0%} exact traces), with its "
+    "95% interval; > and < mark bounds: the sizes tried do not reach it. Against alone: N50 divided by that of "
+    "training on the task alone for as many steps (*: as many of the task's operations seen); 0.25 means four times "
+    "fewer parameters. Unseen operands: the same on rows that need operations on operands never trained on."
+)
+
+
+def threshold_table(board: Board) -> Table:
+    """For each task, family and way of training that was tried on at least two sizes: from which size it learns."""
+    interval = "95% interval"
+    columns = (
+        Column("task"), *trained_columns("budget"), Column("N50", "right", "n50", interval),
+        Column("seeds that learned, by size", key="strip", css="ladder", sortable=False),
+        Column("against alone", "right", "ratio", interval), Column("against alone", "right", "against", interval),
+        Column("N50, unseen operands", "right", "unseen", interval), Column("sizes", "right"), Column("runs", "right"),
+        Column("family"), Column("track"),
+    )  # fmt: skip
+    sizes = [size for arm in board.arms for size in arm.sizes]
+    ends = (min(sizes), max(sizes)) if sizes else (1, 2)
+    rows = tuple(_threshold_row(board, arm, place, ends) for place, arm in enumerate(board.arms))
+    return Table(columns, rows, "Learning thresholds", (_N50_NOTE,))
+
+
+def _threshold_row(board: Board, arm: Arm, place: int, ends: tuple[int, int]) -> Row:
+    group = arm.groups[0]
+    cells = (
+        Cell(arm.task, value=place, is_name=True),
+        *trained_cells(group, spell_budget(arm)),
+        _n50(arm.threshold),
+        Cell(drawing=ladder_strip(arm, ends)),
+        *_against_alone(board.comparison(arm)),
+        _n50(arm.unseen) if arm.unseen.runs else Cell(value=""),
+        number(len(arm.sizes)),
+        number(arm.threshold.runs),
+        Cell(arm.family, is_name=True),
+        Cell(arm.track),
+    )
+    models = [one.model for one in arm.groups]
+    return Row(cells, data=_marks(group) | {"text": _words(arm.task, arm.plan, arm.curriculum, arm.family, *models)})
+
+
+def _n50(found: Threshold | Ratio) -> Cell:
+    """With a value that sorts bounds beyond the sizes that they name."""
+    beyond = {"above": 1.001, "below": 0.999}.get(found.kind, 1.0)
+    value = "" if found.estimate is None else round(found.estimate * beyond, 4)
+    return Cell(spell_threshold(found), spell_limits(found), value)
+
+
+def _against_alone(comparison: Comparison | None) -> tuple[Cell, Cell]:
+    """The ratio, and once more with a star where not the steps are equal but the exposure."""
+    if comparison is None:
+        return Cell(value=""), Cell(value="")
+    cell = _n50(comparison.ratio)
+    return cell, cell if comparison.equal == "steps" else replace(cell, text=f"{cell.text}*")
+
+
+def time_table(board: Board) -> Table:
+    """For each of these and size at which a run learned: after how many steps."""
+    columns = (
+        Column("task"), *trained_columns(), Column("parameters", "right"), Column("learned", "right"),
+        Column("median steps", "right", detail_title="95% interval"), Column("family"), Column("track"),
+    )  # fmt: skip
+    rows = [
+        Row(
+            (
+                Cell(arm.task), *trained_cells(arm.groups[0]), number(size), Cell(f"{time.learned}/{time.runs}"),
+                _median(time, arm.budget), Cell(arm.family), Cell(arm.track),
+            )
+        )
+        for arm in board.arms
+        for size, time in arm.times.items()
+        if time is not None and time.learned
+    ]  # fmt: skip
+    note = (
+        "Kaplan-Meier median over the runs, by validations along the training; >: more than half of the runs had not "
+        "learned when their training ended"
+    )
+    return Table(columns, tuple(rows), "Steps to learn", (note,))
+
+
+def _median(time: Survival, budget: int) -> Cell:
+    if time.median is None:
+        return Cell(f"> {budget:,}")
+    low, high = ("" if limit is None else f"{limit:,}" for limit in (time.median_low, time.median_high))
+    limits = f"{low} to {high}" if low and high else f"from {low}" if low else ""
+    return Cell(f"{time.median:,}", limits, time.median)
+
+
+def print_thresholds(board: Board, *, times: bool) -> None:
+    """Prints the thresholds of a board, and the steps to learn if asked to."""
+    names = ("task", "plan", "n50", "against", "unseen", "sizes", "runs", "family", "track")
+    tables = [replace(threshold_table(board).pick(*names), caption=f"Learning thresholds, {board.version}")]
+    if times:
+        tables.append(
+            time_table(board).pick("task", "plan", "parameters", "learned", "median steps", "family", "track")
+        )
+    print_tables(*map(to_console, tables))
+
+
+# --- all results ------------------------------------------------------------------------------------------------------
+
+
+def results_table(board: Board, link: LinkOf = no_link, more: LinkOf = no_link) -> Table:
+    """A row for each recipe and task; ``more`` is the HTML that opens below it."""
+    columns = (
+        Column("model"), Column("parameters", "right"), *trained_columns(), Column("scored on", key="task"),
+        Column("learned", "right"), Column("exact traces", "right", "trace", css="strip"), Column("each seed"),
+        Column("seeds × rows", "right", "n"), Column("answers", "right"), Column("unseen operands", "right", "unseen"),
+        Column("track"), Column("verified"),
+    )  # fmt: skip
+    rows = [_result_row(group, place, link(group), more(group)) for place, group in enumerate(board.rows)]
+    return Table(columns, tuple(rows), "All results")
+
+
+def _result_row(group: Group, place: int, link: str, more: str) -> Row:
+    first, rows = group.first, sum(summary.n for summary in group.summaries())
+    cells = (
+        Cell(group.model, is_name=True, link=link),
+        number(group.parameters),
+        *trained_cells(group),
+        Cell(group.task, value=place, is_name=True),  # rows come sorted by task first
+        Cell(group.learned, value=round(group.num_learned / len(group.runs), 4)),
+        replace(_mean(group.mean()), drawing=seed_strip(group)),
+        Cell("; ".join(map(_seed, group.summaries()))),
+        Cell(group.rows, value=rows or ""),
+        _mean(group.mean("test", "answer_accuracy")),
+        _mean(group.mean("test_unseen_operands")),
+        Cell(first.track),
+        Cell(group.verified),
+    )
+    words = (group.model, group.curriculum, group.plan, group.task, first.recipe.id, first.model.id, first.track)
+    return Row(cells, data=_marks(group) | {"parameters": str(group.parameters), "text": _words(*words)}, more=more)
+
+
+def _seed(summary: Summary) -> str:
+    return f"{summary.accuracy:.1%} ({100 * summary.low:.1f}–{100 * summary.high:.1f}), n={summary.n:,}"
+
+
+def _mean(mean: float | None) -> Cell:
+    return Cell(value="") if mean is None else Cell(f"{mean:.1%}", value=round(mean, 6))
+
+
+def seed_table(group: Group, hub: Callable[[Run], str]) -> Table:
+    """A row for each seed: per figure its value, and below it the interval and n."""
+    rows = []
+    for run in group.runs:
+        marks = [(run.result.model.weights_sha256 or "")[:12], *(["verified"] if run.verified else [])]
+        figures = (run.summary(split, metric) for _, split, metric in SPLITS)
+        rows.append(Row((Cell(run.seed, ", ".join(marks), link=hub(run)), *map(_figure, figures))))
+    return Table((Column("run"), *(Column(heading) for heading, _, _ in SPLITS)), tuple(rows))
+
+
+def _figure(summary: Summary | None) -> Cell:
+    if summary is None:
+        return Cell()
+    return Cell(f"{summary.accuracy:.1%}", f"{100 * summary.low:.1f}–{100 * summary.high:.1f}, n = {summary.n:,}")
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+
+def number(value: int) -> Cell:
+    """``12,300``."""
+    return Cell(f"{value:,}", value=value)
+
+
+def trained_columns(budget: str = "") -> tuple[Column, Column]:
+    """What a group was trained on: its curriculum, and the same in words; places show one of the two."""
+    return Column("trained on", key="curriculum"), Column("trained on", key="plan", detail_title=budget)
+
+
+def trained_cells(group: Group, budget: str = "") -> tuple[Cell, Cell]:
+    """The cells of `trained_columns`."""
+    return Cell(group.curriculum, is_name=True), Cell(group.plan, budget, swatch=group.kind)
+
+
+def _marks(group: Group, task: str | None = None) -> dict[str, str]:
+    """What the page's filters ask for."""
+    first = group.first
+    return {"family": first.architecture.family, "kind": group.kind, "task": group.task, "track": first.track}
+
+
+def _words(*words: str) -> str:
+    """What the page's search looks into."""
+    return " ".join(sorted(set(words))).lower()
