@@ -18,7 +18,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from statistics import median
 from typing import Any
@@ -39,14 +39,14 @@ from listops_bench.train.run import train
 CURRICULA = ("sum:3000", "sum_max_med:3000", "max_med:1200,sum:1800")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--models", type=int, default=64 if torch.cuda.is_available() else 8)
     parser.add_argument("--width", type=int, nargs="+", default=[48] if torch.cuda.is_available() else [8, 16, 32, 48])
     parser.add_argument("--steps", type=int, default=64 if torch.cuda.is_available() else 6, help="in each round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--compile", action="store_true", help="fuse the packed step with torch.compile")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     device = this_engine().device
     figures: dict[str, Any] = {"models": options.models, "rows_per_step": 128, "compiled": options.compile}

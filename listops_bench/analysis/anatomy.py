@@ -23,11 +23,11 @@ import torch
 from transformers import PreTrainedModel
 
 from listops_bench.errors import InvalidInput
+from listops_bench.model.ladder import MODEL_TYPES
 from listops_bench.tasks.generator import Rows
 
 Kind = Literal["attention", "feed_forward"]
 KINDS: tuple[Kind, ...] = ("attention", "feed_forward")
-FAMILIES = ("listops_looped", "gpt2", "llama")
 
 Read = Callable[[int, torch.Tensor], None]
 Write = Callable[[int, torch.Tensor], torch.Tensor | None]
@@ -90,7 +90,7 @@ def anatomy_of(model: PreTrainedModel) -> Anatomy:
             for b in parts.model.layers
         ]
         return Anatomy(_sublayers(layers), parts.model.norm, shared=False)
-    raise InvalidInput(f"models of type {kind!r} cannot be analysed yet; the families are {', '.join(FAMILIES)}")
+    raise InvalidInput(f"models of type {kind!r} cannot be analysed yet; the families are {', '.join(MODEL_TYPES)}")
 
 
 def _sublayers(layers: Sequence[tuple[torch.nn.Module, ...]]) -> tuple[Sublayer, ...]:

@@ -92,6 +92,10 @@ _FAMILIES: dict[str, tuple[Callable[[int], PreTrainedConfig], tuple[int, ...]]] 
 }
 
 
+MODEL_TYPES = tuple(dict.fromkeys(build(min(widths)).model_type for build, widths in _FAMILIES.values()))
+"""The families as `transformers` has them, where positions make no difference."""
+
+
 def model_names() -> tuple[str, ...]:
     """The names of all rungs, family by family, by size."""
     return tuple(f"{family}_d{width:03d}" for family, (_, widths) in _FAMILIES.items() for width in widths)

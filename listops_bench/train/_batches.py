@@ -191,7 +191,7 @@ def lay_out(pool: Pool, rows: Ints, loss_on: LossOn, *, padded: bool = False) ->
     ids, targets = pool.ids[source].astype(np.int64), pool.ids[source[bears_loss] + 1].astype(np.int64)
     keep = np.flatnonzero(bears_loss)
     if padded:
-        return _padded(ids, lengths, starts, place, keep, targets)
+        return _padded(ids, lengths, keep, targets)
     return _end_to_end(ids, lengths, place, keep, targets)
 
 
@@ -212,15 +212,19 @@ def _end_to_end(ids: Ints, lengths: Ints, place: Ints, keep: Ints, targets: Ints
     )
 
 
-def _padded(ids: Ints, lengths: Ints, starts: Ints, place: Ints, keep: Ints, targets: Ints) -> Batch:
-    width = int(lengths.max())
-    flat = np.repeat(np.arange(len(lengths)) * width - starts, lengths) + np.arange(len(ids))
-    padded = np.full(len(lengths) * width, PAD_ID)
-    padded[flat] = ids
+def padded_table(ids: npt.NDArray[Any], lengths: Ints, width: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    """The ids [B, width] of rows that lie end to end, padded on the right; and bool [B, width]: which are real."""
     real = np.arange(width) < lengths[:, None]
+    table = np.full(real.shape, PAD_ID, ids.dtype)
+    table[real] = ids
+    return table, real
+
+
+def _padded(ids: Ints, lengths: Ints, keep: Ints, targets: Ints) -> Batch:
+    table, real = padded_table(ids, lengths, int(lengths.max()))
     return Batch(
-        inputs={"input_ids": _tensor(padded.reshape(-1, width)), "attention_mask": _tensor(real)},
-        keep=_tensor(flat[keep]),
+        inputs={"input_ids": _tensor(table), "attention_mask": _tensor(real)},
+        keep=_tensor(np.flatnonzero(real)[keep]),
         targets=_tensor(targets),
         layout=None,
         tokens=len(ids),

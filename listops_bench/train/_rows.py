@@ -26,11 +26,10 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface
 
+from listops_bench.model.ladder import MODEL_TYPES
 from listops_bench.train._rows_kernels import attend, attend_backward
 
 NAME = "listops_rows"
-FAMILIES = ("listops_looped", "gpt2", "llama")
-"""Model types known to pass ``rows`` through and to attend causally over the whole row; others are trained padded."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +142,8 @@ AttentionMaskInterface.register(NAME, _no_mask)
 
 
 def attention_by_rows(model: PreTrainedModel) -> bool:
-    """Whether a model can be trained on rows laid end to end."""
-    return model.config.model_type in FAMILIES
+    """Whether a model is known to pass ``rows`` through and to attend causally; others are trained padded."""
+    return model.config.model_type in MODEL_TYPES
 
 
 @contextmanager

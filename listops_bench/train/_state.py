@@ -26,15 +26,6 @@ from listops_bench.runs.folder import RunFiles, working_files
 from listops_bench.runs.record import RunRecord, read_run
 
 
-def read_failure(output_dir: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """``step`` and ``error`` of a run that failed and was not started again since; None for any other."""
-    path = working_files(output_dir).failed
-    if not path.exists():
-        return None
-    failure: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return failure
-
-
 class RunFolder:
     """The working folder of one run. Only the main process touches it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from accelerate import PartialState
@@ -50,44 +50,30 @@ def _progress_shown(main_process: bool) -> Iterator[OnStep | None]:
     """A progress bar on a terminal; elsewhere a line whenever there are new validation figures."""
     if not main_process:
         yield None
-    elif sys.stderr.isatty():
-        with _bar() as on_step:
-            yield on_step
+    elif not sys.stderr.isatty():
+        yield _print_validations()
     else:
-        yield _Lines()
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeRemainingColumn
 
-
-class _Lines:
-    """Prints a line after every validation."""
-
-    def __init__(self) -> None:
-        self.shown: object = None
-
-    def __call__(self, progress: Progress) -> None:
-        if progress.validation and progress.validation is not self.shown:
-            self.shown = progress.validation
-            print(f"step {progress.step}/{progress.total_steps}  {_figures(progress)}", flush=True)
-
-
-@contextmanager
-def _bar() -> Iterator[OnStep]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True)) as bar:
-        task = bar.add_task("training", total=None, figures="")
-
-        def on_step(progress: Progress) -> None:
-            bar.update(
-                task,
-                completed=progress.step,
-                total=progress.total_steps,
-                description=progress.stage,
-                figures=_figures(progress),
+        columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Bar(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True)) as bar:
+            task = bar.add_task("training", total=None, figures="")
+            yield lambda now: bar.update(
+                task, completed=now.step, total=now.total_steps, description=now.stage, figures=_figures(now)
             )
 
-        yield on_step
+
+def _print_validations() -> OnStep:
+    shown: Mapping[str, float] = {}
+
+    def on_step(progress: Progress) -> None:
+        nonlocal shown
+        if progress.validation and progress.validation is not shown:
+            shown = progress.validation
+            print(f"step {progress.step}/{progress.total_steps}  {_figures(progress)}", flush=True)
+
+    return on_step
 
 
 def _figures(progress: Progress) -> str:

@@ -24,6 +24,7 @@ from listops_bench._base.options import Between, add_flags, check, from_mapping
 from listops_bench._base.records import Count, Positive, Range, Share
 from listops_bench.errors import InvalidInput
 from listops_bench.tasks.curriculum import Curriculum, parse_curriculum
+from listops_bench.tasks.task import DATASET_VERSION
 
 DEFAULT_MODEL, DEFAULT_STEPS = "looped_d048", 3000
 
@@ -142,6 +143,19 @@ class TrainRecipe:
         """What people call the model: the rung, or the folder that it comes from."""
         path = Path(os.path.abspath(self.init_from or self.fresh_model))
         return path.parent.name if path.name == "config.json" else path.name
+
+    def identity(self, *, num_processes: int = 1, mixed_precision: str = "no") -> dict[str, Any]:
+        """What tells a run from others: everything that decides its end weights, up to rounding.
+
+        Raises:
+            InvalidInput: as `resolved`.
+        """
+        return {
+            "dataset_version": DATASET_VERSION,
+            "num_processes": num_processes,
+            "mixed_precision": mixed_precision,
+            **self.resolved(),
+        }
 
     def resolved(self) -> dict[str, Any]:
         """What decides the end weights (the process count apart), in one spelling: it identifies a run.

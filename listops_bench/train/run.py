@@ -18,7 +18,6 @@ from listops_bench.runs.record import RunRecord
 from listops_bench.train._log import TrainingFailed
 from listops_bench.train._loop import OnStep, Trainer, Validate
 from listops_bench.train._processes import make_accelerator, on_main
-from listops_bench.train._record import run_identity
 from listops_bench.train._state import RunFolder
 from listops_bench.train.config import TrainConfig
 
@@ -59,12 +58,10 @@ def train(config: TrainConfig, validate: Validate | None = None, on_step: OnStep
     Raises:
         InvalidInput: the output folder holds another run or cannot be written; an unknown model, tracker or parameter
             to freeze; a checkpoint to start from that does not fit; fewer processes than were asked for.
-        TrainingFailed: the loss is no longer finite; `read_failure` says so afterwards too.
+        TrainingFailed: the loss is no longer finite; failed.json in the working folder says so afterwards too.
     """
     accelerator = make_accelerator(config.report_to, config.num_processes, working_files(config.output_dir).trackers)
-    identity = run_identity(
-        config, num_processes=accelerator.num_processes, mixed_precision=accelerator.mixed_precision
-    )
+    identity = config.identity(num_processes=accelerator.num_processes, mixed_precision=accelerator.mixed_precision)
     folder = RunFolder(config.output_dir, identity)
     finished = on_main(accelerator, folder.finished_run)
     if finished is not None:

@@ -14,10 +14,9 @@ import pytest
 
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.model.checkpoint import load_checkpoint
-from listops_bench.runs.folder import RunFiles, working_dir
+from listops_bench.runs.folder import RunFiles, working_dir, working_files
 from listops_bench.train._batches import Batch
 from listops_bench.train._log import Progress, TrainingFailed
-from listops_bench.train._state import read_failure
 from listops_bench.train.command import main
 from listops_bench.train.run import train
 from tests.support.runs import interrupt_at, log_of, small
@@ -29,7 +28,8 @@ def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
         train(config)
     assert not (tmp_path / "run").exists()
     assert not (working_dir(config.output_dir) / "state.pt").exists()
-    assert read_failure(config.output_dir) == {"step": caught.value.step, "error": str(caught.value)}
+    failure = json.loads(working_files(config.output_dir).failed.read_text())
+    assert failure == {"step": caught.value.step, "error": str(caught.value)}
 
 
 def test_a_run_that_failed_is_marked_until_it_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,16 +40,14 @@ def test_a_run_that_failed_is_marked_until_it_is_started_again(tmp_path: Path, m
             whole = Batch.loss
             monkeypatch.setattr(Batch, "loss", lambda batch, model: whole(batch, model) * math.nan)
 
-    assert read_failure(config.output_dir) is None
+    failed = working_files(config.output_dir).failed
     with pytest.raises(TrainingFailed, match="the loss at step 5 is nan"):
         train(config, on_step=spoil)
     monkeypatch.undo()
-    failure = read_failure(config.output_dir)
-    assert failure is not None
-    assert failure["step"] == 5
+    assert json.loads(failed.read_text())["step"] == 5
     with pytest.raises(KeyboardInterrupt):
         train(config, on_step=interrupt_at(5))
-    assert read_failure(config.output_dir) is None
+    assert not failed.exists()
     assert train(config).resumed_at == 4
 
 

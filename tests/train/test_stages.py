@@ -18,7 +18,7 @@ from listops_bench.train._log import Progress
 from listops_bench.train._optimizer import learning_rate, make_optimizer
 from listops_bench.train.command import main
 from listops_bench.train.config import TrainConfig, read_config
-from listops_bench.train.course import Course
+from listops_bench.train.position import Position
 from listops_bench.train.run import train
 from tests.support.runs import interrupt_at, log_of, small
 
@@ -83,14 +83,14 @@ def test_a_run_resumed_in_any_stage_is_the_run_never_stopped(tmp_path: Path, sto
 
 
 def test_the_way_through_a_curriculum() -> None:
-    course = Course(parse_curriculum("max:10/until=0.5,med:20/keep-optimizer,sum:30"))
-    assert (course.stage_end, course.end, course.schedule) == (10, 60, (0, 30))
-    course.turn(4)
-    assert (course.stage_end, course.end, course.schedule) == (24, 54, (0, 30))
-    course.turn(24)
-    assert (course.stage_end, course.end, course.schedule) == (54, 54, (24, 54))
-    assert course.in_last_stage
-    assert course.steps_by_stage(40) == [4, 20, 16]
+    position = Position(parse_curriculum("max:10/until=0.5,med:20/keep-optimizer,sum:30"))
+    assert (position.stage_end, position.end, position.schedule) == (10, 60, (0, 30))
+    position.begin_stage(4)
+    assert (position.stage_end, position.end, position.schedule) == (24, 54, (0, 30))
+    position.begin_stage(24)
+    assert (position.stage_end, position.end, position.schedule) == (54, 54, (24, 54))
+    assert position.in_last_stage
+    assert position.steps_by_stage(40) == [4, 20, 16]
 
 
 def test_the_default_figure_of_an_early_stage_is_its_own(tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ import numpy.typing as npt
 import torch
 
 from listops_bench.tasks.curriculum import Curriculum, Stage
-from listops_bench.tasks.expression import OPERATIONS, PAD_ID
+from listops_bench.tasks.expression import OPERATIONS
 from listops_bench.tasks.generator import Rows
-from listops_bench.train._batches import IGNORED, Ints, Pool, draw_key, loss_tokens, send, stage_rows
+from listops_bench.train._batches import IGNORED, Ints, Pool, draw_key, loss_tokens, padded_table, send, stage_rows
 from listops_bench.train._optimizer import learning_rate
 from listops_bench.train.config import TrainConfig, rows_per_step
 
@@ -51,8 +51,9 @@ class RowTable:
         width = max(int(r.num_tokens.max()) for r in rows.values())
         ends = np.cumsum([len(r) for r in rows.values()])
         self.first = {key: int(end) - len(r) for (key, r), end in zip(rows.items(), ends, strict=True)}
-        self.ids = torch.from_numpy(np.concatenate([_padded(r, width) for r in rows.values()])).to(device)
         lengths = np.concatenate([r.num_tokens for r in rows.values()]).astype(np.int64)
+        ids, _ = padded_table(np.concatenate([r.ids for r in rows.values()]), lengths, width)
+        self.ids = torch.from_numpy(ids).to(device)
         prompts = np.concatenate([r.prompt_lengths for r in rows.values()]).astype(np.int64)
         self.lengths, self.prompt_lengths = (torch.from_numpy(x).to(device) for x in (lengths, prompts))
 
@@ -65,13 +66,6 @@ class RowTable:
         place = torch.arange(width, device=rows_KxB.device)
         first_KxB = torch.where(on_all_Kx1, 0, self.prompt_lengths[rows_KxB] - 1)
         return (place >= first_KxB[..., None]) & (place < self.lengths[rows_KxB][..., None] - 1)
-
-
-def _padded(rows: Rows, width: int) -> npt.NDArray[np.uint8]:
-    lengths = rows.num_tokens
-    table = np.full((len(rows), width), PAD_ID, np.uint8)
-    table[np.arange(width) < lengths[:, None]] = rows.ids
-    return table
 
 
 def compact(

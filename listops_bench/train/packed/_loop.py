@@ -27,7 +27,7 @@ from listops_bench.runs.record import RunRecord
 from listops_bench.tasks.generator import Rows
 from listops_bench.train._batches import Pool
 from listops_bench.train._log import TrainingFailed
-from listops_bench.train._record import run_identity, run_record
+from listops_bench.train._run_state import Stopwatch
 from listops_bench.train._start import initial_model
 from listops_bench.train._state import RunFolder
 from listops_bench.train.config import TrainConfig, rows_per_step
@@ -36,6 +36,7 @@ from listops_bench.train.packed._members import Member
 from listops_bench.train.packed._model import PackedLooped
 from listops_bench.train.packed._step import PackedStep
 from listops_bench.train.packed._validation import PackedValidation
+from listops_bench.train.position import Position
 from listops_bench.train.run import TrainResult, result_of
 
 COMPACT_BELOW = 0.75
@@ -52,7 +53,7 @@ class PackProgress:
     loss: float | None
 
 
-OnStep = Callable[[PackProgress], None]
+OnPackStep = Callable[[PackProgress], None]
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,19 @@ class PackTrainer:
     """K runs, from their first step or the pack's last saved state to K checkpoint folders."""
 
     def __init__(
-        self, configs: Sequence[TrainConfig], folder: str | Path, engine: Engine, on_step: OnStep | None
+        self, configs: Sequence[TrainConfig], folder: str | Path, engine: Engine, on_step: OnPackStep | None
     ) -> None:
         self.engine, self.on_step = engine, on_step
         pools: dict[Any, Pool] = {}
         rows: dict[RowsKey, Rows] = {}
         self.members = [
-            Member(c, Draws(c, pools, rows), run_identity(c, mixed_precision=engine.mixed_precision)) for c in configs
+            Member(
+                c,
+                Position(c.plan()),
+                draws=Draws(c, pools, rows),
+                identity=c.identity(mixed_precision=engine.mixed_precision),
+            )
+            for c in configs
         ]
         self.folder = RunFolder(str(folder), {"members": [member.identity for member in self.members]})
         self.table = RowTable(rows, engine.device)
@@ -88,8 +95,8 @@ class PackTrainer:
         self.slots = list(range(len(configs)))
         self.step = self.resumed_at = 0
         self.total_steps = max(member.curriculum.steps for member in self.members)
-        self.told: list[torch.Tensor] = []
-        self.seconds_before, self.started = 0.0, time.monotonic()
+        self.figures: list[torch.Tensor] = []
+        self.stopwatch = Stopwatch()
 
     @property
     def running(self) -> list[Member]:
@@ -155,12 +162,11 @@ class PackTrainer:
 
     def _train_step(self, chunk: Chunk) -> None:
         i = self.step - chunk.first
-        self.told.append(self.train_step(chunk, i))
+        self.figures.append(self.train_step(chunk, i))
         self.step += 1
         for slot, member in self._in_slots():
-            member.seen.add(int(chunk.tokens[i, slot]), int(chunk.loss_tokens[i, slot]), chunk.reductions[i, slot])
-            member.pending_tokens += int(chunk.tokens[i, slot])
-        if any(member.due_a_line(self.step) for member in self.running):
+            member.count_step(int(chunk.tokens[i, slot]), int(chunk.loss_tokens[i, slot]), chunk.reductions[i, slot])
+        if any(member.line_is_due for member in self.running):
             self._log(chunk.learning_rates[i])
         save_steps = self.members[0].config.save_steps
         if save_steps and self.step % save_steps == 0:
@@ -178,28 +184,28 @@ class PackTrainer:
 
     # --- log, validation, end -----------------------------------------------------------------------------------------
 
-    def _hear(self) -> None:
-        """Reads what the steps since the last time have told; waits for the device."""
-        if self.told:
-            told = torch.stack(self.told).tolist()
-            self.told = []
+    def _read_figures(self) -> None:
+        """Gives the members the figures of the steps since the last time; waits for the device."""
+        if self.figures:
+            figures = torch.stack(self.figures).tolist()
+            self.figures = []
             for slot, member in self._in_slots():
-                member.hear([(step[slot][0], step[slot][1]) for step in told], self.step)
+                member.add_figures([(step[slot][0], step[slot][1]) for step in figures])
 
     def _log(self, rates: Any, *, all_pending: bool = False) -> None:
         """Writes a line for every member that is due one, with validation figures where those are due."""
-        self._hear()
+        self._read_figures()
         lines = {
-            slot: member.line(self.step, float(rates[slot]))
+            slot: member.line(float(rates[slot]))
             for slot, member in self._in_slots()
-            if member.pending and (all_pending or member.due_a_line(self.step))
+            if member.pending and (all_pending or member.line_is_due)
         }
-        due = {slot: m for slot, m in self._in_slots() if slot in lines and m.due(m.config.eval_steps, self.step)}
+        due = {slot: m for slot, m in self._in_slots() if slot in lines and m.validation_is_due}
         if due:
             figures = self.validation(self.model, self.train_step.weights.detach(), due, self.step)
             for slot, member in due.items():
-                lines[slot]["validation"] = member.validation = figures[slot]
-                member.note_validation(self.step)
+                member.add_validation(figures[slot])
+                lines[slot]["validation"] = member.validation
         now = time.monotonic()
         for slot, line in lines.items():
             self.members[self.slots[slot]].since = now
@@ -207,7 +213,7 @@ class PackTrainer:
 
     def _end_members(self) -> None:
         """Writes the checkpoints of those that have come to their end; the others get the room, once it is worth it."""
-        ended = [(slot, member) for slot, member in self._in_slots() if member.ends(self.step)]
+        ended = [(slot, member) for slot, member in self._in_slots() if member.is_over]
         for slot, member in ended:
             self._finish(slot, member)
         left = [slot for slot, _ in self._in_slots()]
@@ -215,7 +221,7 @@ class PackTrainer:
             self._keep_slots(left)
 
     def _keep_slots(self, left: Sequence[int]) -> None:
-        self._hear()
+        self._read_figures()
         index = torch.tensor(left, device=self.engine.device)
         tensors = {name: tensor[index] for name, tensor in self.train_step.tensors.items()}
         self.slots = [self.slots[slot] for slot in left]
@@ -223,23 +229,13 @@ class PackTrainer:
         self.train_step.restore(tensors)
 
     def _finish(self, slot: int, member: Member) -> None:
-        member.status, member.steps = "done", self.step
+        member.status = "done"
         if self.finished_run(member) is not None:  # written before the process was killed
             return
         target = member.config.output_dir
         remove_unfinished(target)
-        run = run_record(
-            member.config,
-            member.identity,
-            member.seen,
-            steps=self.step,
-            environment=self.environment,
-            seconds=self._seconds(),
-            loss=member.loss,
-            validation=member.validation,
-            stopped_early=member.stops_early and self.step < member.curriculum.steps,
-            layout="packed",
-            packed_runs=len(self.members),
+        run = member.record(
+            member.identity, self.environment, self.stopwatch.seconds, "packed", packed_runs=len(self.members)
         )
         log = self._log_of(self.members.index(member))
 
@@ -257,7 +253,7 @@ class PackTrainer:
         """What has become of a member."""
         record = self.finished_run(member)
         if record is None:
-            return TrainingFailed(member.steps, member.loss)
+            return TrainingFailed(member.step, member.loss)
         return result_of(Path(member.config.output_dir), record, resumed_at=self.resumed_at)
 
     def _model_of(self, slot: int) -> PreTrainedModel:
@@ -273,9 +269,6 @@ class PackTrainer:
         own = [{k: v for k, v in line.items() if k != "member"} for line in lines if line["member"] == index]
         return "".join(json.dumps(line) + "\n" for line in own)
 
-    def _seconds(self) -> float:
-        return self.seconds_before + time.monotonic() - self.started
-
     # --- state --------------------------------------------------------------------------------------------------------
 
     def _save(self, rates: Any) -> None:
@@ -286,7 +279,7 @@ class PackTrainer:
                 "slots": self.slots,
                 "tensors": {name: tensor.cpu() for name, tensor in self.train_step.tensors.items()},
                 "members": [member.state() for member in self.members],
-                "seconds": self._seconds(),
+                "seconds": self.stopwatch.seconds,
             }
         )
 
@@ -294,7 +287,7 @@ class PackTrainer:
         self.step = self.resumed_at = state["step"]
         self.slots = state["slots"]
         for member, own in zip(self.members, state["members"], strict=True):
-            member.restore(own)
+            member.restore_member(own, self.step)
         self.train_step = self._step_of(initial[self.slots])
         self.train_step.restore(state["tensors"])
-        self.seconds_before = state["seconds"]
+        self.stopwatch.before = state["seconds"]

@@ -8,108 +8,68 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from listops_bench.tasks.curriculum import Curriculum
 from listops_bench.tasks.task import with_single_tasks
-from listops_bench.train.config import TrainConfig
-from listops_bench.train.course import Seen
+from listops_bench.train._run_state import RunState
 from listops_bench.train.packed._data import Draws
+from listops_bench.train.position import Position
 
 Status = Literal["running", "done", "failed"]
 
 
-@dataclass
-class Member:
-    """A run of a pack.
+@dataclass(kw_only=True)
+class Member(RunState):
+    """A run of a pack. Once it has failed, ``step`` is the first bad one, and ``loss`` the bad loss.
 
     Attributes:
-        draws: which rows it sees; ``identity``: what tells it from other runs.
+        draws: which rows it sees.
+        identity: what tells it from other runs.
         status: ``failed`` where its loss was no longer a number.
-        steps: those it took, once it has ended; the first bad one where it failed.
-        loss: of the last line of its log; the bad one where it failed.
         since: when its last line was written (monotonic clock).
         pending: (loss, gradient norm) of the steps since its last line of the log.
-        streak: validations in a row that reached ``early_stop``.
+        pending_tokens: those of the same steps.
     """
 
-    config: TrainConfig
     draws: Draws
     identity: dict[str, Any]
     status: Status = "running"
-    steps: int = 0
-    seen: Seen = field(default_factory=Seen)
-    loss: float | None = None
-    validation: dict[str, float] = field(default_factory=dict)
-    streak: int = 0
     pending: list[tuple[float, float]] = field(default_factory=list)
     pending_tokens: int = 0
     since: float = field(default_factory=time.monotonic)
-
-    @property
-    def curriculum(self) -> Curriculum:
-        return self.draws.curriculum
 
     @property
     def watched(self) -> list[str]:
         """The tasks that it is validated on; none where it never is."""
         return with_single_tasks(self.curriculum.tasks) if self.config.eval_steps else []
 
-    def due(self, every: int, step: int) -> bool:
-        """After every so many steps, and at the end; never where that is 0."""
-        return every > 0 and (step % every == 0 or step == self.curriculum.steps)
+    def count_step(self, tokens: int, loss_tokens: int, reductions: Any) -> None:
+        """A step that has been taken: its tokens, those that bore loss, and its reductions (int64 [A])."""
+        if self.stage_is_over:
+            self.begin_stage()
+        self.step += 1
+        self.seen.add(tokens, loss_tokens, reductions)
+        self.pending_tokens += tokens
 
-    def due_a_line(self, step: int) -> bool:
-        """Whether its log gets a line after a step."""
-        return self.due(self.config.logging_steps, step) or self.due(self.config.eval_steps, step)
-
-    def hear(self, told: Sequence[tuple[float, float]], step: int) -> None:
-        """Takes the figures of the steps up to ``step``; the run has failed where a loss is no finite number."""
-        self.pending += told
-        for i, (loss, _) in enumerate(told):
+    def add_figures(self, figures: Sequence[tuple[float, float]]) -> None:
+        """Takes (loss, gradient norm) of the last steps; the run has failed where a loss is no finite number."""
+        self.pending += figures
+        for i, (loss, _) in enumerate(figures):
             if not math.isfinite(loss):
-                self.status, self.steps, self.loss = "failed", step - len(told) + i + 1, loss
+                self.status, self.step, self.loss = "failed", self.step - len(figures) + i + 1, loss
                 return
 
-    def line(self, step: int, rate: float) -> dict[str, Any]:
-        """A line of the log after ``step``, as a run alone writes it; the pending steps are told with it."""
-        losses = [loss for loss, _ in self.pending]
-        self.loss = math.fsum(losses) / len(losses)
-        line = {
-            "step": step,
-            "stage": self.curriculum.stage_of(step - 1),
-            "loss": self.loss,
-            "learning_rate": rate,
-            "grad_norm": self.pending[-1][1] if self.config.max_grad_norm else None,
-            **self.seen.record(),
-            "tokens_per_second": round(self.pending_tokens / max(1e-9, time.monotonic() - self.since)),
-        }
+    def line(self, rate: float) -> dict[str, Any]:
+        """A line of the log, as a run alone writes it, over the pending steps."""
+        losses, now = [loss for loss, _ in self.pending], time.monotonic()
+        norm = self.pending[-1][1] if self.config.max_grad_norm else None
+        speed = self.pending_tokens / max(1e-9, now - self.since)
         self.pending, self.pending_tokens = [], 0
-        return line
-
-    def note_validation(self, step: int) -> None:
-        """Counts validations in a row that are good enough to stop, in the last stage."""
-        config, last = self.config, len(self.curriculum.stages) - 1
-        if config.early_stop is not None and self.curriculum.stage_of(step - 1) == last:
-            self.streak = self.streak + 1 if self.validation["trace_accuracy"] >= config.early_stop else 0
-
-    def ends(self, step: int) -> bool:
-        """Whether it is at its end: its budget is spent, or it stops early."""
-        return step >= self.curriculum.steps or self.stops_early
-
-    @property
-    def stops_early(self) -> bool:
-        return self.config.early_stop is not None and self.streak >= self.config.early_stop_patience
+        return self.log_line(math.fsum(losses) / len(losses), rate, norm, speed)
 
     def state(self) -> dict[str, Any]:
-        return {
-            "status": self.status,
-            "steps": self.steps,
-            "loss": self.loss,
-            "validation": self.validation,
-            "streak": self.streak,
-            **self.seen.state(),
-        }
+        return {"status": self.status, "steps": self.step, **super().state()}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        for name in ("status", "steps", "loss", "validation", "streak"):
-            setattr(self, name, state[name])
-        self.seen = Seen.from_state(state)
+    def restore_member(self, state: dict[str, Any], step: int) -> None:
+        """Takes its part of the state of a pack after a step."""
+        self.status = state["status"]
+        own = step if self.status == "running" else state["steps"]
+        self.restore(state, Position.as_planned(self.curriculum, own), own)

@@ -23,7 +23,7 @@ from listops_bench.errors import InvalidInput
 from listops_bench.model.ladder import load_config
 from listops_bench.train._log import TrainingFailed
 from listops_bench.train.config import TrainConfig, rows_per_step
-from listops_bench.train.packed._loop import Engine, OnStep, PackProgress, PackTrainer
+from listops_bench.train.packed._loop import Engine, OnPackStep, PackProgress, PackTrainer
 from listops_bench.train.packed._model import shape_of
 from listops_bench.train.run import TrainResult, result_of
 
@@ -84,7 +84,7 @@ def train_packed(
     folder: str | Path,
     *,
     engine: Engine | None = None,
-    on_step: OnStep | None = None,
+    on_step: OnPackStep | None = None,
 ) -> list[TrainResult | TrainingFailed]:
     """Trains several models as one and writes the checkpoint folder of each.
 

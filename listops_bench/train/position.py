@@ -39,8 +39,8 @@ class Seen:
         return Seen(state["tokens"], state["loss_tokens"], np.array(state["reductions"], np.int64))
 
 
-class Course:
-    """A run's way through a curriculum, whose stages may end before their steps are used up.
+class Position:
+    """Where a run is in its curriculum, whose stages may end before their steps are used up.
 
     Attributes:
         starts: the steps at which the stages began, of those that have begun.
@@ -50,10 +50,10 @@ class Course:
         self.curriculum, self.starts = curriculum, list(starts)
 
     @staticmethod
-    def as_planned(curriculum: Curriculum, step: int) -> Course:
+    def as_planned(curriculum: Curriculum, step: int) -> Position:
         """After a number of steps, where every stage has used up its own."""
         index = curriculum.stage_of(max(step - 1, 0))
-        return Course(curriculum, [curriculum.start(i) for i in range(index + 1)])
+        return Position(curriculum, [curriculum.start(i) for i in range(index + 1)])
 
     @property
     def index(self) -> int:
@@ -84,7 +84,7 @@ class Course:
         began = max(i for i in range(self.index + 1) if self.curriculum.stages[i].reset_optimizer)
         return self.starts[began], self.starts[began] + end - first
 
-    def turn(self, step: int) -> None:
+    def begin_stage(self, step: int) -> None:
         """The next stage begins with a step."""
         self.starts.append(step)
 

@@ -1,0 +1,184 @@
+"""What a run has come to so far, and what it does next: alike for a run alone and for a member of a pack."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from listops_bench._base.text import utc_timestamp
+from listops_bench.errors import InvalidInput
+from listops_bench.runs.record import Environment, RunRecord, StageSteps, Training
+from listops_bench.tasks.curriculum import Curriculum
+from listops_bench.tasks.task import DATASET_VERSION
+from listops_bench.train.config import TrainConfig, rows_per_step
+from listops_bench.train.position import Position, Seen
+
+
+@dataclass
+class RunState:
+    """A run after some steps.
+
+    Attributes:
+        position: the stage that it is in.
+        step: steps done.
+        seen: what it has been trained on.
+        loss: mean over the last interval of the log; None before the first.
+        validation: the last figures, by name; empty before the first.
+        streak: validations in a row that reached the goal of the stage.
+    """
+
+    config: TrainConfig
+    position: Position
+    step: int = 0
+    seen: Seen = field(default_factory=Seen)
+    loss: float | None = None
+    validation: dict[str, float] = field(default_factory=dict)
+    streak: int = 0
+
+    @property
+    def curriculum(self) -> Curriculum:
+        return self.position.curriculum
+
+    # --- what is due --------------------------------------------------------------------------------------------------
+
+    def due(self, every: int) -> bool:
+        """Whether the step just done is one of every so many, or the last; never where that is 0."""
+        return every > 0 and (self.step % every == 0 or self.step == self.position.end)
+
+    @property
+    def validation_is_due(self) -> bool:
+        return self.due(self.config.eval_steps)
+
+    @property
+    def line_is_due(self) -> bool:
+        """Whether the log gets a line."""
+        return self.due(self.config.logging_steps) or self.validation_is_due
+
+    # --- where a stage ends -------------------------------------------------------------------------------------------
+
+    @property
+    def goal(self) -> float | None:
+        """The accuracy at which the stage ends before its steps are used up."""
+        if self.position.stage.until is None and self.position.in_last_stage:
+            return self.config.early_stop
+        return self.position.stage.until
+
+    def add_validation(self, figures: Mapping[str, float]) -> None:
+        """Takes new figures, and counts those in a row that reach the goal.
+
+        Raises:
+            InvalidInput: there is a goal, and no ``trace_accuracy`` among the figures.
+        """
+        self.validation = dict(figures)
+        if self.goal is None:
+            return
+        if "trace_accuracy" not in figures:
+            raise InvalidInput("stopping at an accuracy needs validation figures with a trace_accuracy")
+        self.streak = self.streak + 1 if figures["trace_accuracy"] >= self.goal else 0
+
+    @property
+    def stage_is_over(self) -> bool:
+        """Whether the steps of the stage are used up, or its goal is reached."""
+        reached = self.goal is not None and self.streak >= self.config.early_stop_patience
+        return reached or self.step == self.position.stage_end
+
+    @property
+    def is_over(self) -> bool:
+        return self.position.in_last_stage and self.stage_is_over
+
+    def begin_stage(self) -> None:
+        """The next stage begins with the next step."""
+        self.position.begin_stage(self.step)
+        self.streak = 0
+
+    # --- what is written ----------------------------------------------------------------------------------------------
+
+    def log_line(
+        self, loss: float, learning_rate: float, grad_norm: float | None, tokens_per_second: float
+    ) -> dict[str, Any]:
+        """A line of the log."""
+        self.loss = loss
+        return {
+            "step": self.step,
+            "stage": self.position.index,
+            "loss": loss,
+            "learning_rate": learning_rate,
+            "grad_norm": grad_norm,
+            **self.seen.record(),
+            "tokens_per_second": round(tokens_per_second),
+        }
+
+    def record(
+        self,
+        identity: Mapping[str, Any],
+        environment: Environment,
+        seconds: float,
+        layout: str,
+        *,
+        along_the_way: bool = False,
+        packed_runs: int | None = None,
+    ) -> RunRecord:
+        """The record of the run; sizes and digest of its weights are added when they are written.
+
+        Args:
+            along_the_way: of a checkpoint of a run that goes on: a recipe of its own.
+        """
+        config, curriculum, steps = self.config, self.curriculum, self.step
+        identity = {**identity, **({"after_steps": steps} if along_the_way else {})}
+        stages = zip(curriculum.stages, self.position.steps_by_stage(steps), strict=False)
+        words = [f"{config.model_name} on {curriculum}", f"seed {config.seed}"]
+        words += [f"after {steps} steps"] if along_the_way else []
+        return RunRecord(
+            name=", ".join(words),
+            written=utc_timestamp(),
+            model=config.fresh_model if config.init_from is None else config.init_from,
+            curriculum=str(curriculum),
+            seed=config.seed,
+            dataset_version=DATASET_VERSION,
+            config=dataclasses.asdict(config),
+            identity=identity,
+            training=Training(
+                curriculum=str(curriculum),
+                steps=steps,
+                budget=curriculum.steps,
+                **self.seen.record(),
+                environment=environment,
+                wall_seconds=round(seconds, 3),
+            ),
+            stages=[StageSteps(str(stage), taken) for stage, taken in stages],
+            loss=self.loss,
+            validation=dict(self.validation),
+            stopped_early=not along_the_way and steps < self.position.end,
+            rows_per_step=rows_per_step(config, identity["num_processes"]),
+            num_processes=identity["num_processes"],
+            threads=torch.get_num_threads(),
+            mixed_precision=identity["mixed_precision"],
+            layout=layout,
+            packed_runs=packed_runs,
+        )
+
+    # --- state --------------------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """What of it stands in state.pt, beside the step and the stages' starts."""
+        return {"loss": self.loss, "validation": self.validation, "streak": self.streak, **self.seen.state()}
+
+    def restore(self, state: Mapping[str, Any], position: Position, step: int) -> None:
+        self.position, self.step, self.seen = position, step, Seen.from_state(state)
+        self.loss, self.validation, self.streak = state["loss"], state["validation"], state["streak"]
+
+
+class Stopwatch:
+    """Seconds of a run, over all its sessions."""
+
+    def __init__(self) -> None:
+        self.before, self._started = 0.0, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self._started

@@ -1,0 +1,37 @@
+"""Every script of benchmarks/ runs, at a size that measures nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", BENCHMARKS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    train = script("train")
+    for name, value in {"BATCH": 8, "STEPS": 4, "UNTIMED": 2, "ROUNDS": 1, "MATRIX": 64}.items():
+        monkeypatch.setattr(train, name, value)
+    train.main(["looped_d008"])
+    figures = json.loads(capsys.readouterr().out)
+    assert set(figures["models"]) == {"looped_d008"}
+    assert figures["timed_steps"] == 2
+
+
+def test_packed(capsys: pytest.CaptureFixture[str]) -> None:
+    script("packed").main(["--models", "2", "--width", "8", "--steps", "2", "--rounds", "1"])
+    figures = json.loads(capsys.readouterr().out)["widths"]["looped_d008"]
+    assert {"packed_to_alone", "vmap_to_alone"} < set(figures)
