@@ -98,7 +98,7 @@ def _answer(arguments: Namespace) -> None:
     from listops_bench.evaluate.decoding import context_length
     from listops_bench.model.checkpoint import load_checkpoint
     from listops_bench.model.ladder import modulus_of
-    from listops_bench.model.source import resolve
+    from listops_bench.model.origin import resolve
     from listops_bench.score.completion import score
     from listops_bench.tasks import expression
     from listops_bench.tasks.task import TaskSpec

@@ -13,7 +13,7 @@ from listops_bench._base.text import slug
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
 from listops_bench.model.ladder import find_family, modulus_of
-from listops_bench.model.source import resolve
+from listops_bench.model.origin import resolve
 from listops_bench.result.format import Architecture, Model, Recipe
 from listops_bench.runs.folder import RunFiles
 from listops_bench.runs.learning import read_learning

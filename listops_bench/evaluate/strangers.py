@@ -21,7 +21,7 @@ from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.checkpoint import Checkpoint, open_checkpoint
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.ladder import load_config
-from listops_bench.model.source import WEIGHTS, resolve
+from listops_bench.model.origin import WEIGHTS, resolve
 from listops_bench.result.format import Result
 from listops_bench.runs.folder import LOG, RECORD
 

@@ -21,7 +21,7 @@ from listops_bench._base.text import slug, utc_timestamp
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.run import score_split
 from listops_bench.model.checkpoint import weights_sha256
-from listops_bench.model.source import WEIGHTS
+from listops_bench.model.origin import WEIGHTS
 from listops_bench.result.checks import validate
 from listops_bench.result.format import (
     SCHEMA_VERSION,

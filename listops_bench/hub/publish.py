@@ -22,7 +22,7 @@ from listops_bench.hub._card import CURVE, EVAL_RESULTS, eval_results, learning_
 from listops_bench.hub.client import Publication, check_repo_id
 from listops_bench.model.checkpoint import CARD
 from listops_bench.model.ladder import parameter_counts
-from listops_bench.model.source import WEIGHTS
+from listops_bench.model.origin import WEIGHTS
 from listops_bench.result.files import read_results
 from listops_bench.result.format import Result
 from listops_bench.runs.folder import LOG, RECORD

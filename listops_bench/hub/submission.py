@@ -15,7 +15,7 @@ from listops_bench.evaluate.strangers import MAX_CHECKPOINT_BYTES
 from listops_bench.evaluate.verification import validate_files
 from listops_bench.hub.client import Publication, check_repo_id, open_pull_request, push
 from listops_bench.leaderboard.groups import RANKED_SEEDS
-from listops_bench.model.source import resolve
+from listops_bench.model.origin import resolve
 from listops_bench.result.files import result_path, write_result
 from listops_bench.result.format import TRACKS, Result, Track
 from listops_bench.tasks.split import EVALUATION_SPLITS

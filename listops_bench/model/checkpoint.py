@@ -36,7 +36,7 @@ from transformers.utils import logging as transformers_logging
 from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput, file_error
 from listops_bench.model.ladder import modulus_of, parameter_counts
-from listops_bench.model.source import WEIGHTS, check_weights
+from listops_bench.model.origin import WEIGHTS, check_weights
 from listops_bench.model.tokenizer import modulus_of as modulus_of_tokenizer, save_tokenizer
 from listops_bench.runs.record import RunRecord, read_run, write_run
 from listops_bench.tasks.task import TaskSpec

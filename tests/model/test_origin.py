@@ -16,7 +16,7 @@ from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.model.checkpoint import save_checkpoint
 from listops_bench.model.ladder import build_model
-from listops_bench.model.source import Source, resolve
+from listops_bench.model.origin import Origin, resolve
 from listops_bench.model.tokenizer import build_tokenizer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -52,7 +52,7 @@ def refused(checkpoint: str | Path, kind: type[Exception] = InvalidInput, **opti
 
 
 def test_a_folder_is_itself(checkpoint: Path) -> None:
-    assert resolve(checkpoint) == resolve(str(checkpoint)) == Source(checkpoint, None, None)
+    assert resolve(checkpoint) == resolve(str(checkpoint)) == Origin(checkpoint, None, None)
     assert "only a model on the Hub has revisions" in refused(checkpoint, revision="main")
 
 

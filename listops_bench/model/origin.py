@@ -1,7 +1,7 @@
 """Where a checkpoint comes from: a folder of one's own, or a repository on the Hugging Face Hub at one commit.
 
-    resolve("runs/first")                  Source(folder=runs/first, id=None, revision=None)
-    resolve("org/name", revision="v1.0")   Source(folder=~/.cache/.../<commit>, id="org/name", revision="<commit>")
+    resolve("runs/first")                  Origin(folder=runs/first, id=None, revision=None)
+    resolve("org/name", revision="v1.0")   Origin(folder=~/.cache/.../<commit>, id="org/name", revision="<commit>")
 
 Nothing is opened here but the list of files; `load_checkpoint` reads the folder.
 """
@@ -26,7 +26,7 @@ _FILES, _CODE = ("*.safetensors", "*.json", "*.jsonl", "*.jinja", "*.txt", "*.mo
 
 
 @dataclass(frozen=True)
-class Source:
+class Origin:
     """A checkpoint folder on this machine.
 
     Attributes:
@@ -46,7 +46,7 @@ def resolve(
     *,
     trust_remote_code: bool = False,
     max_bytes: int | None = None,
-) -> Source:
+) -> Origin:
     """The folder of a checkpoint, downloaded into the Hub's cache where it is not on this machine yet.
 
     Args:
@@ -65,7 +65,7 @@ def resolve(
     if folder.is_dir():
         if revision is not None:
             raise InvalidInput(f"checkpoint {str(checkpoint)!r} is a folder, and only a model on the Hub has revisions")
-        return Source(folder)
+        return Origin(folder)
     name = os.fspath(checkpoint)
     if not _HUB_ID.fullmatch(name):
         raise InvalidInput(f"checkpoint {name!r} is not a folder, nor a model id such as 'org/name'")
@@ -86,7 +86,7 @@ def check_weights(names: Collection[str], where: str) -> None:
     raise InvalidInput(f"checkpoint {where!r} has no {WEIGHTS}")
 
 
-def _from_hub(name: str, revision: str | None, patterns: list[str], max_bytes: int | None) -> Source:
+def _from_hub(name: str, revision: str | None, patterns: list[str], max_bytes: int | None) -> Origin:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
@@ -105,7 +105,7 @@ def _from_hub(name: str, revision: str | None, patterns: list[str], max_bytes: i
         raise kind(f"checkpoint {_at(name, revision)} is no folder here, and the Hub says: {one_line(error)}") from None
     except Exception as error:  # no connection, or told to be offline: each layer below has an error of its own
         folder = _from_cache(name, revision, patterns, error)
-    return Source(Path(folder), name, Path(folder).name)
+    return Origin(Path(folder), name, Path(folder).name)
 
 
 def _check_sizes(sizes: Mapping[str, int | None], max_bytes: int, where: str) -> None:
