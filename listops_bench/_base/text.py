@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from listops_bench.errors import InvalidInput
+
+LEFT, RIGHT = "---", "---:"
+"""How a column of a Markdown table is aligned."""
 
 
 def count(number: int, noun: str) -> str:
@@ -37,3 +41,14 @@ def utc_timestamp(seconds: float | None = None) -> str:
     """``2026-01-31T12:00:00Z``: the present, or a time in seconds since 1970."""
     moment = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def markdown_table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are Markdown already, nothing where there are no rows.
+
+    Args:
+        columns: (title, `LEFT` or `RIGHT`) of each.
+        rows: the cells of each.
+    """
+    lines = [f"| {' | '.join(cells)} |" for cells in ([t for t, _ in columns], [a for _, a in columns], *rows)]
+    return "\n".join(lines) if len(lines) > 2 else ""

@@ -13,9 +13,11 @@ A table is made once, with all columns that any reader may want; ``pick`` takes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
+
+from listops_bench._base import text as text_module
 
 if TYPE_CHECKING:
     import rich.table
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
 
 Align = Literal["left", "right"]
 
-LEFT, RIGHT = "---", "---:"
-"""How a column of a Markdown table is aligned."""
+LEFT, RIGHT, markdown_table = text_module.LEFT, text_module.RIGHT, text_module.markdown_table
 
 _LONG = 16  # characters of a name that may have to be broken
 
@@ -163,14 +164,6 @@ def _markdown_cells(column: Column, cell: Cell, strong: bool) -> list[str]:
     if column.detail_title:
         return [text, detail]
     return [f"{text} ({detail})" if detail else text]
-
-
-def markdown_table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are Markdown already; ``columns`` are titles with `LEFT` or `RIGHT`."""
-    lines = [line(*cells) for cells in rows]
-    if not lines:
-        return ""
-    return "\n".join([line(*(name for name, _ in columns)), line(*(rule for _, rule in columns)), *lines])
 
 
 table = markdown_table
