@@ -127,9 +127,8 @@ def test_the_style_it_was_trained_on_is_the_style_it_is_scored_on(tmp_path: Path
     run["config"]["trace"] = "none"
     folder = make_checkpoint(tmp_path / "run", run)
     (found,) = evaluate_checkpoint(folder, splits="test", num_rows=5)
-    assert found.task.trace == "none"
     (other,) = evaluate_checkpoint(folder, splits="test", num_rows=5, trace="single")
-    assert other.task.trace == "single"
+    assert (found.task.trace, other.task.trace) == ("none", "single")
     assert other.splits["test"].rows_sha256 != found.splits["test"].rows_sha256
 
 
@@ -143,9 +142,7 @@ def test_a_folder_without_provenance_has_results_too(tmp_path: Path) -> None:
     folder = make_checkpoint(tmp_path / "run", {})
     (folder / "run.json").unlink()
     (found,) = evaluate_checkpoint(folder, "sum", "test", num_rows=5, track="constructed", results_dir=tmp_path / "r")
-    assert found.training is None
-    assert found.recipe.seed is None
-    assert found.track == "constructed"
+    assert (found.training, found.recipe.seed, found.track) == (None, None, "constructed")
     with pytest.raises(InvalidInput, match="does not say what it was trained on"):
         evaluate_checkpoint(folder)
 
@@ -177,27 +174,26 @@ def test_a_recipe_of_any_curriculum_is_a_plain_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", model_names())
 def test_every_rung_is_recognised_by_its_shape(name: str) -> None:
     found = architecture(load_config(name, modulus=11))
-    assert found.name == name
-    assert found.context == 128
+    assert (found.name, found.context) == (name, 128)
 
 
 @pytest.mark.parametrize(
-    ("rung", "width", "name"), [("looped_d048", 40, "looped_d040"), ("looped_rope_d008", 10, "looped_rope_d010")]
+    ("rung", "changes", "name", "family"),
+    [
+        ("looped_d048", {"hidden_size": 40}, "looped_d040", "looped"),
+        ("looped_rope_d008", {"hidden_size": 10}, "looped_rope_d010", "looped_rope"),
+        ("looped_d048", {"hidden_size": 40, "num_attention_heads": 2}, "listops_looped_d040_l3", "listops_looped"),
+        ("looped_d048", {"n_loop": 4}, "listops_looped_d048_l4", "listops_looped"),
+    ],
 )
-def test_a_width_between_rungs_is_of_the_family(rung: str, width: int, name: str) -> None:
+def test_a_width_between_rungs_is_of_the_family_and_other_shapes_are_not(
+    rung: str, changes: dict[str, int], name: str, family: str
+) -> None:
     config = load_config(rung)
-    config.hidden_size = width
+    for key, value in changes.items():
+        setattr(config, key, value)
     found = architecture(config)
-    assert (found.name, found.family) == (name, rung.rpartition("_d")[0])
-    config.num_attention_heads = 2
-    assert architecture(config).family == "listops_looped"
-
-
-def test_a_model_that_only_calls_itself_a_rung_is_none() -> None:
-    config = load_config("looped_d048")
-    config.n_loop = 4
-    found = architecture(config)
-    assert (found.name, found.family, found.num_layers) == ("listops_looped_d048_l4", "listops_looped", 4)
+    assert (found.name, found.family) == (name, family)
 
 
 # --- what cannot be scored --------------------------------------------------------------------------------------------
