@@ -7,7 +7,7 @@
 A *contrast* claims that its first arm learns more easily than its second. Where both were tried on at least two sizes,
 the ratio of their thresholds decides; where they share a single size, the difference of the shares of seeds that
 learned there. Contrasts of the same two ways of training within several budgets are pooled, too. Nothing is decided by
-an estimate: only by an interval that has been widened for the number of looks.
+an estimate: only by an interval that has been widened for the number of contrasts.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class Pool:
+class PooledContrast:
     """Contrasts of the same two ways of training within several numbers of steps: one ratio for all of them."""
 
     contrasts: tuple[Contrast, ...]
@@ -213,18 +213,18 @@ class Pool:
         """Only ladders are pooled."""
 
 
-Look = Contrast | Pool
+AnyContrast = Contrast | PooledContrast
 
 
-def runs_of(look: Look) -> tuple[int, int]:
+def runs_of(contrast: AnyContrast) -> tuple[int, int]:
     """The runs of the first arms and of the second."""
-    first, second = (sum(getattr(c, side).threshold.runs for c in look.contrasts) for side in ("first", "second"))
+    first, second = (sum(getattr(c, side).threshold.runs for c in contrast.contrasts) for side in ("first", "second"))
     return first, second
 
 
-def decision(look: Look, confidence: float = CONFIDENCE) -> Decision:
+def decision(contrast: AnyContrast, confidence: float = CONFIDENCE) -> Decision:
     """For, where the interval lies on the claim's side; against, where it excludes what could be called an effect."""
-    number, gain = look.ratio(confidence), look.gain(confidence)
+    number, gain = contrast.ratio(confidence), contrast.gain(confidence)
     if number is not None:
         if number.high is not None and number.high < 1:
             return "for"
@@ -234,17 +234,17 @@ def decision(look: Look, confidence: float = CONFIDENCE) -> Decision:
     return "open"
 
 
-def differs(look: Look, confidence: float = CONFIDENCE) -> bool:
+def differs(contrast: AnyContrast, confidence: float = CONFIDENCE) -> bool:
     """Whether the two are told apart, in either direction."""
-    number, gain = look.ratio(confidence), look.gain(confidence)
+    number, gain = contrast.ratio(confidence), contrast.gain(confidence)
     if number is not None:
         return (number.high is not None and number.high < 1) or (number.low is not None and number.low > 1)
     return gain is not None and not gain.low <= 0 <= gain.high
 
 
-def is_equal(look: Look, confidence: float = CONFIDENCE) -> bool:
+def is_equal(contrast: AnyContrast, confidence: float = CONFIDENCE) -> bool:
     """Whether it is excluded that either does with a fifth fewer parameters than the other."""
-    number = look.ratio(confidence)
+    number = contrast.ratio(confidence)
     if number is None or number.low is None or number.high is None:
         return False
     return NO_SAVING < number.low <= number.high < 1 / NO_SAVING
@@ -261,13 +261,13 @@ def contrasts(first: Iterable[Arm], second: Sequence[Arm], about: str = "", equa
 
 @dataclass(frozen=True)
 class Evidence:
-    """The contrasts of one setting. Each look is made at a confidence that allows for their number (Bonferroni)."""
+    """The contrasts of one setting. Each is decided at a confidence that allows for their number (Bonferroni)."""
 
     setting: Setting
     contrasts: tuple[Contrast, ...]
 
     @cached_property
-    def pools(self) -> tuple[Pool, ...]:
+    def pools(self) -> tuple[PooledContrast, ...]:
         """Those of the same two ways of training, where several numbers of steps were tried; no arm stands in two."""
         found: dict[tuple[str, ...], list[Contrast]] = defaultdict(list)
         for one in self.contrasts:
@@ -276,23 +276,24 @@ class Evidence:
             is_used = any(first is other.first or second is other.second for other in own)
             if one.equal == "steps" and one.by_ratio and not is_used:
                 own.append(one)
-        return tuple(Pool(tuple(own)) for own in found.values() if len(own) > 1)
+        return tuple(PooledContrast(tuple(own)) for own in found.values() if len(own) > 1)
 
     @property
-    def looks(self) -> tuple[Look, ...]:
+    def all_contrasts(self) -> tuple[AnyContrast, ...]:
+        """The pooled ones and the single ones; each is a test."""
         return (*self.pools, *self.contrasts)
 
     @property
     def confidence(self) -> float:
-        return 1 - (1 - CONFIDENCE) / max(1, len(self.looks))
+        return 1 - (1 - CONFIDENCE) / max(1, len(self.all_contrasts))
 
     @cached_property
-    def decided(self) -> tuple[tuple[Look, Decision], ...]:
-        return tuple((look, decision(look, self.confidence)) for look in self.looks)
+    def decided(self) -> tuple[tuple[AnyContrast, Decision], ...]:
+        return tuple((contrast, decision(contrast, self.confidence)) for contrast in self.all_contrasts)
 
     def decisions(self, about: str | None = None) -> tuple[Decision, ...]:
-        """Of all looks, or of those of one kind."""
-        return tuple(decision for look, decision in self.decided if about in (None, look.about))
+        """Of all contrasts, or of those of one kind."""
+        return tuple(decision for contrast, decision in self.decided if about in (None, contrast.about))
 
     @property
     def decision(self) -> Decision:
@@ -305,8 +306,8 @@ class Evidence:
 
     def undecided(self, by_ratio: bool) -> list[str]:
         """The curricula of contrasts that are open, of those that ratios decide or of the others."""
-        looks = [look for look, decision in self.decided if decision == "open" and isinstance(look, Contrast)]
-        arms = [arm for one in looks if one.by_ratio == by_ratio for arm in (one.first, one.second)]
+        own = [one for one, decision in self.decided if decision == "open" and isinstance(one, Contrast)]
+        arms = [arm for one in own if one.by_ratio == by_ratio for arm in (one.first, one.second)]
         return list(dict.fromkeys(arm.curriculum for arm in arms))
 
     @property

@@ -16,8 +16,8 @@ from listops_bench.claims._evidence import (
     NO_RISE,
     NO_SAVING,
     SEPARATED,
-    Look,
-    Pool,
+    AnyContrast,
+    PooledContrast,
     Rung,
     is_ladder,
     rungs,
@@ -60,7 +60,7 @@ def render(name: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= _FILTERS | {"fill": lambda text: environment.from_string(text).render()}
-    environment.tests["pool"] = lambda look: isinstance(look, Pool)
+    environment.tests["pooled"] = lambda contrast: isinstance(contrast, PooledContrast)
     environment.tests["decides"] = lambda found, decision: decision in found.decisions()
     environment.globals |= LIMITS | _NAMES | values
     return re.sub(r"\n{3,}", "\n\n", environment.get_template(name).render()).strip() + "\n"
@@ -85,11 +85,11 @@ def spell_difference(found: Difference | None, digits: int = 0) -> str:
     return f"{estimate} points ({low} to {high})"
 
 
-def spell_look(look: Look) -> str:
+def spell_figure(contrast: AnyContrast) -> str:
     """The figure that decides, with its 95% interval."""
-    number = look.ratio()
+    number = contrast.ratio()
     if number is None:
-        gain, shared = look.gain(), look.contrasts[0].shared
+        gain, shared = contrast.gain(), contrast.contrasts[0].shared
         return f"{spell_difference(gain)} at {shared[0][0].parameters:,} parameters" if gain else "no common size"
     return spell(number)
 
@@ -140,8 +140,8 @@ def _trained_on(arm: Arm) -> str:
     return code(arm.curriculum) + several
 
 
-def _scored(look: Look) -> str:
-    return " and ".join(dict.fromkeys(code(arm.task) for arm in (look.first, look.second)))
+def _scored(contrast: AnyContrast) -> str:
+    return " and ".join(dict.fromkeys(code(arm.task) for arm in (contrast.first, contrast.second)))
 
 
 def _setting(of: Setting) -> str:
@@ -154,7 +154,7 @@ def _setting(of: Setting) -> str:
 
 _FILTERS: dict[str, Any] = {
     "code": code,
-    "figure": spell_look,
+    "figure": spell_figure,
     "hours": lambda seconds: f"{seconds / 3600:.2f}",
     "lines": lambda text, between: between.join(filter(None, text.split("\n"))),
     "mean": lambda rung: f"{fmean(rung.accuracies()):.1%}",

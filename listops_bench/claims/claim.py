@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from listops_bench.claims._evidence import (
+    AnyContrast,
     Evidence,
     Ladders,
-    Look,
     all_for,
     any_for,
     differs,
@@ -50,19 +50,19 @@ class Claim:
         return list(zip(self.spec.evidence, self.found, strict=True))
 
     @property
-    def looks(self) -> tuple[Look, ...]:
-        """The looks that decide."""
-        return self.found[0][0].looks if self.found and self.found[0] else ()
+    def contrasts(self) -> tuple[AnyContrast, ...]:
+        """Those that decide, pooled ones first."""
+        return self.found[0][0].all_contrasts if self.found and self.found[0] else ()
 
     @cached_property
-    def differing(self) -> list[Look]:
-        """Looks that tell two ways of training apart, in either direction."""
-        return [look for look in self.looks if differs(look, self.found[0][0].confidence)]
+    def differing(self) -> list[AnyContrast]:
+        """Contrasts that tell two ways of training apart, in either direction."""
+        return [contrast for contrast in self.contrasts if differs(contrast, self.found[0][0].confidence)]
 
     @property
     def unmeasured(self) -> list[str]:
         """Kinds of contrasts of which there is none."""
-        return [kind for kind in self.spec.kinds_asked if kind not in {look.about for look in self.looks}]
+        return [kind for kind in self.spec.kinds_asked if kind not in {contrast.about for contrast in self.contrasts}]
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -87,7 +87,7 @@ def decide(ladders: Ladders, studies: Sequence[Study]) -> list[Claim]:
 
 def _each(claim: Claim) -> Decision:
     """Every kind of contrast has to speak for the claim; one that speaks for a refuting pair refutes it."""
-    if not claim.looks:
+    if not claim.contrasts:
         return "open"
     first = claim.found[0][0]
     refuting = [one for of, found in claim.sets if of.refutes for one in found if one.setting == first.setting]
@@ -99,12 +99,12 @@ def _each(claim: Claim) -> Decision:
 def _size_and_curriculum(claim: Claim) -> Decision:
     if claim.thresholds.decided and claim.differing:
         return "for"
-    alike = [is_equal(look, claim.found[0][0].confidence) for look in claim.looks]
+    alike = [is_equal(contrast, claim.found[0][0].confidence) for contrast in claim.contrasts]
     return "against" if alike and all(alike) else "open"
 
 
 def _decisions(claim: Claim) -> Sequence[Decision]:
-    return claim.found[0][0].decisions() if claim.looks else ()
+    return claim.found[0][0].decisions() if claim.contrasts else ()
 
 
 def _parts(claim: Claim) -> Decision:

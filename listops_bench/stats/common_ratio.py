@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from listops_bench.stats.threshold import Floats, Kind, Ratio, Threshold, rejected_from
+from listops_bench.stats.differences import Floats
+from listops_bench.stats.threshold import Kind, Ratio, Threshold, rejected_from
 
 _STEP = 0.01  # of the log ratio
 _FLAT = 1e-6
@@ -60,12 +61,7 @@ def _over(grid: Floats, first: Floats, of_first: Floats, second: Floats, of_seco
         np.minimum.at(rising, place[row, column], total[row, column])
     least = np.minimum(least, np.minimum.accumulate(falling[::-1])[::-1])
     least = np.minimum(least, np.minimum.accumulate(rising))
-    return _filled(grid, least)
-
-
-def _filled(grid: Floats, least: Floats) -> Floats:
-    """Between the ratios that some pair of points has."""
-    known = np.isfinite(least)
+    known = np.isfinite(least)  # the others lie between the ratios that some pair of points has
     found: Floats = np.interp(grid, grid[known], least[known])
     return found
 

@@ -13,7 +13,6 @@ it takes three against none to be told apart at 95%.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -22,13 +21,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-
 _NUISANCE = 201  # true shares tried for each difference
-
-
-_HALVINGS = 20
-
-
+_PRECISION = 1e-6
 _TIE = 1e-9
 
 
@@ -50,29 +44,24 @@ def difference(learned: int, runs: int, other_learned: int, other_runs: int, con
     """
     if not (0 <= learned <= runs > 0 and 0 <= other_learned <= other_runs > 0):
         raise ValueError(f"{learned} of {runs} and {other_learned} of {other_runs} are no shares")
-    estimate = learned / runs - other_learned / other_runs
-    alpha = (1 - confidence) / 2
+    low = _lower_limit(learned, runs, other_learned, other_runs, confidence)
+    high = -_lower_limit(other_learned, other_runs, learned, runs, confidence)
+    return Difference(learned / runs - other_learned / other_runs, low, high)
+
+
+def _lower_limit(learned: int, runs: int, other_learned: int, other_runs: int, confidence: float) -> float:
+    """The largest difference that is rejected as too low; -1 where none is."""
+    from scipy.optimize import bisect
+
     tables = _Tables(runs, other_runs)
 
-    def too_low(delta: float) -> bool:
-        return tables.tail(learned, other_learned, delta) <= alpha
+    def excess(delta: float) -> float:
+        return tables.tail(learned, other_learned, delta) - (1 - confidence) / 2
 
-    mirrored = _Tables(other_runs, runs)
-
-    def too_high(delta: float) -> bool:
-        return mirrored.tail(other_learned, learned, -delta) <= alpha
-
-    low = -1.0 if not too_low(-1.0) else _boundary(too_low, -1.0, estimate)
-    high = 1.0 if not too_high(1.0) else _boundary(too_high, 1.0, estimate)
-    return Difference(estimate, low, high)
-
-
-def _boundary(rejected: Callable[[float], bool], outside: float, inside: float) -> float:
-    """Between a difference that is rejected and one that is not: the last rejected one, up to rounding."""
-    for _ in range(_HALVINGS):
-        middle = (outside + inside) / 2
-        outside, inside = (middle, inside) if rejected(middle) else (outside, middle)
-    return outside
+    if excess(-1.0) > 0:
+        return -1.0
+    # The tail jumps: what is found may lie on either side of where it does, and the limit is on the rejected one.
+    return float(bisect(excess, -1.0, learned / runs - other_learned / other_runs, xtol=_PRECISION)) - _PRECISION
 
 
 class _Tables:

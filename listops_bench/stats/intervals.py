@@ -41,7 +41,15 @@ def wilson_interval(correct: float, n: float, confidence: float = 0.95) -> tuple
 
 @lru_cache
 def normal_quantile(confidence: float) -> float:
+    """What a normal variable stays below in size with this probability."""
     return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def t_quantile(freedom: float, confidence: float) -> float:
+    """What a variable of Student's t distribution stays below in size with this probability."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + confidence) / 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +87,8 @@ def mean_difference(first: Sequence[float], second: Sequence[float], confidence:
     spread = math.fsum(parts)
     if spread <= 0:
         return None
-    from scipy.special import stdtrit
-
     freedom = spread**2 / math.fsum(p**2 / (len(v) - 1) for p, v in zip(parts, (first, second), strict=True))
-    half = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(spread)
+    half = t_quantile(freedom, confidence) * math.sqrt(spread)
     estimate = fmean(first) - fmean(second)
     return Difference(estimate, estimate - half, estimate + half)
 
@@ -91,9 +97,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
     """Student's interval of a mean; None for fewer than two values."""
     if len(values) < 2:
         return None
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(len(values) - 1, (1 + confidence) / 2)) * math.sqrt(variance(values) / len(values))
+    half = t_quantile(len(values) - 1, confidence) * math.sqrt(variance(values) / len(values))
     return fmean(values) - half, fmean(values) + half
 
 
@@ -110,8 +114,6 @@ def clustered_interval(clusters: Sequence[tuple[int, int]], confidence: float = 
     >>> clustered_interval([(30, 30)] * 9 + [(0, 30)])[0] < 0.62 < wilson_interval(270, 300)[0]
     True
     """
-    from scipy.special import stdtrit
-
     total = sum(n for _, n in clusters)
     correct = sum(right for right, _ in clusters)
     count = len(clusters)
@@ -123,8 +125,7 @@ def clustered_interval(clusters: Sequence[tuple[int, int]], confidence: float = 
     else:
         between = count / (count - 1) * sum((right - p * n) ** 2 for right, n in clusters) / total**2
         effective = total / max(1.0, between / (p * (1 - p) / total))
-    t = float(stdtrit(count - 1, (1 + confidence) / 2))
-    effective *= (normal_quantile(confidence) / t) ** 2
+    effective *= (normal_quantile(confidence) / t_quantile(count - 1, confidence)) ** 2
     return wilson_interval(p * effective, effective, confidence)
 
 

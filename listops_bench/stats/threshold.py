@@ -29,27 +29,17 @@ from functools import cache
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+
+from listops_bench.stats.differences import Floats
+from listops_bench.stats.intervals import normal_quantile
 
 Kind = Literal["number", "above", "below", "unknown"]
 """Whether there is an estimate, it lies above or below a bound, or the data do not say."""
 
 
-Floats = NDArray[np.float64]
-
-
-_REJECTED = 3.841458820694124  # of a deviance: the 95% point of chi-square with one degree of freedom
-
-
 _STEPS = 24  # of the profile between two neighbouring sizes
-
-
 _SLOPES: Floats = np.geomspace(0.05, 80, 48)  # per e-fold in size: half the way from 10% to 90% is 2.2 / slope
-
-
 _PRECISE = {"xatol": 1e-4, "fatol": 1e-6}
-
-
 _BEYOND: Floats = np.geomspace(0.02, 30, 24)  # e-folds outside the sizes tried
 
 
@@ -140,7 +130,7 @@ def _fit(outcomes: tuple[Outcome, ...]) -> Threshold:
     if low is None and high is None and not always:
         return Threshold(outcomes, "unknown", None, None, None, profile)
     estimate = {"above": float(largest), "below": float(smallest)}.get(kind) or math.exp(best)
-    return Threshold(outcomes, kind, estimate, _exp(low), _exp(high), profile)
+    return Threshold(outcomes, kind, estimate, low, high, profile)
 
 
 class _PenalisedFit:
@@ -202,22 +192,17 @@ def _tops(table: Floats) -> Floats:
 
 
 def _limits(profile: Profile) -> tuple[float | None, float | None]:
-    """Where the deviance crosses what is rejected, in log parameters; None where it does not, within the sizes."""
-    kept = np.flatnonzero(profile.deviance <= _REJECTED)
-    last = len(profile.points) - 1
-    low = None if kept[0] == 0 else _crossing(profile, kept[0] - 1, kept[0])
-    high = None if kept[-1] == last else _crossing(profile, kept[-1] + 1, kept[-1])
-    return low, high
+    """Where the deviance crosses what is rejected; None where it does not, within the sizes."""
+    points, deviance, limit = profile.points, profile.deviance, rejected_from(0.95)
+    kept = np.flatnonzero(deviance <= limit)
 
+    def crossing(inside: int, outside: int) -> float | None:
+        if not 0 <= outside < len(points):
+            return None
+        pair = [inside, outside]
+        return math.exp(np.interp(limit, deviance[pair], points[pair]))
 
-def _crossing(profile: Profile, rejected: int, kept: int) -> float:
-    outside, inside = profile.deviance[rejected], profile.deviance[kept]
-    share = (outside - _REJECTED) / (outside - inside)
-    return float(profile.points[rejected] + share * (profile.points[kept] - profile.points[rejected]))
-
-
-def _exp(value: float | None) -> float | None:
-    return None if value is None else math.exp(value)
+    return crossing(kept[0], kept[0] - 1), crossing(kept[-1], kept[-1] + 1)
 
 
 # --- one threshold against another ------------------------------------------------------------------------------------
@@ -249,9 +234,7 @@ def ratio(first: Threshold, second: Threshold, confidence: float = 0.95) -> Rati
 
 def rejected_from(confidence: float) -> float:
     """The deviance from which on a value is rejected: chi-square with one degree of freedom."""
-    from scipy.special import ndtri
-
-    return _REJECTED if confidence == 0.95 else float(ndtri((1 + confidence) / 2)) ** 2
+    return normal_quantile(confidence) ** 2
 
 
 def _quotient(first: Threshold, second: Threshold) -> tuple[Kind, float | None]:
