@@ -26,7 +26,7 @@ def test_the_notebook_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert names["found"]["anywhere"].order.regression.p > 0.05
     assert names["embedding"].order.regression.p > 0.05
     assert names["leaning"].intact["sum"].exact.n == 50
-    assert names["table"].pairs.right.n == 100
+    assert names["table"].pairs.correct.n == 100
     printed = capsys.readouterr().out
     assert "row       order  1.00" in printed
     assert "feed_forward loop 3" in printed

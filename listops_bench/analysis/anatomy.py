@@ -12,22 +12,19 @@ A looped model calls the same modules once a loop; which loop it is follows from
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from transformers import PreTrainedModel
 
+from listops_bench.analysis.findings import SUBLAYER_KINDS, SublayerKind
 from listops_bench.errors import InvalidInput
-from listops_bench.model.ladder import MODEL_TYPES
 from listops_bench.tasks.generator import Rows
-
-Kind = Literal["attention", "feed_forward"]
-KINDS: tuple[Kind, ...] = ("attention", "feed_forward")
 
 Read = Callable[[int, torch.Tensor], None]
 Write = Callable[[int, torch.Tensor], torch.Tensor | None]
@@ -35,17 +32,41 @@ Write = Callable[[int, torch.Tensor], torch.Tensor | None]
 BATCH_TOKENS = 16_384
 
 
+class _Family(NamedTuple):
+    """Names of modules: of the layers, within each the norms and output matrices by kind of sublayer, and the norm
+    after the last."""
+
+    layers: str
+    norms: tuple[str, str]
+    outputs: tuple[str, str]
+    last_norm: str
+
+
+_FAMILIES = {
+    "listops_looped": _Family("model.block", ("ln_attention", "ln_feed_forward"), ("out", "down"), "model.ln"),
+    "gpt2": _Family("transformer.h", ("ln_1", "ln_2"), ("attn.c_proj", "mlp.c_proj"), "transformer.ln_f"),
+    "llama": _Family(
+        "model.layers",
+        ("input_layernorm", "post_attention_layernorm"),
+        ("self_attn.o_proj", "mlp.down_proj"),
+        "model.norm",
+    ),
+}
+"""By ``model_type`` of the configuration."""
+
+
 @dataclass(frozen=True)
 class Sublayer:
     """One addition to the residual stream.
 
     Attributes:
+        kind: attention or feed-forward.
         layer: or loop, from 0.
         norm: the module whose input is the stream before.
         output: the module whose output is added to it.
     """
 
-    kind: Kind
+    kind: SublayerKind
     layer: int
     norm: torch.nn.Module
     output: torch.nn.Module
@@ -53,7 +74,13 @@ class Sublayer:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """The sublayers in their order of use: attention and feed-forward of layer 0, of layer 1 and so on."""
+    """A model's sublayers.
+
+    Attributes:
+        sublayers: in their order of use: attention and feed-forward of layer 0, of layer 1 and so on.
+        last_norm: the module whose input is the stream after all of them.
+        shared: whether its layers are loops over the same modules.
+    """
 
     sublayers: tuple[Sublayer, ...]
     last_norm: torch.nn.Module
@@ -73,31 +100,20 @@ def anatomy_of(model: PreTrainedModel) -> Anatomy:
     """The anatomy of a model.
 
     Raises:
-        InvalidInput: a family whose modules we do not know.
+        InvalidInput: a family whose modules are not known here.
     """
-    parts: Any = model
-    kind = model.config.model_type
-    if kind == "listops_looped":
-        block = parts.model.block
-        layers = [(block.ln_attention, block.out, block.ln_feed_forward, block.down)] * model.config.n_loop
-        return Anatomy(_sublayers(layers), parts.model.ln, shared=True)
-    if kind == "gpt2":
-        layers = [(b.ln_1, b.attn.c_proj, b.ln_2, b.mlp.c_proj) for b in parts.transformer.h]
-        return Anatomy(_sublayers(layers), parts.transformer.ln_f, shared=False)
-    if kind == "llama":
-        layers = [
-            (b.input_layernorm, b.self_attn.o_proj, b.post_attention_layernorm, b.mlp.down_proj)
-            for b in parts.model.layers
-        ]
-        return Anatomy(_sublayers(layers), parts.model.norm, shared=False)
-    raise InvalidInput(f"models of type {kind!r} cannot be analysed yet; the families are {', '.join(MODEL_TYPES)}")
-
-
-def _sublayers(layers: Sequence[tuple[torch.nn.Module, ...]]) -> tuple[Sublayer, ...]:
-    found = []
-    for layer, (norm_a, output_a, norm_f, output_f) in enumerate(layers):
-        found += [Sublayer("attention", layer, norm_a, output_a), Sublayer("feed_forward", layer, norm_f, output_f)]
-    return tuple(found)
+    name = model.config.model_type
+    if name not in _FAMILIES:
+        raise InvalidInput(f"models of type {name!r} cannot be analysed yet; the families are {', '.join(_FAMILIES)}")
+    family, loops = _FAMILIES[name], getattr(model.config, "n_loop", None)
+    found: Any = model.get_submodule(family.layers)
+    layers = [found] * loops if loops else list(found)
+    sublayers = [
+        Sublayer(kind, number, layer.get_submodule(norm), layer.get_submodule(output))
+        for number, layer in enumerate(layers)
+        for kind, norm, output in zip(SUBLAYER_KINDS, family.norms, family.outputs, strict=True)
+    ]
+    return Anatomy(tuple(sublayers), model.get_submodule(family.last_norm), shared=loops is not None)
 
 
 @contextmanager
@@ -105,36 +121,37 @@ def hooks(model: PreTrainedModel, *, read: Read | None = None, write: Write | No
     """While open, every forward of the model calls back.
 
     Args:
-        read: gets each place (see the module's drawing) and the residual stream there, [B, T, D].
+        model: of a family known here.
+        read: gets the number of each read (see the module's drawing) and the residual stream there, [B, T, D].
         write: gets the number of each sublayer and its output [B, T, D]; what it returns, unless None, takes its place.
     """
     anatomy = anatomy_of(model)
     calls: dict[torch.nn.Module, int] = defaultdict(int)
-    places: dict[torch.nn.Module, list[int]] = defaultdict(list)
+    reads: dict[torch.nn.Module, list[int]] = defaultdict(list)
+    writes: dict[torch.nn.Module, list[int]] = defaultdict(list)
     for number, sublayer in enumerate(anatomy.sublayers):
-        places[sublayer.norm].append(number)
-        places[sublayer.output].append(number)
-    places[anatomy.last_norm].append(len(anatomy.sublayers))
+        reads[sublayer.norm].append(number)
+        writes[sublayer.output].append(number)
+    reads[anatomy.last_norm].append(len(anatomy.sublayers))
 
-    def place_of(module: torch.nn.Module) -> int:
-        place = places[module][calls[module]]
+    def next_number(numbers: dict[torch.nn.Module, list[int]], module: torch.nn.Module) -> int:
         calls[module] += 1
-        return place
+        return numbers[module][calls[module] - 1]
 
     def on_read(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        place = place_of(module)
+        number = next_number(reads, module)
         if read is not None:
-            read(place, inputs[0])
+            read(number, inputs[0])
 
     def on_write(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor | None:
-        place = place_of(module)
-        return None if write is None else write(place, output)
+        number = next_number(writes, module)
+        return None if write is None else write(number, output)
 
-    handles = [model.register_forward_pre_hook(lambda *_: calls.clear())]
-    for module in {anatomy.last_norm, *(sublayer.norm for sublayer in anatomy.sublayers)}:
-        handles.append(module.register_forward_pre_hook(on_read))
-    for module in {sublayer.output for sublayer in anatomy.sublayers}:
-        handles.append(module.register_forward_hook(on_write))
+    handles = [
+        model.register_forward_pre_hook(lambda *_: calls.clear()),
+        *(module.register_forward_pre_hook(on_read) for module in reads),
+        *(module.register_forward_hook(on_write) for module in writes),
+    ]
     try:
         yield
     finally:
@@ -146,7 +163,7 @@ def hooks(model: PreTrainedModel, *, read: Read | None = None, write: Write | No
 
 
 @dataclass(frozen=True)
-class Batch:
+class TeacherForcedBatch:
     """Rows of equal length, so that there is no padding.
 
     Attributes:
@@ -161,14 +178,18 @@ class Batch:
 
     def logits(self, model: PreTrainedModel) -> torch.Tensor:
         """The model's logits [B, T-1, V]."""
-        inputs = self.ids[:, :-1].to(model.device)
-        positions = torch.arange(inputs.shape[1], device=model.device)[None]
-        with torch.no_grad():
-            logits: torch.Tensor = model(input_ids=inputs, position_ids=positions, use_cache=False).logits
-        return logits
+        return logits(model, self.ids[:, :-1])
 
 
-def batches(rows: Rows) -> Iterator[Batch]:
+def logits(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
+    """The logits [B, T, V] after each of the ids [B, T], which have no padding."""
+    positions = torch.arange(ids.shape[1], device=model.device)[None]
+    with torch.no_grad():
+        found: torch.Tensor = model(input_ids=ids.to(model.device), position_ids=positions, use_cache=False).logits
+    return found
+
+
+def batches(rows: Rows) -> Iterator[TeacherForcedBatch]:
     """All rows, by length."""
     lengths = rows.num_tokens.astype(np.int64)
     for length in np.unique(lengths):
@@ -177,12 +198,12 @@ def batches(rows: Rows) -> Iterator[Batch]:
             chosen = of_length[start : start + size]
             ids = rows.ids[rows.offsets[chosen][:, None] + np.arange(length)].astype(np.int64)
             answers = np.arange(length - 1) >= rows.prompt_lengths[chosen][:, None] - 1
-            yield Batch(chosen, torch.from_numpy(ids), torch.from_numpy(answers))
+            yield TeacherForcedBatch(chosen, torch.from_numpy(ids), torch.from_numpy(answers))
 
 
-def residuals(model: PreTrainedModel, batch: Batch) -> list[torch.Tensor]:
-    """The residual stream [B, T-1, D] at every place, 2L + 1 of them."""
+def residuals(model: PreTrainedModel, batch: TeacherForcedBatch) -> list[torch.Tensor]:
+    """The residual stream [B, T-1, D] at every read, 2L + 1 of them."""
     stream: dict[int, torch.Tensor] = {}
     with hooks(model, read=stream.__setitem__):
         batch.logits(model)
-    return [stream[place] for place in sorted(stream)]
+    return [stream[number] for number in sorted(stream)]

@@ -9,101 +9,81 @@ model says little by itself, and the seeds together are what counts. Everything 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import cast
 
-from listops_bench.analysis.embedding import Statistic, mean_over
+from listops_bench._base.version import __version__
+from listops_bench.analysis.embedding import mean_over
+from listops_bench.analysis.findings import (
+    SUBLAYER_KINDS,
+    CheckpointFindings,
+    Findings,
+    GroupFindings,
+    Layer,
+    SublayerKind,
+    TrainingKind,
+)
 from listops_bench.analysis.study import Analysis
 from listops_bench.stats.intervals import Summary, holm
 from listops_bench.tasks.training_kinds import KINDS, training_kind
 
 
-@dataclass(frozen=True)
-class Line:
-    """One checkpoint of a comparison.
+def compare_checkpoints(analyses: Sequence[Analysis]) -> Findings:
+    """Compares on the first operation that all were trained on, or where there is none on each one's first.
 
-    Attributes:
-        kind: what its training is to the operation compared on: ``alone``, ``joint``, ``transfer`` or ``other``.
-        exact: exact traces on the test rows of that operation, and ``unseen`` on those with held-out operands.
-        facts: multisets of three held-out operands known, of the same operation.
-        attention_share: see `Reliance`.
+    Seeds of one curriculum and architecture make a group. Its statistics are `PermutationTest`s, as are those of the
+    checkpoints.
     """
-
-    analysis: Analysis
-    kind: str
-    exact: Summary
-    unseen: Summary
-    facts: Summary | None
-    order: Statistic
-    parity: Statistic
-    attention_share: float
-
-
-@dataclass(frozen=True)
-class Group:
-    """The checkpoints of one curriculum and architecture, one for each seed; statistics are means over them."""
-
-    plan: str
-    kind: str
-    architecture: str
-    lines: tuple[Line, ...]
-    order: Statistic
-    parity: Statistic
-    order_p: float
-    parity_p: float
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Checkpoints compared on one operation.
-
-    Attributes:
-        groups: ``order_p`` and ``parity_p`` in them are adjusted (Holm) over all tests of all groups.
-    """
-
-    operation: str
-    groups: tuple[Group, ...]
-
-    @property
-    def lines(self) -> tuple[Line, ...]:
-        return tuple(line for group in self.groups for line in group.lines)
-
-
-def compare_checkpoints(analyses: Sequence[Analysis]) -> Comparison:
-    """The comparison on the first operation that all were trained on, or where there is none on each one's first."""
     shared = [op for op in analyses[0].asked if all(op in analysis.operations for analysis in analyses)]
-    lines = [_line(analysis, shared[0] if shared else analysis.operations[0]) for analysis in analyses]
-    members: dict[tuple[str, str, int], list[Line]] = {}
-    for line in lines:
-        of = line.analysis
-        members.setdefault((of.plan, of.architecture, of.modulus), []).append(line)
-    found = [(key, sorted(group, key=_seed_order)) for key, group in members.items()]
-    means = [(mean_over([x.order for x in group]), mean_over([x.parity for x in group])) for _, group in found]
-    adjusted = holm([statistic.p for pair in means for statistic in pair])
+    operation = shared[0] if shared else ""
+    members: dict[tuple[str, str, int], list[Analysis]] = {}
+    for analysis in analyses:
+        members.setdefault((analysis.plan, analysis.architecture, analysis.modulus), []).append(analysis)
+    seeds = [sorted(group, key=lambda one: (one.seed is None, one.seed or 0, one.name)) for group in members.values()]
+    orders = [mean_over([one.embedding.order.regression for one in group]) for group in seeds]
+    parities = [mean_over([one.embedding.parity for one in group]) for group in seeds]
+    adjusted = holm([statistic.p for pair in zip(orders, parities, strict=True) for statistic in pair])
     groups = [
-        Group(plan, group[0].kind, architecture, tuple(group), order, parity, *adjusted[2 * i : 2 * i + 2])
-        for i, (((plan, architecture, _), group), (order, parity)) in enumerate(zip(found, means, strict=True))
+        GroupFindings(
+            group[0].plan,
+            group[0].architecture,
+            order,
+            order_p,
+            parity,
+            parity_p,
+            [_findings(one, operation or one.operations[0]) for one in group],
+        )
+        for group, order, parity, order_p, parity_p in zip(
+            seeds, orders, parities, adjusted[::2], adjusted[1::2], strict=True
+        )
     ]
-    return Comparison(shared[0] if shared else "", tuple(sorted(groups, key=_group_order)))
+    return Findings(__version__, operation, sorted(groups, key=_place))
 
 
-def _line(analysis: Analysis, operation: str) -> Line:
+def _findings(analysis: Analysis, operation: str) -> CheckpointFindings:
     table = next(table for table in analysis.tables if table.operation == operation)
-    return Line(
-        analysis,
-        training_kind(analysis.curriculum, operation),
-        analysis.seen[operation].exact,
-        analysis.unseen[operation].exact,
-        table.triples.known(held_out=True) if table.triples else None,
-        analysis.embedding.order.regression,
-        analysis.embedding.parity,
-        analysis.reliance.attention_share,
+    without: dict[SublayerKind, dict[Layer, Summary]] = {kind: {} for kind in SUBLAYER_KINDS}
+    for ablation in analysis.reliance.ablations:
+        if ablation.method == "mean":
+            layer = "all" if ablation.layer is None else str(ablation.layer + 1)
+            without[ablation.kind][layer] = ablation.accuracy[operation].last_step
+    return CheckpointFindings(
+        name=analysis.name,
+        seed=analysis.seed,
+        curriculum=analysis.curriculum,
+        parameters=analysis.parameters,
+        weights_sha256=analysis.weights_sha256,
+        kind=cast(TrainingKind, training_kind(analysis.curriculum, operation)),
+        exact=analysis.seen[operation].exact,
+        unseen=analysis.unseen[operation].exact,
+        facts=table.triples.known(held_out=True) if table.triples else None,
+        order=analysis.embedding.order.regression,
+        parity=analysis.embedding.parity,
+        attention_share=analysis.reliance.attention_share,
+        last_step=analysis.reliance.intact[operation].last_step,
+        without=without,
     )
 
 
-def _seed_order(line: Line) -> tuple[object, ...]:
-    seed = line.analysis.seed
-    return seed is None, seed or 0, line.analysis.name
-
-
-def _group_order(group: Group) -> tuple[object, ...]:
-    return list(KINDS).index(group.kind), group.lines[0].analysis.parameters, group.architecture, group.plan
+def _place(group: GroupFindings) -> tuple[object, ...]:
+    """Where a group stands among the others."""
+    return list(KINDS).index(group.kind), group.checkpoints[0].parameters, group.architecture, group.plan

@@ -15,9 +15,8 @@ Shapes: n numbers, D width, R = min(n - 1, D) dimensions, K axes, P permutations
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -25,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from listops_bench._base.hashing import key64
+from listops_bench.analysis.findings import Statistic
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -42,23 +42,13 @@ _TIE = 1e-9
 
 
 @dataclass(frozen=True)
-class Statistic:
-    """A figure beside what chance makes of it.
+class PermutationTest(Statistic):
+    """A statistic with all its values under permuted labels.
 
     Attributes:
-        value: of the model's own vectors under the right names; more is more structure.
-        chance: mean over label permutations.
-        p: share of label permutations with at least this value, the right names among them.
-        control, control_high: mean and 95th percentile over random vectors of the same spectrum. NaN where there are
-        none.
-        null: float64 [P], the values under permuted labels, the right ones first.
+        null: float64 [P], the right labels first.
     """
 
-    value: float
-    chance: float
-    p: float
-    control: float
-    control_high: float
     null: Floats = field(repr=False, compare=False)
 
 
@@ -82,9 +72,9 @@ class Order:
     """
 
     correlations: Floats
-    axis: Statistic
+    axis: PermutationTest
     predicted: Floats
-    regression: Statistic
+    regression: PermutationTest
 
     @property
     def best_axis(self) -> int:
@@ -110,7 +100,7 @@ class Waves:
     spread: Floats
     high: Floats
     line: Floats
-    strongest: Statistic
+    strongest: PermutationTest
 
     @property
     def strongest_frequency(self) -> int:
@@ -129,11 +119,11 @@ class Representation:
     components: Components
     cosine: Floats
     order: Order
-    residues: Mapping[int, Statistic]
+    residues: Mapping[int, PermutationTest]
     waves: Waves
 
     @property
-    def parity(self) -> Statistic:
+    def parity(self) -> PermutationTest:
         return self.residues[2]
 
 
@@ -256,7 +246,7 @@ class _Chance:
     def __init__(self, points: _Points, permutations: Ints, controls: _Points) -> None:
         self.points, self.permutations, self.controls = points, permutations, controls
 
-    def of(self, statistic: Callable[[_Points, Ints], Any]) -> Statistic:
+    def of(self, statistic: Callable[[_Points, Ints], Any]) -> PermutationTest:
         """``statistic(points, labels)`` broadcasts over leading dimensions of either."""
         null = in_chunks(lambda labels: statistic(self.points, labels), self.permutations)
         controls = statistic(self.controls, self.permutations[0])
@@ -269,20 +259,20 @@ def in_chunks(statistic: Callable[[Ints], Floats], permutations: Ints) -> Floats
     return np.concatenate(parts)
 
 
-def compare(null: Floats, controls: Sequence[float] | Floats = ()) -> Statistic:
+def compare(null: Floats, controls: Sequence[float] | Floats = ()) -> PermutationTest:
     """The statistic whose values under label permutations these are, the right labels first."""
     drawn = np.asarray(controls, dtype=np.float64)
-    return Statistic(
+    return PermutationTest(
         value=float(null[0]),
         chance=float(null.mean()),
         p=float((null >= null[0] - _TIE).mean()),
-        control=float(drawn.mean()) if drawn.size else math.nan,
-        control_high=float(np.quantile(drawn, 0.95)) if drawn.size else math.nan,
+        control=float(drawn.mean()) if drawn.size else None,
+        control_high=float(np.quantile(drawn, 0.95)) if drawn.size else None,
         null=null,
     )
 
 
-def mean_over(statistics: Sequence[Statistic]) -> Statistic:
+def mean_over(statistics: Sequence[PermutationTest]) -> PermutationTest:
     """The mean of one statistic over several models, such as seeds; each was permuted by itself.
 
     The permuted values are paired in orders of their own: the models share their permutations, and must not vary alike.
@@ -292,9 +282,8 @@ def mean_over(statistics: Sequence[Statistic]) -> Statistic:
     for place, statistic in enumerate(statistics):
         draw = np.random.default_rng([key64("listops/analysis/pairing") >> 1, place])
         total += np.concatenate([statistic.null[:1], draw.choice(statistic.null[1:], count - 1)])
-    values = [statistic.control for statistic in statistics]
-    paired = compare(total / len(statistics))
-    return Statistic(paired.value, paired.chance, paired.p, float(np.mean(values)), math.nan, paired.null)
+    controls = [statistic.control for statistic in statistics if statistic.control is not None]
+    return replace(compare(total / len(statistics)), control=float(np.mean(controls)) if controls else None)
 
 
 # --- statistics: all broadcast over leading dimensions ----------------------------------------------------------------

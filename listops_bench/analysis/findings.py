@@ -19,14 +19,26 @@ from listops_bench.stats.intervals import Summary
 FILE_NAME = "comparison.json"
 SIGNIFICANT = 0.05
 
-Kind = Literal["alone", "joint", "transfer", "other"]
-Sublayer = Literal["attention", "feed_forward"]
+TrainingKind = Literal["alone", "joint", "transfer", "other"]
+"""One of `tasks.training_kinds.KINDS`."""
+
+SublayerKind = Literal["attention", "feed_forward"]
+SUBLAYER_KINDS: tuple[SublayerKind, ...] = ("attention", "feed_forward")
+
 Layer = Annotated[str, Text(r"[1-9][0-9]{0,3}|all", 4)]
 
 
 @dataclass(frozen=True)
-class StatisticFindings:
-    """A figure beside what chance makes of it; see `analysis.embedding.Statistic`."""
+class Statistic:
+    """A figure beside what chance makes of it.
+
+    Attributes:
+        value: of the model's own vectors under the right names; more is more structure.
+        chance: mean over label permutations.
+        p: share of label permutations with at least this value, the right names among them.
+        control: mean over random vectors of the same covariance spectrum; None where there are none.
+        control_high: 95th percentile over them.
+    """
 
     value: float
     chance: float
@@ -37,11 +49,19 @@ class StatisticFindings:
 
 @dataclass(frozen=True)
 class CheckpointFindings:
-    """One checkpoint; see `analysis.comparison.Line`.
+    """One checkpoint of a comparison.
 
     Attributes:
+        kind: what its training is to the operation compared on.
+        exact: exact traces on the test rows of that operation.
+        unseen: exact traces on those rows with held-out operands.
+        facts: multisets of three held-out operands known, of the same operation.
+        order: whether the embedding follows the order of the numbers.
+        parity: whether the embedding tells even from odd.
+        attention_share: attention's part of what is added to the residual stream.
         last_step: answers right given the right lines before them.
-        without: the same with the mean output of sublayers in place of their own, by kind of sublayer and layer.
+        without: the same with the mean output of sublayers in place of their own, by kind of sublayer and layer
+            (``"1"``, ``"2"``, ..., or ``"all"`` of them at once).
     """
 
     name: str
@@ -49,37 +69,50 @@ class CheckpointFindings:
     curriculum: str
     parameters: int
     weights_sha256: str
-    kind: Kind
+    kind: TrainingKind
     exact: Summary
     unseen: Summary
     facts: Summary | None
-    order: StatisticFindings
-    parity: StatisticFindings
+    order: Statistic
+    parity: Statistic
     attention_share: float
     last_step: Summary
-    without: dict[Sublayer, dict[Layer, Summary]]
+    without: dict[SublayerKind, dict[Layer, Summary]]
 
 
 @dataclass(frozen=True)
 class GroupFindings:
-    """The seeds of one curriculum and architecture, with p-values adjusted for all tests of the comparison."""
+    """The seeds of one curriculum and architecture.
+
+    Attributes:
+        order_mean: the mean over the seeds; ``parity_mean`` likewise.
+        order_p_adjusted: its p adjusted (Holm) for all tests of all groups; ``parity_p_adjusted`` likewise.
+    """
 
     plan: str
     architecture: str
-    order_mean: StatisticFindings
+    order_mean: Statistic
     order_p_adjusted: float
-    parity_mean: StatisticFindings
+    parity_mean: Statistic
     parity_p_adjusted: float
     checkpoints: list[CheckpointFindings]
+
+    @property
+    def kind(self) -> TrainingKind:
+        return self.checkpoints[0].kind
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Checkpoints compared on one operation, by the version of the package that did it."""
+    """Checkpoints compared on one operation ("" where they share none), by the version of the package that did it."""
 
     version: str
     operation: str
     groups: list[GroupFindings]
+
+    @property
+    def checkpoints(self) -> list[CheckpointFindings]:
+        return [checkpoint for group in self.groups for checkpoint in group.checkpoints]
 
 
 def read_findings(path: str | os.PathLike[str]) -> Findings:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 from transformers import PreTrainedModel
 
+from listops_bench.analysis.anatomy import logits
 from listops_bench.stats.intervals import Summary
 from listops_bench.tasks.expression import CLOSE_ID, EQUALS_ID, FIRST_NUMBER_ID, FIRST_OPERATION_ID, OPERATIONS
 from listops_bench.tasks.split import is_held_out
@@ -34,14 +35,19 @@ _BATCH_ROWS = 1_000
 
 @dataclass(frozen=True)
 class Pairs:
-    """The table of two operands: ``told`` and ``truth`` int64 [n, n], first operand down. -1 is no number at all."""
+    """The table of two operands.
 
-    told: Ints
-    truth: Ints
+    Attributes:
+        predicted: int64 [n, n], the model's answers, first operand down; -1 is no number at all.
+        expected: int64 [n, n], the right ones.
+    """
+
+    predicted: Ints
+    expected: Ints
 
     @property
-    def right(self) -> Summary:
-        return Summary.of(int((self.told == self.truth).sum()), self.truth.size)
+    def correct(self) -> Summary:
+        return Summary.of(int((self.predicted == self.expected).sum()), self.expected.size)
 
 
 @dataclass(frozen=True)
@@ -51,23 +57,24 @@ class Triples:
     Attributes:
         multisets: int64 [M, 3], ascending.
         held_out: bool [M], never evaluated in training.
-        asked, right: int64 [M], orders asked about, and those answered rightly.
+        asked: int64 [M], orders asked about.
+        correct: int64 [M], those of them answered rightly.
     """
 
     multisets: Ints
     held_out: Flags
     asked: Ints
-    right: Ints
+    correct: Ints
 
     def known(self, *, held_out: bool) -> Summary:
         """Multisets that are right in every order asked about."""
         chosen = self.held_out == held_out
-        return Summary.of(int((self.right == self.asked)[chosen].sum()), int(chosen.sum()))
+        return Summary.of(int((self.correct == self.asked)[chosen].sum()), int(chosen.sum()))
 
     def prompts(self, *, held_out: bool) -> tuple[int, int]:
         """Prompts answered rightly, and prompts asked. No interval: orders of one multiset are not independent."""
         chosen = self.held_out == held_out
-        return int(self.right[chosen].sum()), int(self.asked[chosen].sum())
+        return int(self.correct[chosen].sum()), int(self.asked[chosen].sum())
 
     @property
     def p(self) -> float:
@@ -101,8 +108,10 @@ def operation_table(model: PreTrainedModel, operation: str, modulus: int) -> Ope
 
 def _pairs(model: PreTrainedModel, operation: str, modulus: int) -> Pairs:
     operands = np.array(list(itertools.product(range(modulus), repeat=2)))
-    told, truth = answers(model, operation, operands), _truth(operation, operands, modulus)
-    return Pairs(told.reshape(modulus, modulus), truth.reshape(modulus, modulus))
+    table = (modulus, modulus)
+    return Pairs(
+        answers(model, operation, operands).reshape(table), _truth(operation, operands, modulus).reshape(table)
+    )
 
 
 def _triples(model: PreTrainedModel, operation: str, modulus: int) -> Triples:
@@ -128,14 +137,9 @@ def answers(model: PreTrainedModel, operation: str, operands: Ints) -> Ints:
     ids[:, 0] = FIRST_OPERATION_ID + list(OPERATIONS).index(operation)
     ids[:, 1 : k + 1] = operands + FIRST_NUMBER_ID
     ids[:, k + 1 :] = CLOSE_ID, EQUALS_ID
-    positions = torch.arange(k + 3, device=model.device)[None]
-    told = []
-    for start in range(0, n, _BATCH_ROWS):
-        inputs = torch.from_numpy(ids[start : start + _BATCH_ROWS]).to(model.device)
-        with torch.no_grad():
-            logits = model(input_ids=inputs, position_ids=positions, use_cache=False).logits
-        told.append(logits[:, -1].argmax(-1).cpu().numpy() - FIRST_NUMBER_ID)
-    return np.maximum(np.concatenate(told), -1)
+    batches = torch.from_numpy(ids).split(_BATCH_ROWS)
+    choices = torch.cat([logits(model, batch)[:, -1].argmax(-1).cpu() for batch in batches])
+    return np.maximum(choices.numpy() - FIRST_NUMBER_ID, -1)
 
 
 def _truth(operation: str, operands: Ints, modulus: int) -> Ints:

@@ -19,7 +19,7 @@ from listops_bench.analysis.embedding import (
     NUM_PERMUTATIONS,
     Floats,
     Ints,
-    Statistic,
+    PermutationTest,
     compare,
     in_chunks,
     label_permutations,
@@ -42,9 +42,9 @@ class StateProbe:
     """
 
     num_states: int
-    parity_in_contexts: Statistic
-    parity_of_numbers: Statistic
-    order_of_numbers: Statistic
+    parity_in_contexts: PermutationTest
+    parity_of_numbers: PermutationTest
+    order_of_numbers: PermutationTest
 
 
 def probe_states(

@@ -23,7 +23,8 @@ import numpy.typing as npt
 import torch
 from transformers import PreTrainedModel
 
-from listops_bench.analysis.anatomy import KINDS, Kind, anatomy_of, batches, hooks
+from listops_bench.analysis.anatomy import anatomy_of, batches, hooks
+from listops_bench.analysis.findings import SUBLAYER_KINDS, SublayerKind
 from listops_bench.stats.intervals import Summary
 from listops_bench.tasks.generator import Rows
 
@@ -43,7 +44,7 @@ class Accuracy:
 class Norm:
     """|output| / |stream before| of one sublayer: quartiles over all tokens of the rows."""
 
-    kind: Kind
+    kind: SublayerKind
     layer: int
     low: float
     median: float
@@ -54,7 +55,7 @@ class Norm:
 class Ablation:
     """What is left without a sublayer; ``layer`` None means those of the kind in all layers at once."""
 
-    kind: Kind
+    kind: SublayerKind
     layer: int | None
     method: Method
     accuracy: Mapping[str, Accuracy]
@@ -72,11 +73,11 @@ class Reliance:
     @property
     def attention_share(self) -> float:
         """Attention's part of the sum of all median norm ratios; 0.5 where both kinds write alike."""
-        written = {kind: sum(norm.median for norm in self.norms if norm.kind == kind) for kind in KINDS}
+        written = {kind: sum(norm.median for norm in self.norms if norm.kind == kind) for kind in SUBLAYER_KINDS}
         total = sum(written.values())
         return written["attention"] / total if total else 0.0
 
-    def find(self, kind: Kind, layer: int | None, method: Method) -> Ablation:
+    def find(self, kind: SublayerKind, layer: int | None, method: Method) -> Ablation:
         return next(a for a in self.ablations if (a.kind, a.layer, a.method) == (kind, layer, method))
 
 
@@ -96,7 +97,7 @@ def reliance(model: PreTrainedModel, rows: Mapping[str, Rows], held_out: Sequenc
         Ablation(
             kind, layer, method, {name: ablated(model, of, kind, layer, method, means) for name, of in rows.items()}
         )
-        for kind in KINDS
+        for kind in SUBLAYER_KINDS
         for layer in (*range(anatomy.num_layers), None)
         for method in METHODS
     ]
@@ -115,7 +116,12 @@ def accuracy(model: PreTrainedModel, rows: Rows) -> Accuracy:
 
 
 def ablated(
-    model: PreTrainedModel, rows: Rows, kind: Kind, layer: int | None, method: Method, means: Sequence[torch.Tensor]
+    model: PreTrainedModel,
+    rows: Rows,
+    kind: SublayerKind,
+    layer: int | None,
+    method: Method,
+    means: Sequence[torch.Tensor],
 ) -> Accuracy:
     """`accuracy` while sublayers add their mean output, or nothing."""
     sublayers = anatomy_of(model).sublayers

@@ -46,8 +46,14 @@ OnStage = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
-class Place:
-    """The states of the numbers at one place: ``name`` is "embedding" or "after loop 2"; no ``probe`` of a table."""
+class LayerRepresentation:
+    """The numbers in one layer of the residual stream.
+
+    Attributes:
+        name: "embedding", or "after loop 2".
+        numbers: of the embedding's rows, or of the mean states of number tokens in prompts.
+        probe: of single states; None for the embedding.
+    """
 
     name: str
     numbers: Representation
@@ -55,7 +61,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Moment:
+class SavedStep:
     """A checkpoint saved while training: exact traces on validation rows by operation, and the embedding's numbers."""
 
     step: int
@@ -70,11 +76,13 @@ class Analysis:
     Attributes:
         name: the folder's name, made longer where two are alike.
         plan: the curriculum in words.
-        operations: those it was trained on; ``asked`` those whose prompts the residual states are taken from.
+        operations: those it was trained on, or that were asked for.
+        asked: those of them whose prompts the residual states are taken from.
         output: the output side of the numbers; None where it is the embedding itself (tied weights).
-        places: the embedding, and the mean states of number tokens in prompts after each layer or loop.
-        seen, unseen: exact traces on test rows, and on rows with operands that were held out, by operation.
-        moments: over training, where checkpoints were saved on the way.
+        layers: the embedding, and the states of number tokens in prompts after each layer or loop.
+        seen: accuracy on test rows, by operation.
+        unseen: accuracy on rows with operands that were held out, by operation.
+        saved_steps: over training, where checkpoints were saved on the way.
     """
 
     name: str
@@ -88,17 +96,17 @@ class Analysis:
     modulus: int
     operations: tuple[str, ...]
     asked: tuple[str, ...]
-    places: tuple[Place, ...]
+    layers: tuple[LayerRepresentation, ...]
     output: Representation | None
     reliance: Reliance
     seen: Mapping[str, Accuracy]
     unseen: Mapping[str, Accuracy]
     tables: tuple[OperationTable, ...]
-    moments: tuple[Moment, ...]
+    saved_steps: tuple[SavedStep, ...]
 
     @property
     def embedding(self) -> Representation:
-        return self.places[0].numbers
+        return self.layers[0].numbers
 
 
 def analyse(
@@ -123,11 +131,13 @@ def analyse(
     """
     if num_rows < 2:
         raise InvalidInput(f"num_rows {num_rows} are too few rows; the least is 2")
-    place = device_of(device)
-    names = _names([Path(folder) for folder in folders])
-    subjects = [_Subject.open(folder, name, tasks) for folder, name in zip(folders, names, strict=True)]
-    shared = [op for op in OPERATIONS if all(op in subject.tasks for subject in subjects)]
-    return [_analyse(subject, shared, num_rows, place, on_stage) for subject in subjects]
+    opened = [
+        _Subject.open(folder, name, tasks, num_rows)
+        for folder, name in zip(folders, _names([Path(folder) for folder in folders]), strict=True)
+    ]
+    shared = tuple(op for op in OPERATIONS if all(op in subject.tasks for subject in opened))
+    where = device_of(device)
+    return [subject.analyse(shared or tuple(subject.tasks), where, on_stage) for subject in opened]
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -150,17 +160,74 @@ class _Subject:
     folder: Path
     checkpoint: Checkpoint
     tasks: Mapping[str, TaskSpec]
+    num_rows: int
 
-    @staticmethod
-    def open(folder: str | os.PathLike[str], name: str, tasks: Sequence[str] | None) -> _Subject:
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], name: str, tasks: Sequence[str] | None, num_rows: int) -> _Subject:
         checkpoint = _open(folder)
         if checkpoint.modulus < MIN_NUMBERS:
             raise InvalidInput(
                 f"checkpoint {str(folder)!r} has {checkpoint.modulus} numbers, and {MIN_NUMBERS} are the least that "
                 "have an order to speak of"
             )
-        anatomy_of(checkpoint.model)  # a family we do not know is refused before anything is computed
-        return _Subject(name, Path(folder), checkpoint, _tasks(checkpoint, folder, tasks))
+        anatomy_of(checkpoint.model)  # an unknown family is refused before anything is computed
+        return cls(name, Path(folder), checkpoint, _tasks(checkpoint, folder, tasks), num_rows)
+
+    def rows(self, split: str, at_least: int = 0) -> dict[str, Rows]:
+        """Rows of a split, by operation."""
+        number = max(self.num_rows, at_least)
+        return {
+            name: generate(task, split, num_rows=min(number, task.num_rows(split)), trace=self.checkpoint.trace)
+            for name, task in self.tasks.items()
+        }
+
+    def analyse(self, asked: tuple[str, ...], device: torch.device, on_stage: OnStage) -> Analysis:
+        checkpoint, model, modulus = self.checkpoint, self.checkpoint.model, self.checkpoint.modulus
+        training, weights = checkpoint.training, checkpoint.identity.weights_sha256
+        assert weights is not None  # of what was loaded they are known
+        model.to(device)
+        with exact_arithmetic(model):
+            on_stage(self.name, "representation")
+            prompts = self.rows("test", at_least=ROWS_PER_NUMBER * modulus)
+            layers = _layers(model, [prompts[name] for name in asked], modulus)
+            on_stage(self.name, "reliance")
+            relied_on = reliance(model, self.rows("test"), [*self.rows("validation").values()])
+            on_stage(self.name, "memorisation")
+            unseen = {name: accuracy(model, rows) for name, rows in self.rows("test_unseen_operands").items()}
+            tables = tuple(operation_table(model, name, modulus) for name in self.tasks)
+        on_stage(self.name, "dynamics")
+        return Analysis(
+            name=self.name,
+            folder=str(self.folder),
+            weights_sha256=weights,
+            curriculum=training.curriculum if training else "not stated",
+            plan=plan_of(training.curriculum) if training else "not stated",
+            seed=checkpoint.recipe.seed,
+            architecture=architecture(model.config).name,
+            parameters=parameter_counts(model).total,
+            modulus=modulus,
+            operations=tuple(self.tasks),
+            asked=asked,
+            layers=layers,
+            output=_output(model, modulus),
+            reliance=relied_on,
+            seen=relied_on.intact,
+            unseen=unseen,
+            tables=tables,
+            saved_steps=tuple(self.saved_steps(device)),
+        )
+
+    def saved_steps(self, device: torch.device) -> Iterator[SavedStep]:
+        """The checkpoints saved on the way, and the one the run ended with."""
+        steps = dict(RunFiles(self.folder).step_checkpoints())
+        if not steps:
+            return
+        rows = self.rows("validation")
+        last = self.checkpoint.training.steps if self.checkpoint.training else 0
+        for step, path in steps.items():
+            if step != last:
+                yield _saved_step(step, _open(path).model.to(device), rows, self.checkpoint.modulus)
+        yield _saved_step(max(last, *steps), self.checkpoint.model, rows, self.checkpoint.modulus)
 
 
 def _open(folder: str | os.PathLike[str]) -> Checkpoint:
@@ -188,58 +255,6 @@ def _tasks(checkpoint: Checkpoint, folder: str | os.PathLike[str], names: Sequen
     return {operation: found[operation] for operation in OPERATIONS if operation in found}
 
 
-def _analyse(
-    subject: _Subject, shared: Sequence[str], num_rows: int, device: torch.device, on_stage: OnStage
-) -> Analysis:
-    checkpoint, model = subject.checkpoint, subject.checkpoint.model
-    asked = tuple(shared) or tuple(subject.tasks)
-    training, weights = checkpoint.training, checkpoint.identity.weights_sha256
-    assert weights is not None  # of what was loaded they are known
-    model.to(device)
-
-    def rows(split: str) -> dict[str, Rows]:
-        return {name: _rows(task, split, num_rows, checkpoint) for name, task in subject.tasks.items()}
-
-    with exact_arithmetic(model):
-        on_stage(subject.name, "representation")
-        test = rows("test")
-        least = max(num_rows, ROWS_PER_NUMBER * checkpoint.modulus)
-        prompts = [_rows(subject.tasks[name], "test", least, checkpoint) for name in asked]
-        places = _places(model, prompts, checkpoint.modulus)
-        on_stage(subject.name, "reliance")
-        held_out = [*rows("validation").values()]
-        leaning = reliance(model, test, held_out)
-        on_stage(subject.name, "memorisation")
-        unseen = {name: accuracy(model, part) for name, part in rows("test_unseen_operands").items()}
-        tables = tuple(operation_table(model, name, checkpoint.modulus) for name in subject.tasks)
-    on_stage(subject.name, "dynamics")
-    moments = tuple(_moments(subject, num_rows, device))
-    return Analysis(
-        name=subject.name,
-        folder=str(subject.folder),
-        weights_sha256=weights,
-        curriculum=training.curriculum if training else "not stated",
-        plan=plan_of(training.curriculum) if training else "not stated",
-        seed=checkpoint.recipe.seed,
-        architecture=architecture(model.config).name,
-        parameters=parameter_counts(model).total,
-        modulus=checkpoint.modulus,
-        operations=tuple(subject.tasks),
-        asked=asked,
-        places=places,
-        output=_output(model, checkpoint.modulus),
-        reliance=leaning,
-        seen=leaning.intact,
-        unseen=unseen,
-        tables=tables,
-        moments=moments,
-    )
-
-
-def _rows(task: TaskSpec, split: str, num_rows: int, checkpoint: Checkpoint) -> Rows:
-    return generate(task, split, num_rows=min(num_rows, task.num_rows(split)), trace=checkpoint.trace)
-
-
 # --- what the numbers look like ---------------------------------------------------------------------------------------
 
 
@@ -248,16 +263,16 @@ def number_vectors(weight: torch.Tensor, modulus: int) -> Floats:
     return weight.detach().double().cpu().numpy()[FIRST_NUMBER_ID : FIRST_NUMBER_ID + modulus]
 
 
-def _places(model: PreTrainedModel, rows: Sequence[Rows], modulus: int) -> tuple[Place, ...]:
+def _layers(model: PreTrainedModel, rows: Sequence[Rows], modulus: int) -> tuple[LayerRepresentation, ...]:
     weight = model.get_input_embeddings().weight
     word = anatomy_of(model).layer_word
-    found = [Place("embedding", represent(number_vectors(weight, modulus)), None)]
+    found = [LayerRepresentation("embedding", represent(number_vectors(weight, modulus)), None)]
     states, numbers, contexts = number_states(model, rows)
     keep = np.linspace(0, len(numbers) - 1, min(NUM_STATES, len(numbers))).astype(np.int64)
     for layer, of_layer in enumerate(states, start=1):
         means = np.stack([of_layer[numbers == number].mean(0) for number in range(modulus)])
         probe = probe_states(of_layer[keep], numbers[keep], contexts[keep], modulus)
-        found.append(Place(f"after {word} {layer}", represent(means), probe))
+        found.append(LayerRepresentation(f"after {word} {layer}", represent(means), probe))
     return tuple(found)
 
 
@@ -291,24 +306,7 @@ def number_states(model: PreTrainedModel, rows: Sequence[Rows]) -> tuple[list[Fl
     return [np.concatenate(states) for states in layers], np.concatenate(numbers), np.concatenate(contexts)
 
 
-# --- over training ----------------------------------------------------------------------------------------------------
-
-
-def _moments(subject: _Subject, num_rows: int, device: torch.device) -> Iterator[Moment]:
-    """The checkpoints saved on the way, and the one the run ended with."""
-    steps = dict(RunFiles(subject.folder).step_checkpoints())
-    if not steps:
-        return
-    checkpoint = subject.checkpoint
-    rows = {name: _rows(task, "validation", num_rows, checkpoint) for name, task in subject.tasks.items()}
-    last = checkpoint.training.steps if checkpoint.training else 0
-    models = [(step, path) for step, path in steps.items() if step != last]
-    for step, path in models:
-        yield _moment(step, _open(path).model.to(device), rows, checkpoint.modulus)
-    yield _moment(max(last, *steps), checkpoint.model, rows, checkpoint.modulus)
-
-
-def _moment(step: int, model: PreTrainedModel, rows: Mapping[str, Rows], modulus: int) -> Moment:
+def _saved_step(step: int, model: PreTrainedModel, rows: Mapping[str, Rows], modulus: int) -> SavedStep:
     with exact_arithmetic(model):
         scores = {name: accuracy(model, part) for name, part in rows.items()}
-    return Moment(step, scores, represent(number_vectors(model.get_input_embeddings().weight, modulus)))
+    return SavedStep(step, scores, represent(number_vectors(model.get_input_embeddings().weight, modulus)))

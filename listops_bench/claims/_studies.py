@@ -19,7 +19,7 @@ from listops_bench.analysis.findings import (
     SIGNIFICANT,
     CheckpointFindings,
     GroupFindings,
-    Sublayer,
+    SublayerKind,
     read_findings,
 )
 from listops_bench.claims._evidence import NO_RISE, SEPARATED, side_of, stages_of
@@ -61,11 +61,11 @@ class Study:
         return max(able, key=lambda group: len(group.checkpoints), default=None)
 
     @property
-    def ablations(self) -> list[tuple[Sublayer, str]]:
+    def ablations(self) -> list[tuple[SublayerKind, str]]:
         """Kinds of sublayers and layers: 1, 2, ..., all."""
         layers = {layer for checkpoint in self.checkpoints for of in checkpoint.without.values() for layer in of}
         ordered = sorted(layers, key=lambda layer: (layer == "all", len(layer), layer))
-        return [(kind, layer) for kind in get_args(Sublayer) for layer in ordered]
+        return [(kind, layer) for kind in get_args(SublayerKind) for layer in ordered]
 
     def ablated(self, group: GroupFindings) -> list[list[float]]:
         """Shares of last steps right without each of ``ablations``, by checkpoint."""

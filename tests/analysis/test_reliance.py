@@ -224,8 +224,8 @@ def test_a_model_that_knows_an_operation_knows_held_out_facts_too(modulus: int) 
     table = operation_table(Answerer(truth("sum", modulus), modulus), "sum", modulus)  # type: ignore[arg-type]
     assert table.pairs is not None
     assert table.triples is not None
-    assert table.pairs.right.correct == modulus**2
-    assert table.pairs.truth[3, 9] == 12 % modulus
+    assert table.pairs.correct.correct == modulus**2
+    assert table.pairs.expected[3, 9] == 12 % modulus
     for held_out in (False, True):
         known = table.triples.known(held_out=held_out)
         assert known.correct == known.n
@@ -256,7 +256,7 @@ def test_a_fact_is_known_only_in_every_order() -> None:
     table = operation_table(Answerer(sorted_only, 10), "sum", 10)  # type: ignore[arg-type]
     assert table.triples is not None
     place = table.triples.multisets.tolist().index([1, 2, 3])
-    assert (table.triples.right[place], table.triples.asked[place]) == (1, 6)
+    assert (table.triples.correct[place], table.triples.asked[place]) == (1, 6)
     assert table.triples.known(held_out=False).correct < 60
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +15,26 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from listops_bench.analysis.comparison import compare_checkpoints
-from listops_bench.analysis.report import _text
-from listops_bench.analysis.report._figures import checkpoint_figures
+from listops_bench.analysis.findings import FILE_NAME, read_findings
+from listops_bench.analysis.reliance import Accuracy
+from listops_bench.analysis.report._figures import checkpoint_figures, comparison_figures
+from listops_bench.analysis.report._page import all_tests, comparison_table, kept_from, most_missed, page
 from listops_bench.analysis.report.build import write_report
 from listops_bench.analysis.study import Analysis, analyse
-from listops_bench.claims._studies import read_studies
 from listops_bench.cli.command import main
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.model.checkpoint import load_checkpoint, save_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model, load_config
 from listops_bench.model.tokenizer import build_tokenizer
+from listops_bench.stats.intervals import Summary
 from listops_bench.train.run import train
 from tests.support.fake_checkpoints import make_checkpoint, run_record
 from tests.support.runs import small
 
 ROWS = 30
 FIGURES = {"axes", "chance", "waves", "cosine", "norms", "ablations", "pairs", "triples"}
+BESIDE = {"compare", "axes", "reliance"}
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +73,18 @@ def report(analyses: list[Analysis], tmp_path_factory: pytest.TempPathFactory) -
 
 
 def test_sizes_and_families_are_analysed_in_one_call(analyses: list[Analysis], folders: dict[str, Path]) -> None:
-    assert [a.name for a in analyses] == list(folders)
-    assert [a.architecture for a in analyses] == [
-        "looped_d016", "looped_d008", "looped_d008", "gpt2_d016", "llama_d016",
+    assert [(a.name, a.architecture, a.layers[1].name) for a in analyses] == [
+        ("trained", "looped_d016", "after loop 1"), ("alone", "looped_d008", "after loop 1"),
+        ("again", "looped_d008", "after loop 1"), ("gpt2", "gpt2_d016", "after layer 1"),
+        ("llama", "llama_d016", "after layer 1"),
     ]  # fmt: skip
     assert {a.asked for a in analyses} == {("sum",)}, "the operations that all were trained on"
     assert analyses[3].operations == ("sum", "med")
-    assert [p.name for p in analyses[0].places] == ["embedding", "after loop 1", "after loop 2", "after loop 3"]
-    assert analyses[3].places[1].name == "after layer 1"
-    assert all(a.output is None for a in analyses), "the ladder ties its embeddings"
     for a in analyses:
+        assert a.output is None, "the ladder ties its embeddings"
         assert a.weights_sha256 == weights_sha256(a.folder)
-        assert a.places[1].probe is not None
+        assert len(a.layers) == 4
+        assert [layer.probe is None for layer in a.layers] == [True, False, False, False]
         assert {table.operation for table in a.tables} == set(a.operations)
 
 
@@ -91,25 +95,34 @@ def test_accuracies_are_those_of_an_evaluation(analyses: list[Analysis], folders
 
 
 def test_the_saved_steps_are_followed_to_the_end(analyses: list[Analysis]) -> None:
-    moments = analyses[0].moments
-    assert [moment.step for moment in moments] == [0, 30, 60]
-    assert set(moments[0].accuracy) == {"sum", "max"}
-    assert moments[-1].embedding.order.regression == analyses[0].embedding.order.regression
-    assert moments[0].embedding.order.regression != moments[1].embedding.order.regression
-    assert not analyses[1].moments
-    words = " ".join(_text.dynamics(moments))
-    assert "SUM reaches 95% exact traces at no step to stay." in words
-    assert "Only the 3 saved steps were looked at." in words
+    steps = analyses[0].saved_steps
+    assert [saved.step for saved in steps] == [0, 30, 60]
+    assert set(steps[0].accuracy) == {"sum", "max"}
+    assert steps[-1].embedding.order.regression == analyses[0].embedding.order.regression
+    assert steps[0].embedding.order.regression != steps[1].embedding.order.regression
+    assert not analyses[1].saved_steps
+    assert kept_from(steps).operations == {"sum": None, "max": None}
+
+
+def test_what_is_kept_is_there_at_every_later_step(analyses: list[Analysis]) -> None:
+    first, second, third = analyses[0].saved_steps
+    passed = {
+        "sum": Accuracy(Summary.of(30, 30), Summary.of(30, 30)),
+        "max": Accuracy(Summary.of(0, 30), Summary.of(0, 30)),
+    }
+    steps = [replace(first, accuracy=passed), second, replace(third, accuracy=passed)]
+    assert kept_from(steps).operations == {"sum": 60, "max": None}
+    assert kept_from([first, replace(second, accuracy=passed), steps[2]]).operations == {"sum": 30, "max": None}
 
 
 def test_untied_outputs_are_looked_at_apart(tmp_path: Path) -> None:
     config = load_config("llama_d016")
     config.tie_word_embeddings = False
-    folder = save_checkpoint(tmp_path / "untied", build_model(config), build_tokenizer(10), run_record("sum:30"))
-    (found,) = analyse([folder], num_rows=4)
+    folder = save_checkpoint(tmp_path / "untied", build_model(config), build_tokenizer(10))
+    (found,) = analyse([folder], num_rows=4, tasks=["sum"])
     assert found.output is not None
     assert found.output.order.regression.value != found.embedding.order.regression.value
-    assert "weights of its own" in " ".join(_text.representation(found))
+    assert page([found], [[]], None, [])  # which says so
 
 
 @pytest.mark.parametrize("modulus", [11, 20])
@@ -126,36 +139,43 @@ def test_other_moduli(tmp_path: Path, modulus: int) -> None:
 
 
 def test_seeds_of_a_curriculum_stand_together(analyses: list[Analysis]) -> None:
-    comparison = compare_checkpoints(analyses)
-    assert comparison.operation == "sum"
-    assert [(g.kind, g.architecture, len(g.lines)) for g in comparison.groups] == [
+    findings = compare_checkpoints(analyses)
+    assert findings.operation == "sum"
+    assert [(g.kind, g.architecture, len(g.checkpoints)) for g in findings.groups] == [
         ("alone", "looped_d008", 2), ("alone", "llama_d016", 1), ("joint", "gpt2_d016", 1),
         ("transfer", "looped_d016", 1),
     ]  # fmt: skip
-    pair = comparison.groups[0]
-    assert pair.order.value == pytest.approx(sum(line.order.value for line in pair.lines) / 2)
-    assert pair.order_p >= pair.order.p
-    head, rows = _text.comparison_table(comparison)
-    assert "model" in head
-    assert [is_mean for is_mean, _ in rows] == [False, False, True, False, False, False]
-    alike = _text.comparison_table(compare_checkpoints(analyses[1:3]))
-    assert "model" not in alike[0]
-    assert {len(row) for _, row in alike[1]} == {len(alike[0])}
+    pair = findings.groups[0]
+    assert pair.order_mean.value == pytest.approx(sum(one.order.value for one in pair.checkpoints) / 2)
+    assert pair.order_p_adjusted >= pair.order_mean.p
+    table = comparison_table(findings)
+    assert [row.strong for row in table.rows] == [False, False, True, False, False, False]
+    assert [column.name for column in table.columns][:3] == ["curriculum", "model", "seed"]
+    alike = comparison_table(compare_checkpoints(analyses[1:3]))
+    assert [column.name for column in alike.columns][:2] == ["curriculum", "seed"], "one model for all"
+    assert {figure.name for figure in comparison_figures(findings, analyses)} == {"compare", "axes"}, "loops and layers"
 
 
-def test_words_follow_the_numbers(analyses: list[Analysis]) -> None:
-    for a in analyses:
-        words = _text.representation(a)
-        p = min(1, 2 * min(a.embedding.order.regression.p, a.embedding.parity.p))
-        if p >= 0.05:
-            assert "shows no order of the numbers beyond chance" in words[0]
-            assert "does not tell even from odd beyond chance" in words[1]
-        assert _text.signed(a.embedding.order.regression.value) in words[0]
-    untrained = " ".join(_text.reliance(analyses[1]))
-    assert "ablations have little to take away" in untrained
-    facts = _text.memorisation(analyses[3])
-    assert facts[0].startswith("SUM: ")
-    assert facts[1].startswith("MED: of the multisets of three")
+def test_checkpoints_without_a_common_operation_are_compared_each_on_its_own(tmp_path: Path) -> None:
+    folders = [make_checkpoint(tmp_path / op, run_record(f"{op}:30"), "looped_d008") for op in ("sum", "max")]
+    found = analyse(folders, num_rows=4)
+    findings = compare_checkpoints(found)
+    assert findings.operation == ""
+    for one, analysis in zip(findings.checkpoints, sorted(found, key=lambda of: of.name), strict=True):
+        assert one.last_step == analysis.reliance.intact[analysis.operations[0]].last_step
+    write_report(found, tmp_path / "out")
+    assert {path.stem for path in (tmp_path / "out" / "figures").glob("*.svg")} >= BESIDE
+
+
+def test_the_sublayers_missed_most_and_least_are_named(analyses: list[Analysis]) -> None:
+    assert most_missed(analyses[1].reliance, "sum") is None, "an untrained model has little to lose"
+    of = analyses[0].reliance
+    known = replace(of, intact={"max": Accuracy(Summary.of(9, 10), Summary.of(9, 10))})
+    missed = most_missed(known, "max")
+    assert missed is not None
+    left = [a.accuracy["max"].last_step.accuracy for a in of.ablations if a.method == "mean" and a.layer is not None]
+    assert (missed.most_left, missed.least_left) == (min(left), max(left))
+    assert missed.most.partition(" of ")[0] in ("attention", "feed-forward")
 
 
 # --- what is written --------------------------------------------------------------------------------------------------
@@ -165,26 +185,36 @@ def test_the_numbers_are_json(report: Path, analyses: list[Analysis]) -> None:
     record = json.loads((report / "analysis.json").read_text(), parse_constant=lambda _: pytest.fail("NaN"))
     first = record["checkpoints"][0]
     assert first["name"] == "trained"
-    order = first["places"][0]["numbers"]["order"]["regression"]
+    order = first["layers"][0]["numbers"]["order"]["regression"]
     assert order["value"] == pytest.approx(analyses[0].embedding.order.regression.value, abs=1e-6)
     assert "null" not in order
-    assert len(first["places"][0]["numbers"]["cosine"]) == 10
+    assert len(first["layers"][0]["numbers"]["cosine"]) == 10
     assert first["reliance"]["intact"]["sum"]["exact"]["n"] == ROWS
-    comparison = json.loads((report / "comparison.json").read_text())
-    assert comparison["groups"][0]["checkpoints"][0]["weights_sha256"] == analyses[3].weights_sha256
-    (study,) = read_studies(report)  # as the page of the claims reads it, which takes nothing else
-    assert [len(group.checkpoints) for group in study.groups] == [len(g["checkpoints"]) for g in comparison["groups"]]
+
+
+def test_the_comparison_is_read_back_as_it_was_found(report: Path, analyses: list[Analysis]) -> None:
+    written, found = read_findings(report / FILE_NAME), compare_checkpoints([analyses[0], analyses[3]])
+    assert [one.weights_sha256 for one in written.checkpoints] == [one.weights_sha256 for one in found.checkpoints]
+    for one, other in zip(written.checkpoints, found.checkpoints, strict=True):
+        assert (one.exact, one.last_step, one.without) == (other.exact, other.last_step, other.without)
+        assert one.order.p == pytest.approx(other.order.p, abs=1e-6)
     whole = analyses[3].reliance.find("attention", None, "mean").accuracy["sum"].last_step
-    assert study.groups[0].checkpoints[0].without["attention"]["all"].correct == whole.correct
-    assert {figure.stem for figure in study.figures} >= {"axes", "compare"}
-    table = (report / "comparison.md").read_text().splitlines()
-    assert len({line.count("|") for line in table if line.startswith("|")}) == 1
+    assert written.checkpoints[0].without["attention"]["all"] == whole
+    table = [line for line in (report / "comparison.md").read_text().splitlines() if line.startswith("|")]
+    assert len(table) == 2 + len(written.checkpoints)
+
+
+def test_all_tests_of_every_layer_are_a_table(analyses: list[Analysis]) -> None:
+    table = all_tests(analyses[0])
+    # order twice, classes modulo 2 to 5, waves; and three probes but for the embedding
+    assert [row.cells[0].text for row in table.rows if row.cells[0].text] == [la.name for la in analyses[0].layers]
+    assert len(table.rows) == 4 * 7 + 3 * 3
 
 
 @pytest.mark.browser
 def test_the_page_works_from_a_file(report: Path, chromium: Any, console: Callable[[Any], list[str]]) -> None:
-    page = (report / "index.html").read_text()
-    assert "://" not in page.replace("http://www.w3.org/", ""), "nothing is loaded from elsewhere"
+    text = (report / "index.html").read_text()
+    assert "://" not in text.replace("http://www.w3.org/", ""), "nothing is loaded from elsewhere"
     chromium.get((report / "index.html").as_uri())
     assert console(chromium) == []
     headings = [h.text for h in chromium.find_elements("css selector", "h2, h3, summary") if h.is_displayed()]
@@ -202,7 +232,7 @@ def test_the_page_works_from_a_file(report: Path, chromium: Any, console: Callab
     # Pointing at a mark tells its numbers.
     mark = "document.querySelector('#compare svg [aria-roledescription=point]')"
     told = chromium.execute_script(
-        f"{mark}.dispatchEvent(new PointerEvent('pointerover', {{bubbles: true}}));"
+        f"{mark}.dispatchEvent(new PointerEvent('pointermove', {{bubbles: true}}));"
         f"return [document.getElementById('tip').textContent, {mark}.getAttribute('aria-label')]"
     )
     assert told[0] == told[1]
