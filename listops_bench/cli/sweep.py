@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 
 from listops_bench._base.command import Parser, positive
-from listops_bench.sweep.options import add_options, options_of
+from listops_bench._base.options import from_namespace
+from listops_bench.sweep.options import Options, add_options
 
 
 def add_verbs(parser: Parser) -> None:
@@ -25,7 +26,7 @@ def add_verbs(parser: Parser) -> None:
 def sweep(arguments: Namespace) -> int:
     from listops_bench.sweep.run import plan_sweep, run_sweep
 
-    options = options_of(arguments)
+    options = from_namespace(Options, arguments)
     if arguments.plan:
         plan_sweep(options, arguments.devices)
         return 0

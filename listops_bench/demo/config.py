@@ -26,9 +26,12 @@ class DemoConfig:
     rows differ. A run stops early once it has learned.
 
     Attributes:
+        output_dir: where everything goes.
+        seeds: of every curriculum; one decides initial weights and the order of the rows.
         steps: of every run, at the most.
-        model: a rung of the ladder, or a config; None for `MODEL`.
-        fresh: delete what an earlier demo left in the folder.
+        model: a rung of the ladder, or a config (default: looped_d048 at a width of 36).
+        learning_rate: at its peak.
+        fresh: train everything again.
 
     Raises:
         InvalidInput: too few steps to have two stages, or seeds that are negative or given twice.

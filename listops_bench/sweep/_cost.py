@@ -1,4 +1,4 @@
-"""An estimate of what a sweep costs: a few steps of every kind of unit are timed here, and multiplied."""
+"""An estimate of what a sweep costs: a few steps of every shape of unit are timed here, and multiplied."""
 
 from __future__ import annotations
 
@@ -9,21 +9,18 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from listops_bench.evaluate.run import evaluate_checkpoint
-from listops_bench.pages.console import make_table
+from listops_bench.pages.tables import Column, Table, row, to_console
 from listops_bench.sweep._folder import SweepFolder
 from listops_bench.sweep._packs import Unit, units_of
 from listops_bench.sweep.job import Job
-from listops_bench.tasks.expression import TraceStyle
-from listops_bench.tasks.generator import generate
-from listops_bench.tasks.task import get_task
+from listops_bench.tasks.exposure import exposure
 from listops_bench.train.config import TrainConfig, rows_per_step
 from listops_bench.train.packed import Engine
 from listops_bench.train.packed.run import this_engine, train_packed
@@ -39,57 +36,99 @@ SCORED_ROWS = 128
 
 
 @dataclass(frozen=True)
-class Kind:
-    """Units that take the same time for a step."""
+class Estimate:
+    """What units of one shape cost.
 
-    model: str
-    rows: int
-    packed: int
+    Attributes:
+        units: of one model, number of rows in a step, and number of runs.
+        step: seconds for a step of a unit.
+        row: seconds for scoring a row with one of its models.
+    """
 
-
-@dataclass(frozen=True)
-class Speed:
-    """Seconds for a step of a unit, and for scoring a row with one of its models."""
-
+    units: tuple[Unit, ...]
     step: float
     row: float
 
+    @property
+    def jobs(self) -> list[Job]:
+        return [job for unit in self.units for job in unit.jobs]
+
+    @property
+    def steps(self) -> int:
+        return sum(job.steps for job in self.jobs)
+
+    @property
+    def tokens(self) -> float:
+        """Those that the runs see, as many as their rows have on average."""
+        configs = [job.config for job in self.jobs]
+        return sum(exposure(c.plan(), rows_per_step=rows_per_step(c), trace=c.trace).tokens for c in configs)
+
+    def training_seconds(self, unit: Unit) -> float:
+        return self.step * max(job.steps for job in unit.jobs)
+
+    def scoring_seconds(self, unit: Unit) -> float:
+        jobs = [job for job in unit.jobs if job.scored]
+        return self.row * sum(sum(job.rows_to_score(task).values()) for job in jobs for task in job.tasks)
+
+
+def estimate(folder: SweepFolder, pack: int | None, devices: int, engine: Engine) -> list[Estimate]:
+    """What is left to do, and what it costs, by shape.
+
+    Args:
+        pack: models in a pack at the most.
+        devices: that share the work.
+        engine: what the steps are timed on.
+    """
+
+    def shape(unit: Unit) -> tuple[str, int, int]:
+        config = unit.jobs[0].config
+        return config.model_name, rows_per_step(config), len(unit.jobs)
+
+    pack = 1 if pack is None and engine.device.type == "cpu" else pack
+    units = sorted(units_of(folder, pack, devices, jobs=_expected(folder)), key=shape)
+    with _threads_of_a_worker():
+        return [_timed(tuple(alike), engine) for _, alike in groupby(units, shape)]
+
 
 def print_estimate(folder: SweepFolder, pack: int | None, devices: int, console: Console) -> None:
-    """Prints runs, units, steps, tokens and hours, in all and by model."""
+    """Prints runs, units, steps, tokens and hours, in all and by shape."""
     engine = this_engine()
-    pack = 1 if pack is None and engine.device.type == "cpu" else pack
-    units = units_of(folder, pack, devices, jobs=_expected(folder))
-    with _threads_of_a_worker():
-        speeds = {kind: calibrate(kind, unit, engine) for kind, unit in {kind_of(u): u for u in units}.items()}
-    table = make_table("model", "runs", "packs of", "steps", "tokens", "ms a step", "training h", "scoring h")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for kind, speed in speeds.items():
-        own = [unit for unit in units if kind_of(unit) == kind]
-        jobs = [job for unit in own for job in unit.jobs]
-        table.add_row(
-            kind.model,
-            f"{len(jobs)}",
-            f"{kind.packed}" if kind.packed > 1 else "",
-            f"{sum(job.steps for job in jobs):,}",
-            f"{sum(map(tokens, jobs)) / 1e6:,.1f}M",
-            f"{1000 * speed.step:.1f}",
-            f"{sum(training_seconds(unit, speed) for unit in own) / 3600:.2f}",
-            f"{sum(scored_rows(job) * speed.row for job in jobs) / 3600:.2f}",
-        )
-    console.print(table)
-    jobs = [job for unit in units for job in unit.jobs]
-    seconds = [training_seconds(u, speeds[kind_of(u)]) + scoring_seconds(u, speeds[kind_of(u)]) for u in units]
-    longest = makespan(seconds, devices)
+    estimates = estimate(folder, pack, devices, engine)
+    console.print(to_console(table(estimates)))
+    seconds = [e.training_seconds(unit) + e.scoring_seconds(unit) for e in estimates for unit in e.units]
     console.print(
-        f"{len(jobs)} runs to do in {len(units)} units, {sum(job.steps for job in jobs):,} steps, "
-        f"{sum(map(tokens, jobs)) / 1e6:,.1f}M tokens: {sum(seconds) / 3600:.2f} device-hours, about "
-        f"{longest / 3600:.2f} hours on {devices} {'devices' if devices > 1 else 'device'} like this one "
-        f"({engine.device}). Scoring was timed on untrained models, which take the longest; validation is not counted.",
+        f"{sum(len(e.jobs) for e in estimates)} runs to do in {len(seconds)} units, "
+        f"{sum(e.steps for e in estimates):,} steps, {sum(e.tokens for e in estimates) / 1e6:,.1f}M tokens: "
+        f"{sum(seconds) / 3600:.2f} device-hours, about {makespan(seconds, devices) / 3600:.2f} hours on {devices} "
+        f"{'devices' if devices > 1 else 'device'} like this one ({engine.device}). Scoring was timed on untrained "
+        "models, which take the longest; validation is not counted.",
         soft_wrap=True,
         markup=False,
     )
+
+
+def table(estimates: Sequence[Estimate]) -> Table:
+    """A row for each shape."""
+    names = ("runs", "packs of", "steps", "tokens", "ms a step", "training h", "scoring h")
+    rows = []
+    for each in estimates:
+        packed = len(each.units[0].jobs)
+        training, scoring = (
+            sum(map(seconds, each.units)) / 3600 for seconds in (each.training_seconds, each.scoring_seconds)
+        )
+        rows.append(
+            row(
+                each.jobs[0].config.model_name,
+                f"{len(each.jobs)}",
+                f"{packed}" if packed > 1 else "",
+                f"{each.steps:,}",
+                f"{each.tokens / 1e6:,.1f}M",
+                f"{1000 * each.step:.1f}",
+                f"{training:.2f}",
+                f"{scoring:.2f}",
+            )
+        )
+    return Table((Column("model"), *(Column(name, "right") for name in names)), tuple(rows))
 
 
 @contextmanager
@@ -112,50 +151,16 @@ def _expected(folder: SweepFolder) -> list[Job]:
     return list(known.values())
 
 
-def kind_of(unit: Unit) -> Kind:
-    config = unit.jobs[0].config
-    return Kind(config.model_name, rows_per_step(config), len(unit.jobs))
-
-
-def training_seconds(unit: Unit, speed: Speed) -> float:
-    return speed.step * max(job.steps for job in unit.jobs)
-
-
-def scoring_seconds(unit: Unit, speed: Speed) -> float:
-    return speed.row * sum(map(scored_rows, unit.jobs))
-
-
-def tokens(job: Job) -> float:
-    """Tokens that a run sees, as many as its rows have on average."""
-    config, total = job.config, 0.0
-    for stage in config.plan().stages:
-        lengths = [_mean_length(name, config.trace) for name in stage.tasks]
-        mean = sum(share * length for share, length in zip(stage.shares, lengths, strict=True))
-        total += stage.steps * rows_per_step(config) * mean
-    return total
-
-
-@lru_cache
-def _mean_length(task: str, trace: TraceStyle) -> float:
-    rows = generate(get_task(task), "train", num_rows=2000, trace=trace)
-    return float(rows.num_tokens.mean()) - 1
-
-
-def scored_rows(job: Job) -> int:
-    """Rows that a run is scored on, over its tasks and splits."""
-    return sum(sum(job.rows_to_score(task).values()) for task in job.tasks) if job.scored else 0
-
-
-def calibrate(kind: Kind, unit: Unit, engine: Engine) -> Speed:
-    """Times some steps of a unit, and the scoring of some rows."""
+def _timed(units: tuple[Unit, ...], engine: Engine) -> Estimate:
+    """Times some steps of the first unit, and the scoring of some rows."""
     with tempfile.TemporaryDirectory(prefix="listops-estimate-") as folder:
-        configs = [_short(job.config, f"{folder}/{i}") for i, job in enumerate(unit.jobs)]
+        configs = [_short(job.config, f"{folder}/{i}") for i, job in enumerate(units[0].jobs)]
         times: list[float] = []
 
         def on_step(progress: Any) -> None:
             times.append(time.perf_counter())
 
-        if kind.packed > 1:
+        if len(configs) > 1:
             train_packed(configs, f"{folder}/pack", engine=engine, on_step=on_step)
         else:
             train(configs[0], on_step=on_step)
@@ -163,7 +168,7 @@ def calibrate(kind: Kind, unit: Unit, engine: Engine) -> Speed:
         task = configs[0].plan().tasks[0]
         begun = time.perf_counter()
         evaluate_checkpoint(configs[0].output_dir, task, "test", num_rows=SCORED_ROWS, device=str(engine.device))
-        return Speed(median(steps), (time.perf_counter() - begun) / SCORED_ROWS)
+        return Estimate(units, median(steps), (time.perf_counter() - begun) / SCORED_ROWS)
 
 
 def _short(config: TrainConfig, output_dir: str) -> TrainConfig:

@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Sequence
 
 from listops_bench._base.command import Parser, run_command, shard
-from listops_bench.sweep.options import add_options, options_of
+from listops_bench._base.options import from_namespace
+from listops_bench.sweep.options import Options, add_options
 from listops_bench.sweep.run import work
 
 PROGRAM = "accelerate launch -m listops_bench.sweep"
@@ -24,6 +25,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> int:
         arguments = parser.parse_args(argv)
-        return work(options_of(arguments), arguments.worker)
+        return work(from_namespace(Options, arguments), arguments.worker)
 
     return run_command(run)
