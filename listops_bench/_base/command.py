@@ -49,6 +49,26 @@ class Parser(argparse.ArgumentParser):
         self.verbs[name] = parser
         return parser
 
+    def add(self, spec: str, help: str = "", **options: Any) -> None:
+        """Adds an argument.
+
+        Args:
+            spec: ``--num-rows N``, ``--task TASK...`` for one or more, ``--dry-run`` for a flag without a value, or
+                ``checkpoint CHECKPOINT`` for an argument that is no flag.
+            help: to which the default is added.
+            options: of ``add_argument``.
+        """
+        name, _, metavar = spec.partition(" ")
+        if metavar:
+            options["metavar"] = metavar.removesuffix("...")
+        else:
+            options["action"] = "store_true"
+        if metavar.endswith("..."):
+            options["nargs"] = "+"
+        if options.get("default"):
+            help = f"{help} (default: %(default)s)".strip()
+        self.add_argument(name, help=help, **options)
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Parses arguments, of which none may be unknown; argparse comes through here for verbs, too."""
         words = sys.argv[1:] if args is None else list(args)

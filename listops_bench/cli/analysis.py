@@ -15,15 +15,11 @@ def add_verbs(parser: Parser) -> None:
         "look into checkpoints: number embeddings, attention and feed-forward, memorisation, over training",
         "runs/demo/checkpoints/* --output-dir runs/analysis",
     )
-    verb.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="checkpoint folders, compared where several")
-    verb.add_argument("--output-dir", required=True, metavar="DIR", help="gets index.html, figures/ and JSON files")
-    verb.add_argument(
-        "--task", nargs="+", metavar="TASK", help="whose operations to ask about (default: those trained on)"
-    )
-    verb.add_argument(
-        "--num-rows", type=positive, default=400, metavar="N", help="rows of each operation and split (default: 400)"
-    )
-    verb.add_argument("--device", default="cpu", metavar="NAME", help="(default: cpu)")
+    verb.add("checkpoints CHECKPOINT...", "checkpoint folders, compared where several")
+    verb.add("--output-dir DIR", "gets index.html, figures/ and JSON files", required=True)
+    verb.add("--task TASK...", "whose operations to ask about (default: those trained on)")
+    verb.add("--num-rows N", "rows of each operation and split", type=positive, default=400)
+    verb.add("--device NAME", default="cpu")
 
 
 def analyze(arguments: Namespace) -> None:

@@ -24,13 +24,11 @@ def add_verbs(parser: Parser) -> None:
         "make the board's Markdown, figures and static page from result files, and the page of the claims",
         "runs/results --output-dir runs/board",
     )
-    verb.add_argument(
-        "results", nargs="?", default="leaderboard/results", metavar="DIR", help="(default: leaderboard/results)"
-    )
-    verb.add_argument("--output-dir", default="leaderboard", metavar="DIR", help="(default: leaderboard)")
-    verb.add_argument("--runs", nargs="+", default=[], metavar="DIR", help="checkpoints whose learning curves to draw")
-    verb.add_argument("--curve-task", default="sum", metavar="TASK", help="of the learning curves (default: sum)")
-    verb.add_argument("--title", default="listops_bench board", metavar="TEXT", help="of the page")
+    verb.add("results DIR", default="leaderboard/results", nargs="?")
+    verb.add("--output-dir DIR", default="leaderboard")
+    verb.add("--runs DIR...", "checkpoints whose learning curves to draw", default=[])
+    verb.add("--curve-task TASK", "of the learning curves", default="sum")
+    verb.add("--title TEXT", "of the page", default="listops_bench board")
 
     verb = board.add_verb(
         "claims",
@@ -38,15 +36,9 @@ def add_verbs(parser: Parser) -> None:
         "say of each of the paper's claims whether results and analyses decide it, as Markdown",
         "runs/results --analysis runs/analysis --output runs/CLAIMS.md",
     )
-    verb.add_argument(
-        "results", nargs="?", default="leaderboard/results", metavar="DIR", help="(default: leaderboard/results)"
-    )
-    verb.add_argument(
-        "--analysis", metavar="DIR", help="folders that analyze wrote lie below it (default: analysis beside the page)"
-    )
-    verb.add_argument(
-        "--output", default="leaderboard/CLAIMS.md", metavar="FILE", help="(default: leaderboard/CLAIMS.md)"
-    )
+    verb.add("results DIR", default="leaderboard/results", nargs="?")
+    verb.add("--analysis DIR", "folders that analyze wrote lie below it (default: analysis beside the page)")
+    verb.add("--output FILE", default="leaderboard/CLAIMS.md")
 
     verb = board.add_verb(
         "thresholds",
@@ -54,11 +46,9 @@ def add_verbs(parser: Parser) -> None:
         "print from which size on each task is learned, with intervals",
         "runs/results",
     )
-    verb.add_argument(
-        "results", nargs="?", default="leaderboard/results", metavar="DIR", help="(default: leaderboard/results)"
-    )
-    verb.add_argument("--times", action="store_true", help="also print after how many steps, by size")
-    verb.add_argument("--json", action="store_true", help="print everything as JSON instead")
+    verb.add("results DIR", default="leaderboard/results", nargs="?")
+    verb.add("--times", "also print after how many steps, by size")
+    verb.add("--json", "print everything as JSON instead")
 
     verb = board.add_verb(
         "validate",
@@ -66,8 +56,8 @@ def add_verbs(parser: Parser) -> None:
         "check result files: schema, place, pins, rows, counts, intervals, sizes",
         "leaderboard/results",
     )
-    verb.add_argument("files", nargs="+", metavar="FILE", help="result files, or folders of them")
-    verb.add_argument("--checkpoints", metavar="DIR", help="compare with those checkpoints that lie below this folder")
+    verb.add("files FILE...", "result files, or folders of them")
+    verb.add("--checkpoints DIR", "compare with those checkpoints that lie below this folder")
 
     verb = board.add_verb(
         "verify",
@@ -75,12 +65,10 @@ def add_verbs(parser: Parser) -> None:
         "evaluate the checkpoints of result files again, and compare; records what holds in verified.json",
         "leaderboard/results --checkpoints leaderboard/checkpoints",
     )
-    verb.add_argument("files", nargs="+", metavar="FILE", help="result files, or folders of them")
-    verb.add_argument(
-        "--checkpoints", metavar="DIR", help="look for checkpoints below this folder, and only then on the Hub"
-    )
-    verb.add_argument("--device", metavar="NAME", help="to score on (default: a GPU if there is one)")
-    verb.add_argument("--dry-run", action="store_true", help="compare, and record nothing")
+    verb.add("files FILE...", "result files, or folders of them")
+    verb.add("--checkpoints DIR", "look for checkpoints below this folder, and only then on the Hub")
+    verb.add("--device NAME", "to score on (default: a GPU if there is one)")
+    verb.add("--dry-run", "compare, and record nothing")
 
 
 # --- what they do ---------------------------------------------------------------------------------------------------

@@ -25,14 +25,12 @@ def add_verbs(parser: Parser) -> None:
         "what a curriculum shows a model; with --like, its steps scaled to match another one (last line)",
         "sum:3000 --like sum_max_med:3000 --by sum",
     )
-    verb.add_argument("curriculum", metavar="CURRICULUM", help="such as max_med:1200,sum:1800, or a YAML file")
-    verb.add_argument("--like", metavar="CURRICULUM", help="a curriculum, or the folder of a finished run")
-    verb.add_argument("--by", metavar="MEASURE", help="with --like: steps, tokens, or an operation's reductions")
-    verb.add_argument("--stage", type=positive, metavar="N", help="with --like: the only stage to scale (default: all)")
-    verb.add_argument("--rows-per-step", type=positive, default=128, metavar="N", help="(default: 128)")
-    verb.add_argument(
-        "--trace", default="parallel", metavar="NAME", help="parallel, single or none (default: parallel)"
-    )
+    verb.add("curriculum CURRICULUM", "such as max_med:1200,sum:1800, or a YAML file")
+    verb.add("--like CURRICULUM", "a curriculum, or the folder of a finished run")
+    verb.add("--by MEASURE", "with --like: steps, tokens, or an operation's reductions")
+    verb.add("--stage N", "with --like: the only stage to scale (default: all)", type=positive)
+    verb.add("--rows-per-step N", type=positive, default=128)
+    verb.add("--trace NAME", "parallel, single or none", default="parallel")
 
 
 def curriculum(arguments: Namespace) -> None:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 def add_verbs(parser: Parser) -> None:
     verb = parser.add_verb("tasks", tasks, "list the tasks, or show one with sample rows", "sum_max_med --rows 5")
-    verb.add_argument("task", nargs="?", metavar="TASK", help="a task to show: any operations joined by _")
-    verb.add_argument("--split", default="test", metavar="NAME", help="where sample rows come from (default: test)")
-    verb.add_argument("--rows", type=positive, default=3, metavar="N", help="sample rows to show (default: 3)")
+    verb.add("task TASK", "a task to show: any operations joined by _", nargs="?")
+    verb.add("--split NAME", "where sample rows come from", default="test")
+    verb.add("--rows N", "sample rows to show", type=positive, default=3)
     _add_task_parameters(verb)
 
     verb = parser.add_verb(
@@ -29,9 +29,9 @@ def add_verbs(parser: Parser) -> None:
         "a task's splits, answers, overlap with train and shortcuts: what a model gets above these means something",
         "sum_max_med --split test",
     )
-    verb.add_argument("task", metavar="TASK", help="any operations joined by _")
-    verb.add_argument("--split", default="test", metavar="NAME", help="(default: test)")
-    verb.add_argument("--seed", type=int, default=0, metavar="N", help="of the train rows (default: 0)")
+    verb.add("task TASK", "any operations joined by _")
+    verb.add("--split NAME", default="test")
+    verb.add("--seed N", "of the train rows", type=int, default=0)
     _add_task_parameters(verb)
 
     verb = parser.add_verb(
@@ -40,10 +40,10 @@ def add_verbs(parser: Parser) -> None:
         "generate a task into the cache of datasets, so that load_dataset needs no time later",
         "sum_max_med --num-proc 2",
     )
-    verb.add_argument("task", metavar="TASK", help="any operations joined by _")
-    verb.add_argument("--seed", type=int, metavar="N", help="of the train split (default: 0)")
-    verb.add_argument("--num-proc", type=positive, metavar="N", help="processes (default: one)")
-    verb.add_argument("--cache-dir", metavar="DIR", help="(default: that of datasets)")
+    verb.add("task TASK", "any operations joined by _")
+    verb.add("--seed N", "of the train split (default: 0)", type=int)
+    verb.add("--num-proc N", "processes (default: one)", type=positive)
+    verb.add("--cache-dir DIR", "(default: that of datasets)")
     _add_task_parameters(verb)
 
     verb = parser.add_verb(
@@ -52,16 +52,14 @@ def add_verbs(parser: Parser) -> None:
         "write tasks as a dataset folder: parquet, card and checksums, loadable by path and ready for the Hub",
         "runs/dataset --task sum sum_max_med",
     )
-    verb.add_argument("folder", metavar="DIR")
-    verb.add_argument("--task", nargs="+", metavar="TASK", help="(default: the tasks of the frozen release)")
-    verb.add_argument("--check", action="store_true", help="write nothing: compare the folder with its checksums")
+    verb.add("folder DIR")
+    verb.add("--task TASK...", "(default: the tasks of the frozen release)")
+    verb.add("--check", "write nothing: compare the folder with its checksums")
 
     verb = parser.add_verb("trace", trace, "solve an expression step by step", '"[SUM 3 [MAX 2 9 ] 4 ] =" --modulus 10')
-    verb.add_argument("expression", metavar="EXPRESSION", help="in ListOps brackets, quoted")
-    verb.add_argument("--modulus", type=int, default=10, metavar="N", help="numbers are 0 .. N-1 (default: 10)")
-    verb.add_argument(
-        "--style", default="parallel", metavar="NAME", help="parallel, single or none (default: parallel)"
-    )
+    verb.add("expression EXPRESSION", "in ListOps brackets, quoted")
+    verb.add("--modulus N", "numbers are 0 .. N-1", type=int, default=10)
+    verb.add("--style NAME", "parallel, single or none", default="parallel")
 
 
 def _add_task_parameters(parser: Parser) -> None:

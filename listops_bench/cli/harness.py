@@ -15,7 +15,7 @@ def add_verbs(parser: Parser) -> None:
         "print the folder of lm-eval's task files, for its --include_path",
         "",
     )
-    verb.add_argument("--write", metavar="DIR", help="make the task files there from the task registry instead")
+    verb.add("--write DIR", "make the task files there from the task registry instead")
 
     verb = parser.add_verb(
         "import-lm-eval",
@@ -23,8 +23,8 @@ def add_verbs(parser: Parser) -> None:
         "score again what lm-eval has logged of a few-shot variant, and write it as results",
         "out --output-dir leaderboard/results",
     )
-    verb.add_argument("output", metavar="OUTPUT", help="lm-eval's --output_path (with --log_samples)")
-    verb.add_argument("--output-dir", default="leaderboard/results", metavar="DIR", help="(default: %(default)s)")
+    verb.add("output OUTPUT", "lm-eval's --output_path (with --log_samples)")
+    verb.add("--output-dir DIR", default="leaderboard/results")
 
 
 # --- what they do ---------------------------------------------------------------------------------------------------

@@ -21,22 +21,18 @@ def add_verbs(parser: Parser) -> None:
         "publish a checkpoint (with card, results and learning curve) or a dataset folder on the Hub",
         "runs/first my-org/listops-first --dry-run",
     )
-    verb.add_argument("folder", metavar="CHECKPOINT", help="a checkpoint folder; with --dataset, one of `export`")
-    verb.add_argument("repo", metavar="ORG/NAME", help="the repository; made where there is none")
-    verb.add_argument("--dataset", action="store_true", help="the folder is a dataset written by `export`")
-    verb.add_argument("--private", action="store_true", help="make a private repository")
+    verb.add("folder CHECKPOINT", "a checkpoint folder; with --dataset, one of `export`")
+    verb.add("repo ORG/NAME", "the repository; made where there is none")
+    verb.add("--dataset", "the folder is a dataset written by `export`")
+    verb.add("--private", "make a private repository")
     branch = verb.add_mutually_exclusive_group()
     branch.add_argument("--revision", metavar="BRANCH", help="push to this branch (default: main)")
     branch.add_argument("--create-pr", action="store_true", help="open a pull request instead of pushing to main")
-    verb.add_argument("--dry-run", action="store_true", help="show what would be uploaded; needs no network")
-    verb.add_argument("--results", metavar="DIR", help="take its results from here (default: score it now)")
-    verb.add_argument(
-        "--task", nargs="+", metavar="TASK", help="(default: those it was trained on, and their operations alone)"
-    )
-    verb.add_argument(
-        "--dataset-id", metavar="ORG/NAME", help="the dataset the card refers to (default: listops_bench of that ORG)"
-    )
-    verb.add_argument("--device", metavar="NAME", help="to score on (default: a GPU if there is one)")
+    verb.add("--dry-run", "show what would be uploaded; needs no network")
+    verb.add("--results DIR", "take its results from here (default: score it now)")
+    verb.add("--task TASK...", "(default: those it was trained on, and their operations alone)")
+    verb.add("--dataset-id ORG/NAME", "the dataset the card refers to (default: listops_bench of that ORG)")
+    verb.add("--device NAME", "to score on (default: a GPU if there is one)")
 
     verb = parser.add_verb(
         "submit",
@@ -44,16 +40,12 @@ def add_verbs(parser: Parser) -> None:
         "evaluate checkpoints on all splits at a pinned revision, and hand the results to the board",
         "my-org/first@main --track open --output-dir leaderboard/results",
     )
-    verb.add_argument(
-        "checkpoints",
-        nargs="+",
-        metavar="CHECKPOINT",
-        help="ORG/NAME or ORG/NAME@REVISION on the Hub, or a folder; name all seeds of a recipe together",
+    verb.add(
+        "checkpoints CHECKPOINT...",
+        "ORG/NAME or ORG/NAME@REVISION on the Hub, or a folder; name all seeds of a recipe together",
     )
-    verb.add_argument("--track", default="open", metavar="NAME", help="reference, open or constructed (default: open)")
-    verb.add_argument(
-        "--task", nargs="+", metavar="TASK", help="(default: those it was trained on, and their operations alone)"
-    )
+    verb.add("--track NAME", "reference, open or constructed", default="open")
+    verb.add("--task TASK...", "(default: those it was trained on, and their operations alone)")
     place = verb.add_mutually_exclusive_group()
     place.add_argument("--output-dir", metavar="DIR", help="write the files below this folder, for a git pull request")
     place.add_argument(
@@ -61,7 +53,7 @@ def add_verbs(parser: Parser) -> None:
         metavar="ORG/NAME",
         help="open a pull request on this results dataset on the Hub (default: $LISTOPS_BENCH_RESULTS_REPO)",
     )
-    verb.add_argument("--device", metavar="NAME", help="to score on (default: a GPU if there is one)")
+    verb.add("--device NAME", "to score on (default: a GPU if there is one)")
 
 
 # --- what they do ---------------------------------------------------------------------------------------------------

@@ -29,24 +29,18 @@ def add_verbs(parser: Parser) -> None:
         "score a checkpoint on tasks, or have it answer one prompt",
         "runs/first --task sum max --split test --output-dir runs/results",
     )
-    verb.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint folder, or a model id on the Hub")
-    verb.add_argument("--revision", metavar="NAME", help="branch, tag or commit of a model on the Hub (default: main)")
-    verb.add_argument(
-        "--trust-remote-code",
-        action="store_true",
-        help="run Python files that come with the model, if it needs any",
-    )
-    verb.add_argument(
-        "--task", nargs="+", metavar="TASK", help="(default: those it was trained on, and their operations alone)"
-    )
-    verb.add_argument("--split", nargs="+", metavar="NAME", help="(default: all test splits)")
-    verb.add_argument("--num-rows", type=positive, metavar="N", help="the first rows of each split (default: all)")
-    verb.add_argument("--batch-size", type=positive, metavar="N", help="rows at a time (default: chosen by length)")
-    verb.add_argument("--device", metavar="NAME", help="(default: a GPU if there is one)")
-    verb.add_argument("--track", default="open", metavar="NAME", help="reference, open or constructed (default: open)")
-    verb.add_argument("--output-dir", metavar="DIR", help="write a result file for each task below this folder")
-    verb.add_argument("--predictions-dir", metavar="DIR", help="write every answer with its score below this folder")
-    verb.add_argument("--prompt", metavar="TEXT", help='answer this instead: "[SUM 3 [MAX 2 9 ] 4 ] ="')
+    verb.add("checkpoint CHECKPOINT", "a checkpoint folder, or a model id on the Hub")
+    verb.add("--revision NAME", "branch, tag or commit of a model on the Hub (default: main)")
+    verb.add("--trust-remote-code", "run Python files that come with the model, if it needs any")
+    verb.add("--task TASK...", "(default: those it was trained on, and their operations alone)")
+    verb.add("--split NAME...", "(default: all test splits)")
+    verb.add("--num-rows N", "the first rows of each split (default: all)", type=positive)
+    verb.add("--batch-size N", "rows at a time (default: chosen by length)", type=positive)
+    verb.add("--device NAME", "(default: a GPU if there is one)")
+    verb.add("--track NAME", "reference, open or constructed", default="open")
+    verb.add("--output-dir DIR", "write a result file for each task below this folder")
+    verb.add("--predictions-dir DIR", "write every answer with its score below this folder")
+    verb.add("--prompt TEXT", 'answer this instead: "[SUM 3 [MAX 2 9 ] 4 ] ="')
 
 
 # --- what they do ---------------------------------------------------------------------------------------------------

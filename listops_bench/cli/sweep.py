@@ -18,9 +18,9 @@ def add_verbs(parser: Parser) -> None:
         "leaderboard/sweeps/demo.yaml --output-dir runs/demo-sweep",
     )
     add_options(verb)
-    verb.add_argument("--workers", type=positive, metavar="N", help="processes (default: one for each GPU, or core)")
-    verb.add_argument("--plan", action="store_true", help="print runs, steps, tokens and hours, and train nothing")
-    verb.add_argument("--devices", type=positive, default=1, metavar="N", help="devices to plan for (default: 1)")
+    verb.add("--workers N", "processes (default: one for each GPU, or core)", type=positive)
+    verb.add("--plan", "print runs, steps, tokens and hours, and train nothing")
+    verb.add("--devices N", "devices to plan for", type=positive, default=1)
 
 
 def sweep(arguments: Namespace) -> int:
