@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -15,16 +14,10 @@ from listops_bench import __version__
 from listops_bench._base.command import Parser
 from listops_bench.cli import command as cli, data
 from listops_bench.errors import EnvironmentFailed, InvalidInput
+from listops_bench.tasks.task import curated_tasks
 from tests.support.fake_results import demo_results
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
-    """The real command, in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "listops_bench", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, **options)  # type: ignore[call-overload, no-any-return]
 
 
 def verbs() -> dict[str, Parser]:
@@ -77,30 +70,21 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"listops-bench {__version__}\n"
 
 
-def test_help_is_quick_and_loads_nothing_heavy() -> None:
+def test_help_loads_little() -> None:
     code = """
 import sys
 from listops_bench.cli import main
 try:
     main(["--help"])
 except SystemExit:
-    print([m for m in ("torch", "transformers", "datasets", "numba", "rich", "altair") if m in sys.modules])
+    heavy = ("torch", "transformers", "datasets", "numba", "numpy", "scipy", "rich", "altair")
+    print(len(sys.modules), [name for name in heavy if name in sys.modules])
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     output = subprocess.check_output([sys.executable, "-c", code], text=True, env=environment)
-    assert output.splitlines()[-1] == "[]"
-    seconds = []
-    for _ in range(3):
-        start = processor_seconds()
-        run("--help")
-        seconds.append(processor_seconds() - start)
-    assert min(seconds) < 0.5
-
-
-def processor_seconds() -> float:
-    """Of all children that have ended: what a command costs, whatever else the machine is doing."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    count, _, heavy = output.splitlines()[-1].partition(" ")
+    assert heavy == "[]"
+    assert int(count) < 300  # 176 when this was written
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------
@@ -150,7 +134,9 @@ def test_bad_input_is_one_line_and_exit_code_2(words: str, message: str, capsys:
 
 
 def test_the_real_process_says_it_on_stderr_too() -> None:
-    done = run("taks")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "listops_bench", "taks"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: unknown verb 'taks'; did you mean 'tasks'?\n"
 
@@ -199,14 +185,19 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 # --- verbs ------------------------------------------------------------------------------------------------------------
 
 
-def test_trace_solves_step_by_step(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["trace", "[SUM 3 [MAX 2 9 ] 4 ] ="]) == 0
-    assert capsys.readouterr().out == "[SUM 3 [MAX 2 9 ] 4 ] =\n[SUM 3 9 4 ]\n6\n"
-
-
-def test_trace_takes_a_modulus_and_a_style(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["trace", "[SUM [MAX 2 19 ] [MIN 4 3 ] ]", "--modulus", "20", "--style", "single"]) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == ["[SUM 19 [MIN 4 3 ] ]", "[SUM 19 3 ]", "2"]
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (["[SUM 3 [MAX 2 9 ] 4 ] ="], ["[SUM 3 [MAX 2 9 ] 4 ] =", "[SUM 3 9 4 ]", "6"]),
+        (
+            ["[SUM [MAX 2 19 ] [MIN 4 3 ] ]", "--modulus", "20", "--style", "single"],
+            ["[SUM [MAX 2 19 ] [MIN 4 3 ] ] =", "[SUM 19 [MIN 4 3 ] ]", "[SUM 19 3 ]", "2"],
+        ),
+    ],
+)
+def test_trace_solves_step_by_step(words: list[str], lines: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["trace", *words]) == 0
+    assert capsys.readouterr().out.splitlines() == lines
 
 
 def test_an_exported_folder_is_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -270,8 +261,6 @@ def test_a_checkpoint_answers_a_prompt(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_tasks_lists_the_curated_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    from listops_bench.tasks.task import curated_tasks
-
     assert cli.main(["tasks"]) == 0
     text = capsys.readouterr().out
     assert all(f"\n {name} " in text for name in curated_tasks())
