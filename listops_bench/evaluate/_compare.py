@@ -90,11 +90,8 @@ def _moved(first: Mapping[Any, int], second: Mapping[Any, int]) -> list[int]:
 def _held_out_agrees(claimed: SplitResult, measured: SplitResult) -> bool:
     if claimed.held_out.keys() != measured.held_out.keys():
         return False
-    pairs = [(first, measured.held_out[name]) for name, first in claimed.held_out.items()]
-    return all(
-        first.steps == second.steps and max(abs(first.low - second.low), abs(first.high - second.high)) <= _MAX_SHIFT
-        for first, second in pairs
-    )
+    pairs = ((first, measured.held_out[name]) for name, first in claimed.held_out.items())
+    return all(a.steps == b.steps and max(abs(a.low - b.low), abs(a.high - b.high)) <= _MAX_SHIFT for a, b in pairs)
 
 
 def _first_difference(claimed: SplitResult, measured: SplitResult) -> str:

@@ -264,26 +264,17 @@ def _check_comparable(result: Result) -> None:
 
 
 def _compare(path: Path, result: Result, folder: Path, device: str | None) -> Verdict:
-    rows = differing = 0
-    same = True
     (measured,) = evaluate_checkpoint(
         folder, result.task.name, list(result.splits), trace=result.task.trace, track=result.track, device=device
     )
-    for name, claimed in result.splits.items():
-        found = compare(claimed, measured.splits[name])
-        if found.problem is not None:
-            return Verdict(path, "refuted", f"{path}: {name}: {found.problem}")
-        rows += claimed.n
-        differing += found.differing
-        same = same and found.same_predictions
-    record = Verification(
-        path="/".join(path.parts[-3:]),
-        rows=rows,
-        differing=differing,
-        same_predictions=same,
-        created=utc_timestamp(),
-        environment=measured.evaluation.environment,
-    )
+    found = {name: compare(claimed, measured.splits[name]) for name, claimed in result.splits.items()}
+    for name, split in found.items():
+        if split.problem is not None:
+            return Verdict(path, "refuted", f"{path}: {name}: {split.problem}")
+    rows, differing = sum(s.n for s in result.splits.values()), sum(s.differing for s in found.values())
+    same = all(split.same_predictions for split in found.values())
+    where = measured.evaluation.environment
+    record = Verification("/".join(path.parts[-3:]), rows, differing, same, utc_timestamp(), where)
     answers = "the same answers" if same else f"{differing} rows or more differ, which is within the tolerance"
     return Verdict(path, "verified", f"{rows:,} rows evaluated again: {answers}", record)
 

@@ -225,18 +225,13 @@ def test_the_inspect_task_takes_the_parameters_of_a_task(requires: Callable[[str
 
 
 def test_the_committed_files_are_those_of_the_registry(tmp_path: Path) -> None:
+    (tmp_path / "listops_old.yaml").write_text("task: listops_old")  # is deleted
+    (tmp_path / "notes.txt").write_text("mine")  # stays
     assert cli.main(["lm-eval-path", "--write", str(tmp_path)]) == 0
     made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert made.pop("notes.txt") == "mine"
     committed = {path.name: path.read_text() for path in lm_eval_files.lm_eval_path().iterdir()}
     assert committed == made, "run: listops-bench lm-eval-path --write tasks/lm_eval"
-
-
-def test_stale_files_are_deleted_and_others_left(tmp_path: Path) -> None:
-    (tmp_path / "listops_old.yaml").write_text("task: listops_old")
-    (tmp_path / "notes.txt").write_text("mine")
-    lm_eval_files.write_files(tmp_path)
-    assert not (tmp_path / "listops_old.yaml").exists()
-    assert (tmp_path / "notes.txt").exists()
 
 
 def test_the_path_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -341,8 +336,8 @@ def test_the_metric_is_the_score_offline_and_from_any_directory(
         references=[" [SUM 3 9 4 ] = 6"] * 3,
         prompts=["[SUM 3 [MAX 2 9 ] 4 ] ="] * 3,
     )
-    assert (found["n"], found["answers"], found["traces"]) == (3, 2, 1)
-    assert found["valid_step_rate"] == pytest.approx(2 / 5)
+    counts = [found[name] for name in ("n", "answers", "traces", "valid_step_rate")]
+    assert counts == pytest.approx([3, 2, 1, 2 / 5])
 
 
 # --- models whose score is known --------------------------------------------------------------------------------------

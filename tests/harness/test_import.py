@@ -60,18 +60,8 @@ def output(stock_gpt2: Path, tmp_path_factory: pytest.TempPathFactory, requires:
     folder = tmp_path_factory.mktemp("lm_eval") / "run"
     process = start(
         folder,
-        *(
-            "python",
-            "-c",
-            LM_EVAL,
-            "run",
-            "--model",
-            "hf",
-            "--model_args",
-            f"pretrained={stock_gpt2}",
-            "--device",
-            "cpu",
-        ),
+        *("python", "-c", LM_EVAL, "run", "--model", "hf", "--device", "cpu"),
+        *("--model_args", f"pretrained={stock_gpt2}"),
         *("--include_path", str(lm_eval_path()), "--tasks", "listops_sum_max_few_shot", "--batch_size", str(N)),
         *("--limit", str(N), "--output_path", "out", "--log_samples"),
     )
@@ -124,8 +114,7 @@ def test_its_results_stand_beside_ours(output: Path, stock_gpt2: Path, tmp_path:
     assert (found.task.name, found.model.id, found.recipe.id) == ("sum_max", "stock_gpt2", "stock_gpt2-4-shot")
     assert (found.architecture.family, found.training) == (FAMILY, None)
     assert found.parameters.total == sum(p.numel() for p in GPT2LMHeadModel.from_pretrained(stock_gpt2).parameters())
-    assert found.splits["test"].n == N
-    assert found.splits["test"].metrics.trace_accuracy.correct == 0
+    assert (found.splits["test"].n, found.splits["test"].metrics.trace_accuracy.correct) == (N, 0)
 
 
 def test_what_counts_are_the_logged_answers_not_the_logged_scores(copied: Path) -> None:
@@ -136,8 +125,8 @@ def test_what_counts_are_the_logged_answers_not_the_logged_scores(copied: Path) 
         sample["answer_accuracy"] = sample["trace_accuracy"] = 1.0
     write_samples(copied, samples[::-1])  # their order does not matter
     (found,) = import_lm_eval(copied)
-    assert found.splits["test"].metrics.answer_accuracy.correct == 2
-    assert found.splits["test"].metrics.trace_accuracy.correct == 2
+    metrics = found.splits["test"].metrics
+    assert (metrics.answer_accuracy.correct, metrics.trace_accuracy.correct) == (2, 2)
 
 
 def test_a_model_of_the_hub_is_named_by_its_commit(copied: Path) -> None:

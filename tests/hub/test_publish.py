@@ -63,12 +63,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def in_process_of_its_own(
-    code: str, hub_server: HubServer, home: Path, *words: str
-) -> subprocess.CompletedProcess[str]:
+def started(code: str, hub_server: HubServer, home: Path, *words: str) -> subprocess.Popen[str]:
+    """A process of its own that talks to the look-alike."""
     environment = {**os.environ, **hub_server.environment(home), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", code, *words]
-    return subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
+    command, pipe = [sys.executable, "-c", code, *words], subprocess.PIPE
+    return subprocess.Popen(command, env=environment, cwd=home, stdout=pipe, stderr=pipe, text=True)
 
 
 # --- the card ---------------------------------------------------------------------------------------------------------
@@ -84,16 +83,9 @@ def test_the_card_says_everything(publication: Publication, checkpoint: Path) ->
     assert trace.dataset_type == "org/listops_bench"
     assert trace.dataset_args["n"] == 40
     assert trace.metric_args["low"] <= trace.metric_value <= trace.metric_args["high"]
-    body = card.text
-    for part in (
-        "| sum | test | 40 |",
-        "## Training",
-        "`max_med:10,sum:20`",
-        f"]({CURVE})",
-        weights_sha256(checkpoint),
-    ):
-        assert part in body, part
-    assert 'from_pretrained("org/first"' in body
+    parts = ("| sum | test | 40 |", "## Training", "`max_med:10,sum:20`", f"]({CURVE})", 'from_pretrained("org/first"')
+    for part in (*parts, weights_sha256(checkpoint)):
+        assert part in card.text, part
 
 
 def test_a_name_in_the_card_is_text_and_no_markup(publication: Publication) -> None:
@@ -177,10 +169,10 @@ push(Publication("model", "org/first", "message", {name: Path(sys.argv[1], name)
 def test_a_client_killed_halfway_goes_on_where_it_was(hub_server: HubServer, checkpoint: Path, tmp_path: Path) -> None:
     names = ("config.json", "model.safetensors", "run.json")
     hub_server.drop_uploads = 1
-    environment = {**os.environ, **hub_server.environment(tmp_path), "PYTHONPATH": str(ROOT)}
-    client = subprocess.Popen([sys.executable, "-c", PUSH, str(checkpoint), *names], env=environment)
-    hub_server.on_half_upload = lambda: os.kill(client.pid, signal.SIGKILL)
-    assert client.wait() == -signal.SIGKILL
+    client = started(PUSH, hub_server, tmp_path, str(checkpoint), *names)
+    hub_server.on_half_upload = client.kill
+    client.communicate()
+    assert client.returncode == -signal.SIGKILL
     assert hub_server.repo("model", "org/first").files() == {}
     files: dict[str, Any] = {name: checkpoint / name for name in names}
     again = Publication("model", "org/first", "message", files)
@@ -210,9 +202,10 @@ def test_what_was_pushed_loads_as_anything_from_the_hub(
     data = prepare_dataset(dataset, "org/listops_bench")
     assert push(data).changed
     assert not push(data).changed
-    done = in_process_of_its_own(LOAD, hub_server, tmp_path, commit)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    client = started(LOAD, hub_server, tmp_path, commit)
+    out, err = client.communicate()
+    assert client.returncode == 0, err
+    assert out.splitlines() == [
         f"{parameter_counts(build_model('looped_d008')).total} 1",
         "{'train': 50000, 'validation': 1000, 'test': 5000, 'test_unseen_operands': 2000, 'test_deeper': 2000, "
         "'test_wider': 2000}",
