@@ -14,14 +14,13 @@ from __future__ import annotations
 import dataclasses
 import glob
 import hashlib
-import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from transformers import (
     CONFIG_MAPPING,
@@ -33,6 +32,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from listops_bench._base.files import read_json
 from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput, file_error
 from listops_bench.model.ladder import modulus_of, parameter_counts
@@ -222,7 +222,9 @@ def _check_files(path: Path) -> None:
 
 def _check_architecture(path: Path) -> None:
     """Refuses a model that `transformers` and this package know nothing of, but for code that lies beside it."""
-    config = _read_object(path / "config.json", path)
+    config = read_json(path / "config.json")
+    if not isinstance(config, dict):
+        raise InvalidInput(f"checkpoint {str(path)!r} has a config.json that is no object")
     if "auto_map" in config and config.get("model_type") not in CONFIG_MAPPING:
         raise InvalidInput(
             f"checkpoint {str(path)!r} needs code of its own to be loaded ({config['auto_map']}), which is not run "
@@ -230,28 +232,15 @@ def _check_architecture(path: Path) -> None:
         )
 
 
-def _read_object(file: Path, folder: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InvalidInput(
-            f"checkpoint {str(folder)!r} has an unreadable {file.name}: {one_line(error, with_type=True)}"
-        ) from None
-    if not isinstance(value, dict):
-        raise InvalidInput(f"checkpoint {str(folder)!r} has a {file.name} that is no object")
-    return value
-
-
-class _quiet:
+@contextmanager
+def _quiet() -> Iterator[None]:
     """Without transformers' progress bars and load reports: files of some kilobytes."""
-
-    def __enter__(self) -> None:
-        self._level = transformers_logging.get_verbosity()
-        self._bars = transformers_logging.is_progress_bar_enabled()
-        transformers_logging.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
-
-    def __exit__(self, *exc: object) -> None:
-        transformers_logging.set_verbosity(self._level)
-        if self._bars:
+    level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
             transformers_logging.enable_progress_bar()

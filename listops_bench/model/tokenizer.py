@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from listops_bench.errors import InvalidInput, unknown
+from listops_bench.errors import InvalidInput
 from listops_bench.tasks.expression import SPECIAL_TOKENS, vocabulary
 
 MODEL_MAX_LENGTH = 128
@@ -52,27 +51,6 @@ def build_tokenizer(modulus: int = 10) -> PreTrainedTokenizerFast:
         model_input_names=["input_ids", "attention_mask"],
         chat_template=PASS_THROUGH_CHAT_TEMPLATE,
     )
-
-
-def encode_prompts(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str]) -> list[list[int]]:
-    """Token ids per prompt; unlike the bare tokenizer it takes no word that it does not know.
-
-    Raises:
-        InvalidInput: a word outside the vocabulary (a number outside the modulus, an unknown operation), named.
-    """
-    known = tokenizer.get_vocab().keys() - set(SPECIAL_TOKENS)
-    for prompt in prompts:
-        for word in prompt.split():
-            if word not in known:
-                raise _out_of_vocabulary(word, known)
-    return [list(ids) for ids in tokenizer(list(prompts)).input_ids]
-
-
-def _out_of_vocabulary(word: str, known: Collection[str]) -> InvalidInput:
-    if word.isdecimal():
-        largest = max(int(w) for w in known if w.isdecimal())
-        return InvalidInput(f"number {word} is outside 0..{largest}; the nearest valid one is {largest}")
-    return unknown("word", word, known)
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: str | os.PathLike[str]) -> None:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.model.checkpoint import load_checkpoint, remove_unfinished, save_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model
-from listops_bench.model.tokenizer import build_tokenizer
+from listops_bench.model.tokenizer import build_tokenizer, save_tokenizer
 from listops_bench.runs.record import RunRecord
 
 PROMPT = "[SUM 3 [MAX 2 9 ] 4 ] ="
@@ -127,12 +128,9 @@ def test_a_model_of_single_steps_may_fill_the_context(tmp_path: Path) -> None:
     assert (config.max_new_tokens, config.max_length) == (None, 128)
 
 
-def test_the_hash_is_that_of_the_file(checkpoint: Path) -> None:
-    assert weights_sha256(checkpoint) == hashlib.sha256((checkpoint / "model.safetensors").read_bytes()).hexdigest()
-
-
 def test_equal_weights_make_equal_files(checkpoint: Path, tmp_path: Path) -> None:
-    assert weights_sha256(save(tmp_path / "again")) == weights_sha256(checkpoint)
+    digest = hashlib.sha256((checkpoint / "model.safetensors").read_bytes()).hexdigest()
+    assert weights_sha256(checkpoint) == weights_sha256(save(tmp_path / "again")) == digest
 
 
 def test_the_card_says_what_it_is(checkpoint: Path) -> None:
@@ -145,20 +143,15 @@ def test_the_card_says_what_it_is(checkpoint: Path) -> None:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / "mine.txt").write_text("precious")
-    with pytest.raises(InvalidInput, match="already exists"):
-        save(tmp_path / "notes")
-    (tmp_path / "file").write_text("precious")
-    with pytest.raises(InvalidInput, match="already exists"):
-        save(tmp_path / "file")
-    assert (tmp_path / "notes" / "mine.txt").read_text() == (tmp_path / "file").read_text() == "precious"
-
-
-def test_an_empty_folder_may_stand_there(tmp_path: Path) -> None:
+def test_nothing_is_overwritten_but_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert (save(tmp_path / "empty") / "config.json").is_file()
+    (tmp_path / "notes").mkdir()
+    for mine in (tmp_path / "notes" / "mine.txt", tmp_path / "file"):
+        mine.write_text("precious")
+        with pytest.raises(InvalidInput, match="already exists"):
+            save(tmp_path / mine.relative_to(tmp_path).parts[0])
+        assert mine.read_text() == "precious"
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -196,15 +189,16 @@ def refused(folder: Path) -> str:
     return message
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"])
+PARTS = ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json")
+
+
+@pytest.mark.parametrize("name", PARTS)
 def test_a_missing_part_is_named(copied: Path, name: str) -> None:
     (copied / name).unlink()
     assert f"has no {name}" in refused(copied)
 
 
-@pytest.mark.parametrize(
-    "name", ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "run.json"]
-)
+@pytest.mark.parametrize("name", [*PARTS, "run.json"])
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_a_part_that_is_cut_off_is_refused(copied: Path, name: str, share: float) -> None:
     content = (copied / name).read_bytes()
@@ -212,36 +206,28 @@ def test_a_part_that_is_cut_off_is_refused(copied: Path, name: str, share: float
     assert str(copied) in refused(copied)
 
 
-def test_pickled_weights_are_refused_unopened(copied: Path) -> None:
-    (copied / "model.safetensors").unlink()
-    (copied / "pytorch_model.bin").write_bytes(b"not even a pickle")
-    assert "pickled weights" in refused(copied)
-
-
-def test_no_folder(tmp_path: Path) -> None:
-    assert "is not a folder" in refused(tmp_path / "nowhere")
-
-
 def change_config(folder: Path, **values: object) -> None:
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
-def test_weights_of_another_size_are_refused(copied: Path) -> None:
-    change_config(copied, hidden_size=24)
-    refused(copied)
-
-
-def test_weights_that_are_missing_are_not_made_up(copied: Path) -> None:
-    change_config(copied, tie_word_embeddings=False)
-    assert "missing keys lm_head.weight" in refused(copied)
-
-
-def test_a_tokenizer_of_another_modulus_is_refused(copied: Path, tmp_path: Path) -> None:
-    other = save(tmp_path / "other", modulus=20)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(other / name, copied / name)
-    assert "a tokenizer of modulus 20 and a model of modulus 10" in refused(copied)
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (shutil.rmtree, "is not a folder"),
+        (lambda folder: (folder / "model.safetensors").rename(folder / "pytorch_model.bin"), "pickled weights"),
+        (lambda folder: (folder / "config.json").write_text("[]"), "config.json that is no object"),
+        (lambda folder: change_config(folder, hidden_size=24), "cannot be read"),
+        (lambda folder: change_config(folder, tie_word_embeddings=False), "missing keys lm_head.weight"),
+        (
+            lambda folder: save_tokenizer(build_tokenizer(20), folder),
+            "a tokenizer of modulus 20 and a model of modulus 10",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(copied: Path, spoil: Callable[[Path], Any], message: str) -> None:
+    spoil(copied)
+    assert message in refused(copied)
 
 
 def test_code_in_a_folder_is_never_run(copied: Path) -> None:

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from listops_bench.errors import InvalidInput
-from listops_bench.model.tokenizer import build_tokenizer, encode_prompts, modulus_of, save_tokenizer
+from listops_bench.model.tokenizer import build_tokenizer, modulus_of, save_tokenizer
 from listops_bench.tasks.expression import EOS_ID, PAD_ID, Node, completion_text, prompt_text, vocabulary
 from listops_bench.tasks.generator import generate
 from listops_bench.tasks.task import get_task
@@ -50,7 +50,7 @@ def test_rows_of_the_generator_are_what_the_tokenizer_makes_of_their_text(task: 
     for i, (prompt, completion) in enumerate(zip(rows.prompts(), rows.completions(), strict=True)):
         ids = rows.ids[rows.offsets[i] : rows.offsets[i + 1]].tolist()
         assert [*tokenizer(prompt + completion).input_ids, EOS_ID] == ids
-        assert encode_prompts(tokenizer, [prompt]) == [ids[: rows.prompt_lengths[i]]]
+        assert tokenizer(prompt).input_ids == ids[: rows.prompt_lengths[i]]
 
 
 def test_batches_are_padded_on_the_left() -> None:
@@ -58,26 +58,6 @@ def test_batches_are_padded_on_the_left() -> None:
     missing = len(batch.input_ids[0]) - 5
     assert batch.input_ids[1] == [PAD_ID] * missing + TOKENIZER("[SUM 1 2 ] =").input_ids
     assert batch.attention_mask[1] == [0] * missing + [1] * 5
-
-
-@pytest.mark.parametrize(
-    ("prompt", "message"),
-    [
-        ("[SUM 3 12 ] =", "number 12 is outside 0..9; the nearest valid one is 9"),
-        ("[SUN 3 1 ] =", r"unknown word '\[SUN'; did you mean '\[SUM'"),
-        ("[SUM 3 <eos> ] =", "unknown word '<eos>'"),
-        ("[SUM 3 01 ] =", "number 01"),
-    ],
-)
-def test_words_outside_the_vocabulary_are_refused_by_name(prompt: str, message: str) -> None:
-    with pytest.raises(InvalidInput, match=message):
-        encode_prompts(TOKENIZER, [PROMPT, prompt])
-
-
-@given(number=st.integers(10, 10**9))
-def test_no_number_outside_the_modulus_becomes_an_unknown_token(number: int) -> None:
-    with pytest.raises(InvalidInput, match=f"number {number} "):
-        encode_prompts(TOKENIZER, [f"[SUM 1 {number} ] ="])
 
 
 def test_saved_files_name_a_class_that_older_releases_know(saved: Path) -> None:

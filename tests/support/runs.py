@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.runs.folder import RunFiles
@@ -16,7 +18,16 @@ from listops_bench.train._log import Progress
 from listops_bench.train.config import TrainConfig
 from listops_bench.train.run import TrainResult
 
-_batches.generate = functools.cache(_batches.generate)  # runs of a few steps would mostly make rows
+_cached = functools.cache(_batches.generate)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cached_rows() -> Iterator[None]:
+    """Rows are made once for all tests: runs of a few steps would mostly make rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_batches, "generate", _cached)
+        yield
+
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples" / "accelerate"

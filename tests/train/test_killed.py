@@ -13,90 +13,15 @@ import torch
 
 from tests.support.runs import SMALL, environment, kept_weights
 
-# Trains in processes of its own, kills them at chosen moments, and starts again each time with the same configuration.
-# The processes are forked, so that torch is imported once; several of a run form a process group of their own.
-KILLED = """
-import functools, gc, os, signal, socket
-from pathlib import Path
-from listops_bench.train import _batches
-from listops_bench.train import TrainConfig, train
 
-_batches.generate = functools.cache(_batches.generate)
-
-def die(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def counted(function, number, counts):
-    \"\"\"The function, but for its call of a number, which kills.\"\"\"
-    calls = 0
-    def call(source, target):
-        nonlocal calls
-        calls += counts(str(target))
-        die() if calls == number else function(source, target)
-    return call
-
-def learned_at_9(model, step):
-    return {"trace_accuracy": float(step >= 9)}
-
-def session(config, moment, until):
-    kind, number = moment
-    on_step = None
-    if kind == "step":
-        on_step = lambda progress: die() if progress.step == number else None
-    if kind == "state":
-        os.replace = counted(os.replace, number, lambda target: target.endswith("state.pt"))
-    if kind == "checkpoint":
-        Path.rename = counted(Path.rename, number, lambda target: True)
-    result = train(config, learned_at_9 if until else None, on_step=on_step)
-    if os.environ.get("RANK", "0") == "0":
-        print(config.output_dir, result.resumed_at, result.weights_sha256, flush=True)
-
-def start(config, moment, processes):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    children = []
-    for rank in range(processes):
-        children.append(os.fork())
-        if children[-1] == 0:
-            if processes > 1:
-                os.environ |= dict(
-                    RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(processes), LOCAL_WORLD_SIZE=str(processes),
-                    MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), ACCELERATE_USE_CPU="true",
-                )
-            session(config, moment, "until" in config.curriculum)
-            os._exit(0)
-    status = os.waitpid(children[0], 0)[1]
-    for child in children[1:]:
-        if status:
-            os.kill(child, signal.SIGKILL)
-        assert (os.waitpid(child, 0)[1] == 0) == (status == 0)
-    return status
-
-def run(output_dir, options, moments, processes=1):
-    config = TrainConfig(output_dir=output_dir, **options)
-    for i, stage in enumerate(config.plan().stages):  # rows are made here, once, for all children
-        _batches.make_pool(
-            stage, i, data_seed=0, dataset_seed=0, trace=config.trace, batch_size=1, cache={}
-        )
-    gc.freeze()  # the children need not look through what is imported
-    for moment in moments:
-        status = start(config, moment, processes)
-        assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, (moment, status)
-        assert not os.path.exists(output_dir), moment
-    assert start(config, ("never", 0), processes) == 0
-"""
-
-
-def outcome(folder: Path, calls: list[str]) -> dict[str, tuple[int, str]]:
-    """What runs came to, by folder: the step they were resumed at the last time, and the hash of their weights."""
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join([KILLED, *calls])],
-        capture_output=True, text=True, cwd=folder, env=environment(), check=False,
-    )  # fmt: skip
+def outcome(folder: Path, *cases: dict[str, Any]) -> dict[str, tuple[int, list[str]]]:
+    """What cases came to, by name: the step they were resumed at the last time, and the digests of their weights."""
+    command = [sys.executable, "-m", "tests.support.killed_runs", json.dumps(cases)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment(), check=False)
     assert done.returncode == 0, done.stderr
-    lines = [line.split() for line in done.stdout.splitlines()]
-    return {line[0]: (int(line[1]), line[2]) for line in lines if len(line) == 3}
+    names = {case["name"] for case in cases}  # other lines are those of libraries
+    lines = [line.split() for line in done.stdout.splitlines() if line.partition(" ")[0] in names]
+    return {name: (int(step), digests) for name, step, *digests in lines}
 
 
 def log_of(folder: Path) -> dict[int, dict[str, Any]]:
@@ -120,12 +45,9 @@ def test_a_killed_run_ends_with_the_weights_of_one_never_stopped(tmp_path: Path)
     at_boundaries = [("step", 8), ("step", 14)]
     found = outcome(
         tmp_path,
-        [
-            f"options = {options!r}",
-            "run('whole', options, [])",
-            f"run('killed', options | dict(save_steps=3), {moments!r})",
-            f"run('between', options | dict(save_steps=7), {at_boundaries!r})",
-        ],
+        {"name": "whole", "options": options},
+        {"name": "killed", "options": {**options, "save_steps": 3}, "moments": moments},
+        {"name": "between", "options": {**options, "save_steps": 7}, "moments": at_boundaries},
     )
     assert found["killed"][0] == 18  # the state at the end was there; only the checkpoint was missing
     assert found["between"][0] == 14
@@ -146,11 +68,8 @@ def test_two_killed_processes_end_alike_too(tmp_path: Path) -> None:
     moments = [("step", 6), ("checkpoint", 1), ("state", 2), ("step", 13), ("checkpoint", 1), ("checkpoint", 2)]
     found = outcome(
         tmp_path,
-        [
-            f"options = {options!r}",
-            "run('whole', options, [], processes=2)",
-            f"run('killed', options | dict(save_steps=4), {moments!r}, processes=2)",
-        ],
+        {"name": "whole", "options": options, "processes": 2},
+        {"name": "killed", "options": {**options, "save_steps": 4}, "moments": moments, "processes": 2},
     )
     assert found["killed"][0] == 17
     assert found["whole"][1] == found["killed"][1]
@@ -158,4 +77,18 @@ def test_two_killed_processes_end_alike_too(tmp_path: Path) -> None:
     kept = [kept_weights(tmp_path / run) for run in ("whole", "killed")]
     assert [step for step, _ in kept[0]] == [0, 5, 10, 15]
     assert kept[0] == kept[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]
+
+
+def test_a_killed_pack_ends_with_the_weights_of_one_never_stopped(tmp_path: Path) -> None:
+    """Killed in steps, while it writes a state, and while it writes the checkpoints of those that end at 12 and 18."""
+    moments = [("step", 3), ("step", 7), ("state", 1), ("checkpoint", 1), ("step", 14), ("checkpoint", 2)]
+    options = {"per_device_train_batch_size": 4, "save_steps": 5, "eval_steps": 6, "eval_rows": 5}
+    pack = {"options": options, "packed": 18}
+    found = outcome(tmp_path, {"name": "whole", **pack}, {"name": "killed", "moments": moments, **pack})
+    assert len(set(found["whole"][1])) == 4
+    assert found["whole"][1] == found["killed"][1]
+    for i in range(4):
+        steps = [[*log_of(tmp_path / name / str(i))] for name in ("whole", "killed")]
+        assert steps[0] == steps[1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,7 +28,7 @@ from listops_bench.train.packed._loop import Engine, PackProgress
 from listops_bench.train.packed._model import PackedLooped
 from listops_bench.train.packed.run import pack_key, train_packed, why_not
 from listops_bench.train.run import TrainResult, train
-from tests.support.runs import environment, four, log_of, small
+from tests.support.runs import four, log_of, small
 
 CPU = Engine(torch.device("cpu"), bf16=False, graph=False, compiled=False)
 
@@ -164,77 +162,6 @@ def test_a_checkpoint_is_an_ordinary_one_and_is_not_made_again(tmp_path: Path) -
     again = finished(train_packed(runs, tmp_path / "pack", engine=CPU))
     assert all(result.already_done for result in again)
     assert train(runs[0]).already_done  # what was trained packed stands for the same run alone
-
-
-KILLED = """
-import functools, gc, os, signal
-from pathlib import Path
-import torch
-from listops_bench.train import _batches, _validation
-from listops_bench.train.packed._data import Draws
-from listops_bench.train.packed._loop import Engine
-from listops_bench.train.packed.run import train_packed
-from tests.support.runs import four
-
-for module in (_batches, _validation):  # rows are made once, for all children
-    module.generate = functools.cache(module.generate)
-for config in four(Path("x"), 18, per_device_train_batch_size=4):
-    Draws(config, {}, {})
-gc.freeze()  # the children need not look through what is imported
-
-def die(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def session(name, moment):
-    kind, number = moment
-    replace, rename, seen = os.replace, Path.rename, [0]
-
-    def counting(original, end):
-        def call(source, target):
-            seen[0] += str(target).endswith(end) or end == ""
-            die() if seen[0] == number else original(source, target)
-        return call
-
-    if kind == "state":
-        os.replace = counting(replace, "state.pt")
-    if kind == "checkpoint":
-        Path.rename = counting(rename, "")
-    on_step = (lambda progress: die() if progress.step == number else None) if kind == "step" else None
-    engine = Engine(torch.device("cpu"), bf16=False, graph=False, compiled=False)
-    configs = four(Path(name), 18, per_device_train_batch_size=4, save_steps=5, eval_steps=6, eval_rows=5)
-    return train_packed(configs, name + "-pack", engine=engine, on_step=on_step)
-
-def run(name, moments):
-    for moment in moments:
-        child = os.fork()
-        if child == 0:
-            session(name, moment)
-            os._exit(0)
-        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL, moment
-    child = os.fork()
-    if child == 0:
-        print(name, *(result.weights_sha256 for result in session(name, ("", 0))), flush=True)
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
-"""
-
-
-def test_a_killed_pack_ends_with_the_weights_of_one_never_stopped(tmp_path: Path) -> None:
-    """Killed in steps, while it writes a state, and while it writes the checkpoints of those that end at 12 and 18."""
-    moments = [("step", 3), ("step", 7), ("state", 1), ("checkpoint", 1), ("step", 14), ("checkpoint", 2)]
-    code = KILLED + f"run('whole', [])\nrun('killed', {moments!r})\n"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False
-    )
-    assert done.returncode == 0, done.stderr
-    found = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if " " in line}
-    assert len(set(found["whole"])) == 4
-    assert found["whole"] == found["killed"]
-    for i in range(4):
-        logs = [(tmp_path / name / str(i) / "train_log.jsonl").read_text() for name in ("whole", "killed")]
-        steps = [[json.loads(line)["step"] for line in log.splitlines()] for log in logs]
-        assert steps[0] == steps[1]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]
 
 
 # --- what cannot be packed --------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ class PackedStep:
         k = len(configs)
         self._rows = torch.zeros(k, batch_size, dtype=torch.int64, device=device)
         self._scalars = torch.zeros(k, 4, dtype=dtype, device=device)
-        self._told = torch.zeros(k, 2, dtype=dtype, device=device)
+        self._figures = torch.zeros(k, 2, dtype=dtype, device=device)
         self._graphs: dict[tuple[int, int], Any] = {}
         self._memory: Any = None
 
@@ -99,7 +99,7 @@ class PackedStep:
             if shape not in self._graphs:
                 self._graphs[shape] = self._capture(*shape)
             self._graphs[shape].replay()
-        return self._told.clone()
+        return self._figures.clone()
 
     def _step(self, width: int, kept: int) -> None:
         with torch.autocast(self.weights.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False):
@@ -123,7 +123,7 @@ class PackedStep:
         """Clipping and AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101), as torch computes them."""
         decay, step_size, root_of_correction, _ = self._scalars.split(1, dim=1)
         norms = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-        self._told.copy_(torch.cat([losses.detach()[:, None], norms], dim=1))
+        self._figures.copy_(torch.cat([losses.detach()[:, None], norms], dim=1))
         gradient.mul_((self._max_norm / (norms + 1e-6)).clamp(max=1.0))
         self.weights.mul_(decay)
         self.first_moments.lerp_(gradient, self._rest1.expand_as(gradient))
