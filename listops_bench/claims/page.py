@@ -16,7 +16,7 @@ from listops_bench.claims._specs import Decision
 from listops_bench.claims._studies import Study, read_studies
 from listops_bench.claims._thresholds import budget_gains
 from listops_bench.claims.claim import Claim, decide
-from listops_bench.errors import InvalidInput
+from listops_bench.errors import InvalidInput, file_error
 from listops_bench.leaderboard.board import Board
 from listops_bench.leaderboard.groups import Group
 
@@ -73,14 +73,13 @@ def claims_page(
         return path_link(folder) + "/"
 
     ladders = Ladders(board.all_arms if board is not None else ())
-    history = Path(results_dir).parent / HISTORY
     trained = trained_models(board) if board is not None else []
     return render(
         "_page.md",
         basis=_basis(boards, studies),
         claims=claims(board, studies),
         verdicts=VERDICTS,
-        history=history.read_text(encoding="utf-8") if history.is_file() else "",
+        history=_history(Path(results_dir).parent / HISTORY),
         has_results=board is not None,
         ladders=ladders,
         budgets=budget_gains(ladders.arms),
@@ -90,6 +89,13 @@ def claims_page(
         link=link,
         path_link=path_link,
     )
+
+
+def _history(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    except OSError as error:
+        raise file_error("read", path, error) from None
 
 
 def _basis(boards: Sequence[Board], studies: Sequence[Study]) -> str:

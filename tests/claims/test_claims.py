@@ -439,6 +439,9 @@ def test_the_history_beside_the_results_is_told_on_their_page_alone(tmp_path: Pa
     elsewhere = write_claims(read_boards(other / "results"), other / "results", own / "CLAIMS.md").read_text()
     assert "When the rules" not in elsewhere
     assert "pocket sweep" not in plain[0]
+    (other / "history.md").mkdir()
+    with pytest.raises(InvalidInput, match=re.escape(str(other / "history.md"))):
+        page(other, [result()])
 
 
 def test_results_of_older_versions_are_left_out(tmp_path: Path) -> None:
