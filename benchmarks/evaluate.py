@@ -22,7 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -43,14 +43,16 @@ from listops_bench.tasks.task import get_task
 from listops_bench.train.command import main as train
 
 RUNS, LM_EVAL_BATCH = 3, 512
+ROWS: int | None = None
+"""How many of a task's test rows; all by default."""
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default="sum_max_med", metavar="TASK")
     parser.add_argument("--good", metavar="CHECKPOINT")
     parser.add_argument("--bad", metavar="CHECKPOINT")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -70,16 +72,19 @@ def compare(checkpoint: str, task: str) -> dict[str, Any]:
     model, tokenizer, _ = load_checkpoint(checkpoint)
     lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=LM_EVAL_BATCH, device="cpu")
     manager = TaskManager(include_path=str(lm_eval_path()), include_defaults=False)
+    n = ROWS or get_task(task).num_test
 
     def ours() -> tuple[int, int]:
-        rows = generate(get_task(task), "test")
+        rows = generate(get_task(task), "test", num_rows=n)
         metrics = score_split(rows, predict(model, rows).completions)[0].metrics
         return metrics.answer_accuracy.correct, metrics.trace_accuracy.correct
 
     def theirs() -> tuple[int, int]:
         with contextlib.redirect_stdout(sys.stderr):
-            found = simple_evaluate(model=lm, tasks=[f"listops_{task}"], task_manager=manager, bootstrap_iters=0)
-        means, n = found["results"][f"listops_{task}"], get_task(task).num_test
+            found = simple_evaluate(
+                model=lm, tasks=[f"listops_{task}"], task_manager=manager, bootstrap_iters=0, limit=ROWS
+            )
+        means = found["results"][f"listops_{task}"]
         return round(n * means["answer_accuracy,none"]), round(n * means["trace_accuracy,none"])
 
     counts, seconds = _timed({"ours": ours, "lm_eval": theirs})
@@ -88,7 +93,7 @@ def compare(checkpoint: str, task: str) -> dict[str, Any]:
     return {
         "right_answers": answers,
         "right_traces": traces,
-        "rows": get_task(task).num_test,
+        "rows": n,
         "seconds": round(seconds["ours"], 2),
         "lm_eval_seconds": round(seconds["lm_eval"], 2),
         "ratio": round(seconds["lm_eval"] / seconds["ours"], 1),

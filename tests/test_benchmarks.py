@@ -9,6 +9,10 @@ from types import ModuleType
 
 import pytest
 
+from listops_bench.model.checkpoint import save_checkpoint
+from listops_bench.model.ladder import build_model
+from listops_bench.model.tokenizer import build_tokenizer
+
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 
@@ -35,3 +39,23 @@ def test_packed(capsys: pytest.CaptureFixture[str]) -> None:
     script("packed").main(["--models", "2", "--width", "8", "--steps", "2", "--rounds", "1"])
     figures = json.loads(capsys.readouterr().out)["widths"]["looped_d008"]
     assert {"packed_to_alone", "vmap_to_alone"} < set(figures)
+
+
+def test_generate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    generate = script("generate")
+    for name in ("RECURSIVE_ROWS", "FAST_ROWS", "STREAM_ROWS"):
+        monkeypatch.setattr(generate, name, 20)
+    generate.main()
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["stream_rows"] == 20
+    assert figures["ratio"] > 0
+
+
+def test_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate = script("evaluate")
+    monkeypatch.setattr(evaluate, "RUNS", 1)
+    monkeypatch.setattr(evaluate, "ROWS", 20)
+    checkpoint = str(save_checkpoint(tmp_path / "c", build_model("looped_d008"), build_tokenizer(10), {}))
+    evaluate.main(["--task", "max", "--good", checkpoint, "--bad", checkpoint])
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["good"]["rows"] == figures["bad"]["rows"] == 20
