@@ -22,7 +22,7 @@ from listops_bench.tasks._scan import (
 )
 from listops_bench.tasks.expression import CLOSE_ID, EOS_ID, FIRST_NUMBER_ID, FIRST_OPERATION_ID
 
-PARALLEL, SINGLE, ANSWER_ONLY = range(3)  # as expression.TRACE_STYLES
+_, SINGLE, ANSWER_ONLY = range(3)  # as expression.TRACE_STYLES
 
 OUTCOMES = ("accepted", "wrong_depth", "too_long", "wrong_split", "duplicate")
 """What becomes of a drawn candidate."""
@@ -104,11 +104,6 @@ def _candidate(tables, scratch, state, shallowest, deepest, wanted_home, need_wi
 
 
 @njit(cache=True)
-def _full_mask(modulus):
-    return u64(0xFFFFFFFFFFFFFFFF) >> u64(64 - modulus)
-
-
-@njit(cache=True)
 def _fold_masks(tables, operation, position, left, right):
     out = ZERO
     for a in range(tables.modulus):
@@ -139,7 +134,7 @@ def _median_mask(modulus, masks, count):
 @njit(cache=True)
 def _decisive_depth(tables, s, length, depth):
     """The smallest d such that the value is the same whatever stands deeper than d, by sets of possible values."""
-    full = _full_mask(tables.modulus)
+    full = u64(0xFFFFFFFFFFFFFFFF) >> u64(64 - tables.modulus)
     for d in range(1, depth):
         level, answer = 0, ZERO
         for i in range(length):

@@ -31,7 +31,7 @@ from typing import Any
 
 from listops_bench._base.files import read_yaml
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.tasks.task import get_task
+from listops_bench.tasks.task import get_task, is_number
 
 _KEEP_OPTIMIZER, _FREEZE, _UNTIL = "keep-optimizer", "freeze", "until"
 _EXAMPLE = "'max_med:1200,sum:1800'"
@@ -67,7 +67,7 @@ class Stage:
             raise InvalidInput(f"steps {self.steps!r} is not a number of steps; the least is 1")
         if not isinstance(self.reset_optimizer, bool):
             raise InvalidInput(f"reset_optimizer {self.reset_optimizer!r} is neither true nor false")
-        if self.until is not None and not (_is_number(self.until) and 0 < self.until <= 1):
+        if self.until is not None and not (is_number(self.until) and 0 < self.until <= 1):
             raise InvalidInput(f"until {self.until!r} is not an accuracy above 0 and at most 1")
         for pattern in self.freeze:
             if not isinstance(pattern, str) or not pattern or set(pattern) & set(",/+: "):
@@ -179,7 +179,7 @@ def _parse_stage(text: str) -> Stage:
         if key == _FREEZE:
             freeze.append(value)
         elif key == _UNTIL:
-            until = _parse_accuracy(value)
+            until = _float(value, f"until {value!r} is not an accuracy above 0 and at most 1")
         elif option != _KEEP_OPTIMIZER:
             raise unknown("stage option", key, [_KEEP_OPTIMIZER, _FREEZE, _UNTIL])
     pairs = [_parse_share(word) for word in mixture.split("+")]
@@ -190,25 +190,18 @@ def _parse_share(text: str) -> tuple[str, float]:
     name, star, weight = (word.strip() for word in text.partition("*"))
     if not star:
         return name, 1.0
-    try:
-        return name, float(weight)
-    except ValueError:
-        raise InvalidInput(f"weight {weight!r} of task {name!r} is not a number above 0") from None
+    return name, _float(weight, f"weight {weight!r} of task {name!r} is not a number above 0")
 
 
-def _parse_accuracy(text: str) -> float:
+def _float(text: str, problem: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise InvalidInput(f"until {text!r} is not an accuracy above 0 and at most 1") from None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        raise InvalidInput(problem) from None
 
 
 def _weight(name: str, weight: Any) -> float:
-    if not _is_number(weight) or weight <= 0:
+    if not is_number(weight) or weight <= 0:
         raise InvalidInput(f"weight {weight!r} of task {name!r} is not a number above 0")
     return float(weight)
 

@@ -16,6 +16,8 @@ The notation is that of ListOps (Nangia and Bowman, 2018, arXiv:1804.06028).
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -63,13 +65,6 @@ class Operation:
         return num_operands >= 2 and (num_operands % 2 == 1 or not self.odd_operands_only)
 
 
-def _prod(values: Sequence[int], modulus: int) -> int:
-    result = 1
-    for value in values:
-        result = result * value % modulus
-    return result
-
-
 def _nadd(values: Sequence[int], modulus: int) -> int:
     return (sum(values[0::2]) - sum(values[1::2])) % modulus
 
@@ -77,10 +72,6 @@ def _nadd(values: Sequence[int], modulus: int) -> int:
 def _ssum(values: Sequence[int], modulus: int) -> int:
     permutation = ssum_permutation(modulus)
     return permutation.index(sum(permutation[value] for value in values) % modulus)
-
-
-def _upper_median(values: Sequence[int], modulus: int) -> int:
-    return sorted(values)[len(values) // 2]
 
 
 def _floor_mean_median(values: Sequence[int], modulus: int) -> int:
@@ -93,12 +84,14 @@ OPERATIONS: dict[str, Operation] = {
     op.name: op
     for op in (
         Operation("sum", lambda values, modulus: sum(values) % modulus),
-        Operation("prod", _prod),
+        Operation("prod", lambda values, modulus: math.prod(values) % modulus),
         Operation("nadd", _nadd, symmetry="alternating", associative=False),
         Operation("ssum", _ssum),
         Operation("max", lambda values, modulus: max(values)),
         Operation("min", lambda values, modulus: min(values)),
-        Operation("med", _upper_median, associative=False, odd_operands_only=True),
+        Operation(
+            "med", lambda values, modulus: sorted(values)[len(values) // 2], associative=False, odd_operands_only=True
+        ),
     )
 }
 """All operations, in the canonical order of task names, vocabularies and per-operation columns."""
@@ -146,8 +139,6 @@ def ssum_statistics(modulus: int) -> dict[str, float]:
 
 
 def _hashed_permutation(modulus: int, draw: int) -> tuple[int, ...]:
-    import hashlib
-
     key = [hashlib.sha256(f"listops/ssum/{modulus}/{draw}/{i}".encode()).digest() for i in range(modulus)]
     return tuple(sorted(range(modulus), key=key.__getitem__))
 
@@ -174,7 +165,7 @@ def _is_sum(permutation: tuple[int, ...]) -> bool:
 
 SPECIAL_TOKENS = ("<pad>", "<eos>", "<unk>")
 """No ``<bos>``: a row begins with its first word, as in the paper's pipeline, so no harness can forget or repeat it."""
-PAD_ID, EOS_ID, UNK_ID = range(3)
+PAD_ID, EOS_ID = 0, 1
 EQUALS_ID, CLOSE_ID, FIRST_OPERATION_ID = 3, 4, 5
 FIRST_NUMBER_ID = FIRST_OPERATION_ID + len(OPERATIONS)
 
@@ -209,7 +200,7 @@ def parse(text: str, modulus: int | None = None) -> Expression:
     Raises:
         InvalidInput: not one well-formed expression, or a number outside ``0 .. modulus-1``.
     """
-    words = [word for word in text.replace("(", " ").replace(")", " ").split() if word]
+    words = text.replace("(", " ").replace(")", " ").split()
     if words and words[-1] == "=":
         words.pop()
     stack: list[tuple[str, list[Expression]]] = [("", [])]
@@ -223,25 +214,25 @@ def parse(text: str, modulus: int | None = None) -> Expression:
         elif word == "]":
             name, operands = stack.pop()
             if not stack or not operands:
-                raise InvalidInput(
-                    f"not a ListOps expression: ']' at token {position + 1} closes nothing in {text.strip()!r}"
-                )
+                raise _malformed(f"']' at token {position + 1} closes nothing in {text.strip()!r}")
             stack[-1][1].append(Node(name, tuple(operands)))
         else:
             stack[-1][1].append(_parse_number(word, modulus))
     if len(stack) > 1:
-        raise InvalidInput(
-            f"not a ListOps expression: {OPERATIONS[stack[-1][0]].token!r} is never closed in {text.strip()!r}"
-        )
+        raise _malformed(f"{OPERATIONS[stack[-1][0]].token!r} is never closed in {text.strip()!r}")
     if len(stack[0][1]) != 1:
-        raise InvalidInput(f"not a ListOps expression: {text.strip()!r} holds {len(stack[0][1])} expressions, not one")
+        raise _malformed(f"{text.strip()!r} holds {len(stack[0][1])} expressions, not one")
     return stack[0][1][0]
+
+
+def _malformed(why: str) -> InvalidInput:
+    return InvalidInput(f"not a ListOps expression: {why}")
 
 
 def _parse_number(word: str, modulus: int | None) -> int:
     # "06" is no token of ours, and int() would also take "1_0" and other scripts' digits.
     if not (word.isascii() and word.isdigit() and str(int(word)) == word):
-        raise InvalidInput(f"not a ListOps expression: {word!r} is neither a number, an operation nor ']'")
+        raise _malformed(f"{word!r} is neither a number, an operation nor ']'")
     if modulus is not None and int(word) >= modulus:
         raise InvalidInput(f"number {word} is outside 0..{modulus - 1}; the nearest valid one is {modulus - 1}")
     return int(word)
@@ -390,13 +381,12 @@ def _image(name: str, operands: list[set[int]], modulus: int) -> set[int]:
     operation = OPERATIONS[name]
     if name == "med":
         return {v for v in range(modulus) if _can_be_median(v, operands)}
+    if name == "nadd":  # a - b + c - ...: the sum of a, -b, c, ...
+        operands = [{-v for v in values} if i % 2 else values for i, values in enumerate(operands)]
+        operation = OPERATIONS["sum"]
     values = operands[0]
-    for position, operand in enumerate(operands[1:], start=1):
-        if operation.associative:
-            values = {operation.apply((a, b), modulus) for a in values for b in operand}
-        else:  # NADD: a - b + c - ...
-            sign = 1 if position % 2 == 0 else -1
-            values = {(a + sign * b) % modulus for a in values for b in operand}
+    for operand in operands[1:]:
+        values = {operation.apply((a, b), modulus) for a in values for b in operand}
     return values
 
 

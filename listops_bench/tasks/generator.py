@@ -128,18 +128,6 @@ class Rows:
         kernels.hash_forms(task_tables(self.task), np.zeros(1, SCRATCH)[0], self.ids, starts, stops, forms)
         return forms
 
-    def slice(self, start: int, stop: int) -> Rows:
-        """Rows ``start .. stop`` of these, ids and offsets cut to them."""
-        begin, end = self.offsets[start], self.offsets[stop]
-        columns: dict[str, Any] = {f: getattr(self, f)[start:stop] for f in _ROW_COLUMNS}
-        return dataclasses.replace(
-            self,
-            first=self.first + start,
-            ids=self.ids[begin:end],
-            offsets=self.offsets[start : stop + 1] - begin,
-            **columns,
-        )
-
     def to_arrow(self) -> pa.RecordBatch:
         """The rows with the columns of the published dataset."""
         import pyarrow as pa

@@ -155,12 +155,14 @@ def _as_weights(weights: Any) -> tuple[float, ...]:
     return shares
 
 
+def is_number(value: object) -> bool:
+    """Whether a value is an int or a float, neither true nor false, infinite nor NaN."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _check_range(name: str, value: Any, low: float, high: float, types: tuple[type, ...] = (int,)) -> None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
-    if not is_number:
-        raise InvalidInput(f"{name} {value!r} is not in {low}..{high}; the nearest valid one is {low}")
-    nearest = min(max(value, low), high)
-    if not isinstance(value, types) or value != nearest:
+    nearest = min(max(value, low), high) if is_number(value) else low
+    if not is_number(value) or not isinstance(value, types) or value != nearest:
         raise InvalidInput(f"{name} {value!r} is not in {low}..{high}; the nearest valid one is {round(nearest)}")
 
 

@@ -188,8 +188,8 @@ def _same(a: Rows, b: Rows) -> bool:
 def test_rows_do_not_depend_on_how_they_are_asked_for(split: str, unique: bool) -> None:
     task = get_task("sum_max", unique=unique)
     whole = generate(task, split, num_rows=3_000)
-    assert _same(generate(task, split, num_rows=1_000), whole.slice(0, 1_000))
-    assert _same(generate(task, split, start=1_500, num_rows=2_500), whole.slice(1_500, 2_500))
+    assert generate(task, split, num_rows=1_000).to_arrow() == whole.to_arrow().slice(0, 1_000)
+    assert generate(task, split, start=1_500, num_rows=2_500).to_arrow() == whole.to_arrow().slice(1_500, 1_000)
     blocks = list(generate_blocks(task, split, stop=3_000, block_rows=700))
     assert [len(block) for block in blocks] == [700, 700, 700, 700, 200]
     assert [block.first for block in blocks] == [0, 700, 1400, 2100, 2800]
