@@ -156,7 +156,7 @@ def _as_weights(weights: Any) -> tuple[float, ...]:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is an int or a float, neither true nor false, infinite nor NaN."""
+    """Whether a value is a finite int or float, and neither true nor false."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
