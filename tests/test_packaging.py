@@ -15,8 +15,11 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from tests.support.fake_results import ladder_results, write
+
 ROOT = Path(__file__).resolve().parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,9 @@ def run_installed(installed: Path, tmp_path: Path, *words: str) -> str:
 
 
 def test_resources_are_found_in_an_installed_wheel(installed: Path, tmp_path: Path) -> None:
+    """Ours, and not those of another project that lie beside the package."""
+    (installed / "tasks").mkdir()
+    (installed / "tasks" / "foreign.yaml").touch()
     code = """
 from pathlib import Path
 import listops_bench
@@ -90,8 +96,8 @@ print(len(curated_tasks()))
 """
     package, tasks, schema, models, count = run_installed(installed, tmp_path, "-c", code).splitlines()
     assert Path(package) == installed.resolve()
-    assert Path(tasks).is_relative_to(installed.resolve())
-    assert Path(schema).is_relative_to(installed.resolve())
+    assert Path(tasks).is_relative_to(installed.resolve() / "listops_bench")
+    assert Path(schema).is_relative_to(installed.resolve() / "listops_bench")
     assert models == str(sorted(path.parent.name for path in (ROOT / "model_configs").glob("*/config.json")))
     assert int(count) == len(names_in("tasks", "*.yaml"))
 
@@ -106,6 +112,42 @@ def test_there_is_one_version_everywhere() -> None:
 
     citation = (ROOT / "CITATION.cff").read_text()
     assert f"\nversion: {listops_bench.__version__}\n" in citation
+
+
+def test_every_package_is_shipped() -> None:
+    setuptools = PYPROJECT["tool"]["setuptools"]
+    found = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "listops_bench").rglob("__init__.py")}
+    mapped = setuptools["package-dir"].keys()
+    assert {name.replace(".", "/") for name in setuptools["packages"] if name not in mapped} == found
+
+
+WITHOUT_FIGURES = """
+import sys
+sys.modules.update(altair=None, vl_convert=None)
+from listops_bench.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def run_without_figures(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", WITHOUT_FIGURES, *words]
+    return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+
+
+@pytest.mark.parametrize("verb", ["leaderboard build results", "analyze x --output-dir y", "demo --output-dir demo"])
+def test_a_verb_names_the_extra_that_it_needs(verb: str, tmp_path: Path) -> None:
+    done = run_without_figures(tmp_path, *verb.split())
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "'altair'" in line
+    assert "pip install 'listops-bench[board]'" in line
+
+
+def test_the_core_does_without_the_extra(tmp_path: Path) -> None:
+    write(tmp_path / "results", ladder_results(seeds=1, widths=(8, 192)))
+    done = run_without_figures(tmp_path, "leaderboard", "thresholds", "results")
+    assert done.returncode == 0, done.stderr
+    assert "N50" in done.stdout
 
 
 # --- pins and set-up --------------------------------------------------------------------------------------------------
