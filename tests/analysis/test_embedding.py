@@ -57,8 +57,7 @@ def randomly(n: int, seed: int = 0) -> Any:
 @pytest.mark.parametrize("n", MODULI)
 def test_a_line_is_order_and_nothing_else(n: int) -> None:
     found = represent(embed(line(n)))
-    assert found.order.regression.value > 0.95
-    assert found.order.axis.value > 0.95
+    assert min(found.order.regression.value, found.order.axis.value) > 0.95
     assert found.order.best_axis == 0
     assert max(found.order.regression.p, found.order.axis.p) < 0.001
     assert found.parity.p > 0.05
@@ -86,8 +85,7 @@ def test_parity_is_parity_and_no_order(n: int) -> None:
     # Ten numbers have but 126 ways of being halved.
     assert found.parity.p < 2.5 / math.comb(n, n // 2) * 2 + 2e-4
     assert found.waves.strongest_frequency == n // 2
-    assert found.order.regression.p > 0.05
-    assert found.order.axis.p > 0.05
+    assert min(found.order.regression.p, found.order.axis.p) > 0.05
     assert_controls_are_near_chance(found)
 
 

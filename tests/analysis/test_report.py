@@ -205,10 +205,9 @@ def test_the_comparison_is_read_back_as_it_was_found(report: Path, analyses: lis
 
 
 def test_all_tests_of_every_layer_are_a_table(analyses: list[Analysis]) -> None:
-    table = all_tests(analyses[0])
-    # order twice, classes modulo 2 to 5, waves; and three probes but for the embedding
-    assert [row.cells[0].text for row in table.rows if row.cells[0].text] == [la.name for la in analyses[0].layers]
-    assert len(table.rows) == 4 * 7 + 3 * 3
+    rows = all_tests(analyses[0]).rows
+    assert [row.cells[0].text for row in rows if row.cells[0].text] == [layer.name for layer in analyses[0].layers]
+    assert len(rows) == 4 * 7 + 3 * 3, "order twice, classes modulo 2 to 5, waves; and probes of the last three"
 
 
 @pytest.mark.browser
