@@ -13,7 +13,7 @@ def add_verbs(parser: Parser) -> None:
         "analyze",
         analyze,
         "look into checkpoints: number embeddings, attention and feed-forward, memorisation, over training",
-        "runs/demo/checkpoints/* --output-dir runs/analysis",
+        "runs/demo/runs/* --output-dir runs/analysis",
     )
     verb.add("checkpoints CHECKPOINT...", "checkpoint folders, compared where several")
     verb.add("--output-dir DIR", "gets index.html, figures/ and JSON files", required=True)

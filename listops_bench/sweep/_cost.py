@@ -87,7 +87,7 @@ def estimate(folder: SweepFolder, pack: int | None, devices: int, engine: Engine
     pack = 1 if pack is None and engine.device.type == "cpu" else pack
     units = sorted(units_of(folder, pack, devices, jobs=_expected(folder)), key=shape)
     with _threads_of_a_worker():
-        return [_timed(tuple(alike), engine) for _, alike in groupby(units, shape)]
+        return [_timed(tuple(same), engine) for _, same in groupby(units, shape)]
 
 
 def print_estimate(folder: SweepFolder, pack: int | None, devices: int, console: Console) -> None:

@@ -68,15 +68,15 @@ def units_of(folder: SweepFolder, pack: int | None, size: int, *, jobs: Sequence
     ]
     units, taken = _packs_begun(folder, left)
     rest = [job for job in left if job.name not in taken]
-    kinds: dict[tuple[object, ...], list[Job]] = {}
+    by_key: dict[tuple[object, ...], list[Job]] = {}
     for job in rest:
         alone = pack == 1 or folder.record(job) is not None or folder.has_state_of_its_own(job)
         if alone or why_not(job.config) is not None:
             units.append(Unit((job,)))
         else:
-            kinds.setdefault(pack_key(job.config), []).append(job)
-    for alike in kinds.values():
-        units += _grouped(folder, alike, pack, size)
+            by_key.setdefault(pack_key(job.config), []).append(job)
+    for same in by_key.values():
+        units += _grouped(folder, same, pack, size)
     return sorted(units, key=lambda unit: -unit.cost)
 
 
