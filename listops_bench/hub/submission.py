@@ -64,6 +64,7 @@ def submit(
     Raises:
         InvalidInput: nowhere to submit to; a checkpoint that verifiers could not load or fetch; or a result that would
             not be valid.
+        EnvironmentFailed: no token, no permission, or no network.
     """
     if track not in TRACKS:
         raise unknown("track", track, TRACKS)

@@ -87,6 +87,11 @@ def test_a_folder_is_found_by_its_weights(folder: Path, measured: Result, tmp_pa
     assert verify_file(path, Checkpoints(tmp_path)).status == "unverifiable"
 
 
+def test_without_a_connection_nothing_is_refuted(submission: Result, tmp_path: Path) -> None:
+    verdict = verify_file(write_result(tmp_path / "results", submission), Checkpoints())
+    assert (verdict.status, "the Hub cannot be reached" in verdict.reason) == ("unverifiable", True)
+
+
 def test_the_record_follows_the_result(measured: Result, folder: Path, tmp_path: Path) -> None:
     results_dir = tmp_path / "results"
     path = write_result(results_dir, measured)
