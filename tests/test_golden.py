@@ -5,19 +5,17 @@ where a change is meant; delete it first to drop entries that no test has any mo
 
     LISTOPS_WRITE_GOLDEN=1 python -m pytest tests/test_golden.py
 
-Private modules are imported in the adapters below and nowhere else in this file: a move touches those lines alone.
-
 Pinned elsewhere, and not repeated here:
 
 * the board built anew equals the committed one (README.md, CLAIMS.md, the site with thresholds.json and the figures):
-  tests/test_reference.py; here are only digests of the committed files, which a change of both would alter
-* committed checkpoints repeat their committed results on all rows: tests/test_reference.py
-* leaderboard/schema.json equals the classes: tests/test_result.py; its digest is here
-* 500 test rows of sum and sum_max_med: tests/test_generate.py
-* a packed run equals the run alone, and packs resume: tests/test_packed.py
-* a run resumed in any stage, with any optimizer: tests/test_train_stages.py; killed at any time:
-  tests/test_train_killed.py
-* checkpoints load without this package: tests/test_checkpoint.py
+  tests/leaderboard/test_reference.py; here are only digests of the committed files, which a change of both would alter
+* committed checkpoints repeat their committed results on all rows: tests/leaderboard/test_reference.py
+* leaderboard/schema.json equals the classes: tests/result/test_format.py; its digest is here
+* 500 test rows of sum and sum_max_med: tests/tasks/test_generator.py
+* a packed run equals the run alone, and packs resume: tests/train/test_packed.py
+* a run resumed in any stage, with any optimizer: tests/train/test_stages.py; killed at any time:
+  tests/train/test_killed.py
+* checkpoints load without this package: tests/model/test_checkpoint.py
 
 The dataset's fingerprint is not pinned; the rows are.
 """
@@ -34,154 +32,33 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.numpy import load_file
+
+from listops_bench._base.records import dumps
+from listops_bench.cli.command import main
+from listops_bench.evaluate.checkpoint import open_checkpoint, recipe_of
+from listops_bench.evaluate.run import evaluate_checkpoint
+from listops_bench.model.checkpoint import load_checkpoint
+from listops_bench.model.ladder import load_config
+from listops_bench.result.files import find_results, read_result, write_result
+from listops_bench.runs.folder import working_dir
+from listops_bench.runs.record import Environment, RunRecord
+from listops_bench.sweep._folder import SweepFolder
+from listops_bench.sweep._packs import units_of
+from listops_bench.sweep.grid import read_sweep
+from listops_bench.tasks.generator import generate, rows_checksum
+from listops_bench.tasks.task import get_task
+from listops_bench.train.config import make_config
+from listops_bench.train.packed.run import train_packed
+from listops_bench.train.run import train
+from tests.support.fake_results import files_of as contents
+from tests.support.runs import interrupt_at
 
 ROOT = Path(__file__).resolve().parent.parent
 BOARD = ROOT / "leaderboard"
 FILE = Path(__file__).with_name("golden.json")
 WRITE = os.environ.get("LISTOPS_WRITE_GOLDEN") == "1"
-
-
-# --- adapters: everything that is imported from the package -----------------------------------------------------------
-
-
-def train_config(**values: Any) -> Any:
-    """A `TrainConfig`."""
-    from listops_bench.train.config import make_config
-
-    return make_config({"output_dir": "x", "report_to": "none", **values})
-
-
-def identity(config: Any, **options: Any) -> dict[str, Any]:
-    """What tells a run from others."""
-    found: dict[str, Any] = config.identity(**options)
-    return found
-
-
-def recipe_id(config: Any) -> str:
-    """The recipe's id in the results of a run."""
-    from listops_bench.evaluate.checkpoint import recipe_of
-    from listops_bench.model.ladder import load_config
-    from listops_bench.runs.record import RunRecord
-
-    run = RunRecord(identity=identity(config), seed=config.seed, curriculum=str(config.plan()))
-    return recipe_of(run, load_config(config.fresh_model, config.plan().modulus), "run.json").id
-
-
-def recipe_id_of(checkpoint: Path) -> str:
-    """The recipe's id in the results of a checkpoint folder."""
-    from listops_bench.evaluate.checkpoint import open_checkpoint
-
-    return open_checkpoint(checkpoint).recipe.id
-
-
-def sweep_jobs(page: Path, folder: Path) -> list[Any]:
-    """All runs of a sweep page, with ``name`` and ``config``: those that choose a recipe and all candidates too."""
-    from listops_bench.sweep.grid import read_sweep
-
-    sweep = read_sweep(page, folder)
-    chosen = (job for s in sweep.selections for by in (s.choosing, s.reported) for jobs in by.values() for job in jobs)
-    return [*sweep.jobs, *chosen]
-
-
-def sweep_units(page: Path, folder: Path, pack: int) -> list[tuple[str | None, list[str]]]:
-    """The name of the pack (None for a run alone) and the runs of all units that a sweep page is done in."""
-    from listops_bench.sweep._folder import SweepFolder
-    from listops_bench.sweep._packs import units_of
-    from listops_bench.sweep.grid import read_sweep
-
-    units = units_of(SweepFolder(folder, read_sweep(page, folder)), pack, 1)
-    return [(unit.pack.name if unit.pack else None, [job.name for job in unit.jobs]) for unit in units]
-
-
-def rows_sha256(task: str, split: str, *, spec: Mapping[str, Any] | None = None, **options: Any) -> str:
-    """The checksum of rows of a task, some fields of which may be replaced by those of ``spec``."""
-    from listops_bench.tasks.generator import generate, rows_checksum
-    from listops_bench.tasks.task import get_task
-
-    return rows_checksum(generate(dataclasses.replace(get_task(task), **(spec or {})), split, **options))
-
-
-def evaluate(checkpoint: Path, task: str, num_rows: int) -> Any:
-    """The `Result` of a checkpoint on the first rows of the test splits."""
-    from listops_bench.evaluate.run import evaluate_checkpoint
-
-    return evaluate_checkpoint(checkpoint, task, num_rows=num_rows, device="cpu")[0]
-
-
-def without_a_place(result: Any) -> Any:
-    """A `Result` as another machine would make it at another time."""
-    from listops_bench.runs.record import Environment
-
-    nowhere = Environment(packages={"python": "3"}, commit=None, dirty=None, hardware=None)
-    evaluation = dataclasses.replace(
-        result.evaluation, created="2000-01-01T00:00:00Z", wall_seconds=0.0, environment=nowhere
-    )
-    return dataclasses.replace(result, evaluation=evaluation)
-
-
-def result_text(result: Any) -> str:
-    """A `Result` as its file has it."""
-    from listops_bench._base.records import dumps
-
-    return dumps(result)
-
-
-def read_results() -> Iterator[tuple[Path, Any]]:
-    """The path and the `Result` of every committed result file, each in its place."""
-    from listops_bench.result.files import find_results, read_result
-
-    for path in find_results(BOARD / "results"):
-        yield path, read_result(path, BOARD / "results")
-
-
-def write_result(folder: Path, result: Any) -> Path:
-    """Writes a result file below a results folder."""
-    from listops_bench.result.files import write_result
-
-    return write_result(folder, result)
-
-
-def load_checkpoint(folder: Path) -> tuple[Any, Any, Any]:
-    """The model, the tokenizer and the record of a checkpoint folder."""
-    from listops_bench.model.checkpoint import load_checkpoint
-
-    return load_checkpoint(folder)
-
-
-def working_folder(output_dir: Path) -> Path:
-    """Where a run keeps its state until it has finished."""
-    from listops_bench.runs.folder import working_dir
-
-    return working_dir(output_dir)
-
-
-def train_one(config: Any, *, stop_at: int | None = None) -> Any:
-    """Trains a model alone, and interrupts it after a step if asked to."""
-    from listops_bench.train.run import train
-
-    return train(config, on_step=interrupt_at(stop_at))
-
-
-def train_pack(configs: list[Any], folder: Path, *, stop_at: int | None = None) -> list[Any]:
-    """Trains some models as one, and interrupts them after a step if asked to."""
-    from listops_bench.train.packed.run import train_packed
-
-    return train_packed(configs, folder, on_step=interrupt_at(stop_at))
-
-
-def interrupt_at(step: int | None) -> Callable[[Any], None]:
-    def on_step(progress: Any) -> None:
-        if progress.step == step:
-            raise KeyboardInterrupt
-
-    return on_step
-
-
-def run_command(*words: str) -> int:
-    """Runs the command line."""
-    from listops_bench.cli.command import main
-
-    return main(words)
 
 
 # --- golden.json ------------------------------------------------------------------------------------------------------
@@ -277,45 +154,61 @@ def page(tmp_path: Path) -> Path:
     return path
 
 
+def config_of(**values: Any) -> Any:
+    return make_config({"output_dir": "x", "report_to": "none", **values})
+
+
+def recipe_id(config: Any) -> str:
+    """The recipe's id in the results of a run."""
+    run = RunRecord(identity=config.identity(), seed=config.seed, curriculum=str(config.plan()))
+    return recipe_of(run, load_config(config.fresh_model, config.plan().modulus), "run.json").id
+
+
+def jobs_of(page: Path, folder: Path) -> list[Any]:
+    """All runs of a sweep page, those that choose a recipe and all candidates too."""
+    sweep = read_sweep(page, folder)
+    chosen = (job for s in sweep.selections for by in (s.choosing, s.reported) for jobs in by.values() for job in jobs)
+    return [*sweep.jobs, *chosen]
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_identity_of_a_run(same: Same, name: str) -> None:
-    config = train_config(**CONFIGS[name])
-    same(f"run {name}", {"identity": identity(config), "recipe": recipe_id(config), "name": config.model_name})
+    config = config_of(**CONFIGS[name])
+    same(f"run {name}", {"identity": config.identity(), "recipe": recipe_id(config), "name": config.model_name})
 
 
 def test_identity_of_a_run_that_starts_from_a_checkpoint(same: Same) -> None:
-    checkpoint = BOARD / "checkpoints" / "looped_d032-max_med-then-sum-seed0"
-    config = train_config(task="sum", init_from=str(checkpoint))
-    found = identity(config, num_processes=2, mixed_precision="bf16")
+    config = config_of(task="sum", init_from=str(BOARD / "checkpoints" / "looped_d032-max_med-then-sum-seed0"))
+    found = config.identity(num_processes=2, mixed_precision="bf16")
     same("run from a checkpoint", {"identity": found, "name": config.model_name})
 
 
 def test_options_that_decide_nothing_leave_the_identity_alone() -> None:
-    config = train_config(**CONFIGS["task"])
     options = {"output_dir": "y", "logging_steps": 7, "save_steps": 7, "checkpoint_steps": 7, "report_to": "auto"}
-    assert identity(dataclasses.replace(config, **options, num_processes=1)) == identity(config)
+    config = config_of(**CONFIGS["task"])
+    assert config_of(**CONFIGS["task"], **options, num_processes=1).identity() == config.identity()
 
 
 def test_runs_of_a_sweep(same: Same, page: Path, tmp_path: Path) -> None:
-    jobs = sweep_jobs(page, tmp_path / "sweep")
+    jobs = jobs_of(page, tmp_path / "sweep")
     assert all(job.config.output_dir == str(tmp_path / "sweep" / "runs" / job.name) for job in jobs)
     same("sweep jobs", [job.name for job in jobs])
     same("sweep recipes", [recipe_id(job.config) for job in jobs])
-    same("sweep identities", sha256(json.dumps([identity(job.config) for job in jobs], sort_keys=True)))
-    models = tmp_path / "sweep" / "models"
-    same("sweep models", {name: (models / name).read_text() for name in files_of(models)})
+    same("sweep identities", sha256(json.dumps([job.config.identity() for job in jobs], sort_keys=True)))
+    same("sweep models", {name: text.decode() for name, text in contents(tmp_path / "sweep" / "models").items()})
 
 
 @pytest.mark.parametrize("pack", [1, 4], ids=["alone", "packed"])
 def test_units_of_a_sweep(same: Same, page: Path, tmp_path: Path, pack: int) -> None:
-    found = sweep_units(page, tmp_path / "sweep", pack)
+    units = units_of(SweepFolder(tmp_path / "sweep", read_sweep(page, tmp_path / "sweep")), pack, 1)
+    found = [(unit.pack.name if unit.pack else None, [job.name for job in unit.jobs]) for unit in units]
     same(f"sweep units of {pack}", [[name, len(jobs)] for name, jobs in found])
     same(f"sweep order of {pack}", sha256(json.dumps(found)))
 
 
 @pytest.mark.parametrize("name", ["demo", "pocket", "reference"])
 def test_runs_of_the_committed_sweeps(same: Same, tmp_path: Path, name: str) -> None:
-    names = [job.name for job in sweep_jobs(BOARD / "sweeps" / f"{name}.yaml", tmp_path)]
+    names = [job.name for job in jobs_of(BOARD / "sweeps" / f"{name}.yaml", tmp_path)]
     same(f"sweep {name}", {"runs": len(names), "sha256": sha256("\n".join(names)), "first": names[0]})
 
 
@@ -341,31 +234,36 @@ ROWS: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", ROWS)
 def test_rows(same: Same, name: str) -> None:
-    task, split, options = ROWS[name]
-    same(f"rows {name}", rows_sha256(task, split, num_rows=300, **options))
+    task, split, options = ROWS[name][0], ROWS[name][1], dict(ROWS[name][2])
+    spec = dataclasses.replace(get_task(task), **options.pop("spec", {}))
+    same(f"rows {name}", rows_checksum(generate(spec, split, num_rows=300, **options)))
 
 
 # --- results and the board --------------------------------------------------------------------------------------------
 
 
 def test_a_result_file(same: Same, tmp_path: Path) -> None:
-    result = evaluate(BOARD / "checkpoints" / "looped_d032-sum_max_med-seed0", "sum", 40)
-    found = without_a_place(result)
-    text = result_text(found)
+    """As another machine would make it at another time."""
+    checkpoint = BOARD / "checkpoints" / "looped_d032-sum_max_med-seed0"
+    result = evaluate_checkpoint(checkpoint, "sum", num_rows=40, device="cpu")[0]
+    nowhere = Environment(packages={"python": "3"}, commit=None, dirty=None, hardware=None)
+    made = dataclasses.replace(result.evaluation, created="2000-01-01T00:00:00Z", wall_seconds=0.0, environment=nowhere)
+    found = dataclasses.replace(result, evaluation=made)
     path = write_result(tmp_path, found)
-    assert path.read_text(encoding="utf-8") == text
+    assert path.read_text(encoding="utf-8") == dumps(found)
     correct = {split: scored.metrics.trace_accuracy.correct for split, scored in found.splits.items()}
-    same("result file", {"path": path.relative_to(tmp_path).as_posix(), "sha256": sha256(text), "correct": correct})
+    same(
+        "result file",
+        {"path": path.relative_to(tmp_path).as_posix(), "sha256": sha256(dumps(found)), "correct": correct},
+    )
 
 
 def test_committed_results_are_written_as_they_are(same: Same) -> None:
-    digest, differ = hashlib.sha256(), []
-    for path, result in read_results():
-        text = result_text(result)
+    digest = hashlib.sha256()
+    for path in find_results(BOARD / "results"):
+        text = dumps(read_result(path, BOARD / "results"))
+        assert text == path.read_text(encoding="utf-8")
         digest.update(text.encode())
-        if text != path.read_text(encoding="utf-8"):
-            differ.append(path)
-    assert differ == []
     same("all results", digest.hexdigest())
 
 
@@ -402,14 +300,14 @@ SECOND: dict[str, Any] = {"curriculum": None, "task": "sum", "max_steps": 12, "s
 
 
 def short(output_dir: Path, **values: Any) -> Any:
-    return train_config(**{**SHORT, **values, "output_dir": str(output_dir)})
+    return config_of(**{**SHORT, **values, "output_dir": str(output_dir)})
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a short run."""
     folder = tmp_path_factory.mktemp("golden") / "run"
-    train_one(short(folder))
+    train(short(folder))
     return folder
 
 
@@ -418,14 +316,12 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The folders of two short runs, trained packed; the first is `trained`."""
     folder = tmp_path_factory.mktemp("golden-pack")
     first, second = folder / "first", folder / "second"
-    train_pack([short(first), short(second, **SECOND)], folder / "pack")
+    train_packed([short(first), short(second, **SECOND)], folder / "pack")
     return first, second
 
 
 def weights_of(folder: Path) -> dict[str, list[float]]:
     """Of each tensor: its number of values, sum, norm, and three of its values."""
-    from safetensors.numpy import load_file
-
     found = {}
     for name, tensor in sorted(load_file(folder / "model.safetensors").items()):
         flat = tensor.astype(np.float64).ravel()
@@ -482,7 +378,7 @@ def test_record_of_a_run(same: Same, trained: Path) -> None:
     same("keys of run.json", keys_of(record))
     same("run.json", steady(record))
     same("loss", record["loss"], near_value)
-    same("recipe of a run", recipe_id_of(trained))
+    same("recipe of a run", open_checkpoint(trained).recipe.id)
 
 
 def test_record_of_a_packed_run(same: Same, packed: tuple[Path, Path]) -> None:
@@ -503,33 +399,29 @@ def test_log_of_a_run(same: Same, trained: Path) -> None:
 
 def test_state_of_a_run_that_was_stopped(same: Same, trained: Path, tmp_path: Path) -> None:
     """It is named and keyed as before, so that a run stopped by an older version goes on; and it does go on."""
-    import torch
-
     config = short(tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
-        train_one(config, stop_at=9)
-    working = working_folder(tmp_path / "run")
+        train(config, on_step=interrupt_at(9))
+    working = working_dir(tmp_path / "run")
     state = torch.load(working / "state.pt", map_location="cpu", weights_only=True)
     same("files of a stopped run", [working.name, *files_of(working)])
     same("keys of the state", keys_of(state))
-    assert json.loads((working / "config.json").read_text()) == identity(config)
-    resumed = train_one(config)
+    assert json.loads((working / "config.json").read_text()) == config.identity()
+    resumed = train(config)
     assert resumed.resumed_at == 8
     assert resumed.weights_sha256 == record_of(trained)["weights_sha256"]
 
 
 def test_state_of_a_pack_that_was_stopped(same: Same, packed: tuple[Path, Path], tmp_path: Path) -> None:
-    import torch
-
     configs = [short(tmp_path / "first"), short(tmp_path / "second", **SECOND)]
     with pytest.raises(KeyboardInterrupt):
-        train_pack(configs, tmp_path / "pack", stop_at=9)
-    working = working_folder(tmp_path / "pack")
+        train_packed(configs, tmp_path / "pack", on_step=interrupt_at(9))
+    working = working_dir(tmp_path / "pack")
     state = torch.load(working / "state.pt", map_location="cpu", weights_only=True)
     same("files of a stopped pack", files_of(tmp_path))
     same("keys of the state of a pack", keys_of(state))
     same("identity of a pack", json.loads((working / "config.json").read_text()))
-    resumed = train_pack(configs, tmp_path / "pack")
+    resumed = train_packed(configs, tmp_path / "pack")
     assert [result.resumed_at for result in resumed] == [8, 8]
     assert [r.weights_sha256 for r in resumed] == [record_of(folder)["weights_sha256"] for folder in packed]
 
@@ -538,9 +430,8 @@ def test_state_of_a_pack_that_was_stopped(same: Same, packed: tuple[Path, Path],
 
 
 def test_logits_of_a_committed_checkpoint(same: Same) -> None:
-    import torch
-
-    model, tokenizer, run = load_checkpoint(BOARD / "checkpoints" / "looped_d048-sum_max_med-seed0")
+    checkpoint = BOARD / "checkpoints" / "looped_d048-sum_max_med-seed0"
+    model, tokenizer, run = load_checkpoint(checkpoint)
     ids = tokenizer("[SUM 3 [MAX 2 9 ] 4 ] = [SUM 3", return_tensors="pt")["input_ids"]
     with torch.inference_mode():
         logits = model(input_ids=ids).logits[0].double()
@@ -548,19 +439,19 @@ def test_logits_of_a_committed_checkpoint(same: Same) -> None:
     same("next tokens", logits.argmax(-1).tolist())
     last = [float(f"{x:.7g}") for x in logits[-1].tolist()]
     same("logits", last, lambda pinned: pytest.approx(pinned, rel=1e-4, abs=1e-4))
-    same("run of a checkpoint", [run.name, recipe_id_of(BOARD / "checkpoints" / "looped_d048-sum_max_med-seed0")])
+    same("run of a checkpoint", [run.name, open_checkpoint(checkpoint).recipe.id])
 
 
 # --- files for other programs, and what the command prints ------------------------------------------------------------
 
 
 def test_files_for_lm_eval(same: Same, tmp_path: Path) -> None:
-    assert run_command("lm-eval-path", "--write", str(tmp_path)) == 0
+    assert main(["lm-eval-path", "--write", str(tmp_path)]) == 0
     made = tree_sha256(tmp_path)
     assert made == tree_sha256(ROOT / "tasks" / "lm_eval")
     same("lm-eval", {"files": len(files_of(tmp_path)), "sha256": made})
 
 
 def test_the_command_curriculum(same: Same, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command("curriculum", "sum:3000", "--like", "sum_max_med:3000", "--by", "sum") == 0
+    assert main(["curriculum", "sum:3000", "--like", "sum_max_med:3000", "--by", "sum"]) == 0
     same("curriculum", [line.rstrip() for line in capsys.readouterr().out.splitlines()])
