@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -173,6 +174,21 @@ def test_a_planted_violation_is_found(kind: str, tmp_path: Path) -> None:
     with (tmp_path / name).open("a", encoding="utf-8") as file:
         file.write(f"\n{line}\n")
     assert any(expected in problem for problem in problems(tmp_path))
+
+
+def test_the_walks_of_the_contributors_page_go_one_way() -> None:
+    """Every file is there, none lies in a higher package than one before it, and none imports one before it."""
+    known = modules(PACKAGE)
+    page = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = page.partition("### Five walks")[2].partition("\n## ")[0]
+    walks = [re.findall(r"`([\w/]+)\.py`", walk) for walk in re.split(r"^\d\. ", section, flags=re.MULTILINE)[1:]]
+    assert len(walks) == 5
+    for walk in walks:
+        names = [name.replace("/", ".") for name in walk]
+        floors = [FLOOR[name.partition(".")[0]] for name in names]
+        assert floors == sorted(floors, reverse=True), walk
+        for place, name in enumerate(names):
+            assert not {target for target, _ in imports(known[name], known)} & set(names[:place]), name
 
 
 # --- in a process of its own ------------------------------------------------------------------------------------------
