@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,9 @@ class Trainer:
         else:
             self._restore(state)
         with self.folder.writing():
-            self.accelerator.init_trackers("listops_bench", config=_plain(self.config))
+            self.accelerator.init_trackers(
+                "listops_bench", config={k: v for k, v in asdict(self.config).items() if v is not None}
+            )
         self.meter.restart()
         with ExitStack() as stack:
             stack.enter_context(fast_linear(self.model))
@@ -302,7 +304,3 @@ def _for_validation(model: PreTrainedModel, attention: str) -> Iterator[None]:
     finally:
         model.train()
         model.set_attn_implementation(while_training)
-
-
-def _plain(config: TrainConfig) -> dict[str, Any]:
-    return {key: value for key, value in dataclasses.asdict(config).items() if value is not None}

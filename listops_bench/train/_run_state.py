@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -152,7 +153,7 @@ class RunState:
             ),
             stages=[StageSteps(str(stage), taken) for stage, taken in stages],
             loss=self.loss,
-            validation=dict(self.validation),
+            validation={name: value for name, value in self.validation.items() if math.isfinite(value)},
             stopped_early=not along_the_way and steps < self.position.end,
             rows_per_step=rows_per_step(config, identity["num_processes"]),
             num_processes=identity["num_processes"],

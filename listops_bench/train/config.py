@@ -172,10 +172,17 @@ class TrainRecipe:
         values = {name: getattr(self, name) for name in names if name not in left_out}
         values["curriculum"] = str(self.plan())
         if self.init_from is None:
-            values["model"] = _model_identity(self.fresh_model)
+            from listops_bench.model.ladder import model_identity
+
+            values["model"] = model_identity(self.fresh_model)
         else:
+            from listops_bench.model.checkpoint import weights_sha256
+
             del values["init_from"]
-            values["initial_weights_sha256"] = _weights_sha256(self.init_from)
+            try:
+                values["initial_weights_sha256"] = weights_sha256(self.init_from)
+            except OSError:
+                raise InvalidInput(f"checkpoint {self.init_from!r} has no model.safetensors") from None
         if self.data_seed is None:
             values["data_seed"] = self.seed
         return values
@@ -215,21 +222,6 @@ class TrainConfig(TrainRecipe, RunOptions):
     def __post_init__(self) -> None:
         RunOptions.__post_init__(self)
         TrainRecipe.__post_init__(self)
-
-
-def _model_identity(model: str) -> str:
-    from listops_bench.model.ladder import model_identity
-
-    return model_identity(model)
-
-
-def _weights_sha256(checkpoint: str) -> str:
-    from listops_bench.model.checkpoint import weights_sha256
-
-    try:
-        return weights_sha256(checkpoint)
-    except OSError:
-        raise InvalidInput(f"checkpoint {checkpoint!r} has no model.safetensors") from None
 
 
 # --- flags and files --------------------------------------------------------------------------------------------------

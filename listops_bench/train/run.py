@@ -56,8 +56,9 @@ def train(config: TrainConfig, validate: Validate | None = None, on_step: OnStep
         on_step: called after every step, on the main process.
 
     Raises:
-        InvalidInput: the output folder holds another run or cannot be written; an unknown model, tracker or parameter
-            to freeze; a checkpoint to start from that does not fit; fewer processes than were asked for.
+        InvalidInput: the output folder holds another run; an unknown model, tracker or parameter to freeze; a
+            checkpoint to start from that does not fit; fewer processes than were asked for.
+        EnvironmentFailed: the output folder cannot be written.
         TrainingFailed: the loss is no longer finite; failed.json in the working folder says so afterwards too.
     """
     accelerator = make_accelerator(config.report_to, config.num_processes, working_files(config.output_dir).trackers)

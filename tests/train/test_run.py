@@ -363,6 +363,13 @@ def test_validation_gets_the_model_as_anyone_would_use_it(tmp_path: Path) -> Non
     assert result.weights_sha256 == train(small(tmp_path / "without")).weights_sha256
 
 
+def test_a_figure_that_is_no_number_does_not_spoil_the_record(tmp_path: Path) -> None:
+    config = small(tmp_path / "run", eval_steps=2)
+    result = train(config, validate=lambda model, step: {"mine": 0.5, "perplexity": float("nan")})
+    assert result.validation == {"mine": 0.5}
+    assert train(config).already_done
+
+
 def test_stopping_early(tmp_path: Path) -> None:
     def validate(model: Any, step: int) -> dict[str, float]:
         return {"trace_accuracy": 1.0 if step not in (2, 8) else 0.0}
