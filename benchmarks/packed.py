@@ -7,8 +7,8 @@
 The runs are those of a sweep: SUM, SUM+MAX+MED, and MAX+MED then SUM, with different seeds and learning rates, 128 rows
 a step. Three ways are timed: each model alone with our trainer (the peer), packed with an explicit batch dimension
 (`listops_bench.train.packed`), and packed with ``torch.func``'s vmap over the model as it is, which packs any family
-but whose attention has no batching rule on a CPU. Each rate is the median over rounds that alternate between the ways; on a
-CPU it is per second of CPU time. Prints one JSON object.
+but whose attention has no batching rule on a CPU. Each rate is the median over rounds that alternate between the ways;
+on a CPU it is per second of CPU time. Prints one JSON object.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from transformers import TrainerCallback, TrainingArguments
 from listops_bench.model.ladder import build_model, parameter_counts
 from listops_bench.tasks.expression import PAD_ID
 from listops_bench.train._batches import Pool, make_pool
-from listops_bench.train.config import TrainConfig
+from listops_bench.train.config import TrainConfig, TrainRecipe
 from listops_bench.train.run import train
 
 MODELS = ("looped_d016", "looped_d048", "looped_d128", "gpt2_d048")
@@ -45,10 +45,7 @@ _RECIPE: dict[str, Any] = {
 
 def main(models: Sequence[str] = MODELS) -> None:
     transformers.logging.set_verbosity_error()
-    pool = make_pool(
-        TrainConfig(output_dir="unused", task=TASK).plan().stages[0], 0,
-        data_seed=0, dataset_seed=0, trace="parallel", batch_size=BATCH, cache={},
-    )  # fmt: skip
+    pool = make_pool(TrainRecipe(task=TASK), 0, BATCH, {})
     figures = {
         "task": TASK,
         "rows_per_step": BATCH,

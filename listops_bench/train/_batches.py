@@ -33,6 +33,7 @@ from listops_bench.tasks.generator import Rows, generate
 from listops_bench.tasks.task import get_task
 from listops_bench.train._linear import TOKEN_MULTIPLE
 from listops_bench.train._rows import RowLayout
+from listops_bench.train.config import TrainRecipe
 
 Ints = npt.NDArray[np.int64]
 LossOn = Literal["completion", "all"]
@@ -90,19 +91,11 @@ def _chances(key: str, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.float6
     return chances
 
 
-def make_pool(
-    stage: Stage,
-    index: int,
-    *,
-    data_seed: int,
-    dataset_seed: int,
-    trace: TraceStyle,
-    batch_size: int,
-    cache: dict[str, Rows],
-) -> Pool:
+def make_pool(recipe: TrainRecipe, index: int, batch_size: int, cache: dict[str, Rows]) -> Pool:
     """The pool of the stage of an index. ``cache`` keeps generated rows between stages."""
-    rows = stage_rows(stage, dataset_seed, trace, cache)
-    return Pool(rows, stage.shares, draw_key(data_seed, index), batch_size)
+    stage = recipe.plan().stages[index]
+    rows = stage_rows(stage, recipe.dataset_seed, recipe.trace, cache)
+    return Pool(rows, stage.shares, draw_key(recipe.order_seed, index), batch_size)
 
 
 def stage_rows(stage: Stage, dataset_seed: int, trace: TraceStyle, cache: dict[str, Rows]) -> list[Rows]:

@@ -121,15 +121,7 @@ class Trainer:
     def _begin_stage(self) -> None:
         """Rows, trained parameters and optimizer of a stage."""
         config, stage, index = self.config, self.state.position.stage, self.state.position.index
-        self.pool = make_pool(
-            stage,
-            index,
-            data_seed=config.seed if config.data_seed is None else config.data_seed,
-            dataset_seed=config.dataset_seed,
-            trace=config.trace,
-            batch_size=self.rows_per_step,
-            cache=self.rows,
-        )
+        self.pool = make_pool(config, index, self.rows_per_step, self.rows)
         if stage.reset_optimizer or self.optimizer is None:
             optimizer = make_optimizer(config, self.model.parameters(), self.accelerator.device)
             self.optimizer = self.accelerator.prepare_optimizer(optimizer)

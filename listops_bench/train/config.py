@@ -134,6 +134,11 @@ class TrainRecipe:
         return Curriculum.from_task(self.task, DEFAULT_STEPS if self.max_steps is None else self.max_steps)
 
     @property
+    def order_seed(self) -> int:
+        """The seed of the order of the rows."""
+        return self.seed if self.data_seed is None else self.data_seed
+
+    @property
     def fresh_model(self) -> str:
         """The rung, or the config of the user's own, that a model with fresh weights is built from."""
         return DEFAULT_MODEL if self.model is None else self.model
@@ -183,8 +188,7 @@ class TrainRecipe:
                 values["initial_weights_sha256"] = weights_sha256(self.init_from)
             except OSError:
                 raise InvalidInput(f"checkpoint {self.init_from!r} has no model.safetensors") from None
-        if self.data_seed is None:
-            values["data_seed"] = self.seed
+        values["data_seed"] = self.order_seed
         return values
 
 

@@ -18,6 +18,7 @@ from listops_bench.tasks.curriculum import Curriculum, Stage, parse_curriculum
 from listops_bench.tasks.exposure import Exposure, exposure, match
 from listops_bench.tasks.expression import OPERATIONS
 from listops_bench.train._batches import make_pool
+from listops_bench.train.config import TrainRecipe
 
 TASKS = ("sum", "max_med", "sum_max_med", "ssum", "sum_depth3")
 
@@ -163,10 +164,8 @@ def test_a_yaml_file_that_is_not_there(tmp_path: Path) -> None:
 def test_what_a_curriculum_shows_is_what_a_run_counts(tmp_path: Path) -> None:
     """The expected counts are within 3% of those of 40 steps of 64 rows, and those of a run's folder are its own."""
     curriculum = parse_curriculum("max*0.5+sum_med*0.5:30,sum:10")
-    pools = [
-        make_pool(s, i, data_seed=0, dataset_seed=0, trace="parallel", batch_size=64, cache={})
-        for i, s in enumerate(curriculum.stages)
-    ]
+    recipe = TrainRecipe(curriculum=str(curriculum))
+    pools = [make_pool(recipe, index, 64, {}) for index in range(len(curriculum.stages))]
     drawn = [
         np.concatenate([pool.rows_of_step(step) for step in range(stage.steps)])
         for pool, stage in zip(pools, curriculum.stages, strict=True)

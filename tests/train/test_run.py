@@ -37,14 +37,13 @@ from listops_bench.train._processes import check_processes
 from listops_bench.train._rows import using_rows
 from listops_bench.train._validation import TeacherForced
 from listops_bench.train.command import main
-from listops_bench.train.config import TrainConfig, read_config
+from listops_bench.train.config import TrainConfig, TrainRecipe, read_config
 from listops_bench.train.run import train
 from tests.support.runs import EXAMPLES, environment, interrupt_at, log_of, small
 
 
 def pool_of(text: str, *, seed: int = 0, batch_size: int = 32, index: int = 0) -> Pool:
-    stage = parse_curriculum(text).stages[index]
-    return make_pool(stage, index, data_seed=seed, dataset_seed=0, trace="parallel", batch_size=batch_size, cache={})
+    return make_pool(TrainRecipe(curriculum=text, seed=seed), index, batch_size, {})
 
 
 # --- which rows a step sees -------------------------------------------------------------------------------------------

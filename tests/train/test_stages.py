@@ -44,9 +44,7 @@ def test_a_stage_ends_at_its_accuracy_and_the_next_one_begins_as_planned(tmp_pat
     # The second stage sees the rows that it would have seen after all 20 steps.
     tokens = 0
     for index, steps in enumerate((4, 6)):
-        pool = make_pool(
-            config.plan().stages[index], index, data_seed=0, dataset_seed=0, trace="parallel", batch_size=16, cache={}
-        )
+        pool = make_pool(config, index, 16, {})
         tokens += sum(int(pool.lengths[pool.rows_of_step(step)].sum()) - 16 for step in range(steps))
     assert result.tokens == tokens
 

@@ -97,8 +97,7 @@ class Draws:
             rows = stage_rows(stage, config.dataset_seed, config.trace, named)
             self._rows.update({(name, *kind[1:]): value for name, value in named.items()})
             pools[kind] = Pool(rows, stage.shares, "", rows_per_step(config))
-        data_seed = config.seed if config.data_seed is None else config.data_seed
-        return pools[kind].reordered(draw_key(data_seed, index))
+        return pools[kind].reordered(draw_key(config.order_seed, index))
 
     def longest(self, first: int, stop: int) -> int:
         """Tokens of the longest row that some steps could draw."""
