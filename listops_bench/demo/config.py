@@ -68,7 +68,7 @@ class DemoConfig:
             "eval_splits": ["test"],
             "grids": [
                 {"tasks": ["sum"], "eval_tasks": ["sum"]},
-                {"tasks": [MIXTURE], "eval_tasks": ["sum", MIXTURE]},
+                {"tasks": [MIXTURE]},
                 {"curricula": [transfer], "eval_tasks": ["sum"]},
             ],
         }

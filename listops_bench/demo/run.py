@@ -114,20 +114,11 @@ def table(runs: Sequence[Run]) -> Table:
     names = ("seed", "SUM exact", "95% interval", "n", "learned", "mixture", "steps", "SUMs seen", "time")
     rows = []
     for run in runs:
-        outcome, mixture = run.outcome, run.results.get(MIXTURE)
+        outcome, mixture, training = run.outcome, run.results.get(MIXTURE), run.training
         low, high = outcome.interval
-        rows.append(
-            row(
-                ARMS[run.arm],
-                str(run.seed),
-                f"{outcome.accuracy:.1%}",
-                f"{100 * low:.1f} to {high:.1%}",
-                f"{outcome.n:,}",
-                "yes" if outcome.learned else "no",
-                f"{mixture.splits['test'].metrics.trace_accuracy.accuracy:.1%}" if mixture else "",
-                f"{run.training.steps:,}",
-                f"{run.training.reductions.get('sum', 0):,}",
-                f"{run.training.wall_seconds:.0f} s",
-            )
-        )
+        cells = (f"{outcome.accuracy:.1%}", f"{100 * low:.1f} to {high:.1%}", f"{outcome.n:,}")
+        learned = "yes" if outcome.learned else "no"
+        on_mixture = f"{mixture.splits['test'].metrics.trace_accuracy.accuracy:.1%}" if mixture else ""
+        seen = (f"{training.steps:,}", f"{training.reductions.get('sum', 0):,}", f"{training.wall_seconds:.0f} s")
+        rows.append(row(ARMS[run.arm], str(run.seed), *cells, learned, on_mixture, *seen))
     return Table((Column("trained on"), *(Column(name, "right") for name in names)), tuple(rows))

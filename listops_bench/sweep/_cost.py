@@ -113,21 +113,15 @@ def table(estimates: Sequence[Estimate]) -> Table:
     rows = []
     for each in estimates:
         packed = len(each.units[0].jobs)
-        training, scoring = (
-            sum(map(seconds, each.units)) / 3600 for seconds in (each.training_seconds, each.scoring_seconds)
+        training, scoring = (sum(map(s, each.units)) / 3600 for s in (each.training_seconds, each.scoring_seconds))
+        cells = (
+            f"{len(each.jobs)}",
+            f"{packed}" if packed > 1 else "",
+            f"{each.steps:,}",
+            f"{each.tokens / 1e6:,.1f}M",
         )
-        rows.append(
-            row(
-                each.jobs[0].config.model_name,
-                f"{len(each.jobs)}",
-                f"{packed}" if packed > 1 else "",
-                f"{each.steps:,}",
-                f"{each.tokens / 1e6:,.1f}M",
-                f"{1000 * each.step:.1f}",
-                f"{training:.2f}",
-                f"{scoring:.2f}",
-            )
-        )
+        times = (f"{1000 * each.step:.1f}", f"{training:.2f}", f"{scoring:.2f}")
+        rows.append(row(each.jobs[0].config.model_name, *cells, *times))
     return Table((Column("model"), *(Column(name, "right") for name in names)), tuple(rows))
 
 

@@ -28,7 +28,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ _GRID: dict[str, type] = {
 _PAGE = {**_GRID, "grids": list}
 _SELECT: dict[str, type] = {"over": str, "by": str, "seeds": list}
 _TYPE_NAMES = {list: "a list", dict: "a mapping", int: "a whole number", str: "text"}
-_NOT_IN_RECIPES = ("output_dir", "task", "curriculum", "model", "seed", "report_to", "num_processes")
+_SET_BY_SWEEP = ("output_dir", "task", "curriculum", "model", "seed", "report_to", "num_processes")
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class _Grid:
         lists = {key: values.get(key, []) for key in _LISTS}
         self.models, self.seeds = [self._model(model) for model in lists["models"]], lists["seeds"]
         self.recipe = values["recipe"]
-        for key in _NOT_IN_RECIPES:
+        for key in _SET_BY_SWEEP:
             if key in self.recipe:
                 raise InvalidInput(f"{str(path)!r}: {key} does not belong into the recipe: it is the sweep's to set")
         self.trained_on = [{"task": task} for task in lists["tasks"]]
@@ -180,16 +180,12 @@ class _Grid:
             return str(model)
         if "model" not in model:
             raise InvalidInput(f"{str(self.path)!r}: {dict(model)} names no model, as {{model: looped_d048}} does")
-        values = load_config(str(model["model"])).to_diff_dict()
-        own = {key: value for key, value in model.items() if key != "model"}
-        known = load_config(str(model["model"])).to_dict()
-        for key, value in own.items():
-            if key not in known:
-                raise unknown(f"model option in {self.path.name}", key, list(known))
-            values[key] = value
-        words = "-".join(f"{key}{value}" for key, value in sorted(own.items()))
-        folder = self.folder / "models" / slug(f"{model['model']}-{words}", keep=".", max_length=None)
+        rung = load_config(str(model["model"]))
+        own = [_choice(f"model option in {self.path.name}", key, rung.to_dict()) for key in model if key != "model"]
+        values = {**rung.to_diff_dict(), **{key: model[key] for key in own}}
         values.pop("transformers_version", None)
+        words = "-".join(f"{key}{model[key]}" for key in sorted(own))
+        folder = self.folder / "models" / slug(f"{model['model']}-{words}", keep=".", max_length=None)
         text = json.dumps(values, indent=2, sort_keys=True) + "\n"
         path = folder / "config.json"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -198,7 +194,7 @@ class _Grid:
         return str(folder)
 
 
-def _choice(kind: str, value: Any, known: Sequence[Any]) -> Any:
+def _choice(kind: str, value: Any, known: Collection[Any]) -> Any:
     if value not in known:
         raise unknown(kind, value, known)
     return value

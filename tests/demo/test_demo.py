@@ -119,7 +119,7 @@ def test_the_demo_writes_what_it_says(finished: tuple[Path, str]) -> None:
     assert sentence(text) in (folder / "board" / "README.md").read_text()
     assert len([*(folder / "runs").glob("*/model.safetensors")]) == 3
     tasks = sorted(path.name for path in (folder / "results").rglob("*.json"))
-    assert tasks == ["sum.json", "sum.json", "sum.json", "sum_max_med.json"]
+    assert tasks == ["max.json", "med.json", "sum.json", "sum.json", "sum.json", "sum_max_med.json"]
     assert all(title in text for title in ARMS.values())
     assert "on the same 20 SUM test rows" in text
 
