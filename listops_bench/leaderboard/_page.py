@@ -65,7 +65,7 @@ def _parts(board: Board) -> dict[str, Any]:
         return model_file(group, board)
 
     def more(group: Group) -> str:
-        return render(_HOME, "seeds.html", table=seed_table(group, no_hub), detail=_detail(group))
+        return render(_HOME, "seeds.html", table=seed_table(group), group=group)
 
     return {
         "filters": _filters(board),
@@ -96,18 +96,6 @@ def _filters(board: Board) -> list[tuple[str, str, list[tuple[str, str]]]]:
     return [choice for choice in choices if len(choice[2]) > 1]
 
 
-def _detail(group: Group) -> str:
-    """Provenance in one line."""
-    first = group.first
-    parts = [f"recipe {first.recipe.id}", f"curriculum {group.curriculum}"]
-    if first.training is not None:
-        training = first.training
-        parts.append(f"{training.steps:,} of {training.budget:,} steps, {training.tokens:,} tokens")
-    if first.model.revision is not None:
-        parts.append(f"{first.model.id} at {first.model.revision}")
-    return "; ".join(parts)
-
-
 # --- models -----------------------------------------------------------------------------------------------------------
 
 
@@ -127,27 +115,17 @@ def pages_of_models(board: Board, *, home: str) -> dict[str, str]:
         name: render(
             _HOME,
             "model.html",
-            name=groups[0].model,
-            facts=_facts(groups[0]),
+            groups=groups,
             overview=_overview(groups),
-            groups=[_model_part(group, place) for place, group in enumerate(groups)],
+            seeds=[seed_table(group, hub_address) for group in groups],
+            details=[[*_slices(group), *_held_out(group)] for group in groups],
+            curves=[learning_curve(group) for group in groups],
             home=f"../{home}",
             version=board.version,
             learned=f"{LEARNED:.0%}",
         )
         for name, groups in by_file.items()
     }
-
-
-def _facts(group: Group) -> list[tuple[str, str]]:
-    shape, size = group.first.architecture, group.first.parameters
-    numbers = [
-        ("parameters", size.total), ("of them embedding", size.embedding), ("FLOPs per token", size.flops_per_token),
-        ("width", shape.hidden_size), ("layers or loops", shape.num_layers), ("heads", shape.num_heads),
-        ("context", shape.context),
-    ]  # fmt: skip
-    shown = [(name, f"{value:,}") for name, value in numbers if value is not None]
-    return [("family", shape.family), ("model type", shape.model_type), *shown]
 
 
 def _overview(groups: Sequence[Group]) -> Table:
@@ -163,23 +141,6 @@ def _overview(groups: Sequence[Group]) -> Table:
     )  # fmt: skip
     table = Table((*columns, Column("verified")), rows)
     return table.pick("scored on", "plan", "track", "seeds that learned", "verified")
-
-
-def _model_part(group: Group, place: int) -> dict[str, Any]:
-    return {
-        "id": f"result-{place}",
-        "task": group.task,
-        "plan": group.plan,
-        "seeds": seed_table(group, hub_address),
-        "details": [*_slices(group), *_held_out(group)],
-        "curve": learning_curve(group),
-        "provenance": _provenance(group),
-    }
-
-
-def no_hub(run: Run) -> str:
-    """For the board's own page, whose model pages have the addresses."""
-    return ""
 
 
 def hub_address(run: Run) -> str:
@@ -217,23 +178,3 @@ def _held_out(group: Group) -> Iterator[Table]:
             rows.append(row(operation, run.seed, right))
     if rows:
         yield Table((Column("held-out step"), Column("run"), Column("right")), tuple(rows))
-
-
-def _provenance(group: Group) -> list[tuple[str, str]]:
-    first = group.first
-    found = [("recipe", first.recipe.id), ("curriculum", group.curriculum), ("model id", first.model.id)]
-    training = first.training
-    if training is not None:
-        reductions = ", ".join(f"{name} {seen:,}" for name, seen in sorted(training.reductions.items()))
-        where = training.environment
-        code = f"{where.commit}{' (altered)' if where.dirty else ''}" if where.commit else ""
-        found += [
-            ("steps", f"{training.steps:,} of {training.budget:,}"),
-            ("tokens", f"{training.tokens:,}, of them {training.loss_tokens:,} with loss"),
-            ("reductions seen", reductions),
-            ("training", f"{training.wall_seconds:,.0f} s on {where.hardware or 'hardware not stated'}"),
-            ("code", code),
-            ("packages", ", ".join(f"{name} {version}" for name, version in where.packages.items())),
-        ]
-    found.append(("evaluated", first.evaluation.created))
-    return [(name, value) for name, value in found if value]

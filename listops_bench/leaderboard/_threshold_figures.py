@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
+from importlib.resources import files
 from typing import Any
+
+import yaml
 
 from listops_bench._base.extras import needs
 from listops_bench.leaderboard.arms import Arm, spell_limits, spell_threshold
 from listops_bench.leaderboard.board import Board, family_order
-from listops_bench.pages.chart import (
-    FONT,
-    INK,
-    QUIET,
-    SHAPES,
-    WIDTH,
-    Figure,
-    Rows,
-    Sheet,
-    draw_figure,
-    kind_colour,
-    kind_dash,
-    kind_shape,
-    make_legend,
-    share_y,
-    size_x,
-    small_multiples,
-)
+from listops_bench.pages import chart
+from listops_bench.pages.chart import Figure, Rows, Sheet
 from listops_bench.result.learned import LEARNED
 from listops_bench.stats.threshold import Survival
 from listops_bench.tasks.training_kinds import KINDS
@@ -37,6 +24,30 @@ with needs("board"):
 
 _NAMES, _NUMBERS = 170, 195  # pixels left and right of the drawing
 _PANELS = 9
+
+
+@cache
+def _captions() -> dict[str, dict[str, str]]:
+    text = files("listops_bench.leaderboard").joinpath("_template", "figures.yaml").read_text(encoding="utf-8")
+    captions: dict[str, dict[str, str]] = yaml.safe_load(text)
+    return captions
+
+
+def draw(
+    text: str, drawn: Callable[[Sheet], alt.TopLevelMixin], name: str = "", of_family: str | None = None, **values: str
+) -> Figure:
+    """A figure with its title and caption.
+
+    Args:
+        text: which of ``figures.yaml``; its placeholders get ``values``.
+        drawn: makes the chart.
+        name: of the figure, where it is not that of its text.
+        of_family: the family that the figure is of, where it is not of all.
+        values: for the placeholders.
+    """
+    values["learned"] = f"{LEARNED:.0%}"
+    title, caption = (_captions()[text][part].format(**values) for part in ("title", "caption"))
+    return chart.draw_figure(name or text, title, caption, drawn, of_family)
 
 
 def main_arms(board: Board) -> list[Arm]:
@@ -56,35 +67,30 @@ def threshold_figure(board: Board) -> Figure | None:
     arms = main_arms(board)
     if not arms:
         return None
-    caption = (
-        f"The size at which half of the seeds learn a task (at least {LEARNED:.0%} exact traces), with its 95% "
-        f"interval, for the family {arms[0].family}. A triangle is a bound: the threshold lies beyond the sizes tried. "
-        "Where a line runs to the edge, the sizes tried set no limit."
-    )
-    return draw_figure("thresholds", "From which size on each task is learned", caption, partial(_thresholds, arms))
+    return draw("thresholds", partial(_thresholds, arms), family=arms[0].family)
 
 
 def _thresholds(arms: Sequence[Arm], sheet: Sheet) -> alt.TopLevelMixin:
     """Rows laid out by hand: below each task's name a row for each way of training."""
-    inner = WIDTH - _NAMES - _NUMBERS
+    inner = chart.WIDTH - _NAMES - _NUMBERS
     sizes = [size for arm in arms for size in arm.sizes]
     names, rows = _laid_out(arms, (min(sizes) / 1.25, max(sizes) * 1.25))
     scale = alt.Scale(domain=[0, len(names) + len(rows)], reverse=True, nice=False)
     y = alt.Y("row:Q", title=None, scale=scale, axis=None)
     heads, marks = sheet.chart(names), sheet.chart(rows)
-    text = {"fontSize": FONT, "aria": False, "color": INK}
+    text = {"fontSize": chart.FONT, "aria": False, "color": chart.INK}
     layers = [
         heads.mark_rule(color="#d9dee3", aria=False).encode(y=alt.Y("line:Q", scale=scale, axis=None)),
         heads.mark_text(align="left", fontWeight="bold", **text).encode(y=y, x=alt.value(4 - _NAMES), text="name:N"),
         marks.mark_text(align="right", limit=_NAMES - 10, **text).encode(y=y, x=alt.value(-10), text="name:N"),
         marks.mark_text(align="left", **text).encode(y=y, x=alt.value(inner + 10), text="number:N"),
         marks.mark_rule(strokeWidth=2).encode(
-            y=y, x=size_x(sizes, "low"), x2="high:Q", color=kind_colour(), description="text:N"
+            y=y, x=chart.size_x(sizes, "low"), x2="high:Q", color=chart.kind_colour(), description="text:N"
         ),
         marks.transform_filter("datum.parameters > 0")
         .mark_point(filled=True, size=70, opacity=1)
         .encode(
-            y=y, x=size_x(sizes), color=kind_colour(), shape=alt.Shape("shape:N", scale=None, legend=None),
+            y=y, x=chart.size_x(sizes), color=chart.kind_colour(), shape=alt.Shape("shape:N", scale=None, legend=None),
             description="text:N",
         ),
     ]  # fmt: skip
@@ -114,7 +120,7 @@ def _threshold_row(arm: Arm, ends: tuple[float, float]) -> dict[str, Any]:
         "parameters": found.estimate or 0,
         "low": found.low or ends[0],
         "high": found.high or ends[1],
-        "shape": shapes.get(found.kind, SHAPES[arm.kind]),
+        "shape": shapes.get(found.kind, chart.SHAPES[arm.kind]),
         "number": f"{number}  ({limits})" if limits and found.kind == "number" else number,
         "text": f"{text}, {found.runs} runs of {len(arm.sizes)} sizes",
     }
@@ -129,13 +135,8 @@ def time_figure(board: Board) -> Figure | None:
     panels = list(dict.fromkeys(row["panel"] for row in rows))[:_PANELS]
     if not panels:
         return None
-    caption = (
-        "The share of runs that have learned a task, by validations along the training (Kaplan and Meier's estimate, "
-        "which counts a run that ended without learning for as long as it ran). For each task, the size at which about "
-        "half of all runs learned."
-    )
     shown = [row for row in rows if row["panel"] in panels]
-    return draw_figure("times", "Time to learn", caption, partial(_times, shown, panels))
+    return draw("times", partial(_times, shown, panels))
 
 
 def _time_panel(arms: Iterable[Arm]) -> Rows:
@@ -170,15 +171,15 @@ def _time_rows(arm: Arm, size: int, time: Survival) -> Rows:
 
 def _times(rows: Rows, panels: Sequence[str], sheet: Sheet) -> alt.TopLevelMixin:
     kinds = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
-    legend = make_legend(kinds)
+    legend = chart.make_legend(kinds)
     x = alt.X("step:Q", title="training step", axis=alt.Axis(format="~s", tickCount=3, grid=False))
-    place = {"x": x, "y": share_y("share"), "color": kind_colour(legend)}
-    half = alt.Chart(alt.Data(values=[{"half": 0.5}])).mark_rule(strokeDash=[1, 3], color=QUIET, aria=False)
+    place = {"x": x, "y": chart.share_y("share"), "color": chart.kind_colour(legend)}
+    half = alt.Chart(alt.Data(values=[{"half": 0.5}])).mark_rule(strokeDash=[1, 3], color=chart.QUIET, aria=False)
     lines = alt.Chart().mark_line(interpolate="step-after", strokeWidth=2, aria=False)
     points = alt.Chart().transform_filter("datum.event").mark_point(filled=True, size=30, opacity=1)
     panel = alt.layer(
         half.encode(y="half:Q"),
-        lines.encode(strokeDash=kind_dash(), detail="curriculum:N", **place),
-        points.encode(shape=kind_shape(legend), description="text:N", **place),
+        lines.encode(strokeDash=chart.kind_dash(), detail="curriculum:N", **place),
+        points.encode(shape=chart.kind_shape(legend), description="text:N", **place),
     )
-    return small_multiples(panel, "panel", panels, sheet.rows(rows), height=105)
+    return chart.small_multiples(panel, "panel", panels, sheet.rows(rows), height=105)

@@ -32,15 +32,6 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Smallest:
-    """Of all models of a track that have learned a task, a smallest one; a ranked one where there is one."""
-
-    track: str
-    task: str
-    group: Group
-
-
-@dataclass(frozen=True)
 class Board:
     """The results of one dataset version and one scorer version, which alone may be compared."""
 
@@ -103,15 +94,18 @@ class Board:
         return tuple(sorted(self.groups, key=lambda group: place[group.task]))
 
     @cached_property
-    def smallest(self) -> tuple[Smallest, ...]:
-        """The smallest models that have learned each task, by track and task; those of one size share the place."""
-        found = []
+    def smallest(self) -> tuple[Group, ...]:
+        """The smallest models that have learned each task, by track and task; those of one size share the place.
+
+        Of a task that only unranked groups have learned, the smallest of these.
+        """
+        found: list[Group] = []
         for track in sorted({group.first.track for group in self.groups}, key=TRACKS.index):
             for task in self.tasks:
                 able = [g for g in self.groups if g.first.track == track and g.task == task and g.has_learned]
                 able = [group for group in able if group.ranked] or able
                 size = min((group.parameters for group in able), default=0)
-                found += [Smallest(track, task, group) for group in able if group.parameters == size]
+                found += [group for group in able if group.parameters == size]
         return tuple(found)
 
     @cached_property

@@ -10,30 +10,11 @@ from typing import Any
 
 from listops_bench._base.extras import needs
 from listops_bench._base.text import count
-from listops_bench.leaderboard._threshold_figures import threshold_figure, time_figure
+from listops_bench.leaderboard._threshold_figures import draw, threshold_figure, time_figure
 from listops_bench.leaderboard.board import Board, family_order
 from listops_bench.leaderboard.groups import Group
-from listops_bench.pages.chart import (
-    FONT,
-    INK,
-    QUIET,
-    WIDTH,
-    Figure,
-    Rows,
-    Sheet,
-    draw_figure,
-    kind_colour,
-    kind_dash,
-    kind_shape,
-    learned_rule,
-    make_legend,
-    panel_title,
-    share_x,
-    share_y,
-    size_x,
-    small_multiples,
-)
-from listops_bench.result.learned import LEARNED
+from listops_bench.pages import chart
+from listops_bench.pages.chart import Figure, Rows, Sheet
 from listops_bench.stats.intervals import Summary, mean_interval
 from listops_bench.tasks.training_kinds import KINDS
 
@@ -66,9 +47,8 @@ class Curve:
 def figures(board: Board, curves: Sequence[Curve] = (), curves_title: str = "Learning curves") -> list[Figure]:
     """The figures that say something about these results: none is drawn of nothing."""
     groups = [group for group in board.rows if group.mean() is not None]
-    learned = f"at {LEARNED:.0%}, a task counts as learned."
-    found = [threshold_figure(board), _runs_figure(groups, learned), *_sizes_figures(groups, learned)]
-    found += [time_figure(board), _curves_figure(curves, curves_title, learned)]
+    found = [threshold_figure(board), _runs_figure(groups), *_sizes_figures(groups)]
+    found += [time_figure(board), _curves_figure(curves, curves_title)]
     return [figure for figure in found if figure is not None]
 
 
@@ -78,21 +58,16 @@ Panels = dict[str, list[tuple[str, Group]]]
 """By title, the named rows of a panel."""
 
 
-def _runs_figure(groups: Sequence[Group], learned: str) -> Figure | None:
+def _runs_figure(groups: Sequence[Group]) -> Figure | None:
     """Every run of a small board; of a large one, those on the task that most curricula were scored on."""
-    caption = (
-        "Each point is one run and each line its 95% interval over the test rows; the bar and the number at the right "
-        f"are the mean over seeds. From the dashed line on, {learned}"
-    )
     if 0 < len(groups) <= _MOST_GROUPS:
-        return draw_figure("runs", "Every run", caption, partial(_runs_chart, _by_task(groups)))
+        return draw("runs", partial(_runs_chart, _by_task(groups)))
     curricula = Counter(task for task, _ in dict.fromkeys((group.task, group.curriculum) for group in groups))
-    task = max(curricula, key=lambda name: curricula[name], default=None)
+    task = max(curricula, key=lambda name: curricula[name], default="")
     compared = [group for group in groups if group.task == task]
     if not 1 < len(compared) <= _MOST_GROUPS:
         return None
-    caption = f"The task that most curricula were scored on, {task}. {caption}"
-    return draw_figure("runs", f"Every run scored on {task}", caption, partial(_runs_chart, _by_model(compared)))
+    return draw("runs of one task", partial(_runs_chart, _by_model(compared)), "runs", task=task)
 
 
 def _by_task(groups: Sequence[Group]) -> Panels:
@@ -134,29 +109,29 @@ def _runs_panel(
     sheet: Sheet, groups: Sequence[tuple[str, Group]], title: str, names_width: int, *, axis: bool
 ) -> alt.LayerChart:
     """A row for each recipe, in it its seeds one below the other."""
-    inner = WIDTH - _MEANS - names_width
+    inner = chart.WIDTH - _MEANS - names_width
     runs = sheet.chart(row for name, group in groups for row in _seed_rows(name, group))
     means = sheet.chart(_mean_row(name, group) for name, group in groups)
     names = alt.Axis(
         labelLimit=names_width - 12, labelPadding=8, minExtent=names_width - 4, ticks=False, domain=False
     )  # fmt: skip
     title_x = "exact traces among the test rows" if axis else None
-    x, low = share_x(title_x, "accuracy", labels=axis), share_x(title_x, "low", labels=axis)
+    x, low = chart.share_x(title_x, "accuracy", labels=axis), chart.share_x(title_x, "low", labels=axis)
     place = {
         "y": alt.Y("row:N", sort=None, title=None, axis=names),
         "yOffset": alt.YOffset("offset:Q", scale=alt.Scale(domain=[-1, 1])),
-        "color": kind_colour(),
+        "color": chart.kind_colour(),
         "description": alt.Description("text:N"),
     }
-    ink = {"x": alt.value(inner + 56), "text": "mean:N", "color": alt.value(INK)}
+    ink = {"x": alt.value(inner + 56), "text": "mean:N", "color": alt.value(chart.INK)}
     layers = [
-        learned_rule("x"),
+        chart.learned_rule("x"),
         means.mark_tick(thickness=3, size=24, opacity=0.3).encode(x=x, **place),
         runs.mark_rule(strokeWidth=2).encode(x=low, x2="high:Q", **place),
-        runs.mark_point(filled=True, size=46, opacity=1).encode(x=x, shape=kind_shape(), **place),
-        means.mark_text(align="right", fontSize=FONT, aria=False).encode(**place | ink),
+        runs.mark_point(filled=True, size=46, opacity=1).encode(x=x, shape=chart.kind_shape(), **place),
+        means.mark_text(align="right", fontSize=chart.FONT, aria=False).encode(**place | ink),
     ]
-    return alt.layer(*layers).properties(width=inner, height=34 * len(groups), title=panel_title(title))
+    return alt.layer(*layers).properties(width=inner, height=34 * len(groups), title=chart.panel_title(title))
 
 
 def _seed_rows(name: str, group: Group) -> Rows:
@@ -180,21 +155,16 @@ def _mean_row(name: str, group: Group) -> dict[str, Any]:
 # --- accuracy against size --------------------------------------------------------------------------------------------
 
 
-def _sizes_figures(groups: Sequence[Group], learned: str) -> list[Figure]:
+def _sizes_figures(groups: Sequence[Group]) -> list[Figure]:
     """Accuracy against size, a figure for each family that has several sizes."""
-    caption = (
-        "Each small point is one run, each large one the mean over the seeds of one recipe; upright lines are 95% "
-        "intervals of the mean: over the seeds (Student's t) or, of a single seed, over the test rows. Lines join the "
-        f"means of one curriculum. From the dashed line on, {learned}"
-    )
     families = sorted({group.first.architecture.family for group in groups}, key=family_order)
     drawn: list[Figure] = []
     for family in families:
         own = [group for group in groups if group.first.architecture.family == family]
         if len({group.parameters for group in own}) > 1:
-            title = "Accuracy against size" + (f": {family}" if len(families) > 1 else "")
             name = f"sizes-{len(drawn) + 1}" if drawn else "sizes"
-            drawn.append(draw_figure(name, title, caption, partial(_sizes_chart, own), family=family))
+            of = f": {family}" if len(families) > 1 else ""
+            drawn.append(draw("sizes", partial(_sizes_chart, own), name, family, of=of))
     return drawn
 
 
@@ -202,24 +172,25 @@ def _sizes_chart(groups: Sequence[Group], sheet: Sheet) -> alt.TopLevelMixin:
     """Small multiples: a panel for each task, parameters along a logarithmic axis."""
     tasks = list(dict.fromkeys(group.task for group in groups))
     kinds = [kind for kind in KINDS if any(group.kind == kind for group in groups)]
-    legend = make_legend(kinds) if kinds[1:] else None
+    legend = chart.make_legend(kinds) if kinds[1:] else None
     data = sheet.rows(row for group in groups for row in _size_rows(group))
-    x, y, colour = size_x([group.parameters for group in groups]), share_y("accuracy"), kind_colour(legend)
-    low = share_y("low")
+    x, y = chart.size_x([group.parameters for group in groups]), chart.share_y("accuracy")
+    colour = chart.kind_colour(legend)
+    low = chart.share_y("low")
     means = alt.Chart().transform_filter("datum.what == 'mean'")
     seeds = alt.Chart().transform_filter("datum.what == 'seed'")
     layers = [
-        learned_rule("y"),
+        chart.learned_rule("y"),
         means.mark_line(strokeWidth=1.2, opacity=0.55, aria=False).encode(
-            x=x, y=share_y("mean(accuracy)"), color=colour, strokeDash=kind_dash(), detail="curriculum:N"
+            x=x, y=chart.share_y("mean(accuracy)"), color=colour, strokeDash=chart.kind_dash(), detail="curriculum:N"
         ),
         means.mark_rule(strokeWidth=1.2, opacity=0.6, aria=False).encode(x=x, y=low, y2="high:Q", color=colour),
         seeds.mark_point(filled=True, size=9, opacity=0.45, aria=False).encode(x=x, y=y, color=colour),
         means.mark_point(filled=True, size=34, opacity=1).encode(
-            x=x, y=y, color=colour, shape=kind_shape(legend), description="text:N"
+            x=x, y=y, color=colour, shape=chart.kind_shape(legend), description="text:N"
         ),
     ]
-    return small_multiples(alt.layer(*layers), "task", tasks, data, height=120)
+    return chart.small_multiples(alt.layer(*layers), "task", tasks, data, height=120)
 
 
 def _size_rows(group: Group) -> Rows:
@@ -251,20 +222,15 @@ def seed_interval(found: Sequence[Summary]) -> tuple[float, float]:
 # --- learning curves --------------------------------------------------------------------------------------------------
 
 
-def _curves_figure(curves: Sequence[Curve], title: str, learned: str) -> Figure | None:
+def _curves_figure(curves: Sequence[Curve], title: str) -> Figure | None:
     shown = [curve for curve in curves if curve.points]
-    if not shown:
-        return None
-    caption = f"Each line is one run. From the dashed line on, {learned}"
-    if any(curve.stages for curve in shown):
-        caption += " A dotted upright line marks the step at which a curriculum turns to its next stage."
-    return draw_figure("curves", title, caption, partial(_curves_chart, shown))
+    return draw("curves", partial(_curves_chart, shown), title=title) if shown else None
 
 
 def _curves_chart(curves: Sequence[Curve], sheet: Sheet) -> alt.TopLevelMixin:
     """Accuracy over steps, a line for each run."""
     labels = {curve.kind: curve.label for curve in reversed(curves)}
-    legend = make_legend([kind for kind in KINDS if kind in labels], labels)
+    legend = chart.make_legend([kind for kind in KINDS if kind in labels], labels)
     data = sheet.chart(row for curve in curves for row in _curve_rows(curve))
     last = max(step for curve in curves for step, _, _ in curve.points)
     steps = alt.Axis(format=",d", tickCount=5)
@@ -272,16 +238,16 @@ def _curves_chart(curves: Sequence[Curve], sheet: Sheet) -> alt.TopLevelMixin:
     stages = sheet.chart(
         {"step": step} for step in sorted({s for curve in curves for s in curve.stages if 0 < s < last})
     )
-    place = {"x": x, "y": share_y("accuracy"), "color": kind_colour(legend)}
+    place = {"x": x, "y": chart.share_y("accuracy"), "color": chart.kind_colour(legend)}
     layers = [
-        learned_rule("y"),
-        stages.mark_rule(strokeWidth=1.5, color=QUIET, strokeDash=[1, 3], aria=False).encode(x=x),
-        data.mark_line(strokeWidth=2, aria=False).encode(strokeDash=kind_dash(), detail="run:N", **place),
+        chart.learned_rule("y"),
+        stages.mark_rule(strokeWidth=1.5, color=chart.QUIET, strokeDash=[1, 3], aria=False).encode(x=x),
+        data.mark_line(strokeWidth=2, aria=False).encode(strokeDash=chart.kind_dash(), detail="run:N", **place),
         data.mark_point(filled=True, size=26, opacity=1).encode(
-            shape=kind_shape(legend), description="text:N", **place
+            shape=chart.kind_shape(legend), description="text:N", **place
         ),
     ]
-    return alt.layer(*layers).properties(width=WIDTH - 70, height=210)
+    return alt.layer(*layers).properties(width=chart.WIDTH - 70, height=210)
 
 
 def _curve_rows(curve: Curve) -> Rows:

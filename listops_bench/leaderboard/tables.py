@@ -101,12 +101,11 @@ def smallest_table(board: Board, link: LinkOf = no_link) -> Table:
         *trained_columns(), Column("track"),
     )  # fmt: skip
     rows = []
-    for found in board.smallest:
-        group = found.group
+    for group in board.smallest:
         seeds = group.learned if group.ranked else f"{group.learned}, unranked"
         model = Cell(group.model, is_name=True, link=link(group))
-        cells = (Cell(found.task, is_name=True), model, number(group.parameters), Cell(seeds), *trained_cells(group))
-        rows.append(Row((*cells, Cell(found.track)), data=_marks(group, found.task)))
+        cells = (Cell(group.task, is_name=True), model, number(group.parameters), Cell(seeds), *trained_cells(group))
+        rows.append(Row((*cells, Cell(group.first.track)), data=_marks(group)))
     note = (
         "The smallest model of each track with which at least half of the seeds learned the task. A recipe is ranked "
         f"with {RANKED_SEEDS} seeds or more; where none is, the smallest unranked one is shown, and says so. "
@@ -260,13 +259,13 @@ def _mean(mean: float | None) -> Cell:
     return Cell(value="") if mean is None else Cell(f"{mean:.1%}", value=round(mean, 6))
 
 
-def seed_table(group: Group, hub: Callable[[Run], str]) -> Table:
-    """A row for each seed: per figure its value, and below it the interval and n."""
+def seed_table(group: Group, hub: Callable[[Run], str] | None = None) -> Table:
+    """A row for each seed: per figure its value, and below it the interval and n; ``hub`` gives its address."""
     rows = []
     for run in group.runs:
         marks = [(run.result.model.weights_sha256 or "")[:12], *(["verified"] if run.verified else [])]
         figures = (run.summary(split, metric) for _, split, metric in SPLITS)
-        rows.append(Row((Cell(run.seed, ", ".join(marks), link=hub(run)), *map(_figure, figures))))
+        rows.append(Row((Cell(run.seed, ", ".join(marks), link=hub(run) if hub else ""), *map(_figure, figures))))
     return Table((Column("run"), *(Column(heading) for heading, _, _ in SPLITS)), tuple(rows))
 
 
@@ -294,7 +293,7 @@ def trained_cells(group: Group, budget: str = "") -> tuple[Cell, Cell]:
     return Cell(group.curriculum, is_name=True), Cell(group.plan, budget, swatch=group.kind)
 
 
-def _marks(group: Group, task: str | None = None) -> dict[str, str]:
+def _marks(group: Group) -> dict[str, str]:
     """What the page's filters ask for."""
     first = group.first
     return {"family": first.architecture.family, "kind": group.kind, "task": group.task, "track": first.track}

@@ -17,12 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from markupsafe import Markup, escape
+
 from listops_bench._base import text as text_module
 
 if TYPE_CHECKING:
     import rich.table
-    from markupsafe import Markup
-
 Align = Literal["left", "right"]
 
 LEFT, RIGHT, markdown_table = text_module.LEFT, text_module.RIGHT, text_module.markdown_table
@@ -166,9 +166,6 @@ def _markdown_cells(column: Column, cell: Cell, strong: bool) -> list[str]:
     return [f"{text} ({detail})" if detail else text]
 
 
-table = markdown_table
-
-
 def line(*cells: str) -> str:
     """``| a | b |``."""
     return "| " + " | ".join(cells) + " |"
@@ -198,8 +195,6 @@ def to_html(table: Table, *, id: str = "", css: str = "plain", sortable: bool = 
         sortable: whether headings are buttons and cells carry what they are sorted by, and their heading for screens
             on which the columns do not fit.
     """
-    from markupsafe import Markup
-
     has_more = any(row.more for row in table.rows)
     head = Markup("").join(_heading_html(column, sortable) for column in table.columns)
     if has_more:
@@ -212,8 +207,6 @@ def to_html(table: Table, *, id: str = "", css: str = "plain", sortable: bool = 
 
 
 def _heading_html(column: Column, sortable: bool) -> Markup:
-    from markupsafe import Markup, escape
-
     title = breakable(column.heading)
     if sortable and column.sortable:
         title = Markup('<button type="button">{}</button>').format(title)
@@ -224,8 +217,6 @@ def _heading_html(column: Column, sortable: bool) -> Markup:
 
 
 def _row_html(row: Row, columns: Sequence[Column], sortable: bool, has_more: bool) -> Markup:
-    from markupsafe import Markup
-
     cells = [
         _cell_html(cell, column, "td" if place else "th", sortable)
         for place, (column, cell) in enumerate(zip(columns, row.cells, strict=True))
@@ -245,8 +236,6 @@ def _row_html(row: Row, columns: Sequence[Column], sortable: bool, has_more: boo
 
 
 def _cell_html(cell: Cell, column: Column, tag: str, sortable: bool) -> Markup:
-    from markupsafe import Markup, escape
-
     text = breakable(cell.text) if len(cell.text) > _LONG else escape(cell.text)
     if cell.link:
         text = Markup('<a href="{}">{}</a>').format(cell.link, text)
@@ -270,8 +259,6 @@ def _cell_html(cell: Cell, column: Column, tag: str, sortable: bool) -> Markup:
 
 def breakable(text: str) -> Markup:
     """A name that may be broken after its underscores, as HTML."""
-    from markupsafe import Markup, escape
-
     return Markup("_<wbr>").join(escape(part) for part in text.split("_"))
 
 
@@ -285,8 +272,6 @@ def _data(values: Mapping[str, str]) -> dict[str, str]:
 
 def _element(tag: str, inside: Markup, attributes: Mapping[str, str]) -> Markup:
     """An element with those of its attributes that are not empty."""
-    from markupsafe import Markup
-
     shown = (Markup(' {}="{}"').format(name, value) for name, value in attributes.items() if value)
     return Markup("<{0}{1}>{2}</{0}>").format(Markup(tag), Markup("").join(shown), inside)
 
