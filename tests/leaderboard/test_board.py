@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from listops_bench._base import records
-from listops_bench._base.files import read_json
 from listops_bench.errors import InvalidInput
-from listops_bench.leaderboard import _page
+from listops_bench.leaderboard import _page, arms as arms_module, board as board_module
 from listops_bench.leaderboard.board import Board, boards, read_boards
 from listops_bench.leaderboard.figures import Curve, figures
 from listops_bench.leaderboard.output import build, read_curve
@@ -451,20 +450,23 @@ def test_a_run_without_a_log_is_an_error(tmp_path: Path) -> None:
 # --- many -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-def test_two_thousand_results_are_each_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = tmp_path / "results"
-    for one in many_results(2000):  # without laying them out and waiting for the disk, as `write_result` does
-        path = result_path(results, one)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(records.encode(one)))
-    read: list[Path] = []
+def test_a_build_reads_every_file_and_fits_every_arm_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Counter[str] = Counter()
 
-    def read_and_noted(path: Path, **options: Any) -> Any:
-        read.append(path)
-        return read_json(path, **options)
+    def counted(home: Any, name: str) -> None:
+        function = getattr(home, name)
 
-    monkeypatch.setattr("listops_bench.result.files.read_json", read_and_noted)
-    built = build(results, tmp_path)
-    assert built.num_results == len(read) == len(set(read)) == 2000
-    assert built.page.stat().st_size < 6_000_000
+        def call(*args: Any) -> Any:
+            calls[name] += 1
+            return function(*args)
+
+        monkeypatch.setattr(home, name, call)
+
+    for home, name in ((board_module, "read_result"), (board_module, "all_arms"), (arms_module, "fit_threshold")):
+        counted(home, name)
+    built = build(write(tmp_path / "results", many_results(80)), tmp_path)
+    (board,) = built.boards
+    assert built.num_results == calls["read_result"] == 80
+    assert calls["all_arms"] == 1
+    assert calls["fit_threshold"] == len(board.all_arms) + len(board.arms)  # on unseen operands, of ladders alone
+    assert built.page.stat().st_size < 2_000_000
