@@ -17,6 +17,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def p_text(p: float) -> str:
+    """``p = 0.012``, ``p < 0.001``."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
 def slug(text: str, *, keep: str = "", max_length: int | None = 120) -> str:
     """A plain name for files and ids: letters, digits, underscores and the characters of ``keep``, the rest as dashes.
 

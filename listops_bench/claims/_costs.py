@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from listops_bench.leaderboard.board import Board
 from listops_bench.result.format import Result
-from listops_bench.runs.record import Environment, Training
+from listops_bench.runs.record import Training
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,10 @@ def costs(models: Sequence[Trained]) -> dict[tuple[int, str, str], Cost]:
 
 def versions(models: Sequence[Trained]) -> list[tuple[tuple[str, ...], int]]:
     """The versions of code and packages, and the hardware, that runs were trained with, and how many runs each."""
-    return sorted(Counter((*_versions(model.training.environment), model.hardware) for model in models).items())
-
-
-def _versions(of: Environment) -> tuple[str, str, str]:
-    packages = ", ".join(f"{name} {version}" for name, version in sorted(of.packages.items()))
-    altered = "not known" if of.dirty is None else "yes" if of.dirty else "no"
-    return of.commit or "not known", altered, packages
+    runs: Counter[tuple[str, ...]] = Counter()
+    for model in models:
+        of = model.training.environment
+        packages = ", ".join(f"{name} {version}" for name, version in sorted(of.packages.items()))
+        altered = "not known" if of.dirty is None else "yes" if of.dirty else "no"
+        runs[of.commit or "not known", altered, packages, model.hardware] += 1
+    return sorted(runs.items())

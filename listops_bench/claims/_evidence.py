@@ -12,11 +12,11 @@ an estimate: only by an interval that has been widened for the number of contras
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 from listops_bench.claims._specs import Decision, Equal, EvidenceSpec
@@ -62,7 +62,7 @@ def stages_of(curriculum: str) -> tuple[frozenset[str], ...]:
 def scheme_of(curriculum: str) -> str:
     """A curriculum without its steps: ``max_med, then sum/keep-optimizer``."""
     stages = parse_curriculum(curriculum).stages
-    words = [str(dataclasses.replace(stage, steps=1)).replace(":1", "", 1) for stage in stages]
+    words = [str(replace(stage, steps=1)).replace(":1", "", 1) for stage in stages]
     return ", then ".join(dict.fromkeys(words))
 
 
@@ -109,10 +109,6 @@ def rungs(arm: Arm) -> list[Rung]:
     return [Rung(arm, one.parameters, one.learned, one.runs) for one in arm.threshold.outcomes]
 
 
-def is_ladder(arm: Arm) -> bool:
-    return len(arm.threshold.outcomes) > 1
-
-
 class Ladders:
     """The arms of a board, to be asked for by what they were trained and scored on."""
 
@@ -125,26 +121,31 @@ class Ladders:
         own = (arm for arm in self.arms if arm.setting == setting)
         return [arm for arm in own if (operations_of(arm.task), stages_of(arm.curriculum)) == side_of(side)]
 
-    def itself(self, setting: Setting) -> list[Arm]:
-        """Those trained on the task that is scored, in one stage."""
-        return [arm for arm in self.arms if arm.setting == setting and arm.itself]
-
 
 # --- one against another ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """Claimed: ``first`` learns more easily than ``second``; ``about`` names the kind where a claim has several."""
+    """Claimed: ``first`` learns more easily than ``second``.
+
+    Attributes:
+        about: the kind of contrast, where a claim has several.
+        pool: contrasts of the same two ways of training within several numbers of steps, of which this is the first:
+            one ratio for all of them. Empty where it stands for itself.
+    """
 
     first: Arm
     second: Arm
     equal: Equal = "steps"
     about: str = ""
+    pool: tuple[Contrast, ...] = ()
 
     @property
-    def contrasts(self) -> tuple[Contrast, ...]:
-        return (self,)
+    def runs(self) -> tuple[int, int]:
+        """Those of the first arms and of the second."""
+        own = self.pool or (self,)
+        return sum(c.first.threshold.runs for c in own), sum(c.second.threshold.runs for c in own)
 
     @cached_property
     def shared(self) -> tuple[tuple[Rung, Rung], ...]:
@@ -163,7 +164,7 @@ class Contrast:
 
     @property
     def _on_ladders(self) -> bool:
-        return is_ladder(self.first) and is_ladder(self.second)
+        return self.first.is_ladder and self.second.is_ladder
 
     @cached_property
     def by_ratio(self) -> bool:
@@ -178,6 +179,8 @@ class Contrast:
 
     def ratio(self, confidence: float = CONFIDENCE) -> Ratio | None:
         """N50 of the first over that of the second."""
+        if self.pool:
+            return common_ratio([(c.first.threshold, c.second.threshold) for c in self.pool], confidence)
         return ratio(self.first.threshold, self.second.threshold, confidence) if self.by_ratio else None
 
     def gain(self, confidence: float = CONFIDENCE) -> Difference | None:
@@ -187,67 +190,31 @@ class Contrast:
         first, second = self.shared[0]
         return first.gain_over(second, confidence)
 
+    def limits(self, confidence: float) -> tuple[float, float]:
+        """Of the ratio: 0 and infinity where the runs set none, or a ratio does not decide."""
+        found = self.ratio(confidence)
+        if found is None:
+            return 0.0, math.inf
+        return found.low or 0.0, math.inf if found.high is None else found.high
 
-@dataclass(frozen=True)
-class PooledContrast:
-    """Contrasts of the same two ways of training within several numbers of steps: one ratio for all of them."""
-
-    contrasts: tuple[Contrast, ...]
-
-    @property
-    def first(self) -> Arm:
-        return self.contrasts[0].first
-
-    @property
-    def second(self) -> Arm:
-        return self.contrasts[0].second
-
-    @property
-    def about(self) -> str:
-        return self.contrasts[0].about
-
-    def ratio(self, confidence: float = CONFIDENCE) -> Ratio:
-        return common_ratio([(c.first.threshold, c.second.threshold) for c in self.contrasts], confidence)
-
-    def gain(self, confidence: float = CONFIDENCE) -> None:
-        """Only ladders are pooled."""
-
-
-AnyContrast = Contrast | PooledContrast
-
-
-def runs_of(contrast: AnyContrast) -> tuple[int, int]:
-    """The runs of the first arms and of the second."""
-    first, second = (sum(getattr(c, side).threshold.runs for c in contrast.contrasts) for side in ("first", "second"))
-    return first, second
-
-
-def decision(contrast: AnyContrast, confidence: float = CONFIDENCE) -> Decision:
-    """For, where the interval lies on the claim's side; against, where it excludes what could be called an effect."""
-    number, gain = contrast.ratio(confidence), contrast.gain(confidence)
-    if number is not None:
-        if number.high is not None and number.high < 1:
+    def decision(self, confidence: float) -> Decision:
+        """For, where the interval is on the claim's side; against, where it excludes what could be called an effect."""
+        low, high = self.limits(confidence)
+        gain = self.gain(confidence)
+        if high < 1 or (gain is not None and gain.low > 0):
             return "for"
-        return "against" if number.low is not None and number.low > NO_SAVING else "open"
-    if gain is not None:
-        return "for" if gain.low > 0 else "against" if gain.high < NO_GAIN else "open"
-    return "open"
+        return "against" if low > NO_SAVING or (gain is not None and gain.high < NO_GAIN) else "open"
 
+    def differs(self, confidence: float) -> bool:
+        """Whether the two are told apart, in either direction."""
+        low, high = self.limits(confidence)
+        gain = self.gain(confidence)
+        return not low <= 1 <= high or (gain is not None and not gain.low <= 0 <= gain.high)
 
-def differs(contrast: AnyContrast, confidence: float = CONFIDENCE) -> bool:
-    """Whether the two are told apart, in either direction."""
-    number, gain = contrast.ratio(confidence), contrast.gain(confidence)
-    if number is not None:
-        return (number.high is not None and number.high < 1) or (number.low is not None and number.low > 1)
-    return gain is not None and not gain.low <= 0 <= gain.high
-
-
-def is_equal(contrast: AnyContrast, confidence: float = CONFIDENCE) -> bool:
-    """Whether it is excluded that either does with a fifth fewer parameters than the other."""
-    number = contrast.ratio(confidence)
-    if number is None or number.low is None or number.high is None:
-        return False
-    return NO_SAVING < number.low <= number.high < 1 / NO_SAVING
+    def is_equal(self, confidence: float) -> bool:
+        """Whether it is excluded that either does with a fifth fewer parameters than the other."""
+        low, high = self.limits(confidence)
+        return NO_SAVING < low <= high < 1 / NO_SAVING
 
 
 def contrasts(first: Iterable[Arm], second: Sequence[Arm], about: str = "", equal: Equal = "steps") -> list[Contrast]:
@@ -267,7 +234,7 @@ class Evidence:
     contrasts: tuple[Contrast, ...]
 
     @cached_property
-    def pools(self) -> tuple[PooledContrast, ...]:
+    def pools(self) -> tuple[Contrast, ...]:
         """Those of the same two ways of training, where several numbers of steps were tried; no arm stands in two."""
         found: dict[tuple[str, ...], list[Contrast]] = defaultdict(list)
         for one in self.contrasts:
@@ -276,10 +243,10 @@ class Evidence:
             is_used = any(first is other.first or second is other.second for other in own)
             if one.equal == "steps" and one.by_ratio and not is_used:
                 own.append(one)
-        return tuple(PooledContrast(tuple(own)) for own in found.values() if len(own) > 1)
+        return tuple(replace(own[0], pool=tuple(own)) for own in found.values() if len(own) > 1)
 
     @property
-    def all_contrasts(self) -> tuple[AnyContrast, ...]:
+    def all_contrasts(self) -> tuple[Contrast, ...]:
         """The pooled ones and the single ones; each is a test."""
         return (*self.pools, *self.contrasts)
 
@@ -288,8 +255,8 @@ class Evidence:
         return 1 - (1 - CONFIDENCE) / max(1, len(self.all_contrasts))
 
     @cached_property
-    def decided(self) -> tuple[tuple[AnyContrast, Decision], ...]:
-        return tuple((contrast, decision(contrast, self.confidence)) for contrast in self.all_contrasts)
+    def decided(self) -> tuple[tuple[Contrast, Decision], ...]:
+        return tuple((contrast, contrast.decision(self.confidence)) for contrast in self.all_contrasts)
 
     def decisions(self, about: str | None = None) -> tuple[Decision, ...]:
         """Of all contrasts, or of those of one kind."""
@@ -306,7 +273,7 @@ class Evidence:
 
     def undecided(self, by_ratio: bool) -> list[str]:
         """The curricula of contrasts that are open, of those that ratios decide or of the others."""
-        own = [one for one, decision in self.decided if decision == "open" and isinstance(one, Contrast)]
+        own = [one for one, decision in self.decided if decision == "open" and not one.pool]
         arms = [arm for one in own if one.by_ratio == by_ratio for arm in (one.first, one.second)]
         return list(dict.fromkeys(arm.curriculum for arm in arms))
 
@@ -345,7 +312,8 @@ def gather(spec: EvidenceSpec, ladders: Ladders) -> tuple[Evidence, ...]:
     found: list[Contrast] = []
     for setting in ladders.settings:
         if spec.nested_tasks:
-            own = [arm for arm in ladders.itself(setting) if "ssum" not in operations_of(arm.task)]
+            alone = [arm for arm in ladders.arms if arm.setting == setting and arm.itself]
+            own = [arm for arm in alone if "ssum" not in operations_of(arm.task)]
             for one, two in itertools.permutations(own, 2):
                 if operations_of(one.task) < operations_of(two.task):
                     found += [pair for pair in contrasts([one], [two]) if pair.by_ratio]
@@ -370,4 +338,4 @@ def all_for(decisions: Sequence[Decision]) -> Decision:
     """For, where all are; one against refutes."""
     if "against" in decisions:
         return "against"
-    return "for" if decisions and set(decisions) == {"for"} else "open"
+    return "for" if set(decisions) == {"for"} else "open"

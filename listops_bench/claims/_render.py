@@ -8,7 +8,7 @@ from importlib.resources import files
 from statistics import fmean
 from typing import Any
 
-from listops_bench._base.text import count
+from listops_bench._base.text import count, p_text
 from listops_bench.analysis.findings import SIGNIFICANT
 from listops_bench.claims._evidence import (
     CONFIDENCE,
@@ -16,18 +16,15 @@ from listops_bench.claims._evidence import (
     NO_RISE,
     NO_SAVING,
     SEPARATED,
-    AnyContrast,
-    PooledContrast,
+    Contrast,
     Rung,
-    is_ladder,
     rungs,
-    runs_of,
     scheme_of,
 )
 from listops_bench.claims._specs import Decision
 from listops_bench.leaderboard.arms import Arm, spell_limits, spell_threshold, time_to_learn
 from listops_bench.leaderboard.groups import Setting
-from listops_bench.pages.tables import code
+from listops_bench.pages.tables import code, plain
 from listops_bench.result.learned import LEARNED
 from listops_bench.stats.differences import Difference
 from listops_bench.stats.intervals import Summary, mean_difference
@@ -60,7 +57,6 @@ def render(name: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= _FILTERS | {"fill": lambda text: environment.from_string(text).render()}
-    environment.tests["pooled"] = lambda contrast: isinstance(contrast, PooledContrast)
     environment.tests["decides"] = lambda found, decision: decision in found.decisions()
     environment.globals |= LIMITS | _NAMES | values
     return re.sub(r"\n{3,}", "\n\n", environment.get_template(name).render()).strip() + "\n"
@@ -72,8 +68,7 @@ def render(name: str, **values: Any) -> str:
 def spell(number: Threshold | Ratio) -> str:
     """``12,300 (9,100 to 20,000)`` or ``&gt; 34,560``."""
     limits = spell_limits(number)
-    text = spell_threshold(number) + (f" ({limits})" if limits else "")
-    return text.replace(">", "&gt;").replace("<", "&lt;")
+    return plain(spell_threshold(number) + (f" ({limits})" if limits else ""))
 
 
 def spell_difference(found: Difference | None, digits: int = 0) -> str:
@@ -85,13 +80,12 @@ def spell_difference(found: Difference | None, digits: int = 0) -> str:
     return f"{estimate} points ({low} to {high})"
 
 
-def spell_figure(contrast: AnyContrast) -> str:
+def spell_figure(contrast: Contrast) -> str:
     """The figure that decides, with its 95% interval."""
-    number = contrast.ratio()
-    if number is None:
-        gain, shared = contrast.gain(), contrast.contrasts[0].shared
-        return f"{spell_difference(gain)} at {shared[0][0].parameters:,} parameters" if gain else "no common size"
-    return spell(number)
+    number, gain = contrast.ratio(), contrast.gain()
+    if number is not None:
+        return spell(number)
+    return f"{spell_difference(gain)} at {contrast.shared[0][0].parameters:,} parameters" if gain else "no common size"
 
 
 def share(values: Iterable[float]) -> str:
@@ -109,17 +103,9 @@ def spread(values: Iterable[float]) -> str:
     return text.replace("-", "−")
 
 
-def p_value(value: float) -> str:
-    return "p &lt; 0.001" if value < 0.001 else f"p = {value:.3f}"
-
-
 def _percent(values: Iterable[float]) -> str:
     found = list(values)
     return f"{fmean(found):.0%}" if found else ""
-
-
-def _n50(arm: Arm) -> str:
-    return spell(arm.threshold) if is_ladder(arm) else "one size"
 
 
 def _wilson(rung: Rung) -> str:
@@ -140,7 +126,7 @@ def _trained_on(arm: Arm) -> str:
     return code(arm.curriculum) + several
 
 
-def _scored(contrast: AnyContrast) -> str:
+def _scored(contrast: Contrast) -> str:
     return " and ".join(dict.fromkeys(code(arm.task) for arm in (contrast.first, contrast.second)))
 
 
@@ -159,9 +145,9 @@ _FILTERS: dict[str, Any] = {
     "lines": lambda text, between: between.join(filter(None, text.split("\n"))),
     "mean": lambda rung: f"{fmean(rung.accuracies()):.1%}",
     "median": _median,
-    "n50": _n50,
+    "n50": lambda arm: spell(arm.threshold) if arm.is_ladder else "one size",
     "number": spell,
-    "p": p_value,
+    "p": lambda p: plain(p_text(p)),
     "percent": _percent,
     "points": spell_difference,
     "setting": _setting,
@@ -177,7 +163,6 @@ _NAMES: dict[str, Any] = {
     "mean_difference": mean_difference,
     "operations": OPERATIONS,
     "rungs": rungs,
-    "runs_of": runs_of,
     "scheme_of": scheme_of,
     "scored": _scored,
 }

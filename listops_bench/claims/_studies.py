@@ -9,23 +9,26 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import get_args
 
+from listops_bench._base.text import p_text
 from listops_bench.analysis.findings import (
     FILE_NAME,
     SIGNIFICANT,
+    SUBLAYER_KINDS,
     CheckpointFindings,
+    Findings,
     GroupFindings,
     SublayerKind,
     read_findings,
 )
 from listops_bench.claims._evidence import NO_RISE, SEPARATED, side_of, stages_of
-from listops_bench.claims._render import p_value, spell_difference
+from listops_bench.claims._render import spell_difference
 from listops_bench.claims._specs import Decision
 from listops_bench.errors import InvalidInput
+from listops_bench.pages.tables import plain
 from listops_bench.result.learned import LEARNED
 from listops_bench.stats.differences import Difference
 from listops_bench.stats.intervals import mean_difference, mean_interval
@@ -41,31 +44,27 @@ class Study:
     """A comparison of checkpoints on one operation; ``figures`` are those side by side."""
 
     folder: Path
-    operation: str
-    groups: tuple[GroupFindings, ...]
+    findings: Findings
     figures: tuple[Path, ...]
-
-    @property
-    def checkpoints(self) -> list[CheckpointFindings]:
-        return [checkpoint for group in self.groups for checkpoint in group.checkpoints]
 
     @property
     def num_learned(self) -> int:
         """Checkpoints that get enough of the traces right for the operation to count as learned."""
-        return sum(checkpoint.exact.accuracy >= LEARNED for checkpoint in self.checkpoints)
+        return sum(checkpoint.exact.accuracy >= LEARNED for checkpoint in self.findings.checkpoints)
 
     def group(self, architecture: str, side: str) -> GroupFindings | None:
         """The one of a curriculum such as ``sum after sum_max_med``; that with most seeds, where steps differ."""
         _, stages = side_of(side)
-        able = [group for group in self.groups if (group.architecture, _stages(group)) == (architecture, stages)]
+        own = (group for group in self.findings.groups if group.architecture == architecture)
+        able = [group for group in own if _stages(group) == stages]
         return max(able, key=lambda group: len(group.checkpoints), default=None)
 
     @property
     def ablations(self) -> list[tuple[SublayerKind, str]]:
         """Kinds of sublayers and layers: 1, 2, ..., all."""
-        layers = {layer for checkpoint in self.checkpoints for of in checkpoint.without.values() for layer in of}
+        layers = {layer for one in self.findings.checkpoints for of in one.without.values() for layer in of}
         ordered = sorted(layers, key=lambda layer: (layer == "all", len(layer), layer))
-        return [(kind, layer) for kind in get_args(SublayerKind) for layer in ordered]
+        return [(kind, layer) for kind in SUBLAYER_KINDS for layer in ordered]
 
     def ablated(self, group: GroupFindings) -> list[list[float]]:
         """Shares of last steps right without each of ``ablations``, by checkpoint."""
@@ -78,7 +77,7 @@ class Study:
     def pair(self) -> tuple[GroupFindings, GroupFindings] | None:
         """SUM alone and SUM with MAX and MED, of one architecture: that with most checkpoints."""
         pairs = []
-        for name in dict.fromkeys(group.architecture for group in self.groups):
+        for name in dict.fromkeys(group.architecture for group in self.findings.groups):
             alone, joint = self.group(name, "sum after sum"), self.group(name, "sum after sum_max_med")
             if alone is not None and joint is not None:
                 pairs.append((alone, joint))
@@ -98,15 +97,14 @@ def read_studies(folder: str | os.PathLike[str]) -> list[Study]:
     Raises:
         InvalidInput: a comparison that is not what `listops-bench analyze` writes.
     """
-    found = [_read(path) for path in sorted(Path(folder).rglob(FILE_NAME))]
-    of_sum = [study for study in found if study.operation == "sum"]
-    return sorted(of_sum, key=lambda study: (-study.num_learned, -len(study.checkpoints)))
-
-
-def _read(path: Path) -> Study:
-    content = read_findings(path)
-    figures = [p for p in sorted(path.parent.glob("figures/*.svg")) if not re.match(r"\d+-", p.name)]
-    return Study(path.parent, content.operation, tuple(content.groups), tuple(figures))
+    studies = []
+    for path in sorted(Path(folder).rglob(FILE_NAME)):
+        findings = read_findings(path)
+        if findings.operation == "sum":
+            drawn = sorted(path.parent.glob("figures/*.svg"))
+            beside = tuple(figure for figure in drawn if not re.match(r"\d+-", figure.name))
+            studies.append(Study(path.parent, findings, beside))
+    return sorted(studies, key=lambda study: (-study.num_learned, -len(study.findings.checkpoints)))
 
 
 # --- what they decide -------------------------------------------------------------------------------------------------
@@ -121,13 +119,7 @@ class Part:
     words: str
 
 
-def parts_of(rule: str, study: Study) -> tuple[Part, ...]:
-    """What a study says of a claim, part by part."""
-    assert study.pair is not None
-    return tuple({"structure": _structure, "reliance": _reliance}[rule](*study.pair))
-
-
-def _structure(alone: GroupFindings, joint: GroupFindings) -> list[Part]:
+def structure(alone: GroupFindings, joint: GroupFindings) -> list[Part]:
     """R5: order and parity of the numbers' embeddings, and operands never trained on."""
     order, parity = _values(joint, lambda c: c.order.value), _values(joint, lambda c: c.parity.value)
     gap = mean_difference(order, _values(alone, lambda c: c.order.value))
@@ -138,19 +130,19 @@ def _structure(alone: GroupFindings, joint: GroupFindings) -> list[Part]:
     gap_words = "not determined" if gap is None else f"{gap.estimate:.2f} ({gap.low:.2f} to {gap.high:.2f})"
     seeds, both = f"{len(order)} seeds", f"{len(order)} seeds and {len(alone.checkpoints)}"
     parts = [
-        Part("order after joint training", _stands_out(p, order, 0), f"{fmean(order):.2f}, {p_value(p)}, {seeds}"),
+        Part("order after joint training", _stands_out(p, order, 0), f"{fmean(order):.2f}, {p_text(p)}, {seeds}"),
         Part("order, joint minus alone", _rises(gap, 0), f"{gap_words}, {both}"),
         Part(
             "parity after joint training",
             _stands_out(q, parity, SEPARATED),
-            f"{fmean(parity):.0%} told right{spread}, {p_value(q)}, {seeds}",
+            f"{fmean(parity):.0%} told right{spread}, {p_text(q)}, {seeds}",
         ),
         Part("unseen operands, joint minus alone", _rises(fresh), f"{_points(fresh)}, {both}"),
     ]
-    return [Part(part.name, part.decision, part.words.replace("-", "−")) for part in parts]
+    return [replace(part, words=plain(part.words).replace("-", "−")) for part in parts]
 
 
-def _reliance(alone: GroupFindings, joint: GroupFindings) -> list[Part]:
+def reliance(alone: GroupFindings, joint: GroupFindings) -> list[Part]:
     """R6: attention's share of what is written into the residual stream."""
     own, other = (_values(group, lambda c: c.attention_share) for group in (alone, joint))
     gap = mean_difference(other, own)

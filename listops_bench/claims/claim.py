@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from listops_bench.claims._evidence import (
-    AnyContrast,
-    Evidence,
-    Ladders,
-    all_for,
-    any_for,
-    differs,
-    gather,
-    is_equal,
-    is_ladder,
-    none_against,
-)
+from listops_bench.claims._evidence import Contrast, Evidence, Ladders, all_for, any_for, gather, none_against
 from listops_bench.claims._specs import ClaimSpec, Decision, EvidenceSpec, specs
-from listops_bench.claims._studies import Part, Study, parts_of
+from listops_bench.claims._studies import Part, Study, reliance, structure
 from listops_bench.claims._thresholds import Thresholds
 
 
@@ -42,7 +31,20 @@ class Claim:
     @cached_property
     def verdict(self) -> Decision:
         """``for`` is *holds*, ``against`` *does not hold*, ``open`` *not decided*."""
-        return _RULES[self.spec.decision](self)
+        decisions = self.found[0][0].decisions() if self.contrasts else ()
+        match self.spec.decision:
+            case "any":
+                return any_for(decisions)
+            case "none_against":
+                return none_against(decisions)
+            case "each":
+                return _each(self)
+            case "thresholds":
+                return self.thresholds.verdict
+            case "size_and_curriculum":
+                return _size_and_curriculum(self)
+            case "structure" | "reliance":
+                return all_for([part.decision for part in self.parts])
 
     @property
     def sets(self) -> list[tuple[EvidenceSpec, tuple[Evidence, ...]]]:
@@ -50,14 +52,14 @@ class Claim:
         return list(zip(self.spec.evidence, self.found, strict=True))
 
     @property
-    def contrasts(self) -> tuple[AnyContrast, ...]:
+    def contrasts(self) -> tuple[Contrast, ...]:
         """Those that decide, pooled ones first."""
         return self.found[0][0].all_contrasts if self.found and self.found[0] else ()
 
     @cached_property
-    def differing(self) -> list[AnyContrast]:
+    def differing(self) -> list[Contrast]:
         """Contrasts that tell two ways of training apart, in either direction."""
-        return [contrast for contrast in self.contrasts if differs(contrast, self.found[0][0].confidence)]
+        return [contrast for contrast in self.contrasts if contrast.differs(self.found[0][0].confidence)]
 
     @property
     def unmeasured(self) -> list[str]:
@@ -65,24 +67,24 @@ class Claim:
         return [kind for kind in self.spec.kinds_asked if kind not in {contrast.about for contrast in self.contrasts}]
 
     @cached_property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> list[Part]:
         """What the study that decides says of each part."""
-        return parts_of(self.spec.decision, self.studies[0]) if self.studies else ()
+        pair = self.studies[0].pair if self.studies else None
+        if pair is None:
+            return []
+        return structure(*pair) if self.spec.decision == "structure" else reliance(*pair)
 
 
 def decide(ladders: Ladders, studies: Sequence[Study]) -> list[Claim]:
-    """R1 to R9, by the arms of a board and by studies that hold SUM alone and SUM with MAX and MED."""
-    itself = [arm for setting in ladders.settings for arm in ladders.itself(setting)]
+    """R1 to R9, by the arms of a board and by those studies that hold SUM alone and SUM with MAX and MED."""
+    tried = [arm for setting in ladders.settings for arm in ladders.arms if arm.setting == setting and arm.is_ladder]
     claims = []
     for name, spec in specs().items():
         found = tuple(gather(one, ladders) for one in spec.evidence)
-        arms = {"thresholds": itself, "size_and_curriculum": ladders.arms}.get(spec.decision, ())
-        own = tuple(studies) if spec.decision in ("structure", "reliance") else ()
-        claims.append(Claim(name, spec, found, Thresholds(tuple(filter(is_ladder, arms))), own))
+        asked = tuple(arm for arm in tried if arm.itself or spec.decision == "size_and_curriculum")
+        own = tuple(study for study in studies if study.pair and spec.decision in ("structure", "reliance"))
+        claims.append(Claim(name, spec, found, Thresholds(asked), own))
     return claims
-
-
-# --- the rules --------------------------------------------------------------------------------------------------------
 
 
 def _each(claim: Claim) -> Decision:
@@ -99,25 +101,5 @@ def _each(claim: Claim) -> Decision:
 def _size_and_curriculum(claim: Claim) -> Decision:
     if claim.thresholds.decided and claim.differing:
         return "for"
-    alike = [is_equal(contrast, claim.found[0][0].confidence) for contrast in claim.contrasts]
+    alike = [contrast.is_equal(claim.found[0][0].confidence) for contrast in claim.contrasts]
     return "against" if alike and all(alike) else "open"
-
-
-def _decisions(claim: Claim) -> Sequence[Decision]:
-    return claim.found[0][0].decisions() if claim.contrasts else ()
-
-
-def _parts(claim: Claim) -> Decision:
-    return all_for([part.decision for part in claim.parts])
-
-
-_RULES: dict[str, Callable[[Claim], Decision]] = {
-    "any": lambda claim: any_for(_decisions(claim)),
-    "none_against": lambda claim: none_against(_decisions(claim)),
-    "each": _each,
-    "thresholds": lambda claim: claim.thresholds.verdict,
-    "size_and_curriculum": _size_and_curriculum,
-    "structure": _parts,
-    "reliance": _parts,
-}
-"""By the name that the table of claims has for it."""

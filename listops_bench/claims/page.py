@@ -28,8 +28,11 @@ VERDICTS: dict[Decision, str] = {"for": "holds", "against": "does not hold", "op
 
 def claims(board: Board | None, studies: Sequence[Study] = ()) -> list[Claim]:
     """R1 to R9, in their order; without results none is decided."""
-    ladders = Ladders(board.all_arms if board is not None else ())
-    return decide(ladders, [study for study in studies if study.pair is not None])
+    return decide(_ladders(board), studies)
+
+
+def _ladders(board: Board | None) -> Ladders:
+    return Ladders(board.all_arms if board else ())
 
 
 def write_claims(
@@ -72,12 +75,12 @@ def claims_page(
         folder = Path(results_dir, folders.pop()) if len(folders) == 1 else Path(results_dir)
         return path_link(folder) + "/"
 
-    ladders = Ladders(board.all_arms if board is not None else ())
-    trained = trained_models(board) if board is not None else []
+    ladders = _ladders(board)
+    trained = trained_models(board) if board else []
     return render(
         "_page.md",
         basis=_basis(boards, studies),
-        claims=claims(board, studies),
+        claims=decide(ladders, studies),
         verdicts=VERDICTS,
         history=_history(Path(results_dir).parent / HISTORY),
         has_results=board is not None,
@@ -102,7 +105,7 @@ def _basis(boards: Sequence[Board], studies: Sequence[Study]) -> str:
     if not boards:
         return "There are no results yet."
     words = f"From {boards[0].summary} ({boards[0].version})"
-    checkpoints = sum(len(study.checkpoints) for study in studies)
+    checkpoints = sum(len(study.findings.checkpoints) for study in studies)
     analyses = "1 analysis" if len(studies) == 1 else f"{len(studies)} analyses"
     words += f" and {analyses} of {count(checkpoints, 'checkpoint')}." if studies else "; no analyses."
     if len(boards) > 1:
