@@ -152,11 +152,7 @@ PLANTED = {
     "sideways": ("evaluate/run.py", "from listops_bench.train.config import TrainConfig", "not below"),
     "private door": ("sweep/grid.py", "def f():\n    from listops_bench.train._loop import Trainer", "private"),
     "private, by its package": ("sweep/grid.py", "from listops_bench.train import _loop", "private"),
-    "circle": (
-        "tasks/expression.py",
-        "if TYPE_CHECKING:\n    from listops_bench.tasks.split import SPLITS",
-        "circle",
-    ),
+    "circle": ("tasks/expression.py", "if TYPE_CHECKING:\n    from listops_bench.tasks.split import SPLITS", "circle"),
     "torch in a light package": ("leaderboard/board.py", "def f():\n    import torch", "reaches torch"),
     "datasets in training": ("train/config.py", "def f():\n    import datasets", "reaches datasets"),
     "a file in the root": ("helpers.py", "", "the root holds no such file"),

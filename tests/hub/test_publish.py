@@ -288,10 +288,7 @@ def test_what_cannot_be_pushed_is_one_line(name: str, hub_server: HubServer, pub
 
 
 def test_exit_codes(
-    hub_server: HubServer,
-    dataset: Path,
-    command: Callable[..., tuple[int, str, str]],
-    monkeypatch: pytest.MonkeyPatch,
+    hub_server: HubServer, dataset: Path, command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert command("push", "--dataset", str(dataset), "org/data", "--revision", "x", "--create-pr")[0] == 2
     monkeypatch.setenv("HF_TOKEN", "")

@@ -62,13 +62,7 @@ def test_seeds_of_a_recipe_are_one_group_in_the_order_of_seeds() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        {"track": "open"},
-        {"recipe": Recipe("another", 1)},
-        {"width": 64},
-        {"curriculum": "sum:4000"},
-    ],
+    "change", [{"track": "open"}, {"recipe": Recipe("another", 1)}, {"width": 64}, {"curriculum": "sum:4000"}]
 )
 def test_what_is_not_the_same_recipe_is_another_group(change: dict[str, Any]) -> None:
     (board,) = boards([result(seed=0), result(**({"seed": 1} | change))])
