@@ -15,12 +15,8 @@ from listops_bench.errors import EnvironmentFailed, InvalidInput, file_error
 @pytest.mark.parametrize(
     ("number", "kind"),
     [
-        (errno.ENOENT, InvalidInput),
-        (errno.ENOTDIR, InvalidInput),
-        (errno.EISDIR, InvalidInput),
-        (errno.EACCES, EnvironmentFailed),
-        (errno.ENOSPC, EnvironmentFailed),
-        (errno.EIO, EnvironmentFailed),
+        *((number, InvalidInput) for number in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)),
+        *((number, EnvironmentFailed) for number in (errno.EACCES, errno.ENOSPC, errno.EIO)),
     ],
 )
 def test_a_wrong_name_is_bad_input_and_everything_else_the_environment(number: int, kind: type[Exception]) -> None:
@@ -52,7 +48,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_only_one_holds_a_lock(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "lock"
     held = take_lock(path)
-    assert held is not None
+    assert held
     assert take_lock(path) is None
     held.release()
     assert take_lock(path) is not None

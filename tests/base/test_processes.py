@@ -23,6 +23,17 @@ def run(jobs: list[Command], at_once: int = 2, **options: object) -> None:
     run_commands(jobs, at_once=at_once, environment=os.environ, interval=0.01, **options)  # type: ignore[arg-type]
 
 
+def run_until_it_prints(one: Command) -> None:
+    """Runs a job that is interrupted (Ctrl-C) once it has printed a line."""
+
+    def interrupt() -> None:
+        if one.log.exists() and one.log.read_text().endswith("\n"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run([one], on_tick=interrupt)
+
+
 def test_a_failing_job_stops_no_other(tmp_path: Path) -> None:
     jobs = [
         job(tmp_path, "good", "print('fine')"),
@@ -73,13 +84,7 @@ def test_an_interruption_ends_the_processes_and_their_children(tmp_path: Path) -
         child.wait()
     """
     long = job(tmp_path, "long", code)
-
-    def interrupt() -> None:
-        if long.log.exists() and long.log.read_text().endswith("\n"):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run([long], on_tick=interrupt)
+    run_until_it_prints(long)
     pids = [int(word) for word in long.log.read_text().split()]
     assert eventually(lambda: not any(alive(pid) for pid in pids), 2.0)
 
@@ -93,14 +98,7 @@ def test_a_process_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: p
         time.sleep(60)
     """
     deaf = job(tmp_path, "deaf", code)
-
-    def interrupt() -> None:
-        if deaf.log.read_text():
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run([deaf], on_tick=interrupt)
-    assert deaf._process is not None
+    run_until_it_prints(deaf)
     assert deaf._process.poll() == -signal.SIGKILL
 
 
@@ -117,10 +115,8 @@ def test_a_parent_asked_to_end_ends_its_processes_first(tmp_path: Path, number: 
         except KeyboardInterrupt:
             sys.exit(130)
     """
-    root = Path(__file__).resolve().parents[2]
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(parent)], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)}
-    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(parent)], cwd=tmp_path, env=environment)
     log = tmp_path / "child.txt"
     assert eventually(lambda: log.exists() and log.read_text().endswith("\n"))
     process.send_signal(number)

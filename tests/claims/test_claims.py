@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from listops_bench.leaderboard.output import build
 from listops_bench.result.format import Architecture, Result
 from listops_bench.stats.intervals import Summary
 from listops_bench.tasks.task import single_tasks
+from tests.support.commands import Run
 from tests.support.fake_results import demo_results, files_of, ladder_results, learning, nasty_results, result, write
 
 Learned = Mapping[int, tuple[int, int]]
@@ -463,9 +464,7 @@ def test_nothing_from_a_result_becomes_markup(tmp_path: Path) -> None:
     assert "](javascript" not in bare
 
 
-def test_the_board_and_the_claims_are_built_by_one_command(
-    tmp_path: Path, command: Callable[..., tuple[int, str, str]]
-) -> None:
+def test_the_board_and_the_claims_are_built_by_one_command(tmp_path: Path, command: Run) -> None:
     results = write(tmp_path / "results", demo_results()[:2])
     code, out, _ = command("leaderboard", "build", str(results), "--output-dir", str(tmp_path))
     assert (code, str(tmp_path / "CLAIMS.md") in out) == (0, True)

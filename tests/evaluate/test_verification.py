@@ -23,6 +23,7 @@ from listops_bench.evaluate.verification import Verdict, validate_files, verify_
 from listops_bench.result.files import MAX_FILE_BYTES, write_result
 from listops_bench.result.format import Model, Result
 from listops_bench.result.verified import read_verified, result_sha256
+from tests.support.commands import Run
 from tests.support.fake_checkpoints import make_taciturn_checkpoint, run_record
 from tests.support.fake_results import Change, metrics, result, set_at, split_result
 from tests.support.hub_server import HubServer, Repo
@@ -348,9 +349,7 @@ def test_rows_that_change_places_are_counted() -> None:
 # --- the command, and what is committed -------------------------------------------------------------------------------
 
 
-def test_the_commands_over_a_folder(
-    folder: Path, measured: Result, tmp_path: Path, command: Callable[..., tuple[int, str, str]]
-) -> None:
+def test_the_commands_over_a_folder(folder: Path, measured: Result, tmp_path: Path, command: Run) -> None:
     results_dir = tmp_path / "results"
     path = write_result(results_dir, measured)
     code, out, _ = command("leaderboard", "validate", str(results_dir), "--checkpoints", str(folder.parent))

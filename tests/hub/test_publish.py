@@ -24,6 +24,7 @@ from listops_bench.hub.client import Publication, push
 from listops_bench.hub.publish import prepare_dataset, prepare_model
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.ladder import build_model, parameter_counts
+from tests.support.commands import Run
 from tests.support.fake_checkpoints import make_checkpoint, run_record
 from tests.support.hub_server import READER, HubServer
 
@@ -217,7 +218,7 @@ def test_what_was_pushed_loads_as_anything_from_the_hub(
 
 
 def test_the_command_pushes_and_says_where(
-    hub_server: HubServer, checkpoint: Path, results_dir: Path, command: Callable[..., tuple[int, str, str]]
+    hub_server: HubServer, checkpoint: Path, results_dir: Path, command: Run
 ) -> None:
     words = ("push", str(checkpoint), "org/first", "--results", str(results_dir))
     code, out, _ = command(*words)
@@ -226,11 +227,7 @@ def test_the_command_pushes_and_says_where(
 
 
 def test_a_dry_run_shows_files_and_card_and_asks_nobody(
-    hub_server: HubServer,
-    checkpoint: Path,
-    results_dir: Path,
-    dataset: Path,
-    command: Callable[..., tuple[int, str, str]],
+    hub_server: HubServer, checkpoint: Path, results_dir: Path, dataset: Path, command: Run
 ) -> None:
     code, out, _ = command("push", str(checkpoint), "org/first", "--results", str(results_dir), "--dry-run")
     assert code == 0
@@ -287,9 +284,7 @@ def test_what_cannot_be_pushed_is_one_line(name: str, hub_server: HubServer, pub
         push(dataclasses.replace(publication, repo_id=repo_id), **options)
 
 
-def test_exit_codes(
-    hub_server: HubServer, dataset: Path, command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_exit_codes(hub_server: HubServer, dataset: Path, command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert command("push", "--dataset", str(dataset), "org/data", "--revision", "x", "--create-pr")[0] == 2
     monkeypatch.setenv("HF_TOKEN", "")
     assert command("push", "--dataset", str(dataset), "org/data")[0] == 3

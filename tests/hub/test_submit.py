@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from listops_bench.evaluate.verification import verify_files
 from listops_bench.hub.submission import RESULTS_REPO, submit, summary
 from listops_bench.result.files import find_results, read_result
 from listops_bench.tasks.split import EVALUATION_SPLITS
+from tests.support.commands import Run
 from tests.support.fake_checkpoints import make_taciturn_checkpoint, run_record
 from tests.support.fake_results import result
 from tests.support.hub_server import HubServer
@@ -34,7 +34,7 @@ def hub(hub_server: HubServer, folder: Path) -> HubServer:
 
 
 def test_a_pull_request_whose_file_is_verified(
-    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., tuple[int, str, str]]
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Run
 ) -> None:
     commit = hub.repo("model", "org/first").refs["refs/heads/main"]
     code, out, _ = command("submit", "org/first", "--repo", RESULTS)
@@ -59,9 +59,7 @@ def test_a_pull_request_whose_file_is_verified(
     assert len(hub.repo("dataset", RESULTS).pulls) == 1
 
 
-def test_files_for_a_git_pull_request(
-    folder: Path, tmp_path: Path, command: Callable[..., tuple[int, str, str]]
-) -> None:
+def test_files_for_a_git_pull_request(folder: Path, tmp_path: Path, command: Run) -> None:
     code, out, _ = command("submit", str(folder), "--task", "sum", "--output-dir", str(tmp_path / "results"))
     assert code == 0
     (path,) = find_results(tmp_path / "results")

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+Run = Callable[..., tuple[int, str, str]]
+"""Runs the command line in this process: exit code, output and errors. The fixture ``command`` is one."""
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:

@@ -11,35 +11,12 @@ from listops_bench.errors import InvalidInput
 from listops_bench.tasks.expression import OPERATIONS
 from listops_bench.tasks.task import TaskSpec, curated_tasks, describe_task, get_task
 
-CURATED = (
-    "sum",
-    "prod",
-    "nadd",
-    "ssum",
-    "max",
-    "min",
-    "med",
-    "max_min",
-    "max_med",
-    "sum_max",
-    "sum_min",
-    "sum_med",
-    "sum_prod",
-    "sum_nadd",
-    "sum_max_med",
-    "max_min_med",
-    "sum_max_min_med",
-    "ssum_max_med",
-    "sum_mod11",
-    "sum_mod20",
+CURATED = [
+    "sum", "prod", "nadd", "ssum", "max", "min", "med", "max_min", "max_med", "sum_max", "sum_min", "sum_med",
+    "sum_prod", "sum_nadd", "sum_max_med", "max_min_med", "sum_max_min_med", "ssum_max_med", "sum_mod11", "sum_mod20",
     "sum_depth3",
-    "sum_max_med_mod11",
-    "sum_max_med_mod20",
-    "sum_max_med_depth3",
-    "max_med_mod11",
-    "max_med_mod20",
-    "max_med_depth3",
-)
+    "sum_max_med_mod11", "sum_max_med_mod20", "sum_max_med_depth3", "max_med_mod11", "max_med_mod20", "max_med_depth3",
+]  # fmt: skip
 
 
 def test_the_curated_tasks_are_all_there() -> None:
