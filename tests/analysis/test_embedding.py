@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -108,15 +109,11 @@ def test_residue_classes_are_told_apart() -> None:
 def test_random_vectors_pass_each_test_as_often_as_chance_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "NUM_CONTROLS", 5)
     found = [represent(randomly(10, seed) @ randomly(10, 99)[:9], permutations=400) for seed in range(60)]
-    for name, p_values in {
-        "order": [f.order.regression.p for f in found],
-        "axis": [f.order.axis.p for f in found],
-        "parity": [f.parity.p for f in found],
-        "waves": [f.waves.strongest.p for f in found],
-    }.items():
+    for statistic in ("order.regression", "order.axis", "parity", "waves.strongest"):
+        p_values = [attrgetter(f"{statistic}.p")(one) for one in found]
         # Of 60 at a level of 5%: more than 8 in one of 200 such tests.
-        assert sum(p < 0.05 for p in p_values) <= 8, name
-        assert 0.3 < float(np.mean(p_values)) < 0.75, name
+        assert sum(p < 0.05 for p in p_values) <= 8, statistic
+        assert 0.3 < float(np.mean(p_values)) < 0.75, statistic
 
 
 # --- against other implementations ------------------------------------------------------------------------------------
@@ -179,22 +176,19 @@ def test_turning_moving_and_scaling_vectors_changes_no_figure(n: int, width: int
     x = draw.normal(size=(n, width))
     turned = 3.7 * x @ np.linalg.qr(draw.normal(size=(width, width)))[0] + draw.normal(size=width)
     a, b = (represent(v, permutations=20) for v in (x, turned))
-    assert a.order.regression.value == pytest.approx(b.order.regression.value)
-    assert a.order.axis.value == pytest.approx(b.order.axis.value)
     assert a.parity.value == b.parity.value
-    np.testing.assert_allclose(a.waves.shares, b.waves.shares, atol=1e-9)
-    np.testing.assert_allclose(a.components.shares, b.components.shares, atol=1e-9)
+    for figure in map(attrgetter, ("order.regression.value", "order.axis.value")):
+        assert figure(a) == pytest.approx(figure(b))
+    for figure in map(attrgetter, ("waves.shares", "components.shares")):
+        np.testing.assert_allclose(figure(a), figure(b), atol=1e-9)
 
 
 @settings(max_examples=50)
 @given(st.lists(st.integers(-3, 3), min_size=3, max_size=9), st.integers(0, 99))
 def test_rank_correlation_is_scipys(values: list[int], seed: int) -> None:
     other = np.random.default_rng(seed).permutation(len(values))
-    if len(set(values)) > 1:
-        expected = stats.spearmanr(values, other).statistic
-        assert float(spearman(np.array(values, float), other)) == pytest.approx(expected)
-    else:
-        assert float(spearman(np.array(values, float), other)) == 0
+    expected = stats.spearmanr(values, other).statistic if len(set(values)) > 1 else 0
+    assert float(spearman(np.array(values, float), other)) == pytest.approx(expected)
 
 
 def test_few_numbers_are_permuted_in_every_way() -> None:
@@ -254,13 +248,9 @@ def test_p_counts_the_right_names_too() -> None:
 
 def states(codes: Any, *, per_number: int = 40, noise: float = 0.3) -> tuple[Any, Any, Any]:
     """States of numbers with noise, the numbers they are of, and the prompts they stand in."""
-    draw = np.random.default_rng(7)
     numbers = np.tile(np.arange(len(codes)), per_number)
-    return (
-        codes[numbers] + noise * draw.normal(size=(len(numbers), codes.shape[1])),
-        numbers,
-        np.arange(len(numbers)) // len(codes),
-    )
+    drawn = np.random.default_rng(7).normal(size=(len(numbers), codes.shape[1]))
+    return codes[numbers] + noise * drawn, numbers, np.arange(len(numbers)) // len(codes)
 
 
 def test_a_shared_direction_carries_over_to_numbers_never_probed() -> None:

@@ -21,7 +21,6 @@ from listops_bench.analysis.report._figures import checkpoint_figures, compariso
 from listops_bench.analysis.report._page import all_tests, comparison_table, kept_from, most_missed, page
 from listops_bench.analysis.report.build import write_report
 from listops_bench.analysis.study import Analysis, analyse
-from listops_bench.cli.command import main
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.model.checkpoint import load_checkpoint, save_checkpoint, weights_sha256
@@ -29,6 +28,7 @@ from listops_bench.model.ladder import build_model, load_config
 from listops_bench.model.tokenizer import build_tokenizer
 from listops_bench.stats.intervals import Summary
 from listops_bench.train.run import train
+from tests.support.commands import Run
 from tests.support.fake_checkpoints import make_checkpoint, run_record
 from tests.support.runs import small
 
@@ -41,17 +41,16 @@ BESIDE = {"compare", "axes", "reliance"}
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A trained run with checkpoints on its way, and other families, sizes and trainings."""
     runs = tmp_path_factory.mktemp("runs")
-    config = small(
-        runs / "trained", curriculum="max:40,sum_max:20", model="looped_d016", checkpoint_steps=30, learning_rate=4e-3
-    )
-    train(config)
+    options = {"model": "looped_d016", "checkpoint_steps": 30, "learning_rate": 4e-3}
+    train(small(runs / "trained", curriculum="max:40,sum_max:20", **options))
     found = {"trained": runs / "trained"}
-    for name, model, curriculum in (
-        ("alone", "looped_d008", "sum:30"),
-        ("again", "looped_d008", "sum:30"),
-        ("gpt2", "gpt2_d016", "sum_med:30"),
-        ("llama", "llama_d016", "sum:30"),
+    for name, model in (
+        ("alone", "looped_d008"),
+        ("again", "looped_d008"),
+        ("gpt2", "gpt2_d016"),
+        ("llama", "llama_d016"),
     ):
+        curriculum = "sum_med:30" if name == "gpt2" else "sum:30"
         found[name] = make_checkpoint(runs / name, run_record(curriculum, seed=len(found)), model)
     return found
 
@@ -106,10 +105,7 @@ def test_the_saved_steps_are_followed_to_the_end(analyses: list[Analysis]) -> No
 
 def test_what_is_kept_is_there_at_every_later_step(analyses: list[Analysis]) -> None:
     first, second, third = analyses[0].saved_steps
-    passed = {
-        "sum": Accuracy(Summary.of(30, 30), Summary.of(30, 30)),
-        "max": Accuracy(Summary.of(0, 30), Summary.of(0, 30)),
-    }
+    passed = {name: Accuracy(*[Summary.of(correct, 30)] * 2) for name, correct in (("sum", 30), ("max", 0))}
     steps = [replace(first, accuracy=passed), second, replace(third, accuracy=passed)]
     assert kept_from(steps).operations == {"sum": 60, "max": None}
     assert kept_from([first, replace(second, accuracy=passed), steps[2]]).operations == {"sum": 30, "max": None}
@@ -120,7 +116,6 @@ def test_untied_outputs_are_looked_at_apart(tmp_path: Path) -> None:
     config.tie_word_embeddings = False
     folder = save_checkpoint(tmp_path / "untied", build_model(config), build_tokenizer(10))
     (found,) = analyse([folder], num_rows=4, tasks=["sum"])
-    assert found.output is not None
     assert found.output.order.regression.value != found.embedding.order.regression.value
     assert page([found], [[]], None, [])  # which says so
 
@@ -172,7 +167,6 @@ def test_the_sublayers_missed_most_and_least_are_named(analyses: list[Analysis])
     of = analyses[0].reliance
     known = replace(of, intact={"max": Accuracy(Summary.of(9, 10), Summary.of(9, 10))})
     missed = most_missed(known, "max")
-    assert missed is not None
     left = [a.accuracy["max"].last_step.accuracy for a in of.ablations if a.method == "mean" and a.layer is not None]
     assert (missed.most_left, missed.least_left) == (min(left), max(left))
     assert missed.most.partition(" of ")[0] in ("attention", "feed-forward")
@@ -225,9 +219,8 @@ def test_the_page_works_from_a_file(report: Path, chromium: Any, console: Callab
     figures = {f.get_attribute("id") for f in chromium.find_elements("css selector", "figure") if f.is_displayed()}
     expected = {f"1-{n}" for n in FIGURES | {"dynamics"}} | {f"2-{n}" for n in FIGURES}
     assert figures == {"compare", "axes"} | expected
-    assert all(
-        f.find_element("css selector", "figcaption").text for f in chromium.find_elements("css selector", "figure")
-    )
+    assert all(caption.text for caption in chromium.find_elements("css selector", "figure > figcaption"))
+    assert len(chromium.find_elements("css selector", "figure > figcaption")) == len(figures)
     # Pointing at a mark tells its numbers.
     mark = "document.querySelector('#compare svg [aria-roledescription=point]')"
     told = chromium.execute_script(
@@ -254,17 +247,16 @@ def test_nothing_sticks_out_of_the_page(report: Path, chromium: Any, width: int)
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-def test_the_command_writes_a_report_and_leaves_nothing_of_an_earlier_one(
-    folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_command_leaves_nothing_of_an_earlier_report(
+    folders: dict[str, Path], tmp_path: Path, command: Run
 ) -> None:
     out = tmp_path / "out"
     for name in ("figures/7-axes.svg", "comparison.md"):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_text("of an earlier report")
-    assert main(["analyze", str(folders["alone"]), "--output-dir", str(out), "--num-rows", "4"]) == 0
-    printed = capsys.readouterr()
-    assert printed.out == f"{out / 'index.html'}\n"
-    assert "alone: reliance" in printed.err
+    code, printed, error = command("analyze", str(folders["alone"]), "--output-dir", str(out), "--num-rows", "4")
+    assert (code, printed) == (0, f"{out / 'index.html'}\n")
+    assert "alone: reliance" in error
     assert (out / "figures" / "axes.png").read_bytes().startswith(b"\x89PNG")
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     pictures = {f"figures/{name}.{kind}" for name in FIGURES for kind in ("svg", "png")}
@@ -291,15 +283,12 @@ def foreign(folder: Path) -> Path:
         ),
     ],
 )
-def test_what_cannot_be_analysed_is_one_line(
-    make: Any, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_analysed_is_one_line(make: Any, complaint: str, tmp_path: Path, command: Run) -> None:
     folder = make(tmp_path / "checkpoint")
-    assert main(["analyze", str(folder), "--output-dir", str(tmp_path / "out")]) == 2
-    error = capsys.readouterr().err
+    code, _, error = command("analyze", str(folder), "--output-dir", str(tmp_path / "out"))
+    assert (code, error.count("\n")) == (2, 1)
     assert error.startswith(f"error: checkpoint '{folder}'")
     assert complaint in error
-    assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 

@@ -18,9 +18,11 @@ from listops_bench.tasks.generator import generate, rows_checksum
 from listops_bench.tasks.split import SPLITS
 from listops_bench.tasks.task import DATASET_VERSION, get_task
 from tests.support.commands import run_python
+from tests.support.fake_results import files_of
 
 RELEASE = Path(listops_bench.__file__).parent
 CHECKOUT = RELEASE.parent
+SMALL = {"num_train": 2_000, "num_validation": 50, "num_test": 100, "num_extra": 50}
 
 pytestmark = pytest.mark.skipif(not (CHECKOUT / "tasks").is_dir(), reason="needs a checkout")
 
@@ -29,12 +31,12 @@ pytestmark = pytest.mark.skipif(not (CHECKOUT / "tasks").is_dir(), reason="needs
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small exported folder."""
     folder = tmp_path_factory.mktemp("export")
-    small = {"num_train": 2_000, "num_validation": 50, "num_test": 100, "num_extra": 50}
-    export(folder, [get_task("sum", **small), get_task("sum_max_med", **small)])
+    export(folder, [get_task("sum", **SMALL), get_task("sum_max_med", **SMALL)])
     return folder
 
 
 def test_an_exported_folder_loads_by_its_path(folder: Path, tmp_path: Path) -> None:
+    """By default, the headline task."""
     rows = datasets.load_dataset(str(folder), "sum", cache_dir=str(tmp_path))
     assert {name: len(split) for name, split in rows.items()} == {
         "train": 2000, "validation": 50, "test": 100, "test_unseen_operands": 50, "test_deeper": 50, "test_wider": 50,
@@ -42,11 +44,8 @@ def test_an_exported_folder_loads_by_its_path(folder: Path, tmp_path: Path) -> N
     built = listops_bench.load("sum", split="test", num_test=100, cache_dir=tmp_path)
     assert rows["test"].features == built.features
     assert rows["test"][:] == built[:]
-
-
-def test_the_default_configuration_is_the_headline_task(folder: Path, tmp_path: Path) -> None:
-    rows = datasets.load_dataset(str(folder), split="test", cache_dir=str(tmp_path))
-    assert rows[0]["id"] == "sum_max_med/test/00000"
+    default = datasets.load_dataset(str(folder), split="test", cache_dir=str(tmp_path))
+    assert default[0]["id"] == "sum_max_med/test/00000"
 
 
 def test_the_card_is_complete(folder: Path) -> None:
@@ -54,15 +53,8 @@ def test_the_card_is_complete(folder: Path) -> None:
     header = yaml.safe_load(card.split("---")[1])
     assert [c["config_name"] for c in header["configs"]] == ["sum", "sum_max_med"]
     assert header["license"] == "apache-2.0"
-    for word in (
-        "## Citation",
-        "load_dataset(",
-        "### sum_max_med",
-        "bag_of_operands",
-        DATASET_VERSION,
-        "(5, 7, 3, 8, ",
-    ):
-        assert word in card
+    words = ("## Citation", "load_dataset(", "### sum_max_med", "bag_of_operands", DATASET_VERSION, "(5, 7, 3, 8, ")
+    assert all(word in card for word in words)
     assert not re.search(r"[{}]", card.split("```bibtex")[0])  # no placeholder was left
 
 
@@ -77,26 +69,21 @@ def test_eval_yaml_names_every_task_and_a_strict_scorer(folder: Path) -> None:
 
 def test_checksums_are_over_rows_and_a_second_export_changes_nothing(folder: Path, tmp_path: Path) -> None:
     assert len(list(check(folder))) == 12
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    small = {"num_train": 2_000, "num_validation": 50, "num_test": 100, "num_extra": 50}
-    export(folder, [get_task("sum", **small), get_task("sum_max_med", **small)])
-    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    before = files_of(folder)
+    export(folder, [get_task("sum", **SMALL), get_task("sum_max_med", **SMALL)])
+    assert before == files_of(folder)
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "altered", "table"])
 def test_a_damaged_file_is_named_with_the_command_that_mends_it(damage: str, tmp_path: Path) -> None:
     export(tmp_path, [get_task("max", num_train=100, num_validation=20, num_test=20, num_extra=20)])
     path = tmp_path / "data" / "max" / "test.parquet"
-    if damage == "missing":
-        path.unlink()
-    elif damage == "truncated":
+    if damage == "truncated":
         path.write_bytes(path.read_bytes()[:-20])
     elif damage == "altered":
-        table = pq.read_table(path)
-        pq.write_table(table.slice(1), path)
+        pq.write_table(pq.read_table(path).slice(1), path)
     else:
-        path = tmp_path / "data" / "checksums.tsv"
-        path.write_text("nothing")
+        path = path if damage == "missing" else tmp_path / "data" / "checksums.tsv"
         path.unlink()
     with pytest.raises(InvalidInput) as caught:
         list(check(tmp_path))
@@ -130,10 +117,9 @@ def test_the_frozen_release_holds_the_flagship_tasks() -> None:
 
 @pytest.mark.parametrize("task", FLAGSHIP)
 def test_the_frozen_release_is_what_the_generator_draws(task: str) -> None:
-    for line in read_checksums(RELEASE):
-        if line.task == task:
-            assert rows_checksum(generate(get_task(task), line.split)) == line.sha256
-            assert pq.read_table(RELEASE / line.path).num_rows == line.rows
+    for line in (line for line in read_checksums(RELEASE) if line.task == task):
+        assert rows_checksum(generate(get_task(task), line.split)) == line.sha256
+        assert pq.read_table(RELEASE / line.path).num_rows == line.rows
 
 
 def test_the_frozen_files_hold_the_rows_of_their_checksums() -> None:
@@ -149,8 +135,7 @@ def test_the_frozen_folder_and_the_builder_in_two_processes_give_the_same_rows(t
 
 def test_from_the_repository_root_no_import_is_needed(tmp_path: Path) -> None:
     code = (
-        "import os, sys; os.chdir(sys.argv[1] if len(sys.argv) > 1 else os.environ['CHECKOUT'])\n"
-        "from datasets import load_dataset\n"
+        "import os, sys; os.chdir(os.environ['CHECKOUT']); from datasets import load_dataset\n"
         "rows = load_dataset('listops_bench', 'sum')\n"
         "print('listops_bench' in sys.modules, rows['train'].num_rows, rows['test'][0]['id'])"
     )

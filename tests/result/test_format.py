@@ -6,8 +6,10 @@ import dataclasses
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import jsonschema
 import pytest
@@ -24,7 +26,7 @@ from listops_bench.result.files import (
     result_path,
     write_result,
 )
-from listops_bench.result.format import Architecture, Model, json_schema
+from listops_bench.result.format import Architecture, Model, Result, json_schema
 from listops_bench.runs.record import Parameters
 from tests.support.fake_results import Change, demo_results, learning, many_results, result, set_at, split_result
 
@@ -46,9 +48,8 @@ def rewrite(path: Path, change: Change) -> Path:
 # --- writing and reading ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", range(8))
-def test_what_is_written_reads_back(tmp_path: Path, number: int) -> None:
-    original = demo_results()[number]
+@pytest.mark.parametrize("original", demo_results())
+def test_what_is_written_reads_back(tmp_path: Path, original: Result) -> None:
     path = write_result(tmp_path, original)
     assert read_result(path, tmp_path) == original
     assert path == result_path(tmp_path, original)
@@ -70,22 +71,14 @@ def test_the_same_result_gives_the_same_bytes_and_no_other_file(tmp_path: Path) 
     assert write_result(tmp_path, result()) == path
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == [path.name]
-    assert stat.S_IMODE(path.stat().st_mode) & 0o044 == 0o044 & ~_umask()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    (tmp_path / "ordinary").touch()
+    assert stat.S_IMODE(path.stat().st_mode) & 0o044 == (tmp_path / "ordinary").stat().st_mode & 0o044
 
 
 def test_a_write_that_fails_leaves_the_old_file(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = written.read_bytes()
 
-    def full(*_: object) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(os, "replace", Mock(side_effect=OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         write_result(written.parents[2], result(accuracy=0.5))
     assert written.read_bytes() == before
@@ -107,6 +100,8 @@ def test_all_results_of_a_folder(tmp_path: Path) -> None:
     assert len(read_results(tmp_path)) == len(find_results(tmp_path)) == 30
     with pytest.raises(InvalidInput, match="does not exist"):
         read_results(tmp_path / "nothing")
+    with pytest.raises(InvalidInput, match="cannot read"):
+        read_result(tmp_path / "sum.json")
 
 
 def test_when_something_was_learned_is_kept_and_may_be_left_away(tmp_path: Path) -> None:
@@ -118,12 +113,10 @@ def test_when_something_was_learned_is_kept_and_may_be_left_away(tmp_path: Path)
     older = read_result(path)
     assert older == dataclasses.replace(original, learning=None)
     jsonschema.validate(json.loads(path.read_text()), json_schema())
-    rewrite(path, set_at("learning", to={"n": 256, "correct": {"250": 257}}))
-    with pytest.raises(InvalidInput, match="257 correct of 256"):
-        read_result(path)
-    rewrite(path, set_at("learning", to={"n": 256, "correct": {"-1": 3}}))
-    with pytest.raises(InvalidInput, match="form"):
-        read_result(path)
+    for correct, message in (({"250": 257}, "257 correct of 256"), ({"-1": 3}, "form")):
+        rewrite(path, set_at("learning", to={"n": 256, "correct": correct}))
+        with pytest.raises(InvalidInput, match=message):
+            read_result(path)
 
 
 # --- the schema -------------------------------------------------------------------------------------------------------
@@ -174,20 +167,14 @@ WRONG_SHAPES: dict[str, Change] = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG_SHAPES)
-def test_wrong_shapes_are_refused_by_reader_and_schema(written: Path, name: str) -> None:
-    rewrite(written, WRONG_SHAPES[name])
+@pytest.mark.parametrize("change", WRONG_SHAPES.values(), ids=WRONG_SHAPES)
+def test_wrong_shapes_are_refused_by_reader_and_schema(written: Path, change: Change) -> None:
+    rewrite(written, change)
     with pytest.raises(InvalidInput) as error:
         read_result(written)
     assert str(written) in str(error.value)
     assert "\n" not in str(error.value)
     assert not jsonschema.Draft202012Validator(json_schema()).is_valid(json.loads(written.read_text()))
-
-
-def test_an_unknown_key_names_its_nearest(written: Path) -> None:
-    rewrite(written, lambda content: content["recipe"].update(sede=1))
-    with pytest.raises(InvalidInput, match=r"recipe: unknown key 'sede'; did you mean 'seed'\?"):
-        read_result(written)
 
 
 # --- what JSON itself allows ------------------------------------------------------------------------------------------
@@ -206,19 +193,12 @@ WRONG_TEXTS = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG_TEXTS)
-def test_strange_files_are_refused(written: Path, name: str) -> None:
-    change, message = WRONG_TEXTS[name]
-    text = change(written.read_text())
-    written.write_bytes(text.encode("utf-8", "surrogateescape"))
+@pytest.mark.parametrize(("change", "message"), WRONG_TEXTS.values(), ids=WRONG_TEXTS)
+def test_strange_files_are_refused(written: Path, change: Callable[[str], str], message: str) -> None:
+    written.write_bytes(change(written.read_text()).encode("utf-8", "surrogateescape"))
     with pytest.raises(InvalidInput, match=message) as error:
         read_result(written)
     assert len(str(error.value)) < 500
-
-
-def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="cannot read"):
-        read_result(tmp_path / "sum.json")
 
 
 # --- consistency ------------------------------------------------------------------------------------------------------
@@ -226,6 +206,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 METRICS_OF_TEST = ("splits", "test", "metrics")
 HELD_OUT = ("splits", "test_unseen_operands", "held_out", "sum")
 FORGED: dict[str, tuple[Change, str]] = {
+    "a misspelt key": (set_at("recipe", "sede", to=1), r"recipe: unknown key 'sede'; did you mean 'seed'\?"),
     "altered accuracy": (set_at(*METRICS_OF_TEST, "trace_accuracy", "accuracy", to=0.99), "does not follow"),
     "altered interval": (set_at(*METRICS_OF_TEST, "trace_accuracy", "low", to=0.5), "does not follow"),
     "altered count": (set_at(*METRICS_OF_TEST, "answer_accuracy", "correct", to=4999), "does not follow"),
@@ -264,9 +245,8 @@ def swap(metrics: dict[str, Any]) -> None:
     metrics.update(answer_accuracy=metrics["trace_accuracy"], trace_accuracy=metrics["answer_accuracy"])
 
 
-@pytest.mark.parametrize("name", FORGED)
-def test_numbers_that_disagree_are_refused(written: Path, name: str) -> None:
-    change, message = FORGED[name]
+@pytest.mark.parametrize(("change", "message"), FORGED.values(), ids=FORGED)
+def test_numbers_that_disagree_are_refused(written: Path, change: Change, message: str) -> None:
     rewrite(written, change)
     with pytest.raises(InvalidInput, match=message):
         read_result(written)
