@@ -125,8 +125,28 @@ def clustered_interval(clusters: Sequence[tuple[int, int]], confidence: float = 
     else:
         between = count / (count - 1) * sum((right - p * n) ** 2 for right, n in clusters) / total**2
         effective = total / max(1.0, between / (p * (1 - p) / total))
-    effective *= (normal_quantile(confidence) / t_quantile(count - 1, confidence)) ** 2
+    z = normal_quantile(confidence)
+    effective *= (z / _t_series(z, count - 1)) ** 2
     return wilson_interval(p * effective, effective, confidence)
+
+
+def _t_series(z: float, freedom: int) -> float:
+    """Student's t quantile from the normal one: M. Abramowitz and I. Stegun (1964), 26.7.5; exact for 1 and 2.
+
+    Not `t_quantile`, whose last digits are others: results hold these, and repeating a checkpoint must give the same.
+    """
+    p = 0.5 * (1 + math.erf(z / math.sqrt(2)))
+    if freedom == 1:
+        return math.tan(math.pi * (p - 0.5))
+    if freedom == 2:
+        return (2 * p - 1) / math.sqrt(2 * p * (1 - p))
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return z + sum(term / freedom**power for power, term in enumerate(terms, 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

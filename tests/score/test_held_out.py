@@ -6,9 +6,10 @@ import random
 
 import pytest
 from hypothesis import given, strategies as st
+from scipy import stats
 
 from listops_bench.score.held_out import held_out_steps
-from listops_bench.stats.intervals import clustered_interval, wilson_interval
+from listops_bench.stats.intervals import _t_series, clustered_interval, wilson_interval
 from listops_bench.tasks.expression import completion_text, parse
 from listops_bench.tasks.generator import generate
 from listops_bench.tasks.split import held_out_multisets, held_out_operations
@@ -107,3 +108,15 @@ def test_it_covers_the_truth_where_rows_of_a_multiset_go_together(mean: float) -
         naive += low <= mean <= high
     assert covered >= 0.92 * 400
     assert naive < 0.6 * 400
+
+
+def test_the_t_quantile_of_results_is_students() -> None:
+    z = stats.norm.ppf(0.975)
+    found = [_t_series(z, freedom) for freedom in range(1, 60)]
+    assert found == pytest.approx(stats.t.ppf(0.975, range(1, 60)), rel=0.0013)
+    assert found == sorted(found, reverse=True)
+
+
+def test_intervals_keep_the_digits_that_results_hold() -> None:
+    clusters = [(3, 40), (0, 55), (9, 31), (20, 48), (1, 60), (2, 22)]
+    assert [round(end, 6) for end in clustered_interval(clusters)] == [0.033648, 0.418716]
