@@ -41,22 +41,16 @@ def compare_checkpoints(analyses: Sequence[Analysis]) -> Findings:
     seeds = [sorted(group, key=lambda one: (one.seed is None, one.seed or 0, one.name)) for group in members.values()]
     orders = [mean_over([one.embedding.order.regression for one in group]) for group in seeds]
     parities = [mean_over([one.embedding.parity for one in group]) for group in seeds]
-    adjusted = holm([statistic.p for pair in zip(orders, parities, strict=True) for statistic in pair])
-    groups = [
-        GroupFindings(
-            group[0].plan,
-            group[0].architecture,
-            order,
-            order_p,
-            parity,
-            parity_p,
-            [_findings(one, operation or one.operations[0]) for one in group],
-        )
-        for group, order, parity, order_p, parity_p in zip(
-            seeds, orders, parities, adjusted[::2], adjusted[1::2], strict=True
-        )
-    ]
-    return Findings(__version__, operation, sorted(groups, key=_place))
+    adjusted = holm([test.p for test in (*orders, *parities)])
+    order_ps, parity_ps = adjusted[: len(seeds)], adjusted[len(seeds) :]
+    groups = []
+    for group, order, order_p, parity, parity_p in zip(seeds, orders, order_ps, parities, parity_ps, strict=True):
+        found = [_findings(one, operation or one.operations[0]) for one in group]
+        first = group[0]
+        groups.append(GroupFindings(first.plan, first.architecture, order, order_p, parity, parity_p, found))
+    kinds = list(KINDS)
+    groups.sort(key=lambda g: (kinds.index(g.kind), g.checkpoints[0].parameters, g.architecture, g.plan))
+    return Findings(__version__, operation, groups)
 
 
 def _findings(analysis: Analysis, operation: str) -> CheckpointFindings:
@@ -82,8 +76,3 @@ def _findings(analysis: Analysis, operation: str) -> CheckpointFindings:
         last_step=analysis.reliance.intact[operation].last_step,
         without=without,
     )
-
-
-def _place(group: GroupFindings) -> tuple[object, ...]:
-    """Where a group stands among the others."""
-    return list(KINDS).index(group.kind), group.checkpoints[0].parameters, group.architecture, group.plan

@@ -76,10 +76,6 @@ class Order:
     predicted: Floats
     regression: PermutationTest
 
-    @property
-    def best_axis(self) -> int:
-        return int(np.abs(self.correlations).argmax())
-
 
 @dataclass(frozen=True)
 class Waves:
@@ -144,16 +140,19 @@ def represent(vectors: npt.ArrayLike, *, permutations: int = NUM_PERMUTATIONS, s
     n = len(x)
     points = _Points.of(x)
     chance = _Chance(points, label_permutations(n, permutations, seed), points.random_like(NUM_CONTROLS, seed))
+    length = np.linalg.norm(x, axis=1, keepdims=True)
+    unit = x / np.where(length > 0, length, 1.0)
+    cosine = unit @ unit.T
     correlations = _axis_correlations(points.axes(), np.arange(n))
     order = Order(
         correlations,
         chance.of(lambda p, labels: np.abs(_axis_correlations(p.axes(), labels)).max(-1)),
-        _predictions(points.weights(), np.arange(n)),
-        chance.of(lambda p, labels: spearman(_predictions(p.weights(), labels), labels)),
+        predictions(points.weights(), np.arange(n)),
+        chance.of(lambda p, labels: spearman(predictions(p.weights(), labels), labels)),
     )
     return Representation(
         Components(points.axes(), points.variances[:NUM_AXES] / (points.variances.sum() or 1.0)),
-        _cosine(x),
+        cosine,
         order,
         {m: chance.of(partial(_residue_accuracy, m)) for m in residue_moduli(n)},
         _waves(chance),
@@ -226,15 +225,11 @@ class _Points:
         return off / (1 - own)[..., None]
 
 
+@lru_cache(maxsize=8)
 def label_permutations(n: int, count: int, seed: int = 0) -> Ints:
     """int64 [P, n], the identity first: all orders where they are few, else ``count`` random ones beside it."""
     if n <= _EXACT_UP_TO:
         return np.array(list(itertools.permutations(range(n))))
-    return _drawn_permutations(n, count, seed)
-
-
-@lru_cache(maxsize=8)
-def _drawn_permutations(n: int, count: int, seed: int) -> Ints:
     draw = np.random.default_rng([key64("listops/analysis/permutations") >> 1, n, seed])
     drawn = draw.permuted(np.tile(np.arange(n), (count, 1)), axis=1)
     return np.concatenate([np.arange(n)[None], drawn])
@@ -305,9 +300,14 @@ def _axis_correlations(axes: Floats, labels: Ints) -> Floats:
     return spearman(np.swapaxes(axes, -1, -2), labels[..., None, :])
 
 
-def _predictions(weights: Floats, labels: Ints) -> Floats:
+def predictions(weights: Floats, labels: Ints) -> Floats:
     """[..., n]: each number's label as predicted from those of the others."""
     return (weights @ labels[..., None].astype(np.float64))[..., 0]
+
+
+def indicators(classes: Ints, count: int) -> Floats:
+    """[..., count]: 1 for the class, 0 for the others."""
+    return (classes[..., None] == np.arange(count)).astype(np.float64)
 
 
 def _residue_accuracy(modulus: int, points: _Points, labels: Ints) -> Floats:
@@ -316,8 +316,7 @@ def _residue_accuracy(modulus: int, points: _Points, labels: Ints) -> Floats:
     Regression on an indicator for each class; the class with the largest prediction is the answer.
     """
     classes = labels % modulus
-    indicators = (classes[..., None] == np.arange(modulus)).astype(np.float64)
-    return ((points.weights() @ indicators).argmax(-1) == classes).mean(-1)
+    return ((points.weights() @ indicators(classes, modulus)).argmax(-1) == classes).mean(-1)
 
 
 def _waves(chance: _Chance) -> Waves:
@@ -349,9 +348,3 @@ def wave_shares(coordinates: Floats, labels: Ints) -> Floats:
     power = ((np.cos(angles) @ coordinates) ** 2).sum(-1) + ((np.sin(angles) @ coordinates) ** 2).sum(-1)
     total = (coordinates**2).sum((-1, -2))[..., None]
     return np.where(total > 0, ways * power / (n * np.where(total > 0, total, 1.0)), 0.0)
-
-
-def _cosine(x: Floats) -> Floats:
-    length = np.linalg.norm(x, axis=1)
-    unit = x / np.where(length > 0, length, 1.0)[:, None]
-    return unit @ unit.T

@@ -20,12 +20,10 @@ import torch
 from transformers import PreTrainedModel
 
 from listops_bench.analysis.anatomy import logits
+from listops_bench.analysis.embedding import Ints
 from listops_bench.stats.intervals import Summary
 from listops_bench.tasks.expression import CLOSE_ID, EQUALS_ID, FIRST_NUMBER_ID, FIRST_OPERATION_ID, OPERATIONS
 from listops_bench.tasks.split import is_held_out
-
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 MAX_ORDERED_TRIPLES = 10_000
 """Above so many triples (beyond modulus 21) each multiset is asked about once, in ascending order."""
@@ -62,7 +60,7 @@ class Triples:
     """
 
     multisets: Ints
-    held_out: Flags
+    held_out: npt.NDArray[np.bool_]
     asked: Ints
     correct: Ints
 
@@ -70,11 +68,6 @@ class Triples:
         """Multisets that are right in every order asked about."""
         chosen = self.held_out == held_out
         return Summary.of(int((self.correct == self.asked)[chosen].sum()), int(chosen.sum()))
-
-    def prompts(self, *, held_out: bool) -> tuple[int, int]:
-        """Prompts answered rightly, and prompts asked. No interval: orders of one multiset are not independent."""
-        chosen = self.held_out == held_out
-        return int(self.correct[chosen].sum()), int(self.asked[chosen].sum())
 
     @property
     def p(self) -> float:
@@ -108,10 +101,8 @@ def operation_table(model: PreTrainedModel, operation: str, modulus: int) -> Ope
 
 def _pairs(model: PreTrainedModel, operation: str, modulus: int) -> Pairs:
     operands = np.array(list(itertools.product(range(modulus), repeat=2)))
-    table = (modulus, modulus)
-    return Pairs(
-        answers(model, operation, operands).reshape(table), _truth(operation, operands, modulus).reshape(table)
-    )
+    found = answers(model, operation, operands), _truth(operation, operands, modulus)
+    return Pairs(*(table.reshape(modulus, modulus) for table in found))
 
 
 def _triples(model: PreTrainedModel, operation: str, modulus: int) -> Triples:

@@ -22,7 +22,9 @@ from listops_bench.analysis.embedding import (
     PermutationTest,
     compare,
     in_chunks,
+    indicators,
     label_permutations,
+    predictions,
     spearman,
 )
 
@@ -58,39 +60,33 @@ def probe_states(
     """
     x, labels = np.asarray(states, np.float64), label_permutations(modulus, permutations, seed)
     train = contexts % 2 == 0
-    in_contexts = _fit(x[train], numbers[train], modulus)(x[~train])
+    in_contexts = _weights(x[train], numbers[train], modulus, x[~train])
     of_numbers = np.zeros((len(x), modulus))
     for number in range(modulus):
         own = numbers == number
-        of_numbers[own] = _fit(x[~own], numbers[~own], modulus)(x[own])
-    counts = np.maximum(np.bincount(numbers, minlength=modulus), 1)
-    means = np.stack([of_numbers[numbers == number].sum(0) for number in range(modulus)]) / counts[:, None]
+        of_numbers[own] = _weights(x[~own], numbers[~own], modulus, x[own])
+    member = indicators(numbers, modulus)
+    means = member.T @ of_numbers / np.maximum(member.sum(0), 1)[:, None]
     return StateProbe(
         len(x),
         compare(in_chunks(lambda some: _parity_accuracy(in_contexts, numbers[~train], some), labels)),
         compare(in_chunks(lambda some: _parity_accuracy(of_numbers, numbers, some), labels)),
-        compare(in_chunks(lambda some: spearman((means @ some[..., None].astype(np.float64))[..., 0], some), labels)),
+        compare(in_chunks(lambda some: spearman(predictions(means, some), some), labels)),
     )
 
 
-class _fit:
-    """Ridge regression whose targets are labels of the numbers: predictions are linear in them.
+def _weights(x: Floats, numbers: Ints, modulus: int, asked: Floats) -> Floats:
+    """[M, n]: what turns any labels [n] of the numbers into predictions for the states ``asked`` [M, D].
 
-    Called with states [M, D] it gives the weights [M, n] that turn any labels [n] into predictions.
+    They are those of a ridge regression on the states ``x`` [N, D], whose predictions are linear in the labels.
     """
-
-    def __init__(self, x: Floats, numbers: Ints, modulus: int) -> None:
-        self.centre = x.mean(0)
-        centred = x - self.centre
-        scatter = centred.T @ centred
-        penalty = _RIDGE * max(float(np.trace(scatter)) / len(scatter), 1e-12)
-        member = (numbers[:, None] == np.arange(modulus)).astype(np.float64)
-        self.share = member.mean(0)
-        self.slopes = np.linalg.solve(scatter + penalty * np.eye(len(scatter)), centred.T @ member)
-
-    def __call__(self, x: Floats) -> Floats:
-        weights: Floats = (x - self.centre) @ self.slopes + self.share
-        return weights
+    centre, member = x.mean(0), indicators(numbers, modulus)
+    centred = x - centre
+    scatter = centred.T @ centred
+    penalty = _RIDGE * max(float(np.trace(scatter)) / len(scatter), 1e-12)
+    slopes = np.linalg.solve(scatter + penalty * np.eye(len(scatter)), centred.T @ member)
+    weights: Floats = (asked - centre) @ slopes + member.mean(0)
+    return weights
 
 
 def _parity_accuracy(weights: Floats, numbers: Ints, labels: Ints) -> Floats:

@@ -121,6 +121,12 @@ class Ladders:
         own = (arm for arm in self.arms if arm.setting == setting)
         return [arm for arm in own if (operations_of(arm.task), stages_of(arm.curriculum)) == side_of(side)]
 
+    def nested(self, setting: Setting) -> list[tuple[Arm, Arm]]:
+        """A task and a task with its operations and more, each trained on itself. Without SSUM, whose numbers mean something else."""
+        own = [arm for arm in self.arms if arm.setting == setting and arm.itself]
+        pairs = itertools.permutations([arm for arm in own if "ssum" not in operations_of(arm.task)], 2)
+        return [(one, two) for one, two in pairs if operations_of(one.task) < operations_of(two.task)]
+
 
 # --- one against another ----------------------------------------------------------------------------------------------
 
@@ -217,12 +223,6 @@ class Contrast:
         return NO_SAVING < low <= high < 1 / NO_SAVING
 
 
-def contrasts(first: Iterable[Arm], second: Sequence[Arm], about: str = "", equal: Equal = "steps") -> list[Contrast]:
-    """Every first arm against the second arms that were given as much."""
-    pairs = (Contrast(one, two, equal, about) for one in first for two in second)
-    return [pair for pair in pairs if pair.decidable]
-
-
 # --- what it decides --------------------------------------------------------------------------------------------------
 
 
@@ -293,34 +293,24 @@ class Evidence:
         return sum(arm.threshold.runs for arm in self.arms)
 
 
-def evidence(found: Iterable[Contrast]) -> tuple[Evidence, ...]:
-    """By setting; the one with the most runs comes first, and it is the one that decides."""
-    by_setting: dict[Setting, list[Contrast]] = defaultdict(list)
-    for contrast in found:
-        by_setting[contrast.first.setting].append(contrast)
-    all_of = [Evidence(setting, tuple(sorted(own, key=_order))) for setting, own in by_setting.items()]
-    return tuple(sorted(all_of, key=lambda one: -one.runs))  # stable: the reference family's board order between equals
+def gather(spec: EvidenceSpec, ladders: Ladders) -> tuple[Evidence, ...]:
+    """The contrasts of a set that a board holds, by setting; the one with the most runs comes first, and decides."""
+    found = []
+    for setting in ladders.settings:
+        pairs = [(one, two, "") for one, two in ladders.nested(setting)] if spec.nested_tasks else []
+        for pair in spec.pairs:
+            sides = itertools.product(ladders.find(setting, pair.first), ladders.find(setting, pair.second))
+            pairs += [(one, two, pair.about) for one, two in sides]
+        able = [Contrast(one, two, spec.equal, about) for one, two, about in pairs]
+        able = [one for one in able if one.decidable and (one.by_ratio or not spec.nested_tasks)]
+        if able:
+            found.append(Evidence(setting, tuple(sorted(able, key=_order))))
+    return tuple(sorted(found, key=lambda one: -one.runs))  # stable: the reference family's board order between equals
 
 
 def _order(contrast: Contrast) -> tuple[object, ...]:
     first = contrast.first
     return contrast.about, task_order(first.task), first.budget, first.curriculum, contrast.second.curriculum
-
-
-def gather(spec: EvidenceSpec, ladders: Ladders) -> tuple[Evidence, ...]:
-    """The contrasts of a set that a board holds, by setting."""
-    found: list[Contrast] = []
-    for setting in ladders.settings:
-        if spec.nested_tasks:
-            alone = [arm for arm in ladders.arms if arm.setting == setting and arm.itself]
-            own = [arm for arm in alone if "ssum" not in operations_of(arm.task)]
-            for one, two in itertools.permutations(own, 2):
-                if operations_of(one.task) < operations_of(two.task):
-                    found += [pair for pair in contrasts([one], [two]) if pair.by_ratio]
-        for pair in spec.pairs:
-            sides = ladders.find(setting, pair.first), ladders.find(setting, pair.second)
-            found += contrasts(*sides, pair.about, spec.equal)
-    return evidence(found)
 
 
 def any_for(decisions: Sequence[Decision]) -> Decision:

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from listops_bench._base.text import count
+from listops_bench._base.text import count, p_text
 from listops_bench._base.version import __version__
-from listops_bench.analysis.embedding import NUM_PERMUTATIONS, Representation
+from listops_bench.analysis.embedding import NUM_PERMUTATIONS
 from listops_bench.analysis.findings import SIGNIFICANT, CheckpointFindings, Findings, GroupFindings, Statistic
 from listops_bench.analysis.reliance import Reliance
-from listops_bench.analysis.report._style import SUBLAYER_NAMES, group_name, p_text, percent, signed
+from listops_bench.analysis.report._style import SUBLAYER_NAMES, group_name, percent, signed
 from listops_bench.analysis.study import Analysis, SavedStep
 from listops_bench.pages.chart import Figure
 from listops_bench.pages.html import render
@@ -54,21 +54,16 @@ def page(
         learned=LEARNED,
         count=count,
         group_name=group_name,
+        holm=holm,
         kept_from=kept_from,
         most_missed=most_missed,
         p_text=p_text,
         percent=percent,
-        planned_p_values=planned_p_values,
         signed=signed,
     )
 
 
 # --- what sentences are made from -------------------------------------------------------------------------------------
-
-
-def planned_p_values(of: Representation) -> list[float]:
-    """Those of order and parity, adjusted for being two."""
-    return holm([of.order.regression.p, of.parity.p])
 
 
 class Missed(NamedTuple):
@@ -104,22 +99,17 @@ class Kept(NamedTuple):
 def kept_from(steps: Sequence[SavedStep]) -> Kept:
     """None for what the last saved step does not have."""
 
-    def first(holds: Callable[[SavedStep], bool]) -> int | None:
-        found = None
-        for saved in reversed(steps):
-            if not holds(saved):
-                break
-            found = saved.step
-        return found
+    def after_last_failure(holds: Sequence[bool]) -> int | None:
+        place = max((i + 1 for i, held in enumerate(holds) if not held), default=0)
+        return steps[place].step if place < len(steps) else None
 
-    operations = {
-        name: first(lambda saved, name=name: saved.accuracy[name].exact.accuracy >= LEARNED)  # type: ignore[misc]
-        for name in steps[0].accuracy
-    }
     return Kept(
-        operations,
-        first(lambda saved: saved.embedding.order.regression.p < SIGNIFICANT),
-        first(lambda saved: saved.embedding.parity.p < SIGNIFICANT),
+        {
+            name: after_last_failure([saved.accuracy[name].exact.accuracy >= LEARNED for saved in steps])
+            for name in steps[0].accuracy
+        },
+        after_last_failure([saved.embedding.order.regression.p < SIGNIFICANT for saved in steps]),
+        after_last_failure([saved.embedding.parity.p < SIGNIFICANT for saved in steps]),
     )
 
 

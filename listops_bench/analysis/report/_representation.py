@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from listops_bench._base.extras import needs
+from listops_bench._base.text import p_text
 from listops_bench.analysis.embedding import PermutationTest, Representation
 from listops_bench.analysis.findings import Findings
 from listops_bench.analysis.report._style import (
@@ -20,7 +21,6 @@ from listops_bench.analysis.report._style import (
     checkpoint_name,
     group_name,
     number_axis,
-    p_text,
     parts_by,
     short_title,
 )

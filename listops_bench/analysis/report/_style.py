@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from listops_bench._base.extras import needs
+from listops_bench._base.text import p_text
 from listops_bench.analysis.embedding import PermutationTest
 from listops_bench.analysis.findings import CheckpointFindings, GroupFindings, SublayerKind
-from listops_bench.pages.chart import INK, WIDTH, Sheet, panel_title
+from listops_bench.pages.chart import INK, WIDTH, Sheet, panel_title, share_axis
 
 with needs("board"):
     import altair as alt
@@ -31,11 +32,6 @@ SHARE, CORRELATION = (0, 1), (-1, 1)
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
-
-
-def p_text(p: float) -> str:
-    """``p = 0.012``, ``p < 0.001``."""
-    return "p < 0.001" if p < 0.001 else "p = 1" if p > 0.9995 else f"p = {p:.3f}"
 
 
 def signed(value: float) -> str:
@@ -72,8 +68,7 @@ def short_title(text: str, size: int) -> alt.TitleParams:
 
 def level_x(field: str, domain: tuple[int, int], title: str | None = None) -> alt.X:
     """Shares from 0 to 100%, or correlations from -1 to 1."""
-    share = domain == SHARE
-    axis = alt.Axis(format="%" if share else ".1f", values=[0, 0.25, 0.5, 0.75, 1] if share else [-1, -0.5, 0, 0.5, 1])
+    axis = share_axis() if domain == SHARE else alt.Axis(format=".1f", values=[-1, -0.5, 0, 0.5, 1])
     return alt.X(f"{field}:Q", title=title, scale=alt.Scale(domain=list(domain)), axis=axis)
 
 
