@@ -17,8 +17,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
-from typing import Any
+from functools import cached_property, lru_cache, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -143,15 +143,15 @@ def represent(vectors: npt.ArrayLike, *, permutations: int = NUM_PERMUTATIONS, s
     length = np.linalg.norm(x, axis=1, keepdims=True)
     unit = x / np.where(length > 0, length, 1.0)
     cosine = unit @ unit.T
-    correlations = _axis_correlations(points.axes(), np.arange(n))
+    correlations = _axis_correlations(points.axes, np.arange(n))
     order = Order(
         correlations,
-        chance.of(lambda p, labels: np.abs(_axis_correlations(p.axes(), labels)).max(-1)),
-        predictions(points.weights(), np.arange(n)),
-        chance.of(lambda p, labels: spearman(predictions(p.weights(), labels), labels)),
+        chance.of(lambda p, labels: np.abs(_axis_correlations(p.axes, labels)).max(-1)),
+        predictions(points.weights, np.arange(n)),
+        chance.of(lambda p, labels: spearman(predictions(p.weights, labels), labels)),
     )
     return Representation(
-        Components(points.axes(), points.variances[:NUM_AXES] / (points.variances.sum() or 1.0)),
+        Components(points.axes, points.variances[:NUM_AXES] / (points.variances.sum() or 1.0)),
         cosine,
         order,
         {m: chance.of(partial(_residue_accuracy, m)) for m in residue_moduli(n)},
@@ -205,10 +205,12 @@ class _Points:
         """float64 [..., n, R]."""
         return self.directions * np.sqrt(self.variances)
 
+    @property
     def axes(self) -> Floats:
         """float64 [..., n, K]: coordinates on the first axes."""
         return self.coordinates[..., :NUM_AXES]
 
+    @cached_property
     def weights(self) -> Floats:
         """float64 [..., n, n]: row i predicts i's label from those of the others, by ridge regression without i.
 
@@ -221,8 +223,8 @@ class _Points:
         hat = (self.directions * (self.variances / (self.variances + penalty))) @ np.swapaxes(self.directions, -1, -2)
         hat = hat + 1 / n
         own = np.diagonal(hat, axis1=-2, axis2=-1)
-        off = hat * (1 - np.eye(n))
-        return off / (1 - own)[..., None]
+        weights: Floats = hat * (1 - np.eye(n)) / (1 - own)[..., None]
+        return weights
 
 
 @lru_cache(maxsize=8)
@@ -235,11 +237,12 @@ def label_permutations(n: int, count: int, seed: int = 0) -> Ints:
     return np.concatenate([np.arange(n)[None], drawn])
 
 
-class _Chance:
+class _Chance(NamedTuple):
     """One set of points, and what every statistic of it is compared with."""
 
-    def __init__(self, points: _Points, permutations: Ints, controls: _Points) -> None:
-        self.points, self.permutations, self.controls = points, permutations, controls
+    points: _Points
+    permutations: Ints
+    controls: _Points
 
     def of(self, statistic: Callable[[_Points, Ints], Any]) -> PermutationTest:
         """``statistic(points, labels)`` broadcasts over leading dimensions of either."""
@@ -316,7 +319,7 @@ def _residue_accuracy(modulus: int, points: _Points, labels: Ints) -> Floats:
     Regression on an indicator for each class; the class with the largest prediction is the answer.
     """
     classes = labels % modulus
-    return ((points.weights() @ indicators(classes, modulus)).argmax(-1) == classes).mean(-1)
+    return ((points.weights @ indicators(classes, modulus)).argmax(-1) == classes).mean(-1)
 
 
 def _waves(chance: _Chance) -> Waves:

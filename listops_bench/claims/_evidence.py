@@ -122,7 +122,10 @@ class Ladders:
         return [arm for arm in own if (operations_of(arm.task), stages_of(arm.curriculum)) == side_of(side)]
 
     def nested(self, setting: Setting) -> list[tuple[Arm, Arm]]:
-        """A task and a task with its operations and more, each trained on itself. Without SSUM, whose numbers mean something else."""
+        """A task and a task with its operations and more, each trained on itself.
+
+        Without SSUM, whose numbers mean something else.
+        """
         own = [arm for arm in self.arms if arm.setting == setting and arm.itself]
         pairs = itertools.permutations([arm for arm in own if "ssum" not in operations_of(arm.task)], 2)
         return [(one, two) for one, two in pairs if operations_of(one.task) < operations_of(two.task)]

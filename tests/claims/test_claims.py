@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,14 @@ import numpy as np
 import pytest
 
 from listops_bench._base import records
+from listops_bench.analysis.findings import (
+    CheckpointFindings,
+    Findings,
+    GroupFindings,
+    Layer,
+    Statistic,
+    TrainingKind,
+)
 from listops_bench.claims._costs import costs, trained_models
 from listops_bench.claims._evidence import Ladders, scheme_of, side_of, stages_of
 from listops_bench.claims._specs import specs
@@ -259,48 +266,31 @@ Values = Sequence[float]
 def study(
     folder: Path, order: tuple[Values, Values], parity: Values, attention: tuple[Values, Values], exact: int = 200
 ) -> Path:
-    """A comparison.json of SUM alone and SUM with MAX and MED, as `analyze` writes it; ``exact`` of 400 rows."""
+    """A comparison of SUM alone and SUM with MAX and MED, as `analyze` writes it; ``exact`` of 400 rows."""
 
-    def statistic(value: float, p: float) -> dict[str, Any]:
-        return {"value": value, "chance": 0.0, "p": p, "control": 0.0, "control_high": None}
+    def statistic(value: float, p: float) -> Statistic:
+        return Statistic(value, 0.0, p, 0.0, None)
 
-    def summary(correct: int) -> dict[str, Any]:
-        encoded: dict[str, Any] = records.encode(Summary.of(correct, 400))
-        return encoded
+    def group(plan: str, kind: TrainingKind, fresh: int, orders: Values, parities: Values, shares: Values) -> Any:
+        ablated: dict[Layer, Summary] = {"1": Summary.of(20, 400), "all": Summary.of(4, 400)}
+        checkpoints = [
+            CheckpointFindings(
+                f"{kind}-seed{seed}", seed, f"{plan}:1700", 35_376, "ab" * 32, kind, Summary.of(exact, 400),
+                Summary.of(fresh + seed, 400), None, statistic(one, 0.5), statistic(two, 0.5), three,
+                Summary.of(300, 400), {"attention": ablated, "feed_forward": ablated},
+            )
+            for seed, (one, two, three) in enumerate(zip(orders, parities, shares, strict=True))
+        ]  # fmt: skip
+        order, parity = float(np.mean(orders)), float(np.mean(parities))
+        p, q = 0.001 if order > 0.5 else 0.9, 0.001 if parity > 0.9 else 0.9
+        return GroupFindings(plan, "looped_d048", statistic(order, p), p, statistic(parity, q), q, checkpoints)
 
-    fresh = {"alone": 100, "joint": 200}
-
-    def group(curriculum: str, kind: str, orders: Values, parities: Values, shares: Values) -> dict[str, Any]:
-        found = {"order": 0.001 if np.mean(orders) > 0.5 else 0.9, "parity": 0.001 if np.mean(parities) > 0.9 else 0.9}
-        layers = {"1": summary(20), "all": summary(4)}
-        return {
-            "plan": curriculum.partition(":")[0], "architecture": "looped_d048",
-            "order_mean": statistic(float(np.mean(orders)), found["order"]), "order_p_adjusted": found["order"],
-            "parity_mean": statistic(float(np.mean(parities)), found["parity"]), "parity_p_adjusted": found["parity"],
-            "checkpoints": [
-                {
-                    "name": f"{kind}-seed{seed}", "seed": seed, "curriculum": curriculum, "parameters": 35_376,
-                    "weights_sha256": "ab" * 32, "kind": kind, "exact": summary(exact),
-                    "unseen": summary(fresh[kind] + seed), "facts": None,
-                    "order": statistic(one, 0.5), "parity": statistic(two, 0.5),
-                    "attention_share": three, "last_step": summary(300),
-                    "without": {"attention": layers, "feed_forward": layers},
-                }
-                for seed, (one, two, three) in enumerate(zip(orders, parities, shares, strict=True))
-            ],
-        }  # fmt: skip
-
-    chance = [0.3] * len(order[0])
-    record = {
-        "version": "0.1.0",
-        "operation": "sum",
-        "groups": [
-            group("sum:1700", "alone", order[0], chance, attention[0]),
-            group("sum_max_med:1700", "joint", order[1], parity, attention[1]),
-        ],
-    }
+    groups = [
+        group("sum", "alone", 100, order[0], [0.3] * len(order[0]), attention[0]),
+        group("sum_max_med", "joint", 200, order[1], parity, attention[1]),
+    ]
     (folder / "figures").mkdir(parents=True)
-    (folder / "comparison.json").write_text(json.dumps(record))
+    (folder / "comparison.json").write_text(records.dumps(Findings("0.1.0", "sum", groups)))
     for name in ("compare.svg", "3-axes.svg"):
         (folder / "figures" / name).write_text("<svg/>")
     return folder

@@ -118,18 +118,18 @@ def kept_from(steps: Sequence[SavedStep]) -> Kept:
 
 def comparison_table(findings: Findings) -> Table:
     """A row for each checkpoint, and one for the means of each group of seeds. One model for all is no column."""
-    columns = (
-        Column("curriculum"), Column("model"), Column("seed"), Column("exact traces", "right"),
-        Column("unseen operands", "right"), Column("order", "right"), Column("order, random vectors", "right"),
-        Column("parity", "right"), Column("parity, random vectors", "right"), Column("attention share", "right"),
+    numbers = (
+        "exact traces", "unseen operands", "order", "order, random vectors", "parity", "parity, random vectors",
+        "attention share",
     )  # fmt: skip
+    columns = (Column("curriculum"), Column("model"), Column("seed"), *(Column(title, "right") for title in numbers))
     rows = []
     for group in findings.groups:
         rows += [_checkpoint_row(group, one) for one in group.checkpoints]
         if len(group.checkpoints) > 1:
             rows.append(_mean_row(group))
-    numbers = sorted({summary.n for one in findings.checkpoints for summary in (one.exact, one.unseen)})
-    note = " ".join(render(PACKAGE, "note.txt", findings=findings, numbers=numbers).split())
+    sizes = sorted({summary.n for one in findings.checkpoints for summary in (one.exact, one.unseen)})
+    note = " ".join(render(PACKAGE, "note.txt", findings=findings, numbers=sizes).split())
     table = Table(columns, tuple(rows), notes=(note,))
     if len({group.architecture for group in findings.groups}) > 1:
         return table

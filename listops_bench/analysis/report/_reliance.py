@@ -81,8 +81,7 @@ def _ablation_row(of: Reliance, ablation: Ablation, left: Summary, measure: str)
         "name": f"{kind}, {where}", "kind": kind, "method": ablation.method, "stroke": colour,
         "fill": colour if ablation.method == "mean" else "#ffffff",
         "accuracy": left.accuracy, "low": left.low, "high": left.high,
-        "text": f"{measure}, without {kind} ({where}; {ablation.method}): {left.accuracy:.1%} ({left.low:.1%} to "
-        f"{left.high:.1%}), n = {left.n}",
+        "text": f"{measure}, without {kind} ({where}; {ablation.method}): {left}",
     }  # fmt: skip
 
 
@@ -132,8 +131,7 @@ def _side_by_side_panel(
             rows.append({
                 "name": group_name(group, findings.groups), "kind": of.kind, "accuracy": left.accuracy,
                 "intact": of.last_step.accuracy, "offset": offset,
-                "text": f"{checkpoint_name(group, of)}: {left.accuracy:.1%} ({left.low:.1%} to {left.high:.1%}) of "
-                f"{left.n} answers, {of.last_step.accuracy:.1%} as it is",
+                "text": f"{checkpoint_name(group, of)}: {left}; {of.last_step.accuracy:.1%} as it is",
             })  # fmt: skip
     data = sheet.chart(rows)
     encoding: dict[str, Any] = {"y": name_y(), "yOffset": offset_y(), "color": kind_colour()}

@@ -186,8 +186,7 @@ def _accuracy_panel(steps: Sequence[SavedStep], sheet: Sheet, x: alt.X) -> alt.L
     rows = [
         {
             "step": saved.step, "operation": name.upper(), "accuracy": accuracy.exact.accuracy,
-            "text": f"{name.upper()} at step {saved.step:,}: {accuracy.exact.accuracy:.1%} of {accuracy.exact.n} "
-            "traces exact",
+            "text": f"{name.upper()} at step {saved.step:,}: traces exact {accuracy.exact}",
         }
         for saved in steps
         for name, accuracy in saved.accuracy.items()
