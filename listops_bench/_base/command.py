@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from listops_bench.errors import EXIT_ENVIRONMENT, EXIT_INVALID, EnvironmentFailed, InvalidInput, unknown
@@ -22,22 +22,18 @@ class Parser(argparse.ArgumentParser):
 
     Attributes:
         verbs: the parsers of its verbs, by name.
-        forward: for a verb that has a parser of its own elsewhere: takes the words after the verb.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
         self.verbs: dict[str, Parser] = {}
-        self.forward: Callable[[Sequence[str]], int | None] | None = None
         self._subparsers_action: Any = None
 
-    def add_verb(
-        self, name: str, run: Callable[[argparse.Namespace], int | None] | None, help: str, example: str
-    ) -> Parser:
+    def add_verb(self, name: str, run: Callable[..., int | None] | None, help: str, example: str) -> Parser:
         """Adds a verb.
 
         Args:
-            run: does the work; takes the parsed arguments. None where the verb has verbs of its own.
+            run: does the work, with the parsed arguments as keywords. None where the verb has verbs of its own.
             example: arguments that show how it is used.
         """
         if self._subparsers_action is None:
@@ -65,17 +61,13 @@ class Parser(argparse.ArgumentParser):
             options["action"] = "store_true"
         if metavar.endswith("..."):
             options["nargs"] = "+"
-        if options.get("default"):
+        if options.get("default") not in (None, [], argparse.SUPPRESS):
             help = f"{help} (default: %(default)s)".strip()
         self.add_argument(name, help=help, **options)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Parses arguments, of which none may be unknown; argparse comes through here for verbs, too."""
-        words = sys.argv[1:] if args is None else list(args)
-        forward = self.forward
-        if forward is not None:
-            return argparse.Namespace(run=lambda _: forward(words)), []
-        values, rest = super().parse_known_args(words, namespace)
+        values, rest = super().parse_known_args(args, namespace)
         if rest and rest[0].startswith("-"):
             flags = [flag for action in self._actions for flag in action.option_strings]
             raise unknown("option", rest[0].partition("=")[0], flags)

@@ -112,11 +112,6 @@ def from_mapping(cls: type[Options], values: Mapping[str, Any], *, what: str = "
     return cls(**{key: _as_python(value, kinds[key]) for key, value in values.items()})
 
 
-def from_namespace(cls: type[Options], arguments: argparse.Namespace) -> Options:
-    """Options from parsed arguments, among which may be others. Raises as `from_mapping`."""
-    return from_mapping(cls, {name: value for name, value in vars(arguments).items() if name in _kinds(cls)})
-
-
 def _as_python(value: Any, kind: _Kind) -> Any:
     """Lists as tuples; and YAML 1.1 reads 2e-3, without a dot, as text."""
     if kind.many and isinstance(value, list):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from typing import Any
 
 from listops_bench._base.command import Parser, positive
 
@@ -15,27 +15,20 @@ def add_verbs(parser: Parser) -> None:
         "look into checkpoints: number embeddings, attention and feed-forward, memorisation, over training",
         "runs/demo/runs/* --output-dir runs/analysis",
     )
-    verb.add("checkpoints CHECKPOINT...", "checkpoint folders, compared where several")
+    verb.add("folders CHECKPOINT...", "checkpoint folders, compared where several")
     verb.add("--output-dir DIR", "gets index.html, figures/ and JSON files", required=True)
-    verb.add("--task TASK...", "whose operations to ask about (default: those trained on)")
+    verb.add("--task TASK...", "whose operations to ask about (default: those trained on)", dest="tasks")
     verb.add("--num-rows N", "rows of each operation and split", type=positive, default=400)
     verb.add("--device NAME", default="cpu")
 
 
-def analyze(arguments: Namespace) -> None:
+def analyze(*, output_dir: str, **options: Any) -> None:
     from listops_bench.analysis.report.build import write_report
     from listops_bench.analysis.study import analyse
 
     def show(text: str) -> None:
         print(text, file=sys.stderr)
 
-    analyses = analyse(
-        arguments.checkpoints,
-        tasks=arguments.task,
-        num_rows=arguments.num_rows,
-        device=arguments.device,
-        on_stage=lambda name, stage: show(f"{name}: {stage}"),
-    )
+    analyses = analyse(**options, on_stage=lambda name, stage: show(f"{name}: {stage}"))
     show("drawing")
-    written = write_report(analyses, arguments.output_dir)
-    print(written.page)
+    print(write_report(analyses, output_dir).page)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from listops_bench._base.command import Parser
 from listops_bench.errors import InvalidInput
@@ -74,58 +74,51 @@ def add_verbs(parser: Parser) -> None:
 # --- what they do ---------------------------------------------------------------------------------------------------
 
 
-def build_board(arguments: Namespace) -> None:
+def build_board(*, results: str, output_dir: str, **options: Any) -> None:
     from listops_bench.claims.page import FILE_NAME, write_claims
     from listops_bench.leaderboard.output import build
 
-    built = build(
-        arguments.results,
-        arguments.output_dir,
-        runs=arguments.runs,
-        curve_task=arguments.curve_task,
-        title=arguments.title,
-    )
-    claims = write_claims(built.boards, arguments.results, Path(arguments.output_dir) / FILE_NAME)
+    built = build(results, output_dir, **options)
+    claims = write_claims(built.boards, results, Path(output_dir) / FILE_NAME)
     print(f"{built.num_results} results: {built.page}, {built.markdown}, {claims}")
 
 
-def print_claims(arguments: Namespace) -> None:
+def print_claims(*, results: str, analysis: str | None, output: str) -> None:
     from listops_bench.claims.page import write_claims
     from listops_bench.leaderboard.board import read_boards
 
-    print(write_claims(read_boards(arguments.results), arguments.results, arguments.output, arguments.analysis))
+    print(write_claims(read_boards(results), results, output, analysis))
 
 
-def show_thresholds(arguments: Namespace) -> None:
+def show_thresholds(*, results: str, times: bool, json: bool) -> None:
     from listops_bench.leaderboard.board import read_boards
     from listops_bench.leaderboard.records import thresholds_json
     from listops_bench.leaderboard.tables import print_thresholds
 
-    found = read_boards(arguments.results)
-    if arguments.json:
+    found = read_boards(results)
+    if json:
         print(thresholds_json(found), end="")
         return
     measured = [board for board in found if board.arms]
     if not measured:
-        raise InvalidInput(f"{arguments.results}: no task was learned, or failed, at two sizes in one way of training")
+        raise InvalidInput(f"{results}: no task was learned, or failed, at two sizes in one way of training")
     for board in measured:
-        print_thresholds(board, times=arguments.times)
+        print_thresholds(board, times=times)
 
 
-def validate_results(arguments: Namespace) -> int:
+def validate_results(*, files: Sequence[str], checkpoints: str | None) -> int:
     from listops_bench.evaluate.strangers import Checkpoints
     from listops_bench.evaluate.verification import validate_files
 
-    files = _result_files(arguments.files)
-    places = Checkpoints(arguments.checkpoints)
-    problems = [problem for _, problem in validate_files(files, places) if problem is not None]
+    paths = _result_files(files)
+    problems = [problem for _, problem in validate_files(paths, Checkpoints(checkpoints)) if problem is not None]
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
-    print(f"{len(files) - len(problems)} of {len(files)} result files are valid")
+    print(f"{len(paths) - len(problems)} of {len(paths)} result files are valid")
     return 2 if problems else 0
 
 
-def verify_results(arguments: Namespace) -> int:
+def verify_results(*, files: Sequence[str], checkpoints: str | None, device: str | None, dry_run: bool) -> int:
     from listops_bench.evaluate.strangers import Checkpoints
     from listops_bench.evaluate.verification import Verdict, verify_files
 
@@ -135,12 +128,11 @@ def verify_results(arguments: Namespace) -> int:
         else:
             print(f"{verdict.status}: {verdict.reason}", file=sys.stderr)
 
-    files = _result_files(arguments.files)
-    places = Checkpoints(arguments.checkpoints)
-    verdicts = verify_files(files, places, device=arguments.device, write=not arguments.dry_run, on_file=show)
+    paths = _result_files(files)
+    verdicts = verify_files(paths, Checkpoints(checkpoints), device=device, write=not dry_run, on_file=show)
     verified = sum(verdict.status == "verified" for verdict in verdicts)
-    print(f"{verified} of {len(files)} result files are verified")
-    return 0 if verified == len(files) else 2
+    print(f"{verified} of {len(paths)} result files are verified")
+    return 0 if verified == len(paths) else 2
 
 
 def _result_files(names: Sequence[str]) -> list[Path]:

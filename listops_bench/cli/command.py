@@ -1,12 +1,13 @@
 """The command ``listops-bench``: its verbs, one module for each area.
 
-An area's module says which flags its verbs have, and imports the package that does the work only then.
+An area's module says which flags its verbs have, and a function for each does the work with their values: a flag has
+the name (``dest``) of the parameter that it sets. Packages that do the work are imported only then.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from listops_bench._base.command import Parser, run_command
 from listops_bench._base.version import __version__
@@ -20,13 +21,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
 
     def work() -> int | None:
+        if words[:1] == ["train"]:  # its flags are those of `python -m listops_bench.train`
+            from listops_bench.train.command import main as train
+
+            return train(words[1:])
         parser = build_parser()
         if not words:
             parser.print_help()
             return 0
-        arguments = parser.parse_args(words)
-        code: int | None = arguments.run(arguments)
-        return code
+        arguments = vars(parser.parse_args(words))
+        run: Callable[..., int | None] = arguments.pop("run")
+        return run(**arguments)
 
     return run_command(work)
 

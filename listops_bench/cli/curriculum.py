@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from listops_bench._base.command import Parser, positive
 from listops_bench.errors import InvalidInput
@@ -33,26 +32,24 @@ def add_verbs(parser: Parser) -> None:
     verb.add("--trace NAME", "parallel, single or none", default="parallel")
 
 
-def curriculum(arguments: Namespace) -> None:
+def curriculum(*, curriculum: str, like: str | None, by: str | None, stage: int | None, **options: Any) -> None:
     from listops_bench.runs.exposure import exposure_of_run
     from listops_bench.tasks.curriculum import parse_curriculum
     from listops_bench.tasks.exposure import exposure, match
 
-    if (arguments.like is None) != (arguments.by is None):
-        raise InvalidInput("--like and --by go together: --like sum_max_med:3000 --by sum")
-    options = {"rows_per_step": arguments.rows_per_step, "trace": arguments.trace}
-    plan = parse_curriculum(arguments.curriculum)
+    plan = parse_curriculum(curriculum)
     shown = {str(plan): exposure(plan, **options)}
-    if arguments.like is None:
+    if like is None and by is None:
         print_tables(_table(shown))
         return
-    if Path(arguments.like).is_dir():
-        like = shown[arguments.like] = exposure_of_run(arguments.like)
+    if like is None or by is None:
+        raise InvalidInput("--like and --by go together: --like sum_max_med:3000 --by sum")
+    if Path(like).is_dir():
+        target = shown[like] = exposure_of_run(like)
     else:
-        other = parse_curriculum(arguments.like)
-        like = shown[str(other)] = exposure(other, **options)
-    stage = None if arguments.stage is None else arguments.stage - 1
-    matched = match(plan, like, arguments.by, stage=stage, **options)
+        other = parse_curriculum(like)
+        target = shown[str(other)] = exposure(other, **options)
+    matched = match(plan, target, by, stage=None if stage is None else stage - 1, **options)
     shown[str(matched)] = exposure(matched, **options)
     print_tables(_table(shown))
     print(matched)

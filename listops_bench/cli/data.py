@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from argparse import Namespace
-from collections.abc import Callable
+from argparse import SUPPRESS
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from listops_bench._base.command import Parser, boolean, positive
@@ -14,6 +14,8 @@ from listops_bench.tasks.task import TaskSpec, curated_tasks, describe_task, get
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from listops_bench.tasks.expression import TraceStyle
 
 
 def add_verbs(parser: Parser) -> None:
@@ -41,7 +43,7 @@ def add_verbs(parser: Parser) -> None:
         "sum_max_med --num-proc 2",
     )
     verb.add("task TASK", "any operations joined by _")
-    verb.add("--seed N", "of the train split (default: 0)", type=int)
+    verb.add("--seed N", "of the train split (default: 0)", type=int, default=SUPPRESS)
     verb.add("--num-proc N", "processes (default: one)", type=positive)
     verb.add("--cache-dir DIR", "(default: that of datasets)")
     _add_task_parameters(verb)
@@ -53,7 +55,7 @@ def add_verbs(parser: Parser) -> None:
         "runs/dataset --task sum sum_max_med",
     )
     verb.add("folder DIR")
-    verb.add("--task TASK...", "(default: the tasks of the frozen release)")
+    verb.add("--task TASK...", "(default: the tasks of the frozen release)", dest="tasks")
     verb.add("--check", "write nothing: compare the folder with its checksums")
 
     verb = parser.add_verb("trace", trace, "solve an expression step by step", '"[SUM 3 [MAX 2 9 ] 4 ] =" --modulus 10')
@@ -63,7 +65,10 @@ def add_verbs(parser: Parser) -> None:
 
 
 def _add_task_parameters(parser: Parser) -> None:
-    """Every parameter of a task that is not part of its name as a flag: ``--modulus 20 --max-operands 4``."""
+    """Every parameter of a task that is not part of its name as a flag: ``--modulus 20 --max-operands 4``.
+
+    Those that are not given are not among the parsed arguments.
+    """
     group = parser.add_argument_group("task parameters", "instead of the task's own")
     for field in dataclasses.fields(TaskSpec):
         if field.name == "operations":
@@ -72,6 +77,7 @@ def _add_task_parameters(parser: Parser) -> None:
         group.add_argument(
             "--" + field.name.replace("_", "-"),
             type=read,
+            default=SUPPRESS,
             metavar=read.__name__.strip("_").upper(),
             help=f"(default: {field.default})",
         )
@@ -85,75 +91,62 @@ def _shares(text: str) -> tuple[float, ...]:
 _FLAG_TYPES: dict[type, Callable[[str], Any]] = {int: int, float: float, bool: boolean, tuple: _shares}
 
 
-def _task_parameters(arguments: Namespace) -> dict[str, Any]:
-    """The task parameters that the user gave."""
-    fields = {field.name for field in dataclasses.fields(TaskSpec)}
-    return {name: value for name, value in vars(arguments).items() if name in fields and value is not None}
-
-
 # --- what they do ---------------------------------------------------------------------------------------------------
 
 
-def tasks(arguments: Namespace) -> None:
-    if arguments.task is None:
+def tasks(*, task: str | None, split: str, rows: int, **parameters: Any) -> None:
+    if task is None:
         print_tables(_task_table())
         return
-    task = get_task(arguments.task, **_task_parameters(arguments))
-    rows = _row_table(task, arguments.split, arguments.rows)
-    print_tables(f"{task.name}: {describe_task(task.name).get('description', 'not one of the curated tasks')}")
-    print_tables(_parameter_table(task), rows)
+    spec = get_task(task, **parameters)
+    shown = _row_table(spec, split, rows)
+    print_tables(f"{spec.name}: {describe_task(spec.name).get('description', 'not one of the curated tasks')}")
+    print_tables(_parameter_table(spec), shown)
 
 
-def baselines(arguments: Namespace) -> None:
+def baselines(*, task: str, split: str, seed: int, **parameters: Any) -> None:
     from listops_bench.dataset.card import baseline_table, histogram_table, measure, split_table
     from listops_bench.errors import unknown
     from listops_bench.stats.intervals import wilson_interval
     from listops_bench.tasks.split import SPLITS
 
-    task = get_task(arguments.task, **_task_parameters(arguments))
-    if arguments.split not in SPLITS[1:]:
-        raise unknown("split", arguments.split, SPLITS[1:])
-    facts = measure(task, seed=arguments.seed)
+    spec = get_task(task, **parameters)
+    if split not in SPLITS[1:]:
+        raise unknown("split", split, SPLITS[1:])
+    facts = measure(spec, seed=seed)
     table = make_table("shortcut", "answers right", "95% interval", "n")
-    for shortcut in next(f for f in facts if f.split == arguments.split).baselines:
+    for shortcut in next(f for f in facts if f.split == split).baselines:
         low, high = wilson_interval(shortcut.correct, shortcut.n)
         table.add_row(shortcut.name, f"{shortcut.accuracy:.1%}", f"{low:.1%} to {high:.1%}", f"{shortcut.n:,}")
     print("\n\n".join([split_table(facts), histogram_table(facts), baseline_table(facts)]), end="\n\n")
-    print_tables(f"{task.name}, {arguments.split}", table)
+    print_tables(f"{spec.name}, {split}", table)
 
 
-def prepare(arguments: Namespace) -> None:
-    from listops_bench.dataset import builder as dataset
+def prepare(*, task: str, **options: Any) -> None:
+    from listops_bench.dataset import builder
 
-    parameters = _task_parameters(arguments)
-    if arguments.seed is not None:
-        parameters["seed"] = arguments.seed
-    folder = dataset.prepare(arguments.task, num_proc=arguments.num_proc, cache_dir=arguments.cache_dir, **parameters)
-    print(folder)
+    print(builder.prepare(task, **options))
 
 
-def export(arguments: Namespace) -> None:
-    from listops_bench.dataset.release import FLAGSHIP, check, export as write_folder
+def export(*, folder: str, tasks: Sequence[str] | None, check: bool) -> None:
+    from listops_bench.dataset import release
 
-    if arguments.check:
-        checked = list(check(arguments.folder))
-        print(
-            f"{arguments.folder}: {len(checked)} files hold the {sum(part.rows for part in checked):,} rows they should"
-        )
+    if check:
+        files = list(release.check(folder))
+        print(f"{folder}: {len(files)} files hold the {sum(file.rows for file in files):,} rows they should")
         return
-    written = write_folder(
-        arguments.folder, arguments.task or FLAGSHIP, on_file=lambda path: print(f"writing {path}", file=sys.stderr)
+    written = release.export(
+        folder, tasks or release.FLAGSHIP, on_file=lambda path: print(f"writing {path}", file=sys.stderr)
     )
-    print(f"{arguments.folder}: {sum(part.rows for part in written):,} rows in {len(written)} files")
+    print(f"{folder}: {sum(file.rows for file in written):,} rows in {len(written)} files")
 
 
-def trace(arguments: Namespace) -> None:
-    from listops_bench.tasks import expression
+def trace(*, expression: str, modulus: int, style: TraceStyle) -> None:
+    from listops_bench.tasks.expression import check_modulus, parse, prompt_text, render, trace
 
-    root = expression.parse(arguments.expression, arguments.modulus)
-    expression.check_modulus(arguments.modulus)
-    lines = expression.trace(root, arguments.modulus, arguments.style)
-    print("\n".join([expression.prompt_text(root), *map(expression.render, lines)]))
+    root = parse(expression, modulus)
+    check_modulus(modulus)
+    print("\n".join([prompt_text(root), *map(render, trace(root, modulus, style))]))
 
 
 def _task_table() -> Table:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from typing import Any
 
 from listops_bench._base.command import Parser
-from listops_bench._base.options import add_flags, from_namespace
+from listops_bench._base.options import add_flags
 from listops_bench.demo.config import DemoConfig
 
 
@@ -19,7 +19,7 @@ def add_verbs(parser: Parser) -> None:
     add_flags(verb, DemoConfig)
 
 
-def demo(arguments: Namespace) -> int:
+def demo(**options: Any) -> int:
     from listops_bench.demo.run import run_demo
 
-    return run_demo(from_namespace(DemoConfig, arguments))
+    return run_demo(DemoConfig(**options))

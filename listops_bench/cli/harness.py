@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 
 from listops_bench._base.command import Parser
 
@@ -30,22 +29,22 @@ def add_verbs(parser: Parser) -> None:
 # --- what they do ---------------------------------------------------------------------------------------------------
 
 
-def lm_eval_path(arguments: Namespace) -> None:
+def lm_eval_path(*, write: str | None) -> None:
     from listops_bench.harness import lm_eval_files
 
-    if arguments.write is None:
+    if write is None:
         print(lm_eval_files.lm_eval_path())
         return
-    written = lm_eval_files.write_files(arguments.write)
-    print(f"{arguments.write}: {len(written)} files", file=sys.stderr)
+    written = lm_eval_files.write_files(write)
+    print(f"{write}: {len(written)} files", file=sys.stderr)
 
 
-def import_lm_eval(arguments: Namespace) -> None:
-    from listops_bench.harness.lm_eval_import import import_lm_eval as read
+def import_lm_eval(*, output: str, output_dir: str) -> None:
+    from listops_bench.harness import lm_eval_import
     from listops_bench.pages.results import print_results
     from listops_bench.result.files import write_result
 
-    results = read(arguments.output)
+    results = lm_eval_import.import_lm_eval(output)
     for result in results:
-        print(write_result(arguments.output_dir, result), file=sys.stderr)
+        print(write_result(output_dir, result), file=sys.stderr)
     print_results(results)

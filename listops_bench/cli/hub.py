@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
-from typing import TYPE_CHECKING
+from argparse import SUPPRESS
+from typing import TYPE_CHECKING, Any
 
 from listops_bench._base.command import Parser
 from listops_bench.errors import InvalidInput
@@ -29,10 +29,13 @@ def add_verbs(parser: Parser) -> None:
     branch.add_argument("--revision", metavar="BRANCH", help="push to this branch (default: main)")
     branch.add_argument("--create-pr", action="store_true", help="open a pull request instead of pushing to main")
     verb.add("--dry-run", "show what would be uploaded; needs no network")
-    verb.add("--results DIR", "take its results from here (default: score it now)")
-    verb.add("--task TASK...", "(default: those it was trained on, and their operations alone)")
-    verb.add("--dataset-id ORG/NAME", "the dataset the card refers to (default: listops_bench of that ORG)")
-    verb.add("--device NAME", "to score on (default: a GPU if there is one)")
+    for spec, name, help in (
+        ("--results DIR", "results_dir", "take its results from here (default: score it now)"),
+        ("--task TASK...", "tasks", "(default: those it was trained on, and their operations alone)"),
+        ("--dataset-id ORG/NAME", "dataset_id", "the dataset the card refers to (default: listops_bench of that ORG)"),
+        ("--device NAME", "device", "to score on (default: a GPU if there is one)"),
+    ):
+        verb.add(spec, help, dest=name, default=SUPPRESS)  # absent where it is not given
 
     verb = parser.add_verb(
         "submit",
@@ -45,11 +48,12 @@ def add_verbs(parser: Parser) -> None:
         "ORG/NAME or ORG/NAME@REVISION on the Hub, or a folder; name all seeds of a recipe together",
     )
     verb.add("--track NAME", "reference, open or constructed", default="open")
-    verb.add("--task TASK...", "(default: those it was trained on, and their operations alone)")
+    verb.add("--task TASK...", "(default: those it was trained on, and their operations alone)", dest="tasks")
     place = verb.add_mutually_exclusive_group()
     place.add_argument("--output-dir", metavar="DIR", help="write the files below this folder, for a git pull request")
     place.add_argument(
         "--repo",
+        dest="repo_id",
         metavar="ORG/NAME",
         help="open a pull request on this results dataset on the Hub (default: $LISTOPS_BENCH_RESULTS_REPO)",
     )
@@ -59,28 +63,22 @@ def add_verbs(parser: Parser) -> None:
 # --- what they do ---------------------------------------------------------------------------------------------------
 
 
-def push(arguments: Namespace) -> None:
-    from listops_bench.hub import publish as hub, push as upload
+def push(
+    *, folder: str, repo: str, dataset: bool, dry_run: bool, private: bool, revision: str | None, create_pr: bool,
+    **about_model: Any,
+) -> None:  # fmt: skip
+    from listops_bench.hub import publish, push as upload
 
-    if arguments.dataset:
-        for name in ("results", "task", "dataset_id", "device"):
-            if getattr(arguments, name) is not None:
-                raise InvalidInput(f"--{name.replace('_', '-')} is about checkpoints; leave it out with --dataset")
-        publication = hub.prepare_dataset(arguments.folder, arguments.repo)
+    if not dataset:
+        publication = publish.prepare_model(folder, repo, **about_model, on_split=_show_split)
+    elif about_model:
+        raise InvalidInput("--results, --task, --dataset-id and --device are about checkpoints, not about a --dataset")
     else:
-        publication = hub.prepare_model(
-            arguments.folder,
-            arguments.repo,
-            tasks=arguments.task,
-            results_dir=arguments.results,
-            dataset_id=arguments.dataset_id,
-            device=arguments.device,
-            on_split=_show_split,
-        )
-    if arguments.dry_run:
+        publication = publish.prepare_dataset(folder, repo)
+    if dry_run:
         _show(publication)
         return
-    done = upload(publication, private=arguments.private, revision=arguments.revision, create_pr=arguments.create_pr)
+    done = upload(publication, private=private, revision=revision, create_pr=create_pr)
     print(f"{done.url} at {done.commit}" if done.changed else f"{done.url}: nothing has changed since {done.commit}")
 
 
@@ -94,18 +92,10 @@ def _show(publication: Publication) -> None:
     print(card.decode() if isinstance(card, bytes) else card.read_text(encoding="utf-8"), end="")
 
 
-def submit(arguments: Namespace) -> None:
+def submit(**options: Any) -> None:
     from listops_bench.hub.submission import submit as hand_over, summary
 
-    done = hand_over(
-        arguments.checkpoints,
-        track=arguments.track,
-        tasks=arguments.task,
-        repo_id=arguments.repo,
-        output_dir=arguments.output_dir,
-        device=arguments.device,
-        on_split=_show_split,
-    )
+    done = hand_over(**options, on_split=_show_split)
     for line in summary(done.results):
         print(line)
     if done.pull_request is not None:

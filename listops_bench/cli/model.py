@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
-from collections.abc import Sequence
 from dataclasses import astuple
+from typing import Any
 
 from listops_bench._base.command import Parser, positive
 from listops_bench.errors import InvalidInput
@@ -15,14 +14,12 @@ from listops_bench.pages.console import make_table, print_tables
 def add_verbs(parser: Parser) -> None:
     parser.add_verb("models", models, "list the model ladder with its sizes", "")
 
-    verb = parser.add_verb(
+    parser.add_verb(
         "train",
         None,
         "train one model on this machine (several devices: accelerate launch -m listops_bench.train)",
         "--task sum_max_med --model looped_d016 --output-dir runs/first --steps 500",
     )
-    verb.forward = train
-
     verb = parser.add_verb(
         "evaluate",
         evaluate,
@@ -32,13 +29,13 @@ def add_verbs(parser: Parser) -> None:
     verb.add("checkpoint CHECKPOINT", "a checkpoint folder, or a model id on the Hub")
     verb.add("--revision NAME", "branch, tag or commit of a model on the Hub (default: main)")
     verb.add("--trust-remote-code", "run Python files that come with the model, if it needs any")
-    verb.add("--task TASK...", "(default: those it was trained on, and their operations alone)")
-    verb.add("--split NAME...", "(default: all test splits)")
+    verb.add("--task TASK...", "(default: those it was trained on, and their operations alone)", dest="tasks")
+    verb.add("--split NAME...", "(default: all test splits)", dest="splits")
     verb.add("--num-rows N", "the first rows of each split (default: all)", type=positive)
     verb.add("--batch-size N", "rows at a time (default: chosen by length)", type=positive)
     verb.add("--device NAME", "(default: a GPU if there is one)")
     verb.add("--track NAME", "reference, open or constructed", default="open")
-    verb.add("--output-dir DIR", "write a result file for each task below this folder")
+    verb.add("--output-dir DIR", "write a result file for each task below this folder", dest="results_dir")
     verb.add("--predictions-dir DIR", "write every answer with its score below this folder")
     verb.add("--prompt TEXT", 'answer this instead: "[SUM 3 [MAX 2 9 ] 4 ] ="')
 
@@ -46,7 +43,7 @@ def add_verbs(parser: Parser) -> None:
 # --- what they do ---------------------------------------------------------------------------------------------------
 
 
-def models(arguments: Namespace) -> None:
+def models() -> None:
     from listops_bench.model.ladder import build_model, model_names, parameter_counts
 
     table = make_table("model", "parameters", "embedding", "non-embedding", "FLOPs per token")
@@ -57,37 +54,20 @@ def models(arguments: Namespace) -> None:
     print_tables(table)
 
 
-def train(words: Sequence[str]) -> int:
-    from listops_bench.train.command import main
-
-    return main(words)
-
-
-def evaluate(arguments: Namespace) -> None:
+def evaluate(*, prompt: str | None, **options: Any) -> None:
     from listops_bench.evaluate.run import evaluate_checkpoint
     from listops_bench.pages.results import print_results
 
-    if arguments.prompt is not None:
-        _answer(arguments)
+    if prompt is not None:
+        _answer(prompt, options["checkpoint"], options["revision"], options["trust_remote_code"])
         return
     results = evaluate_checkpoint(
-        arguments.checkpoint,
-        arguments.task,
-        arguments.split,
-        revision=arguments.revision,
-        trust_remote_code=arguments.trust_remote_code,
-        num_rows=arguments.num_rows,
-        batch_size=arguments.batch_size,
-        device=arguments.device,
-        track=arguments.track,
-        results_dir=arguments.output_dir,
-        predictions_dir=arguments.predictions_dir,
-        on_split=lambda task, split: print(f"scoring {task}, {split}", file=sys.stderr),
+        **options, on_split=lambda task, split: print(f"scoring {task}, {split}", file=sys.stderr)
     )
     print_results(results)
 
 
-def _answer(arguments: Namespace) -> None:
+def _answer(prompt: str, checkpoint: str, revision: str | None, trust_remote_code: bool) -> None:
     """Prints what the model writes after a prompt, and whether that is right."""
     from listops_bench.evaluate.decoding import context_length
     from listops_bench.model.checkpoint import load_checkpoint
@@ -97,12 +77,11 @@ def _answer(arguments: Namespace) -> None:
     from listops_bench.tasks import expression
     from listops_bench.tasks.task import TaskSpec
 
-    root = expression.parse(arguments.prompt)
-    trust = arguments.trust_remote_code
-    source = resolve(arguments.checkpoint, arguments.revision, trust_remote_code=trust)
-    model, tokenizer, _ = load_checkpoint(source.folder, trust_remote_code=trust)
+    root = expression.parse(prompt)
+    source = resolve(checkpoint, revision, trust_remote_code=trust_remote_code)
+    model, tokenizer, _ = load_checkpoint(source.folder, trust_remote_code=trust_remote_code)
     modulus = modulus_of(model.config)
-    text = expression.prompt_text(expression.parse(arguments.prompt, modulus))
+    text = expression.prompt_text(expression.parse(prompt, modulus))
     size, context = len(text.split()), context_length(model)
     if context is not None and size >= context:
         raise InvalidInput(f"the prompt has {size} tokens, and the model's context is {context}")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from typing import Any
 
 from listops_bench._base.command import Parser, positive
-from listops_bench._base.options import from_namespace
 from listops_bench.sweep.options import Options, add_options
 
 
@@ -23,11 +22,10 @@ def add_verbs(parser: Parser) -> None:
     verb.add("--devices N", "devices to plan for", type=positive, default=1)
 
 
-def sweep(arguments: Namespace) -> int:
+def sweep(*, plan: bool, devices: int, **options: Any) -> int:
     from listops_bench.sweep.run import plan_sweep, run_sweep
 
-    options = from_namespace(Options, arguments)
-    if arguments.plan:
-        plan_sweep(options, arguments.devices)
+    if plan:
+        plan_sweep(Options(**options), devices)
         return 0
-    return run_sweep(options)
+    return run_sweep(Options(**options))

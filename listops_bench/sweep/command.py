@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Sequence
 
 from listops_bench._base.command import Parser, run_command, shard
-from listops_bench._base.options import from_namespace
 from listops_bench.sweep.options import Options, add_options
 from listops_bench.sweep.run import work
 
@@ -24,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--worker", type=shard, help=argparse.SUPPRESS)
 
     def run() -> int:
-        arguments = parser.parse_args(argv)
-        return work(from_namespace(Options, arguments), arguments.worker)
+        options = vars(parser.parse_args(argv))
+        worker = options.pop("worker")
+        return work(Options(**options), worker)
 
     return run_command(run)
