@@ -1,6 +1,6 @@
 # numba infers the types of its functions, and passes their arguments by position.
 # mypy: disallow-untyped-defs=False, disallow-incomplete-defs=False, allow-untyped-calls
-"""The generator's compiled kernels: drawing expressions, filling the rows of a split, spelling them out."""
+"""The generator's compiled kernels: drawing expressions, and filling the rows of a split."""
 
 from __future__ import annotations
 
@@ -27,6 +27,20 @@ _, SINGLE, ANSWER_ONLY = range(3)  # as expression.TRACE_STYLES
 OUTCOMES = ("accepted", "wrong_depth", "too_long", "wrong_split", "duplicate")
 """What becomes of a drawn candidate."""
 ACCEPTED, WRONG_DEPTH, TOO_LONG, WRONG_SPLIT, DUPLICATE = range(len(OUTCOMES))
+
+ROW = np.dtype(
+    [
+        ("prompt_lengths", np.int32),
+        ("answer", np.int32),
+        ("root_operation", np.int8),
+        ("depth", np.int32),
+        ("decisive_depth", np.int32),
+        ("reductions", np.int16, NUM_OPERATIONS),
+        ("unseen", np.int16, NUM_OPERATIONS),
+    ],
+    align=True,
+)
+"""The columns of `generator.Rows` for one row."""
 
 _GOLDEN = u64(0x9E3779B97F4A7C15)
 _S11, _S32 = u64(11), u64(32)
@@ -201,31 +215,26 @@ def _depth_class(cutoffs, closed, bits):
     c = 0
     while c < len(cutoffs) - 1 and bits >= cutoffs[c]:
         c += 1
-    for _ in range(len(cutoffs)):
-        if not closed[c]:
-            return c
+    while closed[c]:
         c = (c + 1) % len(cutoffs)
-    return -1
+    return c
 
 
 @njit(cache=True)
 def fill(
-    tables, scratch, key, first_slot, num_slots, class_cutoffs, class_depths, closed, wanted_home, need_wide,
-    style, max_attempts, unique, seen, emit_from, outcomes,
-    ids, offsets, prompt_lengths, answer, root, depths, decisive, reductions, unseen,
+    tables, scratch, key, slot, stop, first, class_cutoffs, class_depths,
+    closed, wanted_home, need_wide, style, max_attempts,
+    unique, seen, outcomes, ids, offsets, rows,
 ):  # fmt: skip
-    """Fills slots ``first_slot ..``; slot i draws from a random stream of its own, so any slot can be drawn alone.
+    """Fills the slots ``slot .. stop``; each draws from a random stream of its own, so any slot can be drawn alone.
 
-    Slots before ``emit_from`` are only entered in ``seen``. Returns the number of slots filled: fewer than asked if a
-    slot found no new row in ``max_attempts`` draws; the caller closes its class, or gives up.
+    Row 0 of ``rows`` is that of slot ``first``; slots before it are only entered in ``seen``. Returns the first slot
+    that is not filled, and the depth class that had no new row for it in ``max_attempts`` draws.
     """
     state = np.empty(1, np.uint64)
-    written, emitted = offsets[0], 0
-    for slot in range(first_slot, first_slot + num_slots):
-        state[0] = mix(key + u64(slot) * _GOLDEN)
+    for i in range(slot, stop):
+        state[0] = mix(key + u64(i) * _GOLDEN)
         c = _depth_class(class_cutoffs, closed, np.int64(_random(state) >> _S11))
-        if c < 0:
-            return slot - first_slot, -1
         found, length, depth, parallel, single = False, 0, 0, 0, 0
         for _ in range(max_attempts):
             outcome, length, depth, parallel, single = _candidate(
@@ -238,30 +247,30 @@ def fill(
                 found = True
                 break
         if not found:
-            return slot - first_slot, c
-        if slot < emit_from:
+            return i, c
+        if i < first:
             continue
         row, size = scratch.parallel_T, parallel
         if style == SINGLE:
             row, size = scratch.single_T, single
         value = row[size - 2]
+        written = offsets[i - first]
         copy(row, size, ids, written)
         if style == ANSWER_ONLY:
             size = length + 3
             ids[written + size - 2] = value
             ids[written + size - 1] = EOS_ID
-        written += size
-        offsets[emitted + 1] = written
-        prompt_lengths[emitted] = length + 1
-        answer[emitted] = np.int64(value) - FIRST_NUMBER_ID
-        root[emitted] = np.int64(scratch.line_T[0]) - FIRST_OPERATION_ID
-        depths[emitted] = depth
+        offsets[i - first + 1] = written + size
+        columns = rows[i - first]
+        columns.prompt_lengths = length + 1
+        columns.answer = np.int64(value) - FIRST_NUMBER_ID
+        columns.root_operation = np.int64(scratch.line_T[0]) - FIRST_OPERATION_ID
+        columns.depth = depth
         for a in range(NUM_OPERATIONS):
-            reductions[emitted, a] = scratch.reductions_A[a]
-            unseen[emitted, a] = scratch.unseen_A[a]
-        decisive[emitted] = _decisive_depth(tables, scratch, length, depth)
-        emitted += 1
-    return num_slots, -1
+            columns.reductions[a] = scratch.reductions_A[a]
+            columns.unseen[a] = scratch.unseen_A[a]
+        columns.decisive_depth = _decisive_depth(tables, scratch, length, depth)
+    return stop, -1
 
 
 @njit(cache=True)
@@ -271,22 +280,3 @@ def hash_forms(tables, scratch, ids, starts, stops, forms):
         for i in range(starts[r], stops[r]):
             scratch.line_T[i - starts[r]] = ids[i]
         _, _, _, forms[r] = scan(tables, scratch, scratch.line_T, stops[r] - starts[r], scratch.next_T, True, False)
-
-
-@njit(cache=True)
-def spell(ids, starts, stops, leading_space, token_bytes, token_lengths, offsets, out):
-    """Writes the tokens ``starts[r] .. stops[r]`` of each row as text, separated by one space, back to back.
-
-    ``offsets[r+1]`` becomes the end of row r in ``out``; with ``leading_space`` each row begins with a space.
-    """
-    written = offsets[0]
-    for r in range(len(starts)):
-        for i in range(starts[r], stops[r]):
-            if leading_space or i > starts[r]:
-                out[written] = 32
-                written += 1
-            token = ids[i]
-            for j in range(token_lengths[token]):
-                out[written] = token_bytes[token, j]
-                written += 1
-        offsets[r + 1] = written

@@ -10,14 +10,11 @@ of processes or rows asked for, and rows ``a..b`` of an endless stream can be dr
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import itertools
 import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +25,7 @@ from listops_bench._base import hashing
 from listops_bench._base.hashing import key64
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.tasks import _kernels as kernels, _scan, _tables, expression, split, task as task_module
-from listops_bench.tasks._scan import NUM_OPERATIONS, SCRATCH
+from listops_bench.tasks._scan import SCRATCH
 from listops_bench.tasks._tables import task_tables
 from listops_bench.tasks.expression import EQUALS_ID, FIRST_NUMBER_ID, OPERATIONS, TRACE_STYLES, TraceStyle, vocabulary
 from listops_bench.tasks.split import HOMES, SPLITS, home_of
@@ -92,23 +89,24 @@ class Rows:
 
     def prompts(self) -> list[str]:
         """``"[SUM 3 [MAX 2 9 ] 4 ] ="``."""
-        offsets, text = self.prompt_bytes()
-        return _split_text(offsets, text)
+        return self._texts()[0].to_pylist()  # type: ignore[no-any-return]
 
     def completions(self) -> list[str]:
         """``" [SUM 3 9 4 ] = 6"``."""
-        offsets, text = self.completion_bytes()
-        return _split_text(offsets, text)
+        return self._texts()[1].to_pylist()  # type: ignore[no-any-return]
 
-    def prompt_bytes(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
-        """The prompts' text as (int32 offsets [n+1], bytes), the layout of an Arrow string column."""
+    def _texts(self) -> tuple[pa.StringArray, pa.StringArray]:
+        """All prompts and all completions."""
+        import pyarrow as pa
+        from pyarrow import compute
+
+        words = pa.array(vocabulary(self.task.modulus)).take(pa.array(self.ids))
+        # Three parts a row: prompt, completion, <eos>.
         starts = self.offsets[:-1]
-        return _spell(self.ids, starts, starts + self.prompt_lengths, self.task.modulus, leading_space=False)
-
-    def completion_bytes(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
-        """The completions' text as (int32 offsets [n+1], bytes)."""
-        starts = self.offsets[:-1] + self.prompt_lengths
-        return _spell(self.ids, starts, self.offsets[1:] - 1, self.task.modulus, leading_space=True)
+        cuts = np.stack([starts, starts + self.prompt_lengths, self.offsets[1:] - 1], axis=1)
+        parts = pa.ListArray.from_arrays(np.append(cuts, len(self.ids)).astype(np.int32), words)
+        texts = compute.binary_join(parts, " ")
+        return texts[::3], compute.binary_join_element_wise("", texts[1::3], " ")
 
     def forms(self) -> npt.NDArray[np.uint64]:
         """uint64 [n]: hash of each prompt's canonical form, as `split.form_hash`."""
@@ -132,13 +130,13 @@ class Rows:
         """The rows with the columns of the published dataset."""
         import pyarrow as pa
 
-        names = list(OPERATIONS)
+        prompts, completions = self._texts()
         columns = {
             "id": pa.array(self.row_ids()),
-            "prompt": _string_array(*self.prompt_bytes()),
-            "completion": _string_array(*self.completion_bytes()),
+            "prompt": prompts,
+            "completion": completions,
             "answer": pa.array(self.answer),
-            "root_operation": pa.array(names, pa.string()).take(pa.array(self.root_operation)),
+            "root_operation": pa.array(list(OPERATIONS)).take(pa.array(self.root_operation)),
             "operations": _name_lists(self.reductions > 0),
             "depth": pa.array(self.depth),
             "num_operations": pa.array(self.num_operations),
@@ -147,19 +145,6 @@ class Rows:
             "unseen_operations": _name_lists(self.unseen > 0),
         }
         return pa.RecordBatch.from_pydict(columns)
-
-
-_ROW_COLUMNS = ("prompt_lengths", "answer", "root_operation", "depth", "decisive_depth", "reductions", "unseen")
-
-
-def concatenate(parts: list[Rows]) -> Rows:
-    """Consecutive rows of one split as one."""
-    if len(parts) == 1:
-        return parts[0]
-    ends = np.cumsum([0, *(part.offsets[-1] for part in parts)])
-    offsets = [part.offsets[:-1] + end for part, end in zip(parts, ends, strict=False)]
-    columns: dict[str, Any] = {f: np.concatenate([getattr(part, f) for part in parts]) for f in ("ids", *_ROW_COLUMNS)}
-    return dataclasses.replace(parts[0], offsets=np.concatenate([*offsets, ends[-1:]]), **columns)
 
 
 # --- drawing ----------------------------------------------------------------------------------------------------------
@@ -185,7 +170,8 @@ def generate(
         InvalidInput: unknown split, or more distinct rows than the split's space holds.
     """
     stop = task.num_rows(split) if num_rows is None else num_rows
-    return concatenate(list(generate_blocks(task, split, seed=seed, start=start, stop=stop, trace=trace)))
+    whole = max(stop, 1)
+    return next(generate_blocks(task, split, seed=seed, start=start, stop=stop, trace=trace, block_rows=whole))
 
 
 def generate_blocks(
@@ -199,19 +185,12 @@ def generate_blocks(
     block_rows: int = BLOCK_ROWS,
 ) -> Iterator[Rows]:
     """`generate`, in blocks of up to ``block_rows``; without ``stop`` (and with ``unique=False``) an endless stream."""
-    draw = _Draw(task, split, seed, trace, unique=task.unique or split != "train")
+    draw = _Draw(task, split, seed, trace)
     if stop is None and draw.unique:
         raise InvalidInput("an endless stream of train rows needs unique=False")
     if start < 0 or (stop is not None and stop < max(start, 1)):
         raise InvalidInput(f"rows {start}..{stop} of a split are none; ask for at least 1")
-    draw.reserve(stop)
-    slot = 0 if draw.unique else start
-    while stop is None or slot < stop:
-        size = block_rows if stop is None else min(block_rows, stop - slot)
-        rows = draw.block(slot, size, emit_from=start)
-        if len(rows):
-            yield rows
-        slot += size
+    return draw.blocks(start, stop, block_rows)
 
 
 def generator_sources() -> tuple[ModuleType, ...]:
@@ -221,24 +200,23 @@ def generator_sources() -> tuple[ModuleType, ...]:
 
 def count_outcomes(task: TaskSpec, split: str, *, seed: int = 0, num_rows: int | None = None) -> dict[str, int]:
     """How many candidates a split's draw accepted, and how many it rejected for which reason."""
-    draw = _Draw(task, split, seed, None, unique=task.unique or split != "train")
-    stop = task.num_rows(split) if num_rows is None else num_rows
-    draw.reserve(stop)
-    for slot in range(0, stop, BLOCK_ROWS):
-        draw.block(slot, min(BLOCK_ROWS, stop - slot), emit_from=stop)
-    return dict(zip(kernels.OUTCOMES, map(int, draw.outcomes), strict=True))
+    draw = _Draw(task, split, seed, None)
+    for _ in draw.blocks(0, task.num_rows(split) if num_rows is None else num_rows, BLOCK_ROWS):
+        pass
+    return dict(zip(kernels.OUTCOMES, draw.outcomes.tolist(), strict=True))
 
 
 class _Draw:
     """The state of drawing one split from slot to slot: the rows seen so far, and the exhausted depth classes."""
 
-    def __init__(self, task: TaskSpec, split: str, seed: int, trace: TraceStyle | None, *, unique: bool) -> None:
+    def __init__(self, task: TaskSpec, split: str, seed: int, trace: TraceStyle | None) -> None:
         if split not in SPLITS:
             raise unknown("split", split, SPLITS)
         style = task.trace if trace is None else trace
         if style not in TRACE_STYLES:
             raise unknown("trace style", style, TRACE_STYLES)
-        self.task, self.split, self.unique = task, split, unique
+        self.task, self.split = task, split
+        self.unique = task.unique or split != "train"
         self.style = TRACE_STYLES.index(style)
         drawn_with = seed if split == "train" else "frozen"
         self.key = key64(f"listops_bench/{DATASET_VERSION}/{task.fingerprint()}/{split}/{drawn_with}")
@@ -249,38 +227,38 @@ class _Draw:
         self.seen = np.zeros(2, np.uint64)
         self.outcomes = np.zeros(len(kernels.OUTCOMES), np.int64)
 
-    def reserve(self, num_rows: int | None) -> None:
-        if self.unique and num_rows is not None:
-            self.seen = np.zeros(1 << (2 * num_rows).bit_length(), np.uint64)
+    def blocks(self, start: int, stop: int | None, block_rows: int) -> Iterator[Rows]:
+        """The rows ``start .. stop``. Unique ones are drawn from 0 on, since the rows before decide what is new."""
+        if self.unique and stop is not None:
+            self.seen = np.zeros(1 << (2 * stop).bit_length(), np.uint64)
+        slot = 0 if self.unique else start
+        while stop is None or slot < stop:
+            end = slot + block_rows if stop is None else min(slot + block_rows, stop)
+            if end > start:
+                yield self._block(slot, end, max(slot, start))
+            else:
+                self._block(slot, end, end)
+            slot = end
 
-    def block(self, slot: int, size: int, emit_from: int) -> Rows:
-        """Fills slots ``slot .. slot+size`` and returns their rows, but for those before ``emit_from``."""
-        emitted = max(0, slot + size - max(slot, emit_from))
-        columns = _empty_columns(emitted, self.task.max_tokens)
-        done, row = 0, 0
-        while done < size:
-            tail = {k: v[row:] for k, v in columns.items() if k != "ids"}
-            filled, exhausted = self._fill(slot + done, size - done, emit_from, columns["ids"], tail)
-            row += max(0, slot + done + filled - max(slot + done, emit_from))
-            done += filled
-            if done < size:
-                self._close(exhausted, slot + done)
-        ids = columns.pop("ids")[: columns["offsets"][-1]].copy()
-        return Rows(self.task, self.split, max(slot, emit_from), ids, **columns)
-
-    def _fill(self, slot: int, size: int, emit_from: int, ids: Any, tail: dict[str, Any]) -> tuple[int, int]:
-        filled, exhausted = kernels.fill(
-            self.tables, self.scratch, np.uint64(self.key), slot, size, self.cutoffs, self.depths, self.closed,
-            HOMES.index(home_of(self.split)), self.split == "test_wider",
-            self.style, _MAX_ATTEMPTS, self.unique, self.seen, emit_from, self.outcomes,
-            ids, tail["offsets"], tail["prompt_lengths"], tail["answer"], tail["root_operation"],
-            tail["depth"], tail["decisive_depth"], tail["reductions"], tail["unseen"],
-        )  # fmt: skip
-        return int(filled), int(exhausted)
+    def _block(self, slot: int, stop: int, first: int) -> Rows:
+        """Fills the slots ``slot .. stop``; returns their rows from ``first`` on."""
+        rows = np.zeros(stop - first, kernels.ROW)
+        ids = np.empty(len(rows) * self.task.max_tokens + 8, np.uint8)
+        offsets = np.zeros(len(rows) + 1, np.int64)
+        while slot < stop:
+            slot, exhausted = kernels.fill(
+                self.tables, self.scratch, np.uint64(self.key), slot, stop, first, self.cutoffs, self.depths,
+                self.closed, HOMES.index(home_of(self.split)), self.split == "test_wider", self.style, _MAX_ATTEMPTS,
+                self.unique, self.seen, self.outcomes, ids, offsets, rows,
+            )  # fmt: skip
+            if slot < stop:
+                self._close(exhausted, slot)
+        columns = {name: np.ascontiguousarray(rows[name]) for name in kernels.ROW.fields}
+        return Rows(self.task, self.split, first, ids[: offsets[-1]].copy(), offsets, **columns)
 
     def _close(self, exhausted: int, slot: int) -> None:
         """An evaluation split takes its remaining rows from the other depths; train says what it cannot have."""
-        if exhausted >= 0 and self.split != "train":
+        if self.split != "train":
             self.closed[exhausted] = True
             if not self.closed.all():
                 return
@@ -296,18 +274,6 @@ class _Draw:
             f" distinct expressions of the task, {_MAX_ATTEMPTS:,} draws in a row gave no new one after row {slot:,};"
             f" {hint}"
         )
-
-
-def _empty_columns(num_rows: int, max_tokens: int) -> dict[str, Any]:
-    """Columns for ``num_rows`` rows; ids for the longest possible ones."""
-    row, counts = (num_rows,), (num_rows, NUM_OPERATIONS)
-    return {
-        "ids": np.empty(num_rows * max_tokens + 8, np.uint8), "offsets": np.zeros(num_rows + 1, np.int64),
-        "prompt_lengths": np.empty(row, np.int32), "answer": np.empty(row, np.int32),
-        "root_operation": np.empty(row, np.int8), "depth": np.empty(row, np.int32),
-        "decisive_depth": np.empty(row, np.int32), "reductions": np.empty(counts, np.int16),
-        "unseen": np.empty(counts, np.int16),
-    }  # fmt: skip
 
 
 def _depth_classes(task: TaskSpec, split: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -335,36 +301,7 @@ def num_expressions(task: TaskSpec, max_depth: int | None = None, *, wider: bool
     return total
 
 
-# --- text and checksums -----------------------------------------------------------------------------------------------
-
-
-@lru_cache
-def _token_bytes(modulus: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    words = [word.encode() for word in vocabulary(modulus)]
-    table = np.zeros((len(words), max(map(len, words))), np.uint8)
-    for i, word in enumerate(words):
-        table[i, : len(word)] = list(word)
-    return table, np.array([len(word) for word in words])
-
-
-def _spell(ids: Any, starts: Any, stops: Any, modulus: int, *, leading_space: bool) -> tuple[Any, Any]:
-    table, lengths = _token_bytes(modulus)
-    offsets = np.zeros(len(starts) + 1, np.int32)
-    room = int((stops - starts).sum()) * (table.shape[1] + 1)
-    out = np.empty(room, np.uint8)
-    kernels.spell(ids, starts, stops, leading_space, table, lengths, offsets, out)
-    return offsets, out[: offsets[-1]].copy()
-
-
-def _split_text(offsets: Any, text: Any) -> list[str]:
-    whole, ends = text.tobytes().decode("ascii"), offsets.tolist()
-    return [whole[a:b] for a, b in itertools.pairwise(ends)]
-
-
-def _string_array(offsets: Any, text: Any) -> Any:
-    import pyarrow as pa
-
-    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(text))
+# --- columns and checksums ---------------------------------------------------------------------------------------------
 
 
 def _name_lists(present: npt.NDArray[np.bool_]) -> Any:
