@@ -30,7 +30,7 @@ def task_tables(task: TaskSpec, *, wider: bool = False) -> Any:
     kinds = {"nadd": ALTERNATING, "med": MEDIAN}
     tables["kind_A"] = [kinds.get(name, FOLD) for name in names]
     tables["associative_A"] = [operation.associative for operation in OPERATIONS.values()]
-    tables["operation_keys_A"] = OPERATION_KEYS
+    tables["operation_keys_A"] = list(OPERATION_KEYS.values())
     tables["number_keys_n"][: task.modulus] = [number_key(v) for v in range(task.modulus)]
     tables["fold_A2nn"][:, :, : task.modulus, : task.modulus] = _fold_tables(task.modulus)
     for size in range(FACT_OPERANDS, int(tables["arities_AK"].max()) + 1):

@@ -14,14 +14,11 @@ A score means something only above these. Each is fitted on train rows and answe
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
-import numpy as np
-
-from listops_bench.tasks.expression import FIRST_NUMBER_ID, OPERATIONS, Expression, Node, parse
+from listops_bench.tasks.expression import FIRST_NUMBER_ID, OPERATIONS, Node, parse
 from listops_bench.tasks.generator import Rows, generate
 from listops_bench.tasks.task import TaskSpec
 
@@ -47,76 +44,58 @@ def baselines(task: TaskSpec, split: str = "test", *, seed: int = 0, num_rows: i
 def score_shortcuts(train: Rows, rows: Rows) -> list[Baseline]:
     """Fits the shortcuts on ``train`` and counts their correct answers on ``rows``."""
     shortcuts = _fit(train)
-    answers = rows.answer.tolist()
-    bags = _bags(rows)
-    expressions = [_root(prompt, rows.task.modulus) for prompt in rows.prompts()]
     correct = Counter[str]()
-    for e, bag, answer in zip(expressions, bags, answers, strict=True):
-        correct.update(name for name, shortcut in shortcuts.items() if shortcut(e, bag) == answer)
+    for prompt, numbers, answer in zip(rows.prompts(), _numbers(rows), rows.answer.tolist(), strict=True):
+        root = parse(prompt, rows.task.modulus)
+        assert isinstance(root, Node)
+        correct.update(name for name, shortcut in shortcuts.items() if shortcut(root, numbers) == answer)
     return [Baseline(name, correct[name], len(rows)) for name in shortcuts]
 
 
-_K = TypeVar("_K")
-_Shortcut = Callable[[Node, bytes], int]
+_Shortcut = Callable[[Node, list[int]], int]
 
 
 def _fit(train: Rows) -> dict[str, _Shortcut]:
+    """The shortcuts by name: functions of an expression and of all its numbers in their order."""
     modulus = train.task.modulus
-    answers = train.answer.tolist()
-    roots = [list(OPERATIONS)[i] for i in train.root_operation.tolist()]
-    majority = _most_frequent(Counter(answers))
-    by_root = _most_frequent_by(zip(roots, answers, strict=True))
-    by_bag = _most_frequent_by(zip(zip(roots, _bags(train), strict=True), answers, strict=True))
+    all_answers: Counter[int] = Counter()
+    of_root: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    of_bag: defaultdict[tuple[str, bytes], Counter[int]] = defaultdict(Counter)
+    names = list(OPERATIONS)
+    for root, numbers, answer in zip(train.root_operation, _numbers(train), train.answer.tolist(), strict=True):
+        all_answers[answer] += 1
+        of_root[names[root]][answer] += 1
+        of_bag[names[root], bytes(sorted(numbers))][answer] += 1
+    majority = _most_frequent(all_answers)
+    by_root = {key: _most_frequent(answers) for key, answers in of_root.items()}
+    by_bag = {key: _most_frequent(answers) for key, answers in of_bag.items()}
 
-    def root_operation(e: Node, bag: bytes) -> int:
+    def root_operation(e: Node, numbers: list[int]) -> int:
         return by_root.get(e.operation, majority)
 
-    def ignore_subtrees(e: Node, bag: bytes) -> int:
-        numbers = [operand for operand in e.operands if isinstance(operand, int)]
-        return OPERATIONS[e.operation].apply(numbers, modulus) if numbers else root_operation(e, bag)
+    def ignore_subtrees(e: Node, numbers: list[int]) -> int:
+        own = [operand for operand in e.operands if isinstance(operand, int)]
+        return OPERATIONS[e.operation].apply(own, modulus) if own else root_operation(e, numbers)
+
+    def bag_of_operands(e: Node, numbers: list[int]) -> int:
+        return by_bag.get((e.operation, bytes(sorted(numbers))), root_operation(e, numbers))
 
     return {
-        "majority": lambda e, bag: majority,
+        "majority": lambda e, numbers: majority,
         "root_operation": root_operation,
         "ignore_subtrees": ignore_subtrees,
-        "bag_of_operands": lambda e, bag: by_bag.get((e.operation, bag), root_operation(e, bag)),
-        "root_on_leaves": lambda e, bag: OPERATIONS[e.operation].apply(list(_leaves(e)), modulus),
+        "bag_of_operands": bag_of_operands,
+        "root_on_leaves": lambda e, numbers: OPERATIONS[e.operation].apply(numbers, modulus),
     }
 
 
-def _root(prompt: str, modulus: int) -> Node:
-    e = parse(prompt, modulus)
-    assert isinstance(e, Node)
-    return e
-
-
-def _leaves(e: Expression) -> Iterator[int]:
-    if isinstance(e, int):
-        yield e
-    else:
-        for operand in e.operands:
-            yield from _leaves(operand)
-
-
-def _bags(rows: Rows) -> list[bytes]:
-    """For each row the counts of the numbers in its prompt, as bytes."""
-    positions = np.arange(len(rows.ids)) - np.repeat(rows.offsets[:-1], np.diff(rows.offsets))
-    in_prompt = positions < np.repeat(rows.prompt_lengths, np.diff(rows.offsets))
-    row = np.repeat(np.arange(len(rows)), np.diff(rows.offsets))
-    number = rows.ids.astype(np.int64) - FIRST_NUMBER_ID
-    chosen = in_prompt & (number >= 0)
-    counts = np.zeros((len(rows), rows.task.modulus), np.uint8)
-    np.add.at(counts, (row[chosen], number[chosen]), 1)
-    return [line.tobytes() for line in counts]
+def _numbers(rows: Rows) -> Iterator[list[int]]:
+    """The numbers of each prompt, in their order."""
+    for start, length in zip(rows.offsets[:-1], rows.prompt_lengths, strict=True):
+        ids = rows.ids[start : start + length]
+        yield (ids[ids >= FIRST_NUMBER_ID] - FIRST_NUMBER_ID).tolist()
 
 
 def _most_frequent(counts: Counter[int]) -> int:
     # Of equally frequent answers the smallest, so that the baseline does not depend on the order of the rows.
     return min(counts, key=lambda answer: (-counts[answer], answer))
-
-
-def _most_frequent_by(pairs: Iterable[tuple[_K, int]]) -> dict[_K, int]:
-    counts: dict[_K, Counter[int]] = {}
-    for key, answer in pairs:
-        counts.setdefault(key, Counter())[answer] += 1
-    return {key: _most_frequent(counter) for key, counter in counts.items()}

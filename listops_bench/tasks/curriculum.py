@@ -22,16 +22,15 @@ or, the same things spelt out, as a YAML file::
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from listops_bench._base.files import read_yaml
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.tasks.task import get_task, is_number
+from listops_bench.tasks.task import get_task
 
 _KEEP_OPTIMIZER, _FREEZE, _UNTIL = "keep-optimizer", "freeze", "until"
 _EXAMPLE = "'max_med:1200,sum:1800'"
@@ -59,22 +58,26 @@ class Stage:
     until: float | None = None
 
     def __post_init__(self) -> None:
-        mixture = tuple(sorted((get_task(name).name, _weight(name, weight)) for name, weight in self.mixture))
+        pairs = [(get_task(name).name, weight) for name, weight in self.mixture]
+        mixture = sorted(pairs, key=lambda pair: pair[0])
         names = [name for name, _ in mixture]
         if not names or len(set(names)) != len(names):
             raise InvalidInput(f"a stage needs one or more different tasks, not {names}")
+        for name, weight in mixture:
+            if not _is_number(weight) or weight <= 0:
+                raise InvalidInput(f"weight {weight!r} of task {name!r} is not a number above 0")
         if not isinstance(self.steps, int) or isinstance(self.steps, bool) or self.steps < 1:
             raise InvalidInput(f"steps {self.steps!r} is not a number of steps; the least is 1")
         if not isinstance(self.reset_optimizer, bool):
             raise InvalidInput(f"reset_optimizer {self.reset_optimizer!r} is neither true nor false")
-        if self.until is not None and not (is_number(self.until) and 0 < self.until <= 1):
+        if self.until is not None and not (_is_number(self.until) and 0 < self.until <= 1):
             raise InvalidInput(f"until {self.until!r} is not an accuracy above 0 and at most 1")
         for pattern in self.freeze:
             if not isinstance(pattern, str) or not pattern or set(pattern) & set(",/+: "):
                 raise InvalidInput(f"freeze pattern {pattern!r} is not a parameter name or pattern")
         if len(mixture) == 1:
-            mixture = ((names[0], 1.0),)  # the weight of a single task means nothing
-        object.__setattr__(self, "mixture", mixture)
+            mixture = [(names[0], 1.0)]  # the weight of a single task means nothing
+        object.__setattr__(self, "mixture", tuple((name, float(weight)) for name, weight in mixture))
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -88,11 +91,19 @@ class Stage:
 
     def __str__(self) -> str:
         single = len(self.mixture) == 1
-        words = [name if single else f"{name}*{_number(weight)}" for name, weight in self.mixture]
+        words = [name if single else f"{name}*{_text(weight)}" for name, weight in self.mixture]
         options = [] if self.reset_optimizer else [_KEEP_OPTIMIZER]
-        options += [] if self.until is None else [f"{_UNTIL}={_number(self.until)}"]
+        options += [] if self.until is None else [f"{_UNTIL}={_text(self.until)}"]
         options += [f"{_FREEZE}={pattern}" for pattern in self.freeze]
         return "/".join([f"{'+'.join(words)}:{self.steps}", *options])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _text(value: float) -> str:
+    return repr(value).removesuffix(".0")
 
 
 @dataclass(frozen=True)
@@ -168,82 +179,68 @@ def parse_curriculum(text: str) -> Curriculum:
 
 def _parse_stage(text: str) -> Stage:
     body, *options = (word.strip() for word in text.split("/"))
-    mixture, colon, steps = body.rpartition(":")
-    if not colon or not mixture.strip():
+    mixture, _, steps = (part.strip() for part in body.rpartition(":"))
+    if not mixture:
         raise InvalidInput(f"stage {text!r} is not TASK:STEPS; a curriculum looks like {_EXAMPLE}")
-    if not steps.strip().isascii() or not steps.strip().isdigit():
-        raise InvalidInput(f"stage {text!r} has {steps.strip()!r} for its steps; the least is 1")
+    pairs = []
+    for word in mixture.split("+"):
+        name, star, weight = (part.strip() for part in word.partition("*"))
+        pairs.append((name, _number(weight) if star else 1.0))
     freeze, until = [], None
     for option in options:
         key, _, value = option.partition("=")
         if key == _FREEZE:
             freeze.append(value)
         elif key == _UNTIL:
-            until = _float(value, f"until {value!r} is not an accuracy above 0 and at most 1")
+            until = _number(value)
         elif option != _KEEP_OPTIMIZER:
             raise unknown("stage option", key, [_KEEP_OPTIMIZER, _FREEZE, _UNTIL])
-    pairs = [_parse_share(word) for word in mixture.split("+")]
-    return Stage(tuple(pairs), int(steps), _KEEP_OPTIMIZER not in options, tuple(freeze), until)
+    num_steps: Any = int(steps) if steps.isascii() and steps.isdigit() else steps
+    return Stage(tuple(pairs), num_steps, _KEEP_OPTIMIZER not in options, tuple(freeze), until)
 
 
-def _parse_share(text: str) -> tuple[str, float]:
-    name, star, weight = (word.strip() for word in text.partition("*"))
-    if not star:
-        return name, 1.0
-    return name, _float(weight, f"weight {weight!r} of task {name!r} is not a number above 0")
-
-
-def _float(text: str, problem: str) -> float:
+def _number(text: str) -> Any:
+    """The number of a text, or the text where it is none, which `Stage` refuses by its name."""
     try:
         return float(text)
     except ValueError:
-        raise InvalidInput(problem) from None
-
-
-def _weight(name: str, weight: Any) -> float:
-    if not is_number(weight) or weight <= 0:
-        raise InvalidInput(f"weight {weight!r} of task {name!r} is not a number above 0")
-    return float(weight)
-
-
-def _number(value: float) -> str:
-    return repr(value).removesuffix(".0")
+        return text
 
 
 # --- YAML -------------------------------------------------------------------------------------------------------------
 
-_STAGE_KEYS = ("tasks", *(field.name for field in dataclasses.fields(Stage) if field.name != "mixture"))
-
 
 def _from_yaml(path: Path) -> Curriculum:
-    page = read_yaml(path, kind="curriculum file")
-    _check_keys(page, ("stages",), f"curriculum file {str(path)!r}")
-    if not isinstance(page.get("stages"), list):
-        raise InvalidInput(f"curriculum file {str(path)!r} has no list of stages")
-    return Curriculum(tuple(_stage_from_mapping(stage) for stage in page["stages"]))
+    where = f"curriculum file {str(path)!r}"
+    page = _mapping(read_yaml(path, kind="curriculum file"), where, ["stages"])
+    if not isinstance(page["stages"], list):
+        raise InvalidInput(f"{where} has no list of stages")
+    return Curriculum(tuple(map(_stage_from_yaml, page["stages"])))
 
 
-def _stage_from_mapping(page: Any) -> Stage:
-    _check_keys(page, _STAGE_KEYS, "a stage")
-    missing = [key for key in ("tasks", "steps") if key not in page]
-    if missing:
-        raise InvalidInput(f"a stage has no {missing[0]!r}: {page}")
-    tasks = page["tasks"]
+def _stage_from_yaml(page: Any) -> Stage:
+    fields = dict(_mapping(page, "a stage", ["tasks", "steps"], ["reset_optimizer", "freeze", "until"]))
+    tasks, freeze = fields.pop("tasks"), fields.pop("freeze", [])
     if isinstance(tasks, str):
         tasks = {tasks: 1.0}
     if not isinstance(tasks, Mapping):
         raise InvalidInput(f"tasks {tasks!r} is neither a name nor a mapping of names to weights")
-    freeze = page.get("freeze", [])
-    freeze = [freeze] if isinstance(freeze, str) else freeze
+    if isinstance(freeze, str):
+        freeze = [freeze]
     if not isinstance(freeze, list):
         raise InvalidInput(f"freeze {freeze!r} is not a list of patterns")
-    mixture = tuple((str(name), weight) for name, weight in tasks.items())
-    return Stage(mixture, page["steps"], page.get("reset_optimizer", True), tuple(freeze), page.get("until"))
+    return Stage(tuple((str(name), weight) for name, weight in tasks.items()), freeze=tuple(freeze), **fields)
 
 
-def _check_keys(page: Any, known: tuple[str, ...], what: str) -> None:
+def _mapping(page: Any, what: str, required: list[str], optional: Sequence[str] = ()) -> Mapping[str, Any]:
+    """The page, if it is a mapping with these keys."""
+    known = [*required, *optional]
     if not isinstance(page, Mapping):
         raise InvalidInput(f"{what} is not a mapping with the keys {', '.join(known)}")
     for key in page:
         if key not in known:
             raise unknown(f"key in {what}", key, known)
+    for key in required:
+        if key not in page:
+            raise InvalidInput(f"{what} has no {key!r}: {page}")
+    return page

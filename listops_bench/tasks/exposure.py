@@ -88,14 +88,11 @@ def match(curriculum: Curriculum, like: Exposure, by: str, *, stage: int | None 
     movable = math.fsum(part for part, moves in zip(parts, scaled, strict=True) if moves)
     factor = (like.of(by) - fixed) / movable if movable else 0.0
     if factor <= 0:
-        raise InvalidInput(f"no number of steps gives {str(curriculum)!r} {like.of(by):,.0f} {_unit(by)}")
+        unit = by if by in ("steps", "tokens") else f"reductions of {by.upper()}"
+        raise InvalidInput(f"no number of steps gives {str(curriculum)!r} {like.of(by):,.0f} {unit}")
     before, stages, rounded = 0.0, [], 0
     for s, moves in zip(curriculum.stages, scaled, strict=True):
         before += s.steps * (factor if moves else 1)
         stages.append(dataclasses.replace(s, steps=max(1, round(before) - rounded)))
         rounded += stages[-1].steps
     return Curriculum(tuple(stages))
-
-
-def _unit(measure: str) -> str:
-    return measure if measure in ("steps", "tokens") else f"reductions of {measure.upper()}"

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,7 +32,7 @@ MIN_MODULUS, MAX_MODULUS = 2, 64
 MAX_PARSED_DEPTH = 101
 """The other functions recurse: far below Python's limit, far above any data set's depth."""
 
-Symmetry = Literal["all", "alternating", "none"]
+Symmetry = Literal["all", "alternating"]
 MedianRule = Literal["upper", "floor_mean"]
 TraceStyle = Literal["parallel", "single", "none"]
 TRACE_STYLES: tuple[TraceStyle, ...] = get_args(TraceStyle)
@@ -44,8 +45,8 @@ class Operation:
     Attributes:
         name: lower-case name, as in task names.
         apply: ``apply(values, modulus)`` for two or more values.
-        symmetry: which operands may change places without changing the value: ``"all"``, only those at positions of
-            the same parity (``"alternating"``), or ``"none"``.
+        symmetry: which operands may change places without changing the value: ``"all"``, or only those at positions
+            of the same parity (``"alternating"``).
         associative: ``f(f(a, b), c) == f(a, f(b, c)) == f(a, b, c)``, so that nested uses can be flattened.
         odd_operands_only: takes 3, 5, 7 ... operands.
     """
@@ -74,12 +75,6 @@ def _ssum(values: Sequence[int], modulus: int) -> int:
     return permutation.index(sum(permutation[value] for value in values) % modulus)
 
 
-def _floor_mean_median(values: Sequence[int], modulus: int) -> int:
-    """The mean of the two middle operands, rounded down, where their count is even: NYU's and LRA's rule."""
-    ranked, half = sorted(values), len(values) // 2
-    return ranked[half] if len(values) % 2 else (ranked[half - 1] + ranked[half]) // 2
-
-
 OPERATIONS: dict[str, Operation] = {
     op.name: op
     for op in (
@@ -89,9 +84,7 @@ OPERATIONS: dict[str, Operation] = {
         Operation("ssum", _ssum),
         Operation("max", lambda values, modulus: max(values)),
         Operation("min", lambda values, modulus: min(values)),
-        Operation(
-            "med", lambda values, modulus: sorted(values)[len(values) // 2], associative=False, odd_operands_only=True
-        ),
+        Operation("med", lambda values, _: statistics.median_high(values), associative=False, odd_operands_only=True),
     )
 }
 """All operations, in the canonical order of task names, vocabularies and per-operation columns."""
@@ -122,14 +115,8 @@ def ssum_permutation(modulus: int) -> tuple[int, ...]:
     correlation with the numbers is nearest to zero and whose parity agreement is nearest to chance, leaving out those
     under which SSUM would equal SUM. See `ssum_statistics`.
     """
-    candidates = sorted(
-        (_deviation(p), draw, p)
-        for draw, p in enumerate(_hashed_permutation(modulus, i) for i in range(_SSUM_CANDIDATES))
-        if modulus == 2 or not _is_sum(p)
-    )
-    if candidates:
-        return candidates[0][2]
-    return tuple((i + 1) % modulus for i in range(modulus))
+    permutations = (_hashed_permutation(modulus, draw) for draw in range(_SSUM_CANDIDATES))
+    return min((p for p in permutations if modulus == 2 or not _is_sum(p)), key=_deviation)
 
 
 def ssum_statistics(modulus: int) -> dict[str, float]:
@@ -169,8 +156,8 @@ PAD_ID, EOS_ID = 0, 1
 EQUALS_ID, CLOSE_ID, FIRST_OPERATION_ID = 3, 4, 5
 FIRST_NUMBER_ID = FIRST_OPERATION_ID + len(OPERATIONS)
 
-_FOREIGN_NAMES = {"SM": "sum", "MEDIAN": "med"}  # NYU's and LRA's files write SM for SUM
-_BY_TOKEN = {op.token: op.name for op in OPERATIONS.values()} | {f"[{k}": v for k, v in _FOREIGN_NAMES.items()}
+# NYU's and LRA's files write SM for SUM.
+_BY_TOKEN = {op.token: op.name for op in OPERATIONS.values()} | {"[SM": "sum", "[MEDIAN": "med"}
 
 
 def vocabulary(modulus: int) -> tuple[str, ...]:
@@ -185,11 +172,8 @@ def vocabulary(modulus: int) -> tuple[str, ...]:
 
 def check_modulus(modulus: int) -> None:
     """Raises InvalidInput unless numbers modulo ``modulus`` make a task."""
-    if not isinstance(modulus, int) or isinstance(modulus, bool) or not MIN_MODULUS <= modulus <= MAX_MODULUS:
-        nearest = MIN_MODULUS if not isinstance(modulus, int) or modulus < MIN_MODULUS else MAX_MODULUS
-        raise InvalidInput(
-            f"modulus {modulus!r} is not in {MIN_MODULUS}..{MAX_MODULUS}; the nearest valid one is {nearest}"
-        )
+    if type(modulus) is not int or not MIN_MODULUS <= modulus <= MAX_MODULUS:
+        raise InvalidInput(f"modulus {modulus!r} is not in {MIN_MODULUS}..{MAX_MODULUS}")
 
 
 def parse(text: str, modulus: int | None = None) -> Expression:
@@ -272,7 +256,7 @@ def evaluate(expression: Expression, modulus: int = 10, median: MedianRule = "up
         return expression
     values = [evaluate(operand, modulus, median) for operand in expression.operands]
     if expression.operation == "med" and median == "floor_mean":
-        return _floor_mean_median(values, modulus)
+        return math.floor(statistics.median(values))  # the mean of the middle two, rounded down: NYU's and LRA's rule
     return OPERATIONS[expression.operation].apply(values, modulus)
 
 
@@ -349,10 +333,6 @@ def operations_in(expression: Expression) -> list[str]:
     if isinstance(expression, int):
         return []
     return [expression.operation, *(name for operand in expression.operands for name in operations_in(operand))]
-
-
-def num_operations(expression: Expression) -> int:
-    return len(operations_in(expression))
 
 
 def decisive_depth(expression: Expression, modulus: int = 10) -> int:

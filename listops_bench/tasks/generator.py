@@ -89,11 +89,11 @@ class Rows:
 
     def prompts(self) -> list[str]:
         """``"[SUM 3 [MAX 2 9 ] 4 ] ="``."""
-        return self._texts()[0].to_pylist()  # type: ignore[no-any-return]
+        return self._texts()[0].to_pylist()
 
     def completions(self) -> list[str]:
         """``" [SUM 3 9 4 ] = 6"``."""
-        return self._texts()[1].to_pylist()  # type: ignore[no-any-return]
+        return self._texts()[1].to_pylist()
 
     def _texts(self) -> tuple[pa.StringArray, pa.StringArray]:
         """All prompts and all completions."""
@@ -253,7 +253,7 @@ class _Draw:
             )  # fmt: skip
             if slot < stop:
                 self._close(exhausted, slot)
-        columns = {name: np.ascontiguousarray(rows[name]) for name in kernels.ROW.fields}
+        columns = {name: np.ascontiguousarray(rows[name]) for name in kernels.ROW.names or ()}
         return Rows(self.task, self.split, first, ids[: offsets[-1]].copy(), offsets, **columns)
 
     def _close(self, exhausted: int, slot: int) -> None:
@@ -301,7 +301,7 @@ def num_expressions(task: TaskSpec, max_depth: int | None = None, *, wider: bool
     return total
 
 
-# --- columns and checksums ---------------------------------------------------------------------------------------------
+# --- columns and checksums --------------------------------------------------------------------------------------------
 
 
 def _name_lists(present: npt.NDArray[np.bool_]) -> Any:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import defaultdict
 from functools import lru_cache
 from typing import Literal, TypeGuard, get_args
 
@@ -54,8 +55,7 @@ def home_of(split: str) -> Home:
 # --- stable hashing ---------------------------------------------------------------------------------------------------
 
 EVEN_KEY, ODD_KEY, HELD_OUT_KEY = (key64(f"listops/{name}") for name in ("even", "odd", "held-out"))
-OPERATION_KEYS = tuple(key64(f"listops/operation/{name}") for name in OPERATIONS)
-_OPERATION_KEY = dict(zip(OPERATIONS, OPERATION_KEYS, strict=True))
+OPERATION_KEYS = {name: key64(f"listops/operation/{name}") for name in OPERATIONS}
 
 
 @lru_cache
@@ -71,16 +71,13 @@ def form_hash(expression: Expression) -> int:
     """
     if isinstance(expression, int):
         return number_key(expression)
-    return mix64(_OPERATION_KEY[expression.operation] + _operand_sum(expression) & MASK64)
+    return mix64(OPERATION_KEYS[expression.operation] + _operand_sum(expression) & MASK64)
 
 
 def _operand_sum(node: Node) -> int:
-    operation = OPERATIONS[node.operation]
-    if operation.symmetry == "alternating":
+    if OPERATIONS[node.operation].symmetry == "alternating":
         even, odd = (sum(map(form_hash, node.operands[i::2])) & MASK64 for i in (0, 1))
         return mix64(EVEN_KEY + even & MASK64) + mix64(ODD_KEY + odd & MASK64) & MASK64
-    if operation.symmetry != "all":
-        raise NotImplementedError(f"no hash for operations of symmetry {operation.symmetry!r} yet")
     return sum(_operand_sum(x) if _flattens(x, node) else form_hash(x) for x in node.operands) & MASK64
 
 
@@ -97,7 +94,7 @@ def canonical(expression: Expression) -> Expression:
     flat = [y for x in operands for y in (x.operands if _flattens(x, expression) else (x,))]
     if OPERATIONS[expression.operation].symmetry == "all":
         flat.sort(key=render)
-    elif OPERATIONS[expression.operation].symmetry == "alternating":
+    else:
         flat[0::2], flat[1::2] = sorted(flat[0::2], key=render), sorted(flat[1::2], key=render)
     return Node(expression.operation, tuple(flat))
 
@@ -120,10 +117,9 @@ def held_out_cutoffs(modulus: int, size: int) -> dict[int, int]:
     count = math.comb(modulus + size - 1, size)
     if count > _MAX_RANKED:
         return {0: int(HELD_OUT_SHARE * 2**64)}
-    multisets = itertools.combinations_with_replacement(range(modulus), size)
-    by_pattern: dict[int, list[int]] = {}
-    for values in multisets:
-        by_pattern.setdefault(repeat_pattern(values), []).append(_multiset_hash(values, modulus))
+    by_pattern: defaultdict[int, list[int]] = defaultdict(list)
+    for values in itertools.combinations_with_replacement(range(modulus), size):
+        by_pattern[repeat_pattern(values)].append(_multiset_hash(values, modulus))
     quotas = _quotas({pattern: len(hashes) for pattern, hashes in by_pattern.items()}, max(1, round(count / 10)))
     # One above the last hash that is held out; hashes are distinct, so "below" then means "held out".
     return {p: sorted(hashes)[quotas[p] - 1] + 1 if quotas[p] else 0 for p, hashes in by_pattern.items()}

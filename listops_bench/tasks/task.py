@@ -11,25 +11,25 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from pathlib import Path
-from typing import Any
+from functools import cache
+from typing import Annotated, Any
 
 import yaml
 
+from listops_bench._base.options import check
+from listops_bench._base.records import Range, Share
 from listops_bench._base.resources import resource_path
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.tasks.expression import OPERATIONS, TRACE_STYLES, TraceStyle, check_modulus
+from listops_bench.tasks.expression import MAX_MODULUS, MIN_MODULUS, OPERATIONS, TraceStyle
 
 DATASET_VERSION = "1.0.0"
 """Raised whenever any row of any task changes."""
 
 MAX_OPERANDS, MAX_DEPTH, MAX_TOKENS = 8, 8, 1024
-_DEPTH_WEIGHTS_SUM_TOLERANCE = 1e-9
+NumRows = Annotated[int, Range(1, 2**31 - 1)]
 
 
 @dataclass(frozen=True)
@@ -53,47 +53,34 @@ class TaskSpec:
     """
 
     operations: tuple[str, ...]
-    modulus: int = 10
-    min_operands: int = 2
-    max_operands: int = 3
-    max_depth: int = 2
-    nest_probability: float = 0.5
+    modulus: Annotated[int, Range(MIN_MODULUS, MAX_MODULUS)] = 10
+    min_operands: Annotated[int, Range(2, MAX_OPERANDS)] = 2
+    max_operands: Annotated[int, Range(2, MAX_OPERANDS)] = 3
+    max_depth: Annotated[int, Range(1, MAX_DEPTH)] = 2
+    nest_probability: Share = 0.5
     depth_weights: tuple[float, ...] = (0.015, 0.985)
-    max_tokens: int = 128
+    max_tokens: Annotated[int, Range(8, MAX_TOKENS)] = 128
     trace: TraceStyle = "parallel"
     unique: bool = True
-    num_train: int = 50_000
-    num_validation: int = 1_000
-    num_test: int = 5_000
-    num_extra: int = 2_000
+    num_train: NumRows = 50_000
+    num_validation: NumRows = 1_000
+    num_test: NumRows = 5_000
+    num_extra: NumRows = 2_000
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "operations", _canonical_operations(self.operations))
         object.__setattr__(self, "depth_weights", _as_weights(self.depth_weights))
-        check_modulus(self.modulus)
-        _check_range("min_operands", self.min_operands, 2, MAX_OPERANDS)
-        _check_range("max_operands", self.max_operands, self.min_operands, MAX_OPERANDS)
-        _check_range("max_depth", self.max_depth, 1, MAX_DEPTH)
-        _check_range("nest_probability", self.nest_probability, 0, 1, (int, float))
-        _check_range("max_tokens", self.max_tokens, 8, MAX_TOKENS)
-        for field in ("num_train", "num_validation", "num_test", "num_extra"):
-            _check_range(field, getattr(self, field), 1, 2**31 - 1)
-        if not isinstance(self.unique, bool):
-            raise InvalidInput(f"unique {self.unique!r} is neither True nor False")
-        if self.trace not in TRACE_STYLES:
-            raise unknown("trace style", self.trace, TRACE_STYLES)
-        self._check_depth_weights()
+        check(self)
+        if self.max_operands < self.min_operands:
+            raise InvalidInput(f"max_operands {self.max_operands} is not in {self.min_operands}..{MAX_OPERANDS}")
+        if self.max_depth > 1 and self.nest_probability == 0:
+            raise InvalidInput("nest_probability 0 never nests, so max_depth must be 1")
+        if not any(self.depth_weights[: self.max_depth]):
+            raise InvalidInput(f"depth_weights {list(self.depth_weights)} leave no rows for depth 1..{self.max_depth}")
         for name in self.operations:
             if not self.operand_counts(name):
                 span = f"{self.min_operands}..{self.max_operands}"
                 raise InvalidInput(f"operation {name!r} takes odd operand counts only and none is in {span}; use 3..3")
-
-    def _check_depth_weights(self) -> None:
-        w = self.depth_weights
-        if self.max_depth > 1 and self.nest_probability == 0:
-            raise InvalidInput("nest_probability 0 never nests, so max_depth must be 1")
-        if not any(w[: self.max_depth]):
-            raise InvalidInput(f"depth_weights {list(w)} leave no rows for depth 1..{self.max_depth}")
 
     @property
     def name(self) -> str:
@@ -150,26 +137,14 @@ def _as_weights(weights: Any) -> tuple[float, ...]:
         shares = tuple(float(weight) for weight in weights)
     except (TypeError, ValueError):
         shares = ()
-    if not shares or any(not 0 <= x <= 1 for x in shares) or abs(sum(shares) - 1) > _DEPTH_WEIGHTS_SUM_TOLERANCE:
+    if not shares or any(not 0 <= x <= 1 for x in shares) or abs(sum(shares) - 1) > 1e-9:
         raise InvalidInput(f"depth_weights {weights!r} are not shares that add up to 1, such as (0.015, 0.985)")
     return shares
 
 
-def is_number(value: object) -> bool:
-    """Whether a value is a finite int or float, and neither true nor false."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _check_range(name: str, value: Any, low: float, high: float, types: tuple[type, ...] = (int,)) -> None:
-    nearest = min(max(value, low), high) if is_number(value) else low
-    if not is_number(value) or not isinstance(value, types) or value != nearest:
-        raise InvalidInput(f"{name} {value!r} is not in {low}..{high}; the nearest valid one is {round(nearest)}")
-
-
 # --- by name ----------------------------------------------------------------------------------------------------------
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(TaskSpec))
-_PARAMETER_WORD = re.compile(r"(mod|depth)(\d+)")
+PARAMETERS = tuple(field.name for field in dataclasses.fields(TaskSpec) if field.name != "operations")
 _WORD_FIELDS = {"mod": "modulus", "depth": "max_depth"}
 
 
@@ -183,17 +158,16 @@ def get_task(name: str, **overrides: Any) -> TaskSpec:
         InvalidInput: an unknown word or parameter (the nearest known one is named), or a value out of range.
     """
     for field in overrides:
-        if field not in _FIELDS or field == "operations":
-            raise unknown("task parameter", field, [f for f in _FIELDS if f != "operations"])
+        if field not in PARAMETERS:
+            raise unknown("task parameter", field, PARAMETERS)
     operations: list[str] = []
     fields: dict[str, Any] = {}
     for word in str(name).lower().split("_"):
-        parameter = _PARAMETER_WORD.fullmatch(word)
-        if parameter:
-            field = _WORD_FIELDS[parameter[1]]
-            if field in fields or overrides.get(field, int(parameter[2])) != int(parameter[2]):
-                raise InvalidInput(f"task {name!r} sets {field} to {parameter[2]}, and it is given a second time")
-            fields[field] = int(parameter[2])
+        if parameter := re.fullmatch(r"(mod|depth)(\d+)", word):
+            field, value = _WORD_FIELDS[parameter[1]], int(parameter[2])
+            if field in fields or overrides.get(field, value) != value:
+                raise InvalidInput(f"task {name!r} sets {field} to {value}, and it is given a second time")
+            fields[field] = value
         elif word in OPERATIONS:
             operations.append(word)
         else:
@@ -201,25 +175,20 @@ def get_task(name: str, **overrides: Any) -> TaskSpec:
     return TaskSpec(tuple(operations), **(fields | overrides))
 
 
-@lru_cache
+@cache
 def curated_tasks() -> tuple[str, ...]:
     """Names of the curated tasks, those of one operation first, then by number of operations."""
-    return tuple(sorted(_curated_files(), key=task_order))
+    return tuple(sorted((path.stem for path in resource_path("tasks").glob("*.yaml")), key=task_order))
 
 
-@lru_cache
+@cache
 def describe_task(name: str) -> Mapping[str, str]:
     """``title`` and ``description`` of a curated task; empty for any other."""
-    file = _curated_files().get(get_task(name).name)
-    if file is None:
+    file = resource_path("tasks") / f"{get_task(name).name}.yaml"
+    if not file.is_file():
         return {}
     page = yaml.safe_load(file.read_text(encoding="utf-8"))
     return {"title": page["title"], "description": " ".join(page["description"].split())}
-
-
-@lru_cache
-def _curated_files() -> dict[str, Path]:
-    return {path.stem: path for path in resource_path("tasks").glob("*.yaml")}
 
 
 @cache

@@ -15,7 +15,7 @@ from listops_bench.tasks.expression import (
     depth,
     evaluate,
     is_reduction,
-    num_operations,
+    operations_in,
     parse,
     prompt_text,
     render,
@@ -73,7 +73,7 @@ def test_every_line_of_a_trace_is_a_correct_reduction(e: Node, style: str) -> No
     lines = [e, *trace(e, style=style)]  # type: ignore[arg-type]
     assert all(is_reduction(before, after) for before, after in itertools.pairwise(lines))
     assert lines[-1] == evaluate(e)
-    assert len(lines) - 1 == (depth(e) if style == "parallel" else num_operations(e))
+    assert len(lines) - 1 == (depth(e) if style == "parallel" else len(operations_in(e)))
 
 
 @given(expressions(), st.data())
