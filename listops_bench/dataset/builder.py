@@ -39,7 +39,7 @@ from listops_bench._base import import_hook
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.tasks.generator import generate_blocks, generator_sources
 from listops_bench.tasks.split import SPLITS
-from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, curated_tasks, describe_task, get_task
+from listops_bench.tasks.task import DATASET_VERSION, PARAMETERS, TaskSpec, curated_tasks, describe_task, get_task
 
 NAME = "listops_bench"
 _VERSION = datasets.Version(DATASET_VERSION)
@@ -76,11 +76,8 @@ class ListOpsConfig(datasets.BuilderConfig):
         datasets would make another cache for a parameter that was spelled out at its default, or in the name.
         """
         named = get_task(self.task.name)
-        changed = {
-            field.name: getattr(self.task, field.name)
-            for field in dataclasses.fields(TaskSpec)
-            if getattr(self.task, field.name) != getattr(named, field.name)
-        }
+        values = ((name, getattr(self.task, name)) for name in PARAMETERS)
+        changed = {name: value for name, value in values if value != getattr(named, name)}
         if self.seed:
             changed["seed"] = self.seed
         if custom_features is not None:
@@ -102,10 +99,9 @@ def make_config(name: str | None, **parameters: Any) -> ListOpsConfig:
     seed = parameters.pop("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise InvalidInput(f"seed {seed!r} is not a whole number, such as 0")
-    known = [field.name for field in dataclasses.fields(TaskSpec) if field.name != "operations"]
     for parameter in parameters:
-        if parameter not in known:
-            raise unknown("parameter", parameter, [*known, "seed"])
+        if parameter not in PARAMETERS:
+            raise unknown("parameter", parameter, [*PARAMETERS, "seed"])
     spec = get_task(name, **{k: tuple(v) if isinstance(v, list) else v for k, v in parameters.items()})
     return ListOpsConfig(
         name=spec.name, version=_VERSION, description=describe_task(spec.name).get("description"), task=spec, seed=seed

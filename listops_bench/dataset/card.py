@@ -14,7 +14,7 @@ import yaml
 from listops_bench._base.text import LEFT, RIGHT, markdown_table
 from listops_bench.tasks.baselines import Baseline, score_shortcuts
 from listops_bench.tasks.expression import OPERATIONS, ssum_permutation, ssum_statistics
-from listops_bench.tasks.generator import Rows, count_outcomes, generate
+from listops_bench.tasks.generator import count_outcomes, generate
 from listops_bench.tasks.split import SPLITS, held_out_multisets
 from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, describe_task
 
@@ -50,24 +50,25 @@ def measure(task: TaskSpec, *, seed: int = 0) -> list[SplitFacts]:
     """Generates all splits of a task and measures what the card states."""
     train = generate(task, "train", seed=seed)
     seen = np.unique(np.concatenate([train.forms(), train.trace_forms()]))
-    return [_facts(task, train, seen, split, seed) for split in SPLITS]
-
-
-def _facts(task: TaskSpec, train: Rows, seen: npt.NDArray[np.uint64], split: str, seed: int) -> SplitFacts:
-    rows = train if split == "train" else generate(task, split)
-    forms = rows.forms()
-    drawn = count_outcomes(task, split, seed=seed)
-    return SplitFacts(
-        split=split,
-        rows=len(rows),
-        distinct_problems=len(np.unique(forms)),
-        in_train=int(np.isin(forms, seen).sum()),
-        histogram=np.bincount(rows.answer, minlength=task.modulus),
-        mean_tokens=float(rows.num_tokens.mean()),
-        longest=int(rows.num_tokens.max()),
-        too_long=drawn["too_long"] / sum(drawn.values()),
-        baselines=[] if split == "train" else score_shortcuts(train, rows),
-    )
+    found = []
+    for split in SPLITS:
+        rows = train if split == "train" else generate(task, split)
+        forms = rows.forms()
+        drawn = count_outcomes(task, split, seed=seed)
+        found.append(
+            SplitFacts(
+                split=split,
+                rows=len(rows),
+                distinct_problems=len(np.unique(forms)),
+                in_train=int(np.isin(forms, seen).sum()),
+                histogram=np.bincount(rows.answer, minlength=task.modulus),
+                mean_tokens=float(rows.num_tokens.mean()),
+                longest=int(rows.num_tokens.max()),
+                too_long=drawn["too_long"] / sum(drawn.values()),
+                baselines=[] if split == "train" else score_shortcuts(train, rows),
+            )
+        )
+    return found
 
 
 def split_table(facts: Sequence[SplitFacts]) -> str:
@@ -135,7 +136,7 @@ def _header(tasks: Sequence[TaskSpec], files: dict[str, dict[str, str]]) -> dict
 def _figures(tasks: Sequence[TaskSpec]) -> dict[str, object]:
     shown = next((task for task in tasks if task.name == DEFAULT_TASK), tasks[0])
     example = generate(shown, "test", num_rows=1)
-    statistics = ssum_statistics(10)
+    ssum = ssum_statistics(10)
     return {
         "version": DATASET_VERSION,
         "prompt": example.prompts()[0],
@@ -150,8 +151,8 @@ def _figures(tasks: Sequence[TaskSpec]) -> dict[str, object]:
         "num_operations": example.num_operations[0],
         "name": shown.name,
         "ssum": ssum_permutation(10),
-        "rank_correlation": f"{statistics['rank_correlation']:.3f}",
-        "parity_agreement": f"{statistics['parity_agreement']:.0%}",
+        "rank_correlation": f"{ssum['rank_correlation']:.3f}",
+        "parity_agreement": f"{ssum['parity_agreement']:.0%}",
         "held_out": len(held_out_multisets(10)),
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from listops_bench.errors import InvalidInput
 from listops_bench.result.format import Result, SplitResult
@@ -57,7 +57,7 @@ def _split_problems(split: SplitResult, trace: TraceStyle) -> Iterator[str]:
     if metrics.answer_accuracy.n != split.n:
         yield f"metrics: {metrics.answer_accuracy.n} rows were scored, and n is {split.n}"
     wrong = sum(split.first_wrong_step.values())
-    if any(not re.fullmatch(r"[1-9][0-9]*", step) for step in split.first_wrong_step):
+    if not all(re.fullmatch(r"[1-9][0-9]*", step) for step in split.first_wrong_step):
         yield "first_wrong_step: steps are 1, 2, ..."
     # A row without a wrong step ends in the right answer; with a trace, a row that equals the reference has none.
     if split.n - wrong > metrics.answer_accuracy.correct:
@@ -72,7 +72,7 @@ def _split_problems(split: SplitResult, trace: TraceStyle) -> Iterator[str]:
         for metric in METRICS:
             whole = getattr(metrics, metric)
             parts = [getattr(group, metric) for group in groups.values()]
-            if _total(parts) != (whole.n, whole.correct):
+            if (sum(p.n for p in parts), sum(p.correct for p in parts)) != (whole.n, whole.correct):
                 yield f"slices.{name}: the parts' {metric} do not add up to the whole"
 
     yield from (f"held_out.{name}: {p}" for name, steps in split.held_out.items() for p in _held_out_problems(steps))
@@ -89,26 +89,16 @@ def _held_out_problems(found: HeldOutSteps) -> Iterator[str]:
         yield "accuracy lies outside its interval"
 
 
-def _total(parts: Iterable[Summary]) -> tuple[int, int]:
-    n = correct = 0
-    for part in parts:
-        n += part.n
-        correct += part.correct
-    return n, correct
-
-
 def _metric_problems(metrics: Metrics) -> Iterator[str]:
     for name in METRICS:
-        summary: Summary = getattr(metrics, name)
-        if summary.correct > summary.n:
-            yield f"{name}: {summary.correct} correct of {summary.n}"
-        elif not _same(summary, Summary.of(summary.correct, summary.n)):
-            yield f"{name}: accuracy or interval does not follow from {summary.correct} correct of {summary.n}"
+        found: Summary = getattr(metrics, name)
+        if found.correct > found.n:
+            yield f"{name}: {found.correct} correct of {found.n}"
+            continue
+        due = Summary.of(found.correct, found.n)
+        if max(abs(found.accuracy - due.accuracy), abs(found.low - due.low), abs(found.high - due.high)) > 2e-6:
+            yield f"{name}: accuracy or interval does not follow from {found.correct} correct of {found.n}"
     if metrics.answer_accuracy.n != metrics.trace_accuracy.n:
         yield "trace_accuracy: n is not that of answer_accuracy"
     if metrics.trace_accuracy.correct > metrics.answer_accuracy.correct:
         yield "trace_accuracy: more exact traces than right answers"
-
-
-def _same(a: Summary, b: Summary) -> bool:
-    return max(abs(a.accuracy - b.accuracy), abs(a.low - b.low), abs(a.high - b.high)) <= 2e-6

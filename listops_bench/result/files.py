@@ -17,13 +17,9 @@ MAX_FILE_BYTES = 4_000_000
 
 def result_path(results_dir: str | os.PathLike[str], result: Result) -> Path:
     """Where a result belongs below a results folder; every part of it was checked to be a plain name."""
-    return Path(results_dir).joinpath(*_path_parts(result))
-
-
-def _path_parts(result: Result) -> tuple[str, str, str]:
     model = result.model
     version = model.revision or _version(model.weights_sha256 or "")
-    return model.id.replace("/", "__"), version, f"{result.task.name}.json"
+    return Path(results_dir) / model.id.replace("/", "__") / version / f"{result.task.name}.json"
 
 
 def _version(weights_sha256: str) -> str:

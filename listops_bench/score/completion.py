@@ -22,9 +22,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from listops_bench.stats.intervals import Summary
@@ -45,7 +46,6 @@ SCORER_VERSION = "1.0"
 SLICES = ("depth", "root_operation", "operand_count", "decisive_depth")
 
 _LONE_NUMBER = re.compile(r"[0-9]+")
-_MAX_NESTING = 100  # Lines come from models: none may exhaust the stack of the recursive functions that judge it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +88,14 @@ def score(
         reference = completion_text(expression, modulus, trace)
     lines = completion_lines(completion)
     valid = _valid_steps(expression, lines, modulus)
+    finished = bool(lines) and _LONE_NUMBER.fullmatch(lines[-1]) is not None
+    judged = valid if finished else [*valid, False]
     return Score(
         answer=final_answer(completion) == completion_lines(reference)[-1],
         trace=completion.strip() == reference.strip(),
         num_steps=len(lines),
         valid_steps=sum(valid),
-        first_wrong_step=_first_wrong_step(lines, valid),
+        first_wrong_step=None if all(judged) else judged.index(False) + 1,
     )
 
 
@@ -131,42 +133,20 @@ def final_answer(completion: str) -> str | None:
 
 
 def _valid_steps(expression: Expression, lines: Sequence[str], modulus: int) -> list[bool]:
-    valid = []
-    before: Expression | None = expression
-    for line in lines:
-        after = read_line(line, modulus)
-        valid.append(before is not None and after is not None and is_reduction(before, after, modulus))
-        before = after
-    return valid
+    readable: list[Expression | None] = [expression, *(read_line(line, modulus) for line in lines)]
+    return [
+        before is not None and after is not None and is_reduction(before, after, modulus)
+        for before, after in pairwise(readable)
+    ]
 
 
 def read_line(line: str, modulus: int) -> Expression | None:
     """The expression of a line that is written exactly as we write it, else None."""
-    if _nesting(line) > _MAX_NESTING:
-        return None
     try:
         expression = parse(line, modulus)
-    except ValueError:  # InvalidInput, or a number too long for int()
+    except ValueError:  # InvalidInput (nested too deeply, too), or a number too long for int()
         return None
     return expression if render(expression) == line else None
-
-
-def _nesting(line: str) -> int:
-    deepest = level = 0
-    for character in line:
-        if character == "[":
-            level += 1
-            deepest = max(deepest, level)
-        elif character == "]":
-            level -= 1
-    return deepest
-
-
-def _first_wrong_step(lines: Sequence[str], valid: Sequence[bool]) -> int | None:
-    if not all(valid):
-        return valid.index(False) + 1
-    finished = bool(lines) and _LONE_NUMBER.fullmatch(lines[-1]) is not None
-    return None if finished else len(lines) + 1
 
 
 # --- many rows --------------------------------------------------------------------------------------------------------
@@ -186,14 +166,12 @@ METRICS = tuple(field.name for field in dataclasses.fields(Metrics))
 
 def summarise(scores: Iterable[Score]) -> Metrics:
     """The metrics over some rows."""
-    n = answers = traces = steps = valid = 0
-    for row in scores:
-        n += 1
-        answers += row.answer
-        traces += row.trace
-        steps += row.num_steps
-        valid += row.valid_steps
-    return Metrics(Summary.of(answers, n), Summary.of(traces, n), Summary.of(valid, steps))
+    rows = list(scores)
+    return Metrics(
+        Summary.of(sum(row.answer for row in rows), len(rows)),
+        Summary.of(sum(row.trace for row in rows), len(rows)),
+        Summary.of(sum(row.valid_steps for row in rows), sum(row.num_steps for row in rows)),
+    )
 
 
 def summarise_slices(
@@ -202,9 +180,9 @@ def summarise_slices(
     """The metrics for every value of every column, in the order of the values: ``{"depth": {"1": Metrics(...)}}``."""
     result = {}
     for name, values in columns.items():
-        groups: dict[Any, list[Score]] = {}
+        groups: defaultdict[Any, list[Score]] = defaultdict(list)
         for value, row in zip(values, scores, strict=True):
-            groups.setdefault(value, []).append(row)
+            groups[value].append(row)
         result[name] = {str(value): summarise(groups[value]) for value in sorted(groups)}
     return result
 
@@ -212,7 +190,7 @@ def summarise_slices(
 def count_first_wrong_steps(scores: Iterable[Score]) -> dict[str, int]:
     """How many rows go wrong first at step 1, 2, ...; rows without a wrong step are not among them."""
     counts = Counter(row.first_wrong_step for row in scores if row.first_wrong_step is not None)
-    return {str(step): counts[step] for step in sorted(counts)}
+    return {str(step): n for step, n in sorted(counts.items())}
 
 
 def difficulty(prompt: str, modulus: int = 10) -> dict[str, int | str]:

@@ -14,6 +14,7 @@ one multiset are no independent evidence. So intervals are clustered by multiset
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -48,7 +49,7 @@ class HeldOutSteps:
     @classmethod
     def of(cls, steps: int, clusters: Mapping[Multiset, tuple[int, int]]) -> HeldOutSteps:
         """From ``(correct, n)`` of each multiset."""
-        correct, n = (sum(values) for values in zip(*clusters.values(), strict=True)) if clusters else (0, 0)
+        correct, n = (sum(cluster[i] for cluster in clusters.values()) for i in (0, 1))
         low, high = clustered_interval(list(clusters.values()))
         accuracy = correct / n if n else 0.0
         return cls(steps, n, correct, len(clusters), round(accuracy, 6), round(low, 6), round(high, 6))
@@ -56,8 +57,8 @@ class HeldOutSteps:
 
 def held_out_steps(prompts: Iterable[str], completions: Iterable[str], modulus: int = 10) -> dict[str, HeldOutSteps]:
     """The score of the held-out steps of some rows, by operation."""
-    steps: dict[str, int] = {}
-    clusters: dict[str, dict[Multiset, tuple[int, int]]] = {}
+    steps = Counter[str]()
+    clusters: defaultdict[str, dict[Multiset, tuple[int, int]]] = defaultdict(dict)
     for prompt, completion in zip(prompts, completions, strict=True):
         root = parse(prompt, modulus)
         lines = [root, *(read_line(line, modulus) for line in completion_lines(completion))]
@@ -65,14 +66,13 @@ def held_out_steps(prompts: Iterable[str], completions: Iterable[str], modulus: 
             values = tuple(evaluate(operand, modulus) for operand in node.operands)
             if not is_held_out(values, modulus):
                 continue
-            name = node.operation
-            steps[name] = steps.get(name, 0) + 1
-            right = _done_rightly(lines, path, Node(name, values), modulus)
+            steps[node.operation] += 1
+            right = _done_rightly(lines, path, Node(node.operation, values), modulus)
             if right is not None:
-                found = clusters.setdefault(name, {})
-                correct, n = found.get(tuple(sorted(values)), (0, 0))
-                found[tuple(sorted(values))] = correct + right, n + 1
-    return {name: HeldOutSteps.of(steps[name], clusters.get(name, {})) for name in sorted(steps)}
+                multiset = tuple(sorted(values))
+                correct, n = clusters[node.operation].get(multiset, (0, 0))
+                clusters[node.operation][multiset] = correct + right, n + 1
+    return {name: HeldOutSteps.of(steps[name], clusters[name]) for name in sorted(steps)}
 
 
 def _nodes(expression: Expression, path: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Node]]:
@@ -88,11 +88,9 @@ def _done_rightly(lines: Sequence[Expression | None], path: tuple[int, ...], ste
     for line, after in zip(lines, [*lines[1:], None], strict=True):
         if line is None:  # not readable: whatever comes after it is no continuation
             return None
-        if _at(line, path) != step:
-            continue
-        if after is not None and _at(after, path) == step:  # not yet: another operation was reduced first
-            continue
-        return after is not None and _at(after, path) == evaluate(step, modulus)
+        # Where the next line has the step still, another operation was reduced first.
+        if _at(line, path) == step and (after is None or _at(after, path) != step):
+            return after is not None and _at(after, path) == evaluate(step, modulus)
     return None
 
 
