@@ -53,10 +53,10 @@ def _lower_limit(learned: int, runs: int, other_learned: int, other_runs: int, c
     """The largest difference that is rejected as too low; -1 where none is."""
     from scipy.optimize import bisect
 
-    tables = _Tables(runs, other_runs)
+    counts = learned, runs, other_learned, other_runs
 
     def excess(delta: float) -> float:
-        return tables.tail(learned, other_learned, delta) - (1 - confidence) / 2
+        return _tail(*counts, delta) - (1 - confidence) / 2
 
     if excess(-1.0) > 0:
         return -1.0
@@ -64,42 +64,35 @@ def _lower_limit(learned: int, runs: int, other_learned: int, other_runs: int, c
     return float(bisect(excess, -1.0, learned / runs - other_learned / other_runs, xtol=_PRECISION)) - _PRECISION
 
 
-class _Tables:
-    """All outcomes of two groups of runs."""
+def _tail(learned: int, runs: int, other_learned: int, other_runs: int, delta: float) -> float:
+    """The largest chance of an outcome at least as far above ``delta``, if that is the true difference."""
+    statistic = _statistic(runs, other_runs, delta)
+    extreme = statistic >= statistic[learned, other_learned] - _TIE
+    second = np.linspace(max(0.0, -delta), min(1.0, 1.0 - delta), _NUISANCE)
+    first = np.clip(second + delta, 0.0, 1.0)
+    chances = ((_binomial(runs, first) @ extreme) * _binomial(other_runs, second)).sum(1)
+    return float(chances.max())
 
-    def __init__(self, runs: int, other_runs: int) -> None:
-        self.runs, self.other_runs = runs, other_runs
-        self.first: Floats = np.arange(runs + 1)[:, None] / runs
-        self.second: Floats = np.arange(other_runs + 1)[None, :] / other_runs
 
-    def tail(self, learned: int, other_learned: int, delta: float) -> float:
-        """The largest chance of an outcome at least as far above ``delta``, if that is the true difference."""
-        statistic = self._statistic(delta)
-        extreme = statistic >= statistic[learned, other_learned] - _TIE
-        second = np.linspace(max(0.0, -delta), min(1.0, 1.0 - delta), _NUISANCE)
-        first = np.clip(second + delta, 0.0, 1.0)
-        chances = ((_binomial(self.runs, first) @ extreme) * _binomial(self.other_runs, second)).sum(1)
-        return float(chances.max())
-
-    def _statistic(self, delta: float) -> Floats:
-        """The score statistic of every outcome: [runs + 1, other_runs + 1]."""
-        p, q, n, m = self.first, self.second, self.runs, self.other_runs
-        ratio = m / n
-        a = 1 + ratio
-        b = -(1 + ratio + p + ratio * q + delta * (ratio + 2))
-        c = delta**2 + delta * (2 * p + ratio + 1) + p + ratio * q
-        d = -p * delta * (1 + delta)
-        v = b**3 / (27 * a**3) - b * c / (6 * a**2) + d / (2 * a)
-        u = np.where(v > 0, 1, -1) * np.sqrt(np.maximum(b**2 / (9 * a**2) - c / (3 * a), 0.0))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            angle = np.where(u == 0, 0.0, v / u**3)
-        w = (math.pi + np.arccos(np.clip(np.nan_to_num(angle), -1, 1))) / 3
-        first = np.clip(2 * u * np.cos(w) - b / (3 * a), max(0.0, delta), min(1.0, 1.0 + delta))
-        second = np.clip(first - delta, 0.0, 1.0)
-        spread = np.sqrt(first * (1 - first) / n + second * (1 - second) / m)
-        distance = p - q - delta
-        certain = np.where(np.abs(distance) < _TIE, 0.0, np.sign(distance) * 1e9)
-        return np.where(spread > _TIE, distance / np.maximum(spread, _TIE), certain)
+def _statistic(n: int, m: int, delta: float) -> Floats:
+    """The score statistic of every outcome of n runs and of m others: [n + 1, m + 1]."""
+    p, q = np.arange(n + 1)[:, None] / n, np.arange(m + 1)[None, :] / m
+    ratio = m / n
+    a = 1 + ratio
+    b = -(1 + ratio + p + ratio * q + delta * (ratio + 2))
+    c = delta**2 + delta * (2 * p + ratio + 1) + p + ratio * q
+    d = -p * delta * (1 + delta)
+    v = b**3 / (27 * a**3) - b * c / (6 * a**2) + d / (2 * a)
+    u = np.where(v > 0, 1, -1) * np.sqrt(np.maximum(b**2 / (9 * a**2) - c / (3 * a), 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        angle = np.where(u == 0, 0.0, v / u**3)
+    w = (math.pi + np.arccos(np.clip(np.nan_to_num(angle), -1, 1))) / 3
+    first = np.clip(2 * u * np.cos(w) - b / (3 * a), max(0.0, delta), min(1.0, 1.0 + delta))
+    second = np.clip(first - delta, 0.0, 1.0)
+    spread = np.sqrt(first * (1 - first) / n + second * (1 - second) / m)
+    distance = p - q - delta
+    certain = np.where(np.abs(distance) < _TIE, 0.0, np.sign(distance) * 1e9)
+    return np.where(spread > _TIE, distance / np.maximum(spread, _TIE), certain)
 
 
 def _binomial(runs: int, shares: Floats) -> Floats:

@@ -23,10 +23,11 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -102,15 +103,11 @@ class Ratio:
 
 def fit_threshold(outcomes: Iterable[Outcome]) -> Threshold:
     """N50 of outcomes over a ladder of sizes; those of one size are added up."""
-    return _fit(tuple(_added(outcomes)))
-
-
-def _added(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    sums: dict[int, Outcome] = {}
+    learned, runs = Counter[int](), Counter[int]()
     for one in outcomes:
-        before = sums.get(one.parameters, Outcome(one.parameters, 0, 0))
-        sums[one.parameters] = Outcome(one.parameters, before.learned + one.learned, before.runs + one.runs)
-    return sorted(outcome for outcome in sums.values() if outcome.runs)
+        learned[one.parameters] += one.learned
+        runs[one.parameters] += one.runs
+    return _fit(tuple(Outcome(size, learned[size], runs[size]) for size in sorted(runs) if runs[size]))
 
 
 @cache
@@ -289,14 +286,14 @@ def survival(learned_at: Sequence[int], censored_at: Sequence[int]) -> Survival:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # that there is no limit where no run is left, which is so
         limits = curve.confidence_interval(method="log-log")
-    events = sorted(set(learned_at))
-    share = _at(curve, events)
-    low, high = (_at(limit, events) for limit in (limits.low, limits.high))
+    happened = np.isin(curve.quantiles, learned_at)
+    events = [int(step) for step in curve.quantiles[happened]]
+    share, low, high = (at.probabilities[happened].tolist() for at in (curve, limits.low, limits.high))
     return Survival(
         steps=tuple(events),
-        share=tuple(round(float(value), 6) for value in share),
-        low=tuple(_finite(value) for value in low),
-        high=tuple(_finite(value) for value in high),
+        share=tuple(round(value, 6) for value in share),
+        low=tuple(map(_finite, low)),
+        high=tuple(map(_finite, high)),
         median=_first(events, share),
         median_low=_first(events, low),
         median_high=_first(events, high),
@@ -305,13 +302,8 @@ def survival(learned_at: Sequence[int], censored_at: Sequence[int]) -> Survival:
     )
 
 
-def _at(curve: Any, steps: Sequence[int]) -> list[float]:
-    found = dict(zip(np.asarray(curve.quantiles).tolist(), np.asarray(curve.probabilities).tolist(), strict=True))
-    return [found[step] for step in steps]
-
-
 def _finite(value: float) -> float | None:
-    return round(float(value), 6) if math.isfinite(value) else None
+    return round(value, 6) if math.isfinite(value) else None
 
 
 def _first(steps: Sequence[int], shares: Sequence[float]) -> int | None:

@@ -17,9 +17,10 @@ The notation is that of ListOps (Nangia and Bowman, 2018, arXiv:1804.06028).
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, get_args
@@ -224,17 +225,9 @@ def _parse_number(word: str, modulus: int | None) -> int:
 
 def render(expression: Expression) -> str:
     """The expression's text, tokens separated by one space; `parse` reads it back."""
-    return " ".join(_tokens(expression))
-
-
-def _tokens(expression: Expression) -> Iterator[str]:
     if isinstance(expression, int):
-        yield str(expression)
-        return
-    yield OPERATIONS[expression.operation].token
-    for operand in expression.operands:
-        yield from _tokens(operand)
-    yield "]"
+        return str(expression)
+    return " ".join([OPERATIONS[expression.operation].token, *map(render, expression.operands), "]"])
 
 
 def prompt_text(expression: Expression) -> str:
@@ -341,10 +334,7 @@ def decisive_depth(expression: Expression, modulus: int = 10) -> int:
     ``[MAX 9 [SUM 1 2 ] ]`` has 1 modulo 10: no operand can beat the 9. Exact, since each operand occurs once, so that
     the set of possible values of a node follows from the sets of its operands.
     """
-    for d in range(depth(expression)):
-        if len(_possible_values(expression, d, modulus)) == 1:
-            return d
-    return depth(expression)
+    return next(d for d in itertools.count() if len(_possible_values(expression, d, modulus)) == 1)
 
 
 def _possible_values(expression: Expression, levels: int, modulus: int) -> set[int]:

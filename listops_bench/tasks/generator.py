@@ -40,7 +40,6 @@ BLOCK_ROWS = 65_536
 # A slot that finds no new row in so many draws stands before an exhausted space. Rows of test_unseen_operands, the
 # rarest, are one candidate in some hundreds.
 _MAX_ATTEMPTS = 400_000
-_READABLE = 10**15
 
 
 @dataclass(frozen=True)
@@ -265,7 +264,7 @@ class _Draw:
         low, high = (int(d) for d in self.depths[exhausted])
         depths = f"depth {low}" if low == high else f"depth {low} to {high}"
         space = num_expressions(self.task, int(self.depths[:, 1].max()), wider=self.split == "test_wider")
-        space_text = f"{space:,}" if space < _READABLE else f"10^{int(space.bit_length() * math.log10(2))}"
+        space_text = f"{space:,}" if space < 10**15 else f"10^{int(space.bit_length() * math.log10(2))}"
         hint = f"ask for at most {slot:,} rows" if slot else "change the task's parameters"
         if self.split == "train":
             hint += ", lower the depth's weight, or set unique=False"
