@@ -13,7 +13,7 @@ import yaml
 
 from listops_bench._base.text import LEFT, RIGHT, markdown_table
 from listops_bench.tasks.baselines import Baseline, score_shortcuts
-from listops_bench.tasks.expression import OPERATIONS, ssum_permutation, ssum_statistics
+from listops_bench.tasks.expression import ssum_permutation, ssum_statistics
 from listops_bench.tasks.generator import count_outcomes, generate
 from listops_bench.tasks.split import SPLITS, held_out_multisets
 from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, describe_task
@@ -108,53 +108,35 @@ def write_card(tasks: Sequence[TaskSpec], files: dict[str, dict[str, str]]) -> s
         tasks: the tasks it holds.
         files: for each task's name, the file of each split, relative to the folder.
     """
-    header = yaml.safe_dump(_header(tasks, files), sort_keys=False, allow_unicode=True, width=120)
-    sections = "\n".join(_task_section(task) for task in tasks)
     template = Template(Path(__file__).with_name("card.md").read_text(encoding="utf-8"))
-    return f"---\n{header}---\n{MARKER}\n\n{template.substitute(_figures(tasks), sections=sections)}"
-
-
-def _header(tasks: Sequence[TaskSpec], files: dict[str, dict[str, str]]) -> dict[str, object]:
-    return {
-        "license": "apache-2.0",
-        "pretty_name": "listops_bench",
-        "language": ["en"],
-        "task_categories": ["text-generation"],
-        "tags": ["listops", "reasoning", "synthetic", "curriculum-learning", "benchmark"],
-        "size_categories": ["100K<n<1M"] if len(tasks) > 1 else ["10K<n<100K"],
-        "configs": [
-            {
-                "config_name": task.name,
-                "data_files": [{"split": split, "path": path} for split, path in files[task.name].items()],
-                **({"default": True} if task.name == DEFAULT_TASK else {}),
-            }
-            for task in tasks
-        ],
-    }
-
-
-def _figures(tasks: Sequence[TaskSpec]) -> dict[str, object]:
     shown = next((task for task in tasks if task.name == DEFAULT_TASK), tasks[0])
-    example = generate(shown, "test", num_rows=1)
+    example = generate(shown, "test", num_rows=1).to_arrow().to_pylist()[0]
     ssum = ssum_statistics(10)
-    return {
+    figures = example | {
+        "marker": MARKER,
+        "size": "100K<n<1M" if len(tasks) > 1 else "10K<n<100K",
         "version": DATASET_VERSION,
-        "prompt": example.prompts()[0],
-        "completion": example.completions()[0],
-        "answer": example.answer[0],
-        "id": example.row_ids()[0],
-        "depth": example.depth[0],
-        "num_tokens": example.num_tokens[0],
-        "decisive": example.decisive_depth[0],
-        "root": list(OPERATIONS)[example.root_operation[0]],
-        "operations": ", ".join(name for name, n in zip(OPERATIONS, example.reductions[0], strict=True) if n),
-        "num_operations": example.num_operations[0],
+        "operations": ", ".join(example["operations"]),
         "name": shown.name,
         "ssum": ssum_permutation(10),
         "rank_correlation": f"{ssum['rank_correlation']:.3f}",
         "parity_agreement": f"{ssum['parity_agreement']:.0%}",
         "held_out": len(held_out_multisets(10)),
     }
+    return template.substitute(figures, configs=_configs(files), sections="\n".join(map(_task_section, tasks)))
+
+
+def _configs(files: dict[str, dict[str, str]]) -> str:
+    """The part of the header that says which files make up which task."""
+    configs = [
+        {
+            "config_name": task,
+            "data_files": [{"split": split, "path": path} for split, path in of_task.items()],
+            **({"default": True} if task == DEFAULT_TASK else {}),
+        }
+        for task, of_task in files.items()
+    ]
+    return yaml.safe_dump({"configs": configs}, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _task_section(task: TaskSpec) -> str:

@@ -127,20 +127,6 @@ def _parquet(table: pa.Table) -> bytes:
 
 def _eval_yaml(tasks: Sequence[TaskSpec]) -> str:
     """The Hub's description of a benchmark (docs/hub/eval-results)."""
-    evaluation = {
-        "field_spec": {"input": "prompt", "target": "answer"},
-        "solvers": [{"name": "generate"}],
-        # The strict rule: the completion ends with its first lone number.
-        "scorers": [{"name": "pattern", "args": {"pattern": r"(?:^|\] = |^\s)(\d+)\s*$"}}],
-    }
-    return yaml.safe_dump(
-        {
-            "name": "listops_bench",
-            "description": "ListOps tasks of graded difficulty: which curriculum lets how small a model learn what?",
-            "evaluation_framework": "inspect-ai",
-            "metrics": [{"id": "accuracy", "higher_is_better": True, "primary": True}],
-            "tasks": [{"id": task.name, "config": task.name, "split": "test"} | evaluation for task in tasks],
-        },
-        sort_keys=False,
-        width=120,
-    )
+    page = yaml.safe_load(Path(__file__).with_name("eval.yaml").read_text(encoding="utf-8"))
+    page["tasks"] = [{"id": task.name, "config": task.name, "split": "test"} | page["tasks"] for task in tasks]
+    return yaml.safe_dump(page, sort_keys=False, width=120)

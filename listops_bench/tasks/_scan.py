@@ -74,23 +74,15 @@ TABLES = np.dtype(
 
 SCRATCH = np.dtype(
     [
-        ("operation_L", np.int64, _L),
-        ("count_L", np.int64, _L),
-        ("start_L", np.int64, _L),
-        ("nested_L", np.int64, _L),
-        ("flat_count_L", np.int64, _L),
-        ("flat_numbers_L", np.int64, _L),
+        *((name, np.int64, _L) for name in ("operation_L", "count_L", "start_L", "nested_L")),
+        *((name, np.int64, _L) for name in ("flat_count_L", "flat_numbers_L")),
         ("flat_values_LF", np.int64, (_L, FACT_OPERANDS)),
         ("values_LK", np.int64, (_L, _K)),
         ("sums_L2", np.uint64, (_L, 2)),
         ("masks_LK", np.uint64, (_L, _K)),
         ("reductions_A", np.int64, _A),
         ("unseen_A", np.int64, _A),
-        ("line_T", np.uint8, _T),
-        ("next_T", np.uint8, _T),
-        ("other_T", np.uint8, _T),
-        ("parallel_T", np.uint8, _T),
-        ("single_T", np.uint8, _T),
+        *((name, np.uint8, _T) for name in ("line_T", "next_T", "other_T", "parallel_T", "single_T")),
     ],
     align=True,
 )
