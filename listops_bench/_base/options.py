@@ -89,8 +89,13 @@ def _check(name: str, value: Any, kind: _Kind) -> None:
         low, high = kind.rule.low, math.inf if kind.rule.high is None else kind.rule.high
         is_open = isinstance(kind.rule, Between)
         if not (low < value < high if is_open else low <= value <= high) or not math.isfinite(value):
-            one, two = ("above {}", "between {} and {}") if is_open else ("at least {}", "in {}..{}")
-            raise InvalidInput(f"{name} {value!r} is not {(one if math.isinf(high) else two).format(low, high)}")
+            one, two = (
+                ("above {}", "between {} and {}")
+                if is_open
+                else ("at least {}", "in {}..{}; the nearest valid one is {}")
+            )
+            allowed = (one if math.isinf(high) else two).format(low, high, min(high, max(low, value)))
+            raise InvalidInput(f"{name} {value!r} is not {allowed}")
 
 
 def from_mapping(cls: type[Options], values: Mapping[str, Any], *, what: str = "option") -> Options:

@@ -122,8 +122,8 @@ def ssum_permutation(modulus: int) -> tuple[int, ...]:
 
 def ssum_statistics(modulus: int) -> dict[str, float]:
     """What SSUM's permutation shares with the numbers: ``rank_correlation`` (chance 0), ``parity_agreement`` (0.5)."""
-    permutation = ssum_permutation(modulus)
-    return {"rank_correlation": _rank_correlation(permutation), "parity_agreement": _parity_agreement(permutation)}
+    rank_correlation, parity_agreement = _likeness(ssum_permutation(modulus))
+    return {"rank_correlation": rank_correlation, "parity_agreement": parity_agreement}
 
 
 def _hashed_permutation(modulus: int, draw: int) -> tuple[int, ...]:
@@ -131,17 +131,16 @@ def _hashed_permutation(modulus: int, draw: int) -> tuple[int, ...]:
     return tuple(sorted(range(modulus), key=key.__getitem__))
 
 
-def _rank_correlation(permutation: tuple[int, ...]) -> float:
+def _likeness(permutation: tuple[int, ...]) -> tuple[float, float]:
+    """Spearman's rank correlation with the numbers, and the share of numbers that keep their parity."""
     n = len(permutation)
-    return 1 - 6 * sum((i - p) ** 2 for i, p in enumerate(permutation)) / (n * (n * n - 1))
-
-
-def _parity_agreement(permutation: tuple[int, ...]) -> float:
-    return sum((i - p) % 2 == 0 for i, p in enumerate(permutation)) / len(permutation)
+    rank_correlation = 1 - 6 * sum((i - p) ** 2 for i, p in enumerate(permutation)) / (n * (n * n - 1))
+    return rank_correlation, sum((i - p) % 2 == 0 for i, p in enumerate(permutation)) / n
 
 
 def _deviation(permutation: tuple[int, ...]) -> float:
-    return abs(_rank_correlation(permutation)) + abs(_parity_agreement(permutation) - 0.5)
+    rank_correlation, parity_agreement = _likeness(permutation)
+    return abs(rank_correlation) + abs(parity_agreement - 0.5)
 
 
 def _is_sum(permutation: tuple[int, ...]) -> bool:
@@ -173,8 +172,10 @@ def vocabulary(modulus: int) -> tuple[str, ...]:
 
 def check_modulus(modulus: int) -> None:
     """Raises InvalidInput unless numbers modulo ``modulus`` make a task."""
-    if type(modulus) is not int or not MIN_MODULUS <= modulus <= MAX_MODULUS:
-        raise InvalidInput(f"modulus {modulus!r} is not in {MIN_MODULUS}..{MAX_MODULUS}")
+    nearest = min(max(modulus, MIN_MODULUS), MAX_MODULUS) if type(modulus) is int else MIN_MODULUS
+    if type(modulus) is not int or modulus != nearest:
+        span = f"{MIN_MODULUS}..{MAX_MODULUS}"
+        raise InvalidInput(f"modulus {modulus!r} is not in {span}; the nearest valid one is {nearest}")
 
 
 def parse(text: str, modulus: int | None = None) -> Expression:

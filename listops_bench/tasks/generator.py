@@ -16,10 +16,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from listops_bench._base import hashing
 from listops_bench._base.hashing import key64
@@ -30,9 +32,6 @@ from listops_bench.tasks._tables import task_tables
 from listops_bench.tasks.expression import EQUALS_ID, FIRST_NUMBER_ID, OPERATIONS, TRACE_STYLES, TraceStyle, vocabulary
 from listops_bench.tasks.split import HOMES, SPLITS, home_of
 from listops_bench.tasks.task import DATASET_VERSION, TaskSpec
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 BLOCK_ROWS = 65_536
 """Rows drawn in one call of the kernel: bounds the memory of a stream."""
@@ -96,16 +95,13 @@ class Rows:
 
     def _texts(self) -> tuple[pa.StringArray, pa.StringArray]:
         """All prompts and all completions."""
-        import pyarrow as pa
-        from pyarrow import compute
-
         words = pa.array(vocabulary(self.task.modulus)).take(pa.array(self.ids))
         # Three parts a row: prompt, completion, <eos>.
         starts = self.offsets[:-1]
         cuts = np.stack([starts, starts + self.prompt_lengths, self.offsets[1:] - 1], axis=1)
         parts = pa.ListArray.from_arrays(np.append(cuts, len(self.ids)).astype(np.int32), words)
-        texts = compute.binary_join(parts, " ")
-        return texts[::3], compute.binary_join_element_wise("", texts[1::3], " ")
+        texts = pc.binary_join(parts, " ")
+        return texts[::3], pc.binary_join_element_wise("", texts[1::3], " ")
 
     def forms(self) -> npt.NDArray[np.uint64]:
         """uint64 [n]: hash of each prompt's canonical form, as `split.form_hash`."""
@@ -127,8 +123,6 @@ class Rows:
 
     def to_arrow(self) -> pa.RecordBatch:
         """The rows with the columns of the published dataset."""
-        import pyarrow as pa
-
         prompts, completions = self._texts()
         columns = {
             "id": pa.array(self.row_ids()),
@@ -305,8 +299,6 @@ def num_expressions(task: TaskSpec, max_depth: int | None = None, *, wider: bool
 
 def _name_lists(present: npt.NDArray[np.bool_]) -> Any:
     """A list column with the names of the operations that are present, [n, A] -> n lists."""
-    import pyarrow as pa
-
     offsets = np.concatenate([[0], np.cumsum(present.sum(axis=1))]).astype(np.int32)
     names = pa.array(list(OPERATIONS)).take(pa.array(np.nonzero(present)[1]))
     return pa.ListArray.from_arrays(pa.array(offsets), names)
