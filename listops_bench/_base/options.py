@@ -89,12 +89,10 @@ def _check(name: str, value: Any, kind: _Kind) -> None:
         low, high = kind.rule.low, math.inf if kind.rule.high is None else kind.rule.high
         is_open = isinstance(kind.rule, Between)
         if not (low < value < high if is_open else low <= value <= high) or not math.isfinite(value):
-            one, two = (
-                ("above {}", "between {} and {}")
-                if is_open
-                else ("at least {}", "in {}..{}; the nearest valid one is {}")
-            )
-            allowed = (one if math.isinf(high) else two).format(low, high, min(high, max(low, value)))
+            one, two = ("above {}", "between {} and {}") if is_open else ("at least {}", "in {}..{}")
+            allowed = (one if math.isinf(high) else two).format(low, high)
+            if not is_open and math.isfinite(high):
+                allowed += f"; the nearest valid one is {min(high, max(low, value))}"
             raise InvalidInput(f"{name} {value!r} is not {allowed}")
 
 
