@@ -6,6 +6,7 @@ A study is a folder that ``listops-bench analyze CHECKPOINT ... --output-dir FOL
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -52,13 +53,6 @@ class Study:
         """Checkpoints that get enough of the traces right for the operation to count as learned."""
         return sum(checkpoint.exact.accuracy >= LEARNED for checkpoint in self.findings.checkpoints)
 
-    def group(self, architecture: str, side: str) -> GroupFindings | None:
-        """The one of a curriculum such as ``sum after sum_max_med``; that with most seeds, where steps differ."""
-        _, stages = side_of(side)
-        own = (group for group in self.findings.groups if group.architecture == architecture)
-        able = [group for group in own if _stages(group) == stages]
-        return max(able, key=lambda group: len(group.checkpoints), default=None)
-
     @property
     def ablations(self) -> list[tuple[SublayerKind, str]]:
         """Kinds of sublayers and layers: 1, 2, ..., all."""
@@ -75,12 +69,12 @@ class Study:
 
     @property
     def pair(self) -> tuple[GroupFindings, GroupFindings] | None:
-        """SUM alone and SUM with MAX and MED, of one architecture: that with most checkpoints."""
-        pairs = []
-        for name in dict.fromkeys(group.architecture for group in self.findings.groups):
-            alone, joint = self.group(name, "sum after sum"), self.group(name, "sum after sum_max_med")
-            if alone is not None and joint is not None:
-                pairs.append((alone, joint))
+        """SUM alone and SUM with MAX and MED, of one architecture: those with most checkpoints."""
+        alone, joint = (
+            [group for group in self.findings.groups if _stages(group) == side_of(side)[1]]
+            for side in ("sum after sum", "sum after sum_max_med")
+        )
+        pairs = [(a, b) for a, b in itertools.product(alone, joint) if a.architecture == b.architecture]
         return max(pairs, key=lambda pair: sum(len(group.checkpoints) for group in pair), default=None)
 
 

@@ -70,8 +70,7 @@ def _axes_panel(name: str, of: Representation, sheet: Sheet, size: int) -> alt.L
 
 
 def _axes_rows(name: str, of: Representation) -> Rows:
-    points = np.zeros((len(of.components.coordinates), 2))
-    points[:, : min(2, of.components.coordinates.shape[1])] = of.components.coordinates[:, :2]
+    points = np.pad(of.components.coordinates, ((0, 0), (0, 1)))[:, :2]  # there may be one axis only
     if of.order.correlations[0] < 0:
         points[:, 0] *= -1
     return [

@@ -66,10 +66,10 @@ def short_title(text: str, size: int) -> alt.TitleParams:
     return title
 
 
-def level_x(field: str, domain: tuple[int, int], title: str | None = None) -> alt.X:
+def level_x(field: str, domain: tuple[int, int]) -> alt.X:
     """Shares from 0 to 100%, or correlations from -1 to 1."""
     axis = share_axis() if domain == SHARE else alt.Axis(format=".1f", values=[-1, -0.5, 0, 0.5, 1])
-    return alt.X(f"{field}:Q", title=title, scale=alt.Scale(domain=list(domain)), axis=axis)
+    return alt.X(f"{field}:Q", title=None, scale=alt.Scale(domain=list(domain)), axis=axis)
 
 
 def name_y(limit: int = 0) -> alt.Y:
