@@ -27,8 +27,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from listops_bench.runs.provenance import environment
-from listops_bench.train._batches import lay_out
-from listops_bench.train._start import initial_model
+from listops_bench.train._batches import Pools, lay_out
+from listops_bench.train._run_state import initial_model
 from listops_bench.train.config import TrainConfig, rows_per_step
 from listops_bench.train.packed._data import STEPS, Draws, RowTable, make_chunk
 from listops_bench.train.packed._model import PackedLooped
@@ -127,15 +127,12 @@ class Packed:
     """All models as one, with the rows of every step prepared as in training."""
 
     def __init__(self, configs: list[TrainConfig], compiled: bool) -> None:
-        engine, rows = this_engine(compiled=compiled), {}
-        self.draws = [Draws(config, {}, rows) for config in configs]
-        self.table = RowTable(rows, engine.device)
+        engine, pools = this_engine(compiled=compiled), Pools()
+        self.draws = [Draws(config, pools) for config in configs]
+        self.table = RowTable(pools.rows, engine.device)
         models = [initial_model(config) for config in configs]
         model = PackedLooped(models[0])
-        batch = rows_per_step(configs[0])
-        self.step = PackedStep(
-            model, model.flatten(models), configs, self.table, batch, graph=engine.graph, compiled=compiled
-        )
+        self.step = PackedStep(model, model.flatten(models), configs, self.table, engine)
         self.number, self.device = 0, engine.device
         self(3)
 
@@ -163,8 +160,7 @@ class Mapped:
         self.parameters = {name: x.detach().requires_grad_() for name, x in parameters.items()}
         self.models = len(models)
         self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=2e-3, fused=True)
-        draws = Draws(configs[0], {}, {})
-        pool = draws._pools[0]
+        pool = Pools().of_stage(configs[0], 0, rows_per_step(configs[0]))
         batches = [lay_out(pool, pool.rows_of_step(i), "completion", padded=True) for i in range(self.models)]
         width = max(b.inputs["input_ids"].shape[1] for b in batches)
         pad: Callable[[torch.Tensor], torch.Tensor] = lambda x: torch.nn.functional.pad(x, (0, width - x.shape[1]))  # noqa: E731

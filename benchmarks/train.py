@@ -30,7 +30,7 @@ from transformers import TrainerCallback, TrainingArguments
 
 from listops_bench.model.ladder import build_model, parameter_counts
 from listops_bench.tasks.expression import PAD_ID
-from listops_bench.train._batches import Pool, make_pool
+from listops_bench.train._batches import Pool, Pools
 from listops_bench.train.config import TrainConfig, TrainRecipe
 from listops_bench.train.run import train
 
@@ -45,7 +45,7 @@ _RECIPE: dict[str, Any] = {
 
 def main(models: Sequence[str] = MODELS) -> None:
     transformers.logging.set_verbosity_error()
-    pool = make_pool(TrainRecipe(task=TASK), 0, BATCH, {})
+    pool = Pools().of_stage(TrainRecipe(task=TASK), 0, BATCH)
     figures = {
         "task": TASK,
         "rows_per_step": BATCH,

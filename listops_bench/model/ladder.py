@@ -16,7 +16,8 @@ import copy
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,9 @@ FLOPS_CONTEXT = 32
 _WIDTHS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _FEW_WIDTHS = (16, 32, 48, 64, 128)
 _SHARED: dict[str, Any] = {
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": 1,
+    "max_position_embeddings": CONTEXT,
     "vocab_size": len(vocabulary(10)),
     "bos_token_id": None,
     "eos_token_id": EOS_ID,
@@ -48,62 +52,37 @@ _SHARED: dict[str, Any] = {
 }
 
 
-def _looped(width: int) -> PreTrainedConfig:
-    return LoopedConfig(hidden_size=width, n_loop=LAYERS, max_position_embeddings=CONTEXT, **_SHARED)
+@dataclass(frozen=True)
+class _Family:
+    """A kind of model, its widths, and what its rungs say beside `_SHARED`."""
+
+    config: type[PreTrainedConfig]
+    widths: tuple[int, ...]
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def at(self, width: int) -> PreTrainedConfig:
+        own = dict(self.values)
+        if self.config is LlamaConfig:  # three matrices instead of two: as many parameters as a ratio of 4
+            own["intermediate_size"] = 8 * width // 3 // 8 * 8
+        return self.config(hidden_size=width, **_SHARED, **own)
 
 
-def _looped_rope(width: int) -> PreTrainedConfig:
-    return LoopedConfig(
-        hidden_size=width, n_loop=LAYERS, max_position_embeddings=CONTEXT, positions="rotary", **_SHARED
-    )
-
-
-def _gpt2(width: int) -> PreTrainedConfig:
+_FAMILIES = {
+    "looped": _Family(LoopedConfig, _WIDTHS),
+    "looped_rope": _Family(LoopedConfig, _WIDTHS, {"positions": "rotary"}),
     # GPT-2's defaults drop 10% of everything.
-    return GPT2Config(
-        n_embd=width,
-        n_layer=LAYERS,
-        n_head=1,
-        n_positions=CONTEXT,
-        resid_pdrop=0,
-        embd_pdrop=0,
-        attn_pdrop=0,
-        **_SHARED,
-    )
-
-
-def _llama(width: int) -> PreTrainedConfig:
-    return LlamaConfig(
-        hidden_size=width,
-        intermediate_size=8 * width // 3 // 8 * 8,  # three matrices instead of two: as many parameters as a ratio of 4
-        num_hidden_layers=LAYERS,
-        num_attention_heads=1,
-        num_key_value_heads=1,
-        max_position_embeddings=CONTEXT,
-        **_SHARED,
-    )
-
-
-_FAMILIES: dict[str, tuple[Callable[[int], PreTrainedConfig], tuple[int, ...]]] = {
-    "looped": (_looped, _WIDTHS),
-    "looped_rope": (_looped_rope, _WIDTHS),
-    "gpt2": (_gpt2, _FEW_WIDTHS),
-    "llama": (_llama, _FEW_WIDTHS),
+    "gpt2": _Family(GPT2Config, _FEW_WIDTHS, {"resid_pdrop": 0, "embd_pdrop": 0, "attn_pdrop": 0}),
+    "llama": _Family(LlamaConfig, _FEW_WIDTHS, {"num_key_value_heads": 1}),
 }
 
 
-MODEL_TYPES = tuple(dict.fromkeys(build(min(widths)).model_type for build, widths in _FAMILIES.values()))
+MODEL_TYPES = tuple(dict.fromkeys(family.config.model_type for family in _FAMILIES.values()))
 """The families as `transformers` has them, where positions make no difference."""
 
 
 def model_names() -> tuple[str, ...]:
     """The names of all rungs, family by family, by size."""
-    return tuple(f"{family}_d{width:03d}" for family, (_, widths) in _FAMILIES.items() for width in widths)
-
-
-def family_of(name: str) -> str:
-    """``"looped_rope"`` for ``"looped_rope_d048"``."""
-    return name.rpartition("_d")[0]
+    return tuple(f"{family}_d{width:03d}" for family, kind in _FAMILIES.items() for width in kind.widths)
 
 
 def make_config(name: str) -> PreTrainedConfig:
@@ -115,15 +94,15 @@ def make_config(name: str) -> PreTrainedConfig:
     if name not in model_names():
         raise _unknown_model(name)
     family, _, width = name.rpartition("_d")
-    return _FAMILIES[family][0](int(width))
+    return _FAMILIES[family].at(int(width))
 
 
 def config_at(family: str, width: int | None) -> PreTrainedConfig | None:
     """What a rung of a family would be at a width from its smallest to its largest; None for all else."""
-    build, widths = _FAMILIES.get(family, (None, ()))
-    if build is None or width is None or not min(widths) <= width <= max(widths):
+    found = _FAMILIES.get(family)
+    if found is None or width is None or not min(found.widths) <= width <= max(found.widths):
         return None
-    return build(width)
+    return found.at(width)
 
 
 def find_family(config: PreTrainedConfig) -> str | None:
@@ -217,7 +196,7 @@ def _rungs() -> dict[str, str]:
 def _unknown_model(name: str) -> InvalidInput:
     family, _, width = name.rpartition("_d")
     if family in _FAMILIES and width.isdecimal():
-        near = min(_FAMILIES[family][1], key=lambda w: abs(w - int(width)))
+        near = min(_FAMILIES[family].widths, key=lambda w: abs(w - int(width)))
         return InvalidInput(f"unknown model {name!r}; did you mean '{family}_d{near:03d}'?")
     return unknown("model", name, model_names())
 

@@ -28,11 +28,11 @@ from torch.nn.functional import cross_entropy
 
 from listops_bench._base.hashing import key64, mix64
 from listops_bench.tasks.curriculum import Stage
-from listops_bench.tasks.expression import PAD_ID, TraceStyle
+from listops_bench.tasks.expression import PAD_ID
 from listops_bench.tasks.generator import Rows, generate
 from listops_bench.tasks.task import get_task
 from listops_bench.train._linear import TOKEN_MULTIPLE
-from listops_bench.train._rows import RowLayout
+from listops_bench.train._rows import RowLayout, send
 from listops_bench.train.config import TrainRecipe
 
 Ints = npt.NDArray[np.int64]
@@ -49,27 +49,34 @@ def hashed(key: str, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     return mix64(numbers * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key64(key)))
 
 
-class Pool:
-    """The train rows of a stage's tasks, numbered through, and which of them each step draws."""
+class RowStore:
+    """Rows of several tasks, end to end and numbered through.
+
+    Attributes:
+        ids: all tokens. offsets: int64 [R + 1], where each row begins among them.
+        lengths, prompt_lengths: int64 [R]. reductions: [R, A].
+        first, sizes: of each part, the number of its first row, and its rows.
+    """
+
+    def __init__(self, parts: Sequence[Rows]) -> None:
+        self.sizes = np.array([len(part) for part in parts])
+        self.first = np.cumsum(self.sizes) - self.sizes
+        tokens = np.array([len(part.ids) for part in parts])
+        starts = [part.offsets[:-1] + before for part, before in zip(parts, np.cumsum(tokens) - tokens, strict=True)]
+        self.ids = np.concatenate([part.ids for part in parts])
+        self.offsets = np.concatenate([*starts, [tokens.sum()]])
+        self.prompt_lengths = np.concatenate([part.prompt_lengths for part in parts]).astype(np.int64)
+        self.lengths = np.diff(self.offsets)
+        self.reductions = np.concatenate([part.reductions for part in parts])
+
+
+class Pool(RowStore):
+    """The train rows of a stage's tasks, and which of them each step draws."""
 
     def __init__(self, rows: Sequence[Rows], shares: Sequence[float], key: str, batch_size: int) -> None:
-        self.sizes = np.array([len(r) for r in rows])
-        self.first = np.cumsum(self.sizes) - self.sizes
-        tokens = np.array([len(r.ids) for r in rows])
-        starts = [r.offsets[:-1] + before for r, before in zip(rows, np.cumsum(tokens) - tokens, strict=True)]
-        self.ids = np.concatenate([r.ids for r in rows])
-        self.offsets = np.concatenate([*starts, [tokens.sum()]])
-        self.prompt_lengths = np.concatenate([r.prompt_lengths for r in rows]).astype(np.int64)
-        self.lengths = np.diff(self.offsets)
-        self.reductions = np.concatenate([r.reductions for r in rows])
+        super().__init__(rows)
         self._bounds = np.cumsum(shares)[:-1]
-        self._key, self._batch_size = key, batch_size
-
-    def reordered(self, key: str) -> Pool:
-        """The same rows, drawn in the order of another key."""
-        other = copy.copy(self)
-        other._key = key
-        return other
+        self.key, self._batch_size = key, batch_size
 
     def rows_of_step(self, step: int, steps: int = 1) -> Ints:
         """int64 [batch size]: the rows of a step of this stage, which counts from 0; or of several, one after another.
@@ -79,8 +86,8 @@ class Pool:
         depends on the recipe.
         """
         slots = np.arange(step * self._batch_size, (step + steps) * self._batch_size, dtype=np.uint64)
-        task = np.searchsorted(self._bounds, _chances(f"{self._key}/task", slots), side="right")
-        place = (_chances(f"{self._key}/row", slots) * self.sizes[task]).astype(np.int64)
+        task = np.searchsorted(self._bounds, _chances(f"{self.key}/task", slots), side="right")
+        place = (_chances(f"{self.key}/row", slots) * self.sizes[task]).astype(np.int64)
         rows: Ints = self.first[task] + place
         return rows
 
@@ -91,24 +98,40 @@ def _chances(key: str, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.float6
     return chances
 
 
-def make_pool(recipe: TrainRecipe, index: int, batch_size: int, cache: dict[str, Rows]) -> Pool:
-    """The pool of the stage of an index. ``cache`` keeps generated rows between stages."""
-    stage = recipe.plan().stages[index]
-    rows = stage_rows(stage, recipe.dataset_seed, recipe.trace, cache)
-    return Pool(rows, stage.shares, draw_key(recipe.order_seed, index), batch_size)
+RowsKey = tuple[str, str, int]
+"""Task, trace style and dataset seed: what train rows depend on."""
 
 
-def stage_rows(stage: Stage, dataset_seed: int, trace: TraceStyle, cache: dict[str, Rows]) -> list[Rows]:
-    """The train rows of a stage's tasks; generated where the cache has none."""
-    for name in stage.tasks:
-        if name not in cache:
-            cache[name] = generate(get_task(name), "train", seed=dataset_seed, trace=trace)
-    return [cache[name] for name in stage.tasks]
+class Pools:
+    """Makes the pools of stages. Rows are generated once, and stages of one mixture have theirs in common.
+
+    Attributes:
+        rows: all train rows that were needed so far.
+    """
+
+    def __init__(self) -> None:
+        self.rows: dict[RowsKey, Rows] = {}
+        self._pools: dict[Any, Pool] = {}
+
+    def of_stage(self, recipe: TrainRecipe, index: int, batch_size: int) -> Pool:
+        """The pool of the stage of an index, which has an order of its own in every stage and data seed."""
+        stage = recipe.plan().stages[index]
+        keys = rows_keys(recipe, stage)
+        for key in keys:
+            if key not in self.rows:
+                task = get_task(key[0])
+                self.rows[key] = generate(task, "train", seed=recipe.dataset_seed, trace=recipe.trace)
+        kind = (*keys, stage.shares, batch_size)
+        if kind not in self._pools:
+            self._pools[kind] = Pool([self.rows[key] for key in keys], stage.shares, "", batch_size)
+        pool = copy.copy(self._pools[kind])
+        pool.key = f"listops/train/{recipe.order_seed}/{index}"
+        return pool
 
 
-def draw_key(data_seed: int, index: int) -> str:
-    """What decides the order in which the stage of an index draws its rows."""
-    return f"listops/train/{data_seed}/{index}"
+def rows_keys(recipe: TrainRecipe, stage: Stage) -> list[RowsKey]:
+    """Which train rows a stage draws from, in the order of its tasks."""
+    return [(name, recipe.trace, recipe.dataset_seed) for name in stage.tasks]
 
 
 # --- how they are laid out --------------------------------------------------------------------------------------------
@@ -161,27 +184,22 @@ class Batch:
         return cross_entropy(logits, self.targets, ignore_index=IGNORED, reduction="sum")
 
 
-def send(x: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A copy on a device, without waiting for it where that can be."""
-    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
-
-
 def loss_tokens(lengths: Ints, prompt_lengths: Ints, loss_on: LossOn) -> Ints:
     """Positions of rows [..., B] that bear loss, ``<eos>`` among the targets, summed over B."""
     count: Ints = (lengths - (1 if loss_on == "all" else prompt_lengths)).sum(-1)
     return count
 
 
-def lay_out(pool: Pool, rows: Ints, loss_on: LossOn, *, padded: bool = False) -> Batch:
-    """The tokens of some rows of a pool, in one of the two layouts."""
-    rows = rows[np.argsort(pool.lengths[rows], kind="stable")]
-    lengths = pool.lengths[rows] - 1
+def lay_out(store: RowStore, rows: Ints, loss_on: LossOn, *, padded: bool = False) -> Batch:
+    """The tokens of some rows, in one of the two layouts."""
+    rows = rows[np.argsort(store.lengths[rows], kind="stable")]
+    lengths = store.lengths[rows] - 1
     starts = np.cumsum(lengths) - lengths
     place = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
-    source = np.repeat(pool.offsets[rows], lengths) + place
-    first_loss = np.zeros_like(lengths) if loss_on == "all" else pool.prompt_lengths[rows] - 1
+    source = np.repeat(store.offsets[rows], lengths) + place
+    first_loss = np.zeros_like(lengths) if loss_on == "all" else store.prompt_lengths[rows] - 1
     bears_loss = place >= np.repeat(first_loss, lengths)
-    ids, targets = pool.ids[source].astype(np.int64), pool.ids[source[bears_loss] + 1].astype(np.int64)
+    ids, targets = store.ids[source].astype(np.int64), store.ids[source[bears_loss] + 1].astype(np.int64)
     keep = np.flatnonzero(bears_loss)
     if padded:
         return _padded(ids, lengths, keep, targets)

@@ -18,19 +18,16 @@ from listops_bench.model.checkpoint import save_checkpoint
 from listops_bench.model.tokenizer import build_tokenizer
 from listops_bench.runs.provenance import environment
 from listops_bench.runs.record import RunRecord, read_run
-from listops_bench.tasks.generator import Rows
-from listops_bench.train._batches import Pool, lay_out, loss_tokens, make_pool
+from listops_bench.train._batches import Pool, Pools, lay_out, loss_tokens
 from listops_bench.train._linear import fast_linear
 from listops_bench.train._log import Meter, Progress, numbers_in
 from listops_bench.train._optimizer import frozen_parameters, has_dropout, learning_rate, make_optimizer
 from listops_bench.train._processes import on_main
-from listops_bench.train._rows import attention_by_rows, using_rows
-from listops_bench.train._run_state import RunState, Stopwatch
-from listops_bench.train._start import initial_model
+from listops_bench.train._rows import attention_by_rows, using_attention
+from listops_bench.train._run_state import RunState, Stopwatch, initial_model
 from listops_bench.train._state import RunFolder
 from listops_bench.train._validation import TeacherForced
 from listops_bench.train.config import TrainConfig, rows_per_step
-from listops_bench.train.position import Position
 
 Validate = Callable[[PreTrainedModel, int], dict[str, float]]
 OnStep = Callable[[Progress], None]
@@ -49,7 +46,7 @@ class Trainer:
     ) -> None:
         self.config, self.accelerator, self.folder = config, accelerator, folder
         self.curriculum = config.plan()
-        self.state = RunState(config, Position(self.curriculum))
+        self.state = RunState(config, folder.identity)
         self.rows_per_step = rows_per_step(config, accelerator.num_processes)
         self.model = initial_model(config).to(accelerator.device)
         self.frozen = [frozen_parameters(self.model, stage.freeze) for stage in self.curriculum.stages]
@@ -60,21 +57,21 @@ class Trainer:
         self.wrapped: Any = None
         self.optimizer: Any = None
         self.pool: Pool | None = None
-        self.rows: dict[str, Rows] = {}
+        self.pools = Pools()
         self.meter = Meter()
         self.resumed_at = 0
         self.environment = environment(accelerator.device)
         self.stopwatch = Stopwatch()
 
-    def _teacher_forced(self) -> Validate:
+    def _teacher_forced(self) -> Validate | None:
         config = self.config
         if not config.eval_steps or not self.accelerator.is_main_process:
-            return lambda model, step: {}
+            return None
         figures = TeacherForced(self.curriculum, num_rows=config.eval_rows, trace=config.trace, padded=not self.by_rows)
 
         def validate(model: PreTrainedModel, step: int) -> dict[str, float]:
-            with using_rows(model) if self.by_rows else nullcontext():
-                return figures(model, step, self.state.position.index)
+            with using_attention(model) if self.by_rows else nullcontext():
+                return figures(model, self.state.position.stage)
 
         return validate
 
@@ -94,7 +91,7 @@ class Trainer:
         with ExitStack() as stack:
             stack.enter_context(fast_linear(self.model))
             if self.by_rows:
-                stack.enter_context(using_rows(self.model))
+                stack.enter_context(using_attention(self.model))
             self._train()
         return self._finish()
 
@@ -121,7 +118,7 @@ class Trainer:
     def _begin_stage(self) -> None:
         """Rows, trained parameters and optimizer of a stage."""
         config, stage, index = self.config, self.state.position.stage, self.state.position.index
-        self.pool = make_pool(config, index, self.rows_per_step, self.rows)
+        self.pool = self.pools.of_stage(config, index, self.rows_per_step)
         if stage.reset_optimizer or self.optimizer is None:
             optimizer = make_optimizer(config, self.model.parameters(), self.accelerator.device)
             self.optimizer = self.accelerator.prepare_optimizer(optimizer)
@@ -200,6 +197,7 @@ class Trainer:
 
     def _validate(self) -> dict[str, float]:
         def figures() -> dict[str, float]:
+            assert self.validate
             with _for_validation(self.model, self.attention):
                 return {key: float(value) for key, value in self.validate(self.model, self.state.step).items()}
 
@@ -221,7 +219,7 @@ class Trainer:
         def write() -> None:
             target = self.folder.files.step_checkpoint(self.state.step)
             with _for_validation(self.model, self.attention):
-                self._write(target, self._record(along_the_way=True), self.folder.copy_log)
+                self._write(target, self.folder.copy_log, along_the_way=True)
 
         on_main(self.accelerator, write)
 
@@ -245,7 +243,7 @@ class Trainer:
     def _restore(self, state: dict[str, Any]) -> None:
         self.resumed_at = state["step"]
         # The stage of the last step done: at a boundary the next stage then begins as it would have.
-        self.state.restore(state, Position(self.curriculum, state["starts"]), state["step"])
+        self.state.restore(state, state["starts"], state["step"])
         self.model.load_state_dict(state["model"])
         self._begin_stage()
         self.optimizer.load_state_dict(state["optimizer"])
@@ -261,17 +259,21 @@ class Trainer:
                 tracker.finish()
 
         def write() -> RunRecord:
-            run, target = self._record(), self.folder.output_dir
+            target = self.folder.output_dir
             self.model.requires_grad_(True).eval()
-            self._write(target, run, self.folder.copy_into)
+            run = self._write(target, self.folder.copy_into)
             self.folder.remove()
             return read_run(target) or run
 
         run: RunRecord = on_main(self.accelerator, write)
         return run
 
-    def _write(self, target: Path, run: RunRecord, finish: Callable[[Path], None]) -> None:
+    def _write(self, target: Path, finish: Callable[[Path], None], *, along_the_way: bool = False) -> RunRecord:
+        """Writes a checkpoint folder and returns its record."""
+        layout = "rows" if self.by_rows else "padded"
+        run = self.state.record(self.environment, self.stopwatch.seconds, layout, along_the_way=along_the_way)
         save_checkpoint(target, self.model, build_tokenizer(self.curriculum.modulus), run, finish=finish)
+        return run
 
     def release(self) -> None:
         """Lets go of the wrapped model: its threads must have ended before the process group does, or the process may
@@ -279,20 +281,13 @@ class Trainer:
         self.wrapped = None
         self.accelerator.free_memory()
 
-    def _record(self, *, along_the_way: bool = False) -> RunRecord:
-        """The record of the finished run, or of a checkpoint along the way."""
-        layout, seconds = "rows" if self.by_rows else "padded", self.stopwatch.seconds
-        return self.state.record(self.folder.identity, self.environment, seconds, layout, along_the_way=along_the_way)
-
 
 @contextmanager
 def _for_validation(model: PreTrainedModel, attention: str) -> Iterator[None]:
     """Inside, the model is as anyone else would use it: in evaluation mode, with its ordinary attention."""
-    while_training = model.config._attn_implementation
-    model.set_attn_implementation(attention)
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train()
-        model.set_attn_implementation(while_training)
+    with using_attention(model, attention):
+        model.eval()
+        try:
+            yield
+        finally:
+            model.train()

@@ -66,9 +66,12 @@ class RowLayout:
         """The layout for a device; a CPU needs no index."""
         if device.type == "cpu":
             return self
-        index = self.places
-        index = index.pin_memory() if device.type == "cuda" else index
-        return RowLayout(self.groups, index.to(device, non_blocking=True))
+        return RowLayout(self.groups, send(self.places, device))
+
+
+def send(x: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A copy on a device, without waiting for it where that can be."""
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
 
 
 def rows_attention(
@@ -147,10 +150,10 @@ def attention_by_rows(model: PreTrainedModel) -> bool:
 
 
 @contextmanager
-def using_rows(model: PreTrainedModel) -> Iterator[None]:
-    """Inside, the model expects ``rows`` with every forward; after it, its attention is what it was."""
+def using_attention(model: PreTrainedModel, name: str = NAME) -> Iterator[None]:
+    """Inside, the model has an attention of ours (and expects ``rows`` with every forward) or of `transformers`."""
     before = model.config._attn_implementation
-    model.set_attn_implementation(NAME)
+    model.set_attn_implementation(name)
     try:
         yield
     finally:

@@ -1,23 +1,43 @@
-"""What a run has come to so far, and what it does next: alike for a run alone and for a member of a pack."""
+"""What a run starts from, has come to, and does next: alike for a run alone and for a member of a pack."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 from listops_bench._base.text import utc_timestamp
 from listops_bench.errors import InvalidInput
+from listops_bench.model.checkpoint import load_checkpoint
+from listops_bench.model.ladder import build_model, modulus_of
 from listops_bench.runs.record import Environment, RunRecord, StageSteps, Training
 from listops_bench.tasks.curriculum import Curriculum
 from listops_bench.tasks.task import DATASET_VERSION
-from listops_bench.train.config import TrainConfig, rows_per_step
+from listops_bench.train.config import TrainConfig, TrainRecipe, rows_per_step
 from listops_bench.train.position import Position, Seen
+
+
+def initial_model(config: TrainRecipe) -> PreTrainedModel:
+    """The model that a run starts from, on the CPU.
+
+    Raises:
+        InvalidInput: an unknown model, or a checkpoint that does not fit.
+    """
+    modulus = config.plan().modulus
+    if config.init_from is None:
+        return build_model(config.fresh_model, modulus, config.seed).train()
+    model, _, _ = load_checkpoint(config.init_from)
+    found = modulus_of(model.config)
+    if found != modulus:
+        where = config.init_from
+        raise InvalidInput(f"checkpoint {where!r} has the vocabulary of modulus {found}, the curriculum's is {modulus}")
+    return model.train()
 
 
 @dataclass
@@ -25,6 +45,7 @@ class RunState:
     """A run after some steps.
 
     Attributes:
+        identity: what tells it from other runs.
         position: the stage that it is in.
         step: steps done.
         seen: what it has been trained on.
@@ -34,12 +55,16 @@ class RunState:
     """
 
     config: TrainConfig
-    position: Position
+    identity: Mapping[str, Any]
+    position: Position = field(init=False)
     step: int = 0
     seen: Seen = field(default_factory=Seen)
     loss: float | None = None
     validation: dict[str, float] = field(default_factory=dict)
     streak: int = 0
+
+    def __post_init__(self) -> None:
+        self.position = Position(self.config.plan())
 
     @property
     def curriculum(self) -> Curriculum:
@@ -94,7 +119,7 @@ class RunState:
 
     def begin_stage(self) -> None:
         """The next stage begins with the next step."""
-        self.position.begin_stage(self.step)
+        self.position.starts.append(self.step)
         self.streak = 0
 
     # --- what is written ----------------------------------------------------------------------------------------------
@@ -116,7 +141,6 @@ class RunState:
 
     def record(
         self,
-        identity: Mapping[str, Any],
         environment: Environment,
         seconds: float,
         layout: str,
@@ -130,7 +154,7 @@ class RunState:
             along_the_way: of a checkpoint of a run that goes on: a recipe of its own.
         """
         config, curriculum, steps = self.config, self.curriculum, self.step
-        identity = {**identity, **({"after_steps": steps} if along_the_way else {})}
+        identity = {**self.identity, **({"after_steps": steps} if along_the_way else {})}
         stages = zip(curriculum.stages, self.position.steps_by_stage(steps), strict=False)
         words = [f"{config.model_name} on {curriculum}", f"seed {config.seed}"]
         words += [f"after {steps} steps"] if along_the_way else []
@@ -169,8 +193,8 @@ class RunState:
         """What of it stands in state.pt, beside the step and the stages' starts."""
         return {"loss": self.loss, "validation": self.validation, "streak": self.streak, **self.seen.state()}
 
-    def restore(self, state: Mapping[str, Any], position: Position, step: int) -> None:
-        self.position, self.step, self.seen = position, step, Seen.from_state(state)
+    def restore(self, state: Mapping[str, Any], starts: Sequence[int], step: int) -> None:
+        self.position.starts, self.step, self.seen = list(starts), step, Seen.from_state(state)
         self.loss, self.validation, self.streak = state["loss"], state["validation"], state["streak"]
 
 

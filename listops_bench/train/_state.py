@@ -84,8 +84,12 @@ class RunFolder:
                 write_atomic(config, json.dumps(self.identity, indent=2) + "\n")
         self.files.failed.unlink(missing_ok=True)
         state = self._read_state()
-        self._cut_log(0 if state is None else state["log_bytes"])
-        self._remove_checkpoints(after=-1 if state is None else state["step"])
+        log_bytes, last_step = (0, -1) if state is None else (state["log_bytes"], state["step"])
+        if self.log.exists():
+            os.truncate(self.log, log_bytes)
+        for step, path in self.files.step_checkpoints():
+            if step > last_step:
+                shutil.rmtree(path)
         return state
 
     def _remove_leftovers(self) -> None:
@@ -96,11 +100,6 @@ class RunFolder:
         remove_unfinished(self.output_dir)
         for path in self.files.checkpoints.glob(".*"):
             shutil.rmtree(path)
-
-    def _remove_checkpoints(self, *, after: int) -> None:
-        for step, path in self.files.step_checkpoints():
-            if step > after:
-                shutil.rmtree(path)
 
     def _read_state(self) -> dict[str, Any] | None:
         path = self.files.state
@@ -135,10 +134,6 @@ class RunFolder:
     def append_log(self, line: Mapping[str, Any]) -> None:
         with self.writing(), self.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-
-    def _cut_log(self, size: int) -> None:
-        if self.log.exists():
-            os.truncate(self.log, size)
 
     def copy_log(self, checkpoint: Path) -> None:
         """Adds the log to a checkpoint that is being written."""

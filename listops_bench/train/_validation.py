@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from listops_bench.tasks.curriculum import Curriculum
+from listops_bench.tasks.curriculum import Curriculum, Stage
 from listops_bench.tasks.expression import TraceStyle
 from listops_bench.tasks.generator import Rows, generate
 from listops_bench.tasks.task import TaskSpec, get_task, with_single_tasks
-from listops_bench.train._batches import Batch, Pool, lay_out
+from listops_bench.train._batches import Batch, RowStore, lay_out
 
 _ROWS_PER_BATCH = 256
 
@@ -29,33 +29,19 @@ class TeacherForced:
     """
 
     def __init__(self, curriculum: Curriculum, *, num_rows: int, trace: TraceStyle, padded: bool) -> None:
-        self._curriculum = curriculum
         names = with_single_tasks(curriculum.tasks)
         self._batches = {name: _batches(get_task(name), num_rows, trace, padded) for name in names}
 
-    def __call__(self, model: PreTrainedModel, step: int, stage: int | None = None) -> dict[str, float]:
-        """All figures of a model in evaluation mode, after a number of steps.
-
-        Args:
-            stage: the index of the stage that it is in, where that is not the one planned for the step.
-        """
+    def __call__(self, model: PreTrainedModel, stage: Stage) -> dict[str, float]:
+        """All figures of a model in evaluation mode that is in a stage."""
         right = {name: [_exact_rows(model, *batch) for batch in batches] for name, batches in self._batches.items()}
-        scores = {name: float(torch.cat(rows).float().mean()) for name, rows in right.items()}
-        return validation_figures(scores, self._curriculum, step, stage)
+        return validation_figures({name: float(torch.cat(rows).float().mean()) for name, rows in right.items()}, stage)
 
 
-def validation_figures(
-    scores: Mapping[str, float], curriculum: Curriculum, step: int, stage: int | None = None
-) -> dict[str, float]:
-    """The figures after a number of steps, from the accuracy on each watched task.
-
-    Args:
-        stage: the index of the stage that the run is in, where that is not the one planned for the step.
-    """
-    stage = curriculum.stage_of(step - 1) if stage is None else stage
-    trained_on = with_single_tasks(curriculum.stages[stage].tasks)
-    figures = {f"{name}/trace_accuracy": score for name, score in scores.items()}
-    return {"trace_accuracy": min(scores[name] for name in trained_on), **figures}
+def validation_figures(scores: Mapping[str, float], stage: Stage) -> dict[str, float]:
+    """The figures of a run that is in a stage, from the accuracy on each watched task."""
+    lowest = min(scores[name] for name in with_single_tasks(stage.tasks))
+    return {"trace_accuracy": lowest, **{f"{name}/trace_accuracy": score for name, score in scores.items()}}
 
 
 def validation_rows(task: TaskSpec, num_rows: int, trace: TraceStyle) -> Rows:
@@ -64,14 +50,14 @@ def validation_rows(task: TaskSpec, num_rows: int, trace: TraceStyle) -> Rows:
 
 
 def _batches(task: TaskSpec, num_rows: int, trace: TraceStyle, padded: bool) -> list[tuple[Batch, torch.Tensor]]:
-    pool = Pool([validation_rows(task, num_rows, trace)], [1.0], "", 1)
-    by_length = np.argsort(pool.lengths, kind="stable")
+    store = RowStore([validation_rows(task, num_rows, trace)])
+    by_length = np.argsort(store.lengths, kind="stable")
     batches = []
     for start in range(0, len(by_length), _ROWS_PER_BATCH):
         chosen = by_length[start : start + _ROWS_PER_BATCH]
-        answers = pool.lengths[chosen] - pool.prompt_lengths[chosen]
+        answers = store.lengths[chosen] - store.prompt_lengths[chosen]
         row_of_target = torch.from_numpy(np.repeat(np.arange(len(chosen)), answers))
-        batches.append((lay_out(pool, chosen, "completion", padded=padded), row_of_target))
+        batches.append((lay_out(store, chosen, "completion", padded=padded), row_of_target))
     return batches
 
 

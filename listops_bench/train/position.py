@@ -49,12 +49,6 @@ class Position:
     def __init__(self, curriculum: Curriculum, starts: Sequence[int] = (0,)) -> None:
         self.curriculum, self.starts = curriculum, list(starts)
 
-    @staticmethod
-    def as_planned(curriculum: Curriculum, step: int) -> Position:
-        """After a number of steps, where every stage has used up its own."""
-        index = curriculum.stage_of(max(step - 1, 0))
-        return Position(curriculum, [curriculum.start(i) for i in range(index + 1)])
-
     @property
     def index(self) -> int:
         return len(self.starts) - 1
@@ -83,10 +77,6 @@ class Position:
         first, end = self.curriculum.schedule(self.index)
         began = max(i for i in range(self.index + 1) if self.curriculum.stages[i].reset_optimizer)
         return self.starts[began], self.starts[began] + end - first
-
-    def begin_stage(self, step: int) -> None:
-        """The next stage begins with a step."""
-        self.starts.append(step)
 
     def steps_by_stage(self, step: int) -> list[int]:
         """Steps taken in each of the stages that have begun, after a number of steps."""

@@ -26,7 +26,7 @@ import torch
 from listops_bench.train import _batches, _validation
 from listops_bench.train.config import TrainConfig
 from listops_bench.train.packed._data import Draws
-from listops_bench.train.packed._loop import Engine
+from listops_bench.train.packed._step import Engine
 from listops_bench.train.packed.run import train_packed
 from listops_bench.train.run import train
 from tests.support.runs import four
@@ -113,7 +113,7 @@ def main(cases: str) -> None:
         module.generate = functools.cache(module.generate)  # type: ignore[attr-defined]
     for case in (Case(**values) for values in json.loads(cases)):
         for config in case.configs():
-            Draws(config, {}, {})
+            Draws(config, _batches.Pools())
         gc.freeze()  # the children need not look through what is imported
         for kind, number in case.moments:
             status = start(case, kind, number)

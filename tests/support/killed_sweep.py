@@ -48,7 +48,7 @@ def main(output_dir: str, *moments: str) -> None:
     for module in (_batches, _validation, evaluate):  # rows are made once, for all children
         module.generate = functools.cache(module.generate)  # type: ignore[attr-defined]
     for job in open_sweep(Options("page.yaml", output_dir)).jobs():
-        Draws(job.config, {}, {})
+        Draws(job.config, _batches.Pools())
     gc.freeze()  # the children need not look through what is imported
     for text in [*moments, ""]:
         moment, _, number = text.partition("=")

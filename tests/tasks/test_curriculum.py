@@ -17,7 +17,7 @@ from listops_bench.runs.record import Environment, RunRecord, Training, write_ru
 from listops_bench.tasks.curriculum import Curriculum, Stage, parse_curriculum
 from listops_bench.tasks.exposure import Exposure, exposure, match
 from listops_bench.tasks.expression import OPERATIONS
-from listops_bench.train._batches import make_pool
+from listops_bench.train._batches import Pools
 from listops_bench.train.config import TrainRecipe
 
 TASKS = ("sum", "max_med", "sum_max_med", "ssum", "sum_depth3")
@@ -166,7 +166,7 @@ def test_what_a_curriculum_shows_is_what_a_run_counts(tmp_path: Path) -> None:
     """The expected counts are within 3% of those of 40 steps of 64 rows, and those of a run's folder are its own."""
     curriculum = parse_curriculum("max*0.5+sum_med*0.5:30,sum:10")
     recipe = TrainRecipe(curriculum=str(curriculum))
-    pools = [make_pool(recipe, index, 64, {}) for index in range(len(curriculum.stages))]
+    pools = [Pools().of_stage(recipe, index, 64) for index in range(len(curriculum.stages))]
     drawn = [
         np.concatenate([pool.rows_of_step(step) for step in range(stage.steps)])
         for pool, stage in zip(pools, curriculum.stages, strict=True)

@@ -18,14 +18,15 @@ from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model
 from listops_bench.runs.folder import working_dir
 from listops_bench.train import _loop as train_loop
-from listops_bench.train._batches import IGNORED, lay_out
+from listops_bench.train._batches import IGNORED, Pools, lay_out
 from listops_bench.train._log import TrainingFailed
-from listops_bench.train._start import initial_model
+from listops_bench.train._run_state import initial_model
 from listops_bench.train.config import TrainConfig
 from listops_bench.train.packed import _loop as packed_loop
 from listops_bench.train.packed._data import Draws, RowTable, compact
-from listops_bench.train.packed._loop import Engine, PackProgress
+from listops_bench.train.packed._loop import PackProgress
 from listops_bench.train.packed._model import PackedLooped
+from listops_bench.train.packed._step import Engine
 from listops_bench.train.packed.run import pack_key, train_packed, why_not
 from listops_bench.train.run import TrainResult, train
 from tests.support.runs import four, log_of, small
@@ -102,9 +103,9 @@ def test_a_model_does_not_see_its_neighbours() -> None:
 @pytest.mark.parametrize("loss_on", ["completion", "all"])
 def test_a_batch_holds_the_tokens_of_a_batch_alone(tmp_path: Path, loss_on: Any) -> None:
     config = small(tmp_path, curriculum="sum*0.3+max_med*0.7:10", loss_on=loss_on)
-    rows: dict[Any, Any] = {}
-    draws = Draws(config, {}, rows)
-    table = RowTable(rows, torch.device("cpu"))
+    pools = Pools()
+    draws = Draws(config, pools)
+    table = RowTable(pools.rows, torch.device("cpu"))
     in_table, tokens, bear_loss, reductions = draws.rows(3, 5, table)
     pool = draws._pools[0]
     chosen = torch.from_numpy(in_table[0])[None]

@@ -29,12 +29,12 @@ from listops_bench.tasks.curriculum import Curriculum, parse_curriculum
 from listops_bench.tasks.expression import EOS_ID, PAD_ID, vocabulary
 from listops_bench.tasks.generator import generate
 from listops_bench.tasks.task import get_task
-from listops_bench.train._batches import IGNORED, Pool, lay_out, loss_tokens, make_pool
+from listops_bench.train._batches import IGNORED, Pool, Pools, lay_out, loss_tokens
 from listops_bench.train._linear import TOKEN_MULTIPLE
 from listops_bench.train._log import Progress
 from listops_bench.train._optimizer import frozen_parameters, has_dropout, learning_rate
 from listops_bench.train._processes import check_processes
-from listops_bench.train._rows import using_rows
+from listops_bench.train._rows import using_attention
 from listops_bench.train._validation import TeacherForced
 from listops_bench.train.command import main
 from listops_bench.train.config import TrainConfig, TrainRecipe, read_config
@@ -43,7 +43,7 @@ from tests.support.runs import EXAMPLES, environment, interrupt_at, log_of, smal
 
 
 def pool_of(text: str, *, seed: int = 0, batch_size: int = 32, index: int = 0) -> Pool:
-    return make_pool(TrainRecipe(curriculum=text, seed=seed), index, batch_size, {})
+    return Pools().of_stage(TrainRecipe(curriculum=text, seed=seed), index, batch_size)
 
 
 # --- which rows a step sees -------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def test_rows_end_to_end_have_the_loss_and_gradients_of_padded_ones(name: str, l
         return loss, *torch.autograd.grad(loss, list(model.parameters()))
 
     padded = loss_and_gradients(True)
-    with using_rows(model):
+    with using_attention(model):
         end_to_end = loss_and_gradients(False)
     # The loss itself is taken in float32.
     for one, other in zip(padded, end_to_end, strict=True):
@@ -156,7 +156,7 @@ def test_the_loss_is_that_of_each_row_by_itself() -> None:
         logits = model(ids[None, :-1], use_cache=False).logits[0]
         start = int(pool.prompt_lengths[r])
         expected = expected + cross_entropy(logits[start - 1 :], ids[start:], reduction="sum")
-    with using_rows(model):
+    with using_attention(model):
         torch.testing.assert_close(lay_out(pool, rows, "completion").loss(model), expected)
 
 
@@ -383,14 +383,15 @@ def test_figures_are_of_each_operation_and_the_lowest_of_the_stage() -> None:
     curriculum = parse_curriculum("max_med:10,sum:10")
     model = build_model("looped_d016").eval()
     figures = TeacherForced(curriculum, num_rows=20, trace="parallel", padded=True)
-    found = figures(model, 10)
+    found = figures(model, curriculum.stages[0])
     assert set(found) == {"trace_accuracy", *(f"{t}/trace_accuracy" for t in ("max_med", "max", "med", "sum"))}
 
 
 @pytest.mark.parametrize("padded", [False, True])
 def test_teacher_forcing_finds_the_rows_that_are_exact(padded: bool) -> None:
     """A stand-in that always predicts <eos>: exact on no row; one that knows the next token: on all."""
-    figures = TeacherForced(Curriculum.from_task("sum", 1), num_rows=50, trace="parallel", padded=True)
+    curriculum = Curriculum.from_task("sum", 1)
+    figures = TeacherForced(curriculum, num_rows=50, trace="parallel", padded=True)
     answers = {tuple(b.inputs["input_ids"].flatten().tolist()): b for b, _ in figures._batches["sum"]}
 
     class Stand(torch.nn.Module):
@@ -403,7 +404,7 @@ def test_teacher_forcing_finds_the_rows_that_are_exact(padded: bool) -> None:
             logits.view(-1, logits.shape[-1])[batch.keep, targets] = 1
             return type("Output", (), {"logits": logits})
 
-    assert figures(Stand(), 1)["sum/trace_accuracy"] == float(padded)  # type: ignore[arg-type]
+    assert figures(Stand(), curriculum.stages[0])["sum/trace_accuracy"] == float(padded)  # type: ignore[arg-type]
 
 
 def test_trackers_get_the_curves(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from transformers.training_args import OptimizerNames
 
 from listops_bench.errors import InvalidInput
 from listops_bench.tasks.curriculum import parse_curriculum
-from listops_bench.train._batches import make_pool
+from listops_bench.train._batches import Pools
 from listops_bench.train._log import Progress
 from listops_bench.train._optimizer import learning_rate, make_optimizer
 from listops_bench.train.command import main
@@ -44,7 +44,7 @@ def test_a_stage_ends_at_its_accuracy_and_the_next_one_begins_as_planned(tmp_pat
     # The second stage sees the rows that it would have seen after all 20 steps.
     tokens = 0
     for index, steps in enumerate((4, 6)):
-        pool = make_pool(config, index, 16, {})
+        pool = Pools().of_stage(config, index, 16)
         tokens += sum(int(pool.lengths[pool.rows_of_step(step)].sum()) - 16 for step in range(steps))
     assert result.tokens == tokens
 
@@ -83,9 +83,9 @@ def test_a_run_resumed_in_any_stage_is_the_run_never_stopped(tmp_path: Path, sto
 def test_the_way_through_a_curriculum() -> None:
     position = Position(parse_curriculum("max:10/until=0.5,med:20/keep-optimizer,sum:30"))
     assert (position.stage_end, position.end, position.schedule) == (10, 60, (0, 30))
-    position.begin_stage(4)
+    position.starts.append(4)
     assert (position.stage_end, position.end, position.schedule) == (24, 54, (0, 30))
-    position.begin_stage(24)
+    position.starts.append(24)
     assert (position.stage_end, position.end, position.schedule) == (54, 54, (24, 54))
     assert position.in_last_stage
     assert position.steps_by_stage(40) == [4, 20, 16]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from listops_bench._base.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from listops_bench.train.packed._loop import Engine as Engine, PackProgress as PackProgress
+    from listops_bench.train.packed._loop import PackProgress as PackProgress
+    from listops_bench.train.packed._step import Engine as Engine
     from listops_bench.train.packed.run import (
         pack_key as pack_key,
         this_engine as this_engine,
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "_loop": "Engine PackProgress",
+        "_loop": "PackProgress",
+        "_step": "Engine",
         "run": "pack_key this_engine train_packed why_not",
     },
 )

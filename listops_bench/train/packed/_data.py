@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from listops_bench.tasks.curriculum import Curriculum, Stage
-from listops_bench.tasks.expression import OPERATIONS
+from listops_bench.tasks.curriculum import Curriculum
 from listops_bench.tasks.generator import Rows
-from listops_bench.train._batches import IGNORED, Ints, Pool, draw_key, loss_tokens, padded_table, send, stage_rows
+from listops_bench.train._batches import IGNORED, Ints, Pools, RowStore, loss_tokens, padded_table, rows_keys
 from listops_bench.train._optimizer import learning_rate
+from listops_bench.train._rows import send
 from listops_bench.train.config import TrainConfig, rows_per_step
 
 STEPS = 64
@@ -33,9 +33,6 @@ STEPS = 64
 
 KEPT_MULTIPLE = 128
 """The number of kept positions is rounded up to a multiple, so that a captured step fits most chunks."""
-
-RowsKey = tuple[str, str, int]
-"""Task, trace style and dataset seed."""
 
 
 class RowTable:
@@ -48,14 +45,13 @@ class RowTable:
     """
 
     def __init__(self, rows: Mapping[Any, Rows], device: torch.device) -> None:
-        width = max(int(r.num_tokens.max()) for r in rows.values())
-        ends = np.cumsum([len(r) for r in rows.values()])
-        self.first = {key: int(end) - len(r) for (key, r), end in zip(rows.items(), ends, strict=True)}
-        lengths = np.concatenate([r.num_tokens for r in rows.values()]).astype(np.int64)
-        ids, _ = padded_table(np.concatenate([r.ids for r in rows.values()]), lengths, width)
+        store = RowStore(list(rows.values()))
+        self.first = dict(zip(rows, store.first.tolist(), strict=True))
+        ids, _ = padded_table(store.ids, store.lengths, int(store.lengths.max()))
         self.ids = torch.from_numpy(ids).to(device)
-        prompts = np.concatenate([r.prompt_lengths for r in rows.values()]).astype(np.int64)
-        self.lengths, self.prompt_lengths = (torch.from_numpy(x).to(device) for x in (lengths, prompts))
+        self.lengths, self.prompt_lengths = (
+            torch.from_numpy(x).to(device) for x in (store.lengths, store.prompt_lengths)
+        )
 
     def tokens(self, rows_KxB: torch.Tensor, width: int) -> torch.Tensor:
         """int64 [K, B, T + 1]: the tokens of some rows, those to be predicted last included."""
@@ -84,20 +80,10 @@ def compact(
 class Draws:
     """The rows that one member draws, by step, and what they count."""
 
-    def __init__(self, config: TrainConfig, pools: dict[Any, Pool], rows: dict[RowsKey, Rows]) -> None:
-        self.config, self.curriculum, self._rows = config, config.plan(), rows
-        self._pools = [self._pool(i, stage, pools) for i, stage in enumerate(self.curriculum.stages)]
-
-    def _pool(self, index: int, stage: Stage, pools: dict[Any, Pool]) -> Pool:
-        """The stage's pool. Members that train on the same rows share them, each with an order of its own."""
-        config = self.config
-        kind = (stage.mixture, config.trace, config.dataset_seed)
-        if kind not in pools:
-            named = {key[0]: value for key, value in self._rows.items() if key[1:] == kind[1:]}
-            rows = stage_rows(stage, config.dataset_seed, config.trace, named)
-            self._rows.update({(name, *kind[1:]): value for name, value in named.items()})
-            pools[kind] = Pool(rows, stage.shares, "", rows_per_step(config))
-        return pools[kind].reordered(draw_key(config.order_seed, index))
+    def __init__(self, config: TrainConfig, pools: Pools) -> None:
+        self.config, self.curriculum = config, config.plan()
+        batch_size = rows_per_step(config)
+        self._pools = [pools.of_stage(config, i, batch_size) for i in range(len(self.curriculum.stages))]
 
     def longest(self, first: int, stop: int) -> int:
         """Tokens of the longest row that some steps could draw."""
@@ -111,12 +97,11 @@ class Draws:
             rows = pool.rows_of_step(start, steps).reshape(steps, -1)
             lengths, reductions = pool.lengths[rows], pool.reductions[rows].sum(1, dtype=np.int64)
             bear_loss = loss_tokens(lengths, pool.prompt_lengths[rows], self.config.loss_on)
-            keys = [(name, self.config.trace, self.config.dataset_seed) for name in stage.tasks]
+            keys = rows_keys(self.config, stage)
             shift = np.array([table.first[key] for key in keys]) - pool.first
             in_table = rows + shift[np.searchsorted(pool.first, rows, side="right") - 1]
             parts.append((in_table, lengths.sum(1) - lengths.shape[1], bear_loss, reductions))
-        columns = (np.concatenate(column) for column in zip(*parts, strict=True))
-        in_table, tokens, bear_loss, reductions = columns
+        in_table, tokens, bear_loss, reductions = (np.concatenate(column) for column in zip(*parts, strict=True))
         return in_table, tokens, bear_loss, reductions
 
     def _pieces(self, first: int, stop: int) -> Iterable[tuple[int, int, int]]:
@@ -171,7 +156,6 @@ def make_chunk(number: int, members: Sequence[Draws], table: RowTable, dtype: to
     rows, tokens, bear_loss, reductions = (
         np.stack(column, axis=1) for column in zip(*(m.rows(first, stop, table) for m in members), strict=True)
     )
-    assert reductions.shape[-1] == len(OPERATIONS)
     rates = np.array([[_rate(m.config, m.curriculum, step) for m in members] for step in range(first, stop)])
     scalars = np.array(
         [

@@ -17,26 +17,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
 
 from listops_bench.model.checkpoint import remove_unfinished, save_checkpoint
 from listops_bench.model.tokenizer import build_tokenizer
 from listops_bench.runs.folder import RunFiles
 from listops_bench.runs.provenance import environment
 from listops_bench.runs.record import RunRecord
-from listops_bench.tasks.generator import Rows
-from listops_bench.train._batches import Pool
+from listops_bench.train._batches import Pools
 from listops_bench.train._log import TrainingFailed
-from listops_bench.train._run_state import Stopwatch
-from listops_bench.train._start import initial_model
+from listops_bench.train._run_state import Stopwatch, initial_model
 from listops_bench.train._state import RunFolder
-from listops_bench.train.config import TrainConfig, rows_per_step
-from listops_bench.train.packed._data import STEPS, Chunk, Draws, RowsKey, RowTable, make_chunk
+from listops_bench.train.config import TrainConfig
+from listops_bench.train.packed._data import STEPS, Chunk, Draws, RowTable, make_chunk
 from listops_bench.train.packed._members import Member
 from listops_bench.train.packed._model import PackedLooped
-from listops_bench.train.packed._step import PackedStep
+from listops_bench.train.packed._step import Engine, PackedStep
 from listops_bench.train.packed._validation import PackedValidation
-from listops_bench.train.position import Position
 from listops_bench.train.run import TrainResult, result_of
 
 COMPACT_BELOW = 0.75
@@ -56,20 +52,6 @@ class PackProgress:
 OnPackStep = Callable[[PackProgress], None]
 
 
-@dataclass(frozen=True)
-class Engine:
-    """How a pack is computed."""
-
-    device: torch.device
-    bf16: bool
-    graph: bool
-    compiled: bool
-
-    @property
-    def mixed_precision(self) -> str:
-        return "bf16" if self.bf16 else "no"
-
-
 class PackTrainer:
     """K runs, from their first step or the pack's last saved state to K checkpoint folders."""
 
@@ -77,19 +59,12 @@ class PackTrainer:
         self, configs: Sequence[TrainConfig], folder: str | Path, engine: Engine, on_step: OnPackStep | None
     ) -> None:
         self.engine, self.on_step = engine, on_step
-        pools: dict[Any, Pool] = {}
-        rows: dict[RowsKey, Rows] = {}
+        pools = Pools()
         self.members = [
-            Member(
-                c,
-                Position(c.plan()),
-                draws=Draws(c, pools, rows),
-                identity=c.identity(mixed_precision=engine.mixed_precision),
-            )
-            for c in configs
+            Member(c, c.identity(mixed_precision=engine.mixed_precision), draws=Draws(c, pools)) for c in configs
         ]
         self.folder = RunFolder(str(folder), {"members": [member.identity for member in self.members]})
-        self.table = RowTable(rows, engine.device)
+        self.table = RowTable(pools.rows, engine.device)
         self.validation = PackedValidation(self.members, engine.device)
         self.environment = environment(engine.device)
         self.slots = list(range(len(configs)))
@@ -118,22 +93,10 @@ class PackTrainer:
         self.folder.remove()
         return self.members
 
-    def close(self) -> None:
-        self.folder.close()
-
     def _step_of(self, weights: torch.Tensor) -> PackedStep:
         """The step for the runs that are in the slots."""
-        configs, engine = [self.members[i].config for i in self.slots], self.engine
-        return PackedStep(
-            self.model,
-            weights,
-            configs,
-            self.table,
-            rows_per_step(configs[0]),
-            bf16=engine.bf16,
-            graph=engine.graph,
-            compiled=engine.compiled,
-        )
+        configs = [self.members[i].config for i in self.slots]
+        return PackedStep(self.model, weights, configs, self.table, self.engine)
 
     # --- steps --------------------------------------------------------------------------------------------------------
 
@@ -202,7 +165,7 @@ class PackTrainer:
         }
         due = {slot: m for slot, m in self._in_slots() if slot in lines and m.validation_is_due}
         if due:
-            figures = self.validation(self.model, self.train_step.weights.detach(), due, self.step)
+            figures = self.validation(self.model, self.train_step.weights.detach(), due)
             for slot, member in due.items():
                 member.add_validation(figures[slot])
                 lines[slot]["validation"] = member.validation
@@ -234,16 +197,17 @@ class PackTrainer:
             return
         target = member.config.output_dir
         remove_unfinished(target)
-        run = member.record(
-            member.identity, self.environment, self.stopwatch.seconds, "packed", packed_runs=len(self.members)
-        )
-        log = self._log_of(self.members.index(member))
+        run = member.record(self.environment, self.stopwatch.seconds, "packed", packed_runs=len(self.members))
 
         def add_log(path: Path) -> None:
-            RunFiles(path).log.write_text(log, encoding="utf-8")
+            """The lines of the member, as a run alone has them."""
+            lines = [json.loads(line) for line in self.folder.log.read_text(encoding="utf-8").splitlines()]
+            own = [line for line in lines if line.pop("member") == self.slots[slot]]
+            RunFiles(path).log.write_text("".join(json.dumps(line) + "\n" for line in own), encoding="utf-8")
 
+        self.model.write_into(self.template, self.train_step.weights.detach()[slot])
         tokenizer = build_tokenizer(member.curriculum.modulus)
-        save_checkpoint(target, self._model_of(slot), tokenizer, run, finish=add_log)
+        save_checkpoint(target, self.template.eval(), tokenizer, run, finish=add_log)
 
     def finished_run(self, member: Member) -> RunRecord | None:
         """The record of a member whose checkpoint is there."""
@@ -255,19 +219,6 @@ class PackTrainer:
         if record is None:
             return TrainingFailed(member.step, member.loss)
         return result_of(Path(member.config.output_dir), record, resumed_at=self.resumed_at)
-
-    def _model_of(self, slot: int) -> PreTrainedModel:
-        self.model.write_into(self.template, self.train_step.weights.detach()[slot])
-        model: PreTrainedModel = self.template.eval()
-        return model
-
-    def _log_of(self, index: int) -> str:
-        """The lines of one member, as a run alone has them."""
-        if not self.folder.log.exists():
-            return ""
-        lines = [json.loads(line) for line in self.folder.log.read_text(encoding="utf-8").splitlines()]
-        own = [{k: v for k, v in line.items() if k != "member"} for line in lines if line["member"] == index]
-        return "".join(json.dumps(line) + "\n" for line in own)
 
     # --- state --------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ from typing import Any, Literal
 from listops_bench.tasks.task import with_single_tasks
 from listops_bench.train._run_state import RunState
 from listops_bench.train.packed._data import Draws
-from listops_bench.train.position import Position
 
 Status = Literal["running", "done", "failed"]
 
@@ -22,7 +21,6 @@ class Member(RunState):
 
     Attributes:
         draws: which rows it sees.
-        identity: what tells it from other runs.
         status: ``failed`` where its loss was no longer a number.
         since: when its last line was written (monotonic clock).
         pending: (loss, gradient norm) of the steps since its last line of the log.
@@ -30,7 +28,6 @@ class Member(RunState):
     """
 
     draws: Draws
-    identity: dict[str, Any]
     status: Status = "running"
     pending: list[tuple[float, float]] = field(default_factory=list)
     pending_tokens: int = 0
@@ -72,4 +69,5 @@ class Member(RunState):
         """Takes its part of the state of a pack after a step."""
         self.status = state["status"]
         own = step if self.status == "running" else state["steps"]
-        self.restore(state, Position.as_planned(self.curriculum, own), own)
+        index = self.curriculum.stage_of(max(own - 1, 0))
+        self.restore(state, [self.curriculum.start(i) for i in range(index + 1)], own)

@@ -7,14 +7,15 @@ step is copied into the same few buffers before it. Nothing waits for the device
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
 
 from listops_bench.train._batches import IGNORED
-from listops_bench.train.config import TrainRecipe
+from listops_bench.train.config import TrainRecipe, rows_per_step
 from listops_bench.train.packed._data import Chunk, RowTable, compact
 from listops_bench.train.packed._model import PackedLooped
 
@@ -22,15 +23,32 @@ WARM_UP_STEPS = 3
 """Steps on a side stream before a capture, as torch asks for (they are undone)."""
 
 
+@dataclass(frozen=True)
+class Engine:
+    """How a pack is computed.
+
+    Attributes:
+        bf16: compute products in bfloat16 (autocast).
+        graph: capture the step as a CUDA graph.
+        compiled: let `torch.compile` fuse the forward and backward pass.
+    """
+
+    device: torch.device
+    bf16: bool
+    graph: bool
+    compiled: bool
+
+    @property
+    def mixed_precision(self) -> str:
+        return "bf16" if self.bf16 else "no"
+
+
 class PackedStep:
     """Weights and moments [K, P] of K models, and the step that trains them.
 
     Args:
         weights: [K, P], as `PackedLooped.flatten` makes them; copied to the device.
-        batch_size: rows a step and model.
-        bf16: compute products in bfloat16 (autocast).
-        graph: capture the step as a CUDA graph.
-        compiled: let `torch.compile` fuse the forward and backward pass.
+        table: the rows that chunks speak of.
     """
 
     def __init__(
@@ -39,19 +57,13 @@ class PackedStep:
         weights: torch.Tensor,
         configs: Sequence[TrainRecipe],
         table: RowTable,
-        batch_size: int,
-        *,
-        bf16: bool = False,
-        graph: bool = False,
-        compiled: bool = False,
+        engine: Engine,
     ) -> None:
-        device, dtype = table.ids.device, weights.dtype
-        self.model, self.table, self.bf16, self.graph = model, table, bf16, graph
+        device, dtype = engine.device, weights.dtype
+        self.model, self.table, self.engine = model, table, engine
         self.weights = weights.to(device, copy=True).requires_grad_()
         self.first_moments, self.second_moments = (torch.zeros_like(self.weights) for _ in range(2))
-        self._loss: Callable[..., torch.Tensor] = self._losses
-        if compiled:
-            self._loss = torch.compile(self._losses, dynamic=False)
+        self._loss = torch.compile(self._losses, dynamic=False) if engine.compiled else self._losses
 
         def column(values: Sequence[float]) -> torch.Tensor:
             return torch.tensor(values, dtype=torch.float64)[:, None].to(device, dtype)
@@ -63,7 +75,7 @@ class PackedStep:
         self._max_norm = column([c.max_grad_norm or float("inf") for c in configs])
         self._on_all = torch.tensor([[c.loss_on == "all"] for c in configs], device=device)
         k = len(configs)
-        self._rows = torch.zeros(k, batch_size, dtype=torch.int64, device=device)
+        self._rows = torch.zeros(k, rows_per_step(configs[0]), dtype=torch.int64, device=device)
         self._scalars = torch.zeros(k, 4, dtype=dtype, device=device)
         self._figures = torch.zeros(k, 2, dtype=dtype, device=device)
         self._graphs: dict[tuple[int, int], Any] = {}
@@ -92,17 +104,17 @@ class PackedStep:
                 self.second_moments[k].zero_()
         self._rows.copy_(chunk.rows[i])
         self._scalars.copy_(chunk.scalars[i])
-        if not self.graph:
-            self._step(chunk.width, chunk.kept)
+        shape = (chunk.width, chunk.kept)
+        if not self.engine.graph:
+            self._step(*shape)
         else:
-            shape = (chunk.width, chunk.kept)
             if shape not in self._graphs:
                 self._graphs[shape] = self._capture(*shape)
             self._graphs[shape].replay()
         return self._figures.clone()
 
     def _step(self, width: int, kept: int) -> None:
-        with torch.autocast(self.weights.device.type, torch.bfloat16, enabled=self.bf16, cache_enabled=False):
+        with torch.autocast(self.weights.device.type, torch.bfloat16, enabled=self.engine.bf16, cache_enabled=False):
             losses = self._loss(width, kept)
         (gradient,) = torch.autograd.grad(losses.sum(), self.weights)
         with torch.no_grad():

@@ -34,9 +34,9 @@ class PackedValidation:
 
     @torch.no_grad()
     def __call__(
-        self, model: PackedLooped, weights_KxP: torch.Tensor, due: Mapping[int, Member], step: int
+        self, model: PackedLooped, weights_KxP: torch.Tensor, due: Mapping[int, Member]
     ) -> dict[int, dict[str, float]]:
-        """The figures after a number of steps of the members that are due, by slot."""
+        """The figures of the members that are due, by slot."""
         keys = {slot: _keys(member) for slot, member in due.items()}
         weights = weights_KxP[torch.tensor(list(due), device=weights_KxP.device)]
         scores: dict[int, dict[str, float]] = {slot: {} for slot in due}
@@ -44,7 +44,7 @@ class PackedValidation:
             own = [keys[slot][min(turn, len(keys[slot]) - 1)] for slot in due]
             for slot, key, score in zip(due, own, self._accuracy(model, weights, own), strict=True):
                 scores[slot][key[0]] = score
-        return {slot: validation_figures(scores[slot], member.curriculum, step) for slot, member in due.items()}
+        return {slot: validation_figures(scores[slot], member.position.stage) for slot, member in due.items()}
 
     def _accuracy(self, model: PackedLooped, weights_KxP: torch.Tensor, keys: Sequence[Key]) -> list[float]:
         """Every member's share of exact rows on a task of its own."""

@@ -23,8 +23,9 @@ from listops_bench.errors import InvalidInput
 from listops_bench.model.ladder import load_config
 from listops_bench.train._log import TrainingFailed
 from listops_bench.train.config import TrainConfig, rows_per_step
-from listops_bench.train.packed._loop import Engine, OnPackStep, PackProgress, PackTrainer
+from listops_bench.train.packed._loop import OnPackStep, PackProgress, PackTrainer
 from listops_bench.train.packed._model import shape_of
+from listops_bench.train.packed._step import Engine
 from listops_bench.train.run import TrainResult, result_of
 
 __all__ = ["Engine", "PackProgress", "pack_key", "this_engine", "train_packed", "why_not"]
@@ -111,7 +112,7 @@ def train_packed(
     try:
         members = trainer.run()
     finally:
-        trainer.close()
+        trainer.folder.close()
     return [trainer.outcome(member) for member in members]
 
 
