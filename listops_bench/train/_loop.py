@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -88,10 +88,7 @@ class Trainer:
                 "listops_bench", config={k: v for k, v in asdict(self.config).items() if v is not None}
             )
         self.meter.restart()
-        with ExitStack() as stack:
-            stack.enter_context(fast_linear(self.model))
-            if self.by_rows:
-                stack.enter_context(using_attention(self.model))
+        with fast_linear(self.model), using_attention(self.model) if self.by_rows else nullcontext():
             self._train()
         return self._finish()
 
@@ -107,13 +104,16 @@ class Trainer:
             state.step += 1
             if state.line_is_due:
                 self._log()
-            if config.checkpoint_steps and state.step % config.checkpoint_steps == 0:
-                self._finish_line()
+            keeps = config.checkpoint_steps > 0 and state.step % config.checkpoint_steps == 0
+            saves = state.due(config.save_steps)
+            if (keeps or saves) and self.meter.pending:
+                self._log()  # what a bad loss has spoilt must not become a state to go on from
+            if keeps:
                 self._keep_checkpoint()
-            if state.due(config.save_steps):
-                self._finish_line()
+            if saves:
                 self._save()
-            self._report()
+            if self.on_step is not None and self.accelerator.is_main_process:
+                self.on_step(self._progress())
 
     def _begin_stage(self) -> None:
         """Rows, trained parameters and optimizer of a stage."""
@@ -122,11 +122,10 @@ class Trainer:
         if stage.reset_optimizer or self.optimizer is None:
             optimizer = make_optimizer(config, self.model.parameters(), self.accelerator.device)
             self.optimizer = self.accelerator.prepare_optimizer(optimizer)
-        trained = {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name not in self.frozen[index])
             parameter.grad = None  # the optimizer passes by what has no gradient
-        changed = trained != {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+        changed = index > 0 and self.frozen[index] != self.frozen[index - 1]
         if self.wrapped is None or (changed and self.wrapped is not self.model):
             # DistributedDataParallel fixes the set of trained parameters when it wraps the model.
             self.wrapped = self.accelerator.prepare_model(self.model)
@@ -161,22 +160,18 @@ class Trainer:
 
     # --- log, validation ----------------------------------------------------------------------------------------------
 
-    def _report(self) -> None:
-        if self.on_step is None or not self.accelerator.is_main_process:
-            return
+    def _progress(self) -> Progress:
         state, speed = self.state, self.meter.steps_per_second
-        self.on_step(
-            Progress(
-                step=state.step,
-                total_steps=state.position.end,
-                stage=str(state.position.stage),
-                loss=state.loss,
-                learning_rate=self.optimizer.param_groups[0]["lr"],
-                tokens=state.seen.tokens,
-                tokens_per_second=self.meter.tokens_per_second,
-                seconds_left=(state.position.end - state.step) / speed if speed else None,
-                validation=state.validation,
-            )
+        return Progress(
+            step=state.step,
+            total_steps=state.position.end,
+            stage=str(state.position.stage),
+            loss=state.loss,
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            tokens=state.seen.tokens,
+            tokens_per_second=self.meter.tokens_per_second,
+            seconds_left=(state.position.end - state.step) / speed if speed else None,
+            validation=state.validation,
         )
 
     def _log(self) -> None:
@@ -184,7 +179,7 @@ class Trainer:
         loss, norm = self.meter.read(self.accelerator, self.state.step)
         line = self.state.log_line(loss, self.optimizer.param_groups[0]["lr"], norm, self.meter.tokens_per_second)
         if self.state.validation_is_due:
-            self.state.add_validation(self._validate())
+            self.state.add_validation(on_main(self.accelerator, self._validate))
             line["validation"] = self.state.validation
 
         def write() -> None:
@@ -196,20 +191,11 @@ class Trainer:
         self.meter.restart()
 
     def _validate(self) -> dict[str, float]:
-        def figures() -> dict[str, float]:
-            assert self.validate
-            with _for_validation(self.model, self.attention):
-                return {key: float(value) for key, value in self.validate(self.model, self.state.step).items()}
-
-        result: dict[str, float] = on_main(self.accelerator, figures)
-        return result
+        assert self.validate
+        with _for_validation(self.model, self.attention):
+            return {key: float(value) for key, value in self.validate(self.model, self.state.step).items()}
 
     # --- state --------------------------------------------------------------------------------------------------------
-
-    def _finish_line(self) -> None:
-        """Before weights are written: what a bad loss has spoilt must not become a state to go on from."""
-        if self.meter.pending:
-            self._log()
 
     def _keep_checkpoint(self) -> None:
         """Keeps the weights as they are now. Before the state of the same step, so that a state vouches for them."""

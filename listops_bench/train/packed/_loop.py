@@ -61,13 +61,14 @@ class PackTrainer:
         self.engine, self.on_step = engine, on_step
         pools = Pools()
         self.members = [
-            Member(c, c.identity(mixed_precision=engine.mixed_precision), draws=Draws(c, pools)) for c in configs
+            Member(c, c.identity(mixed_precision=engine.mixed_precision), index=index, draws=Draws(c, pools))
+            for index, c in enumerate(configs)
         ]
         self.folder = RunFolder(str(folder), {"members": [member.identity for member in self.members]})
         self.table = RowTable(pools.rows, engine.device)
         self.validation = PackedValidation(self.members, engine.device)
         self.environment = environment(engine.device)
-        self.slots = list(range(len(configs)))
+        self.slots = list(self.members)
         self.step = self.resumed_at = 0
         self.total_steps = max(member.curriculum.steps for member in self.members)
         self.figures: list[torch.Tensor] = []
@@ -95,7 +96,7 @@ class PackTrainer:
 
     def _step_of(self, weights: torch.Tensor) -> PackedStep:
         """The step for the runs that are in the slots."""
-        configs = [self.members[i].config for i in self.slots]
+        configs = [member.config for member in self.slots]
         return PackedStep(self.model, weights, configs, self.table, self.engine)
 
     # --- steps --------------------------------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ class PackTrainer:
 
     def _chunks(self, worker: ThreadPoolExecutor) -> Iterator[Chunk]:
         """Chunks for the slots as they are now, from the current step on; each is made while the one before it runs."""
-        draws, dtype = [self.members[i].draws for i in self.slots], self.train_step.weights.dtype
+        draws, dtype = [member.draws for member in self.slots], self.train_step.weights.dtype
 
         def prepare(number: int) -> Future[Chunk]:
             return worker.submit(make_chunk, number, draws, self.table, dtype)
@@ -142,8 +143,7 @@ class PackTrainer:
 
     def _in_slots(self) -> list[tuple[int, Member]]:
         """(slot, member) of the runs that go on."""
-        pairs = [(slot, self.members[i]) for slot, i in enumerate(self.slots)]
-        return [(slot, member) for slot, member in pairs if member.status == "running"]
+        return [(slot, member) for slot, member in enumerate(self.slots) if member.status == "running"]
 
     # --- log, validation, end -----------------------------------------------------------------------------------------
 
@@ -158,27 +158,24 @@ class PackTrainer:
     def _log(self, rates: Any, *, all_pending: bool = False) -> None:
         """Writes a line for every member that is due one, with validation figures where those are due."""
         self._read_figures()
-        lines = {
-            slot: member.line(float(rates[slot]))
-            for slot, member in self._in_slots()
-            if member.pending and (all_pending or member.line_is_due)
-        }
-        due = {slot: m for slot, m in self._in_slots() if slot in lines and m.validation_is_due}
+        logged = [(s, m) for s, m in self._in_slots() if m.pending and (all_pending or m.line_is_due)]
+        lines = {slot: member.line(float(rates[slot])) for slot, member in logged}
+        due = {slot: member for slot, member in logged if member.validation_is_due}
         if due:
             figures = self.validation(self.model, self.train_step.weights.detach(), due)
             for slot, member in due.items():
                 member.add_validation(figures[slot])
                 lines[slot]["validation"] = member.validation
         now = time.monotonic()
-        for slot, line in lines.items():
-            self.members[self.slots[slot]].since = now
-            self.folder.append_log({"member": self.slots[slot], **line})
+        for slot, member in logged:
+            member.since = now
+            self.folder.append_log({"member": member.index, **lines[slot]})
 
     def _end_members(self) -> None:
         """Writes the checkpoints of those that have come to their end; the others get the room, once it is worth it."""
-        ended = [(slot, member) for slot, member in self._in_slots() if member.is_over]
-        for slot, member in ended:
-            self._finish(slot, member)
+        for slot, member in self._in_slots():
+            if member.is_over:
+                self._finish(slot, member)
         left = [slot for slot, _ in self._in_slots()]
         if left and len(left) <= COMPACT_BELOW * len(self.slots):
             self._keep_slots(left)
@@ -202,7 +199,7 @@ class PackTrainer:
         def add_log(path: Path) -> None:
             """The lines of the member, as a run alone has them."""
             lines = [json.loads(line) for line in self.folder.log.read_text(encoding="utf-8").splitlines()]
-            own = [line for line in lines if line.pop("member") == self.slots[slot]]
+            own = [line for line in lines if line.pop("member") == member.index]
             RunFiles(path).log.write_text("".join(json.dumps(line) + "\n" for line in own), encoding="utf-8")
 
         self.model.write_into(self.template, self.train_step.weights.detach()[slot])
@@ -227,7 +224,7 @@ class PackTrainer:
         self.folder.save_state(
             {
                 "step": self.step,
-                "slots": self.slots,
+                "slots": [member.index for member in self.slots],
                 "tensors": {name: tensor.cpu() for name, tensor in self.train_step.tensors.items()},
                 "members": [member.state() for member in self.members],
                 "seconds": self.stopwatch.seconds,
@@ -236,9 +233,9 @@ class PackTrainer:
 
     def _restore(self, state: dict[str, Any], initial: torch.Tensor) -> None:
         self.step = self.resumed_at = state["step"]
-        self.slots = state["slots"]
+        self.slots = [self.members[index] for index in state["slots"]]
         for member, own in zip(self.members, state["members"], strict=True):
             member.restore_member(own, self.step)
-        self.train_step = self._step_of(initial[self.slots])
+        self.train_step = self._step_of(initial[state["slots"]])
         self.train_step.restore(state["tensors"])
         self.stopwatch.before = state["seconds"]

@@ -20,6 +20,7 @@ class Member(RunState):
     """A run of a pack. Once it has failed, ``step`` is the first bad one, and ``loss`` the bad loss.
 
     Attributes:
+        index: its number in the pack.
         draws: which rows it sees.
         status: ``failed`` where its loss was no longer a number.
         since: when its last line was written (monotonic clock).
@@ -27,6 +28,7 @@ class Member(RunState):
         pending_tokens: those of the same steps.
     """
 
+    index: int
     draws: Draws
     status: Status = "running"
     pending: list[tuple[float, float]] = field(default_factory=list)
