@@ -1,7 +1,5 @@
 """What all tests share: no network, one thread, property tests, a browser, and the rule about skipping in CI."""
 
-from __future__ import annotations
-
 import gc
 import os
 import shutil

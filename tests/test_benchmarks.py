@@ -1,7 +1,5 @@
 """Every script of benchmarks/ runs, at a size that measures nothing."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 from pathlib import Path
@@ -18,8 +16,6 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 def script(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"benchmark_{name}", BENCHMARKS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

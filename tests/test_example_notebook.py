@@ -1,7 +1,5 @@
 """The notebook in ``examples`` runs from top to bottom, and finds what it says."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

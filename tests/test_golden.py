@@ -20,8 +20,6 @@ Pinned elsewhere, and not repeated here:
 The dataset's fingerprint is not pinned; the rows are.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

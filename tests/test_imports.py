@@ -1,9 +1,6 @@
 """Which package may import which, and what is light: a package knows only lower ones, and only by their doors."""
 
-from __future__ import annotations
-
 import ast
-import os
 import re
 import subprocess
 import sys
@@ -17,20 +14,9 @@ import listops_bench
 PACKAGE = Path(listops_bench.__file__).parent
 
 LAYERS = (
-    "errors",
-    "_base",
-    "stats",
-    "tasks",
-    "runs",
-    "dataset | model | score",
-    "result",
-    "train | evaluate | pages",
-    "leaderboard",
-    "sweep | analysis | hub | harness",
-    "claims",
-    "demo",
-    "cli",
-)
+    "errors", "_base", "stats", "tasks", "runs", "dataset | model | score", "result", "train | evaluate | pages",
+    "leaderboard", "sweep | analysis | hub | harness", "claims", "demo", "cli",
+)  # fmt: skip
 """From the ground up; packages of one layer do not know each other."""
 FLOOR = {name: floor for floor, names in enumerate(LAYERS) for name in names.split(" | ")}
 
@@ -191,14 +177,8 @@ def test_the_walks_of_the_contributors_page_go_one_way() -> None:
 
 
 def run_python(code: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        capture_output=True,
-        text=True,
-        cwd=PACKAGE.parent,
-        env=os.environ,
-        check=False,
-    )
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PACKAGE.parent, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -221,10 +201,8 @@ def test_a_face_loads_no_library_until_a_name_is_used() -> None:
 
 
 def test_every_name_of_every_face_is_there() -> None:
-    imported = "".join(
-        f"import listops_bench.{name} as face\n[getattr(face, n) for n in dir(face)]\n" for name in FACES
-    )
-    run_python(imported)
+    use = "import listops_bench.{} as face\n[getattr(face, n) for n in dir(face)]\n"
+    run_python("".join(use.format(name) for name in FACES))
 
 
 def test_every_public_name_is_there_and_listed() -> None:

@@ -1,7 +1,5 @@
 """Style and types are tests like any other, so that `make test` says all there is to say."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

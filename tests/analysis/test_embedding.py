@@ -1,7 +1,5 @@
 """Number embeddings: synthetic truths are recognised as what they are, and chance looks like chance."""
 
-from __future__ import annotations
-
 import math
 from operator import attrgetter
 from typing import Any

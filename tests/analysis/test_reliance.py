@@ -1,7 +1,5 @@
 """Reliance and memorisation: no-ops are seen as such, every family is read rightly, tables tell seen from held out."""
 
-from __future__ import annotations
-
 import itertools
 from functools import lru_cache
 from types import SimpleNamespace

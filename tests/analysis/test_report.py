@@ -1,7 +1,5 @@
 """The report: any checkpoints in one call, numbers that are read back, a page that works from a file, clear errors."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable

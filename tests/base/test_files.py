@@ -1,7 +1,5 @@
 """Files that are whole or not there, and what is said of those that cannot be used."""
 
-from __future__ import annotations
-
 import errno
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Registering with a library after it has been imported, whichever comes first."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import inspect

@@ -1,7 +1,5 @@
 """Options as dataclasses: flags, keys of a file, and checks from one declaration."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 

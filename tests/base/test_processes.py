@@ -1,7 +1,5 @@
 """Processes side by side: all are run, failures are noted, none outlives its parent."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Pieces of text that many packages write; names made by `slug` are on disks and must not change."""
 
-from __future__ import annotations
-
 import pytest
 
 from listops_bench._base.text import LEFT, RIGHT, count, markdown_table, one_line, slug, utc_timestamp

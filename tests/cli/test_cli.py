@@ -1,9 +1,7 @@
 """The command line: one clear line for bad input, help with examples, quiet ends, quick start."""
 
-from __future__ import annotations
-
-import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +12,13 @@ from listops_bench import __version__
 from listops_bench._base.command import Parser
 from listops_bench.cli import command as cli, data
 from listops_bench.errors import EnvironmentFailed, InvalidInput
+from listops_bench.model.checkpoint import save_checkpoint
+from listops_bench.model.ladder import build_model
+from listops_bench.model.tokenizer import build_tokenizer
+from listops_bench.result.files import write_result
 from listops_bench.tasks.task import curated_tasks
 from tests.support.fake_results import demo_results
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.runs import environment
 
 
 def verbs() -> dict[str, Parser]:
@@ -48,7 +49,6 @@ def test_every_verb_has_help_with_an_example(name: str, capsys: pytest.CaptureFi
 
 def test_examples_parse() -> None:
     """An example with an unknown flag would teach something wrong."""
-    import shlex
 
     for name, parser in verbs().items():
         if name != "train" and not parser.verbs:
@@ -80,8 +80,7 @@ except SystemExit:
     heavy = ("torch", "transformers", "datasets", "numba", "numpy", "scipy", "rich", "altair")
     print(len(sys.modules), [name for name in heavy if name in sys.modules])
 """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    output = subprocess.check_output([sys.executable, "-c", code], text=True, env=environment)
+    output = subprocess.check_output([sys.executable, "-c", code], text=True, env=environment())
     count, _, heavy = output.splitlines()[-1].partition(" ")
     assert heavy == "[]"
     assert int(count) < 300  # 176 when this was written
@@ -134,9 +133,8 @@ def test_bad_input_is_one_line_and_exit_code_2(words: str, message: str, capsys:
 
 
 def test_the_real_process_says_it_on_stderr_too() -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "listops_bench", "taks"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: unknown verb 'taks'; did you mean 'tasks'?\n"
 
@@ -176,8 +174,8 @@ def test_a_defect_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
     script = f'"{sys.executable}" -m listops_bench tasks | true; echo "${{PIPESTATUS[0]}}"'
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment, check=False)
+    own = environment(PYTHONUNBUFFERED="1")
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=own, check=False)
     assert done.stderr == ""
     assert done.stdout.strip() in {"0", "141"}
 
@@ -223,7 +221,6 @@ def test_baselines_come_with_n_and_intervals(capsys: pytest.CaptureFixture[str])
 
 
 def test_the_board_is_built_and_made_up_results_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from listops_bench.result.files import write_result
 
     files = [str(write_result(tmp_path / "results", result)) for result in demo_results()]
     assert cli.main(["leaderboard", "build", str(tmp_path / "results"), "--output-dir", str(tmp_path / "board")]) == 0
@@ -238,9 +235,6 @@ def test_the_board_is_built_and_made_up_results_are_refused(tmp_path: Path, caps
 
 
 def test_a_checkpoint_answers_a_prompt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from listops_bench.model.checkpoint import save_checkpoint
-    from listops_bench.model.ladder import build_model
-    from listops_bench.model.tokenizer import build_tokenizer
 
     folder = save_checkpoint(tmp_path / "model", build_model("looped_d008"), build_tokenizer())
     assert cli.main(["evaluate", str(folder), "--prompt", "[SUM 3 [MAX 2 9 ] 4 ]"]) == 0

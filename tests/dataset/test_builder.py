@@ -1,7 +1,5 @@
 """`load_dataset("listops_bench", ...)`, in fresh processes and from an empty directory, as users call it."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Dataset folders: the export, the frozen release, and what happens when a file is damaged."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The demo's sentence follows from the numbers, whatever they are."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given, strategies as st
 

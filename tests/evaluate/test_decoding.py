@@ -1,9 +1,8 @@
 """Predictions: row for row what `generate` writes, whatever the batch, for any family and any state of training."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -45,16 +44,11 @@ def by_generate(model: Any, rows: Rows, max_new_tokens: int | None = None) -> tu
     """One row at a time, unpadded, with `transformers`' own decoding and our tokenizer."""
     tokenizer = build_tokenizer(rows.task.modulus)
     texts, stopped = [], []
+    room = min(max_new_tokens or 64, 64)  # half of the longest row: what `TaskSpec.completion_limit` says
+    options = {"do_sample": False, "max_new_tokens": room, "eos_token_id": EOS_ID, "pad_token_id": PAD_ID}
     for prompt in rows.prompts():
         ids = tokenizer(prompt, return_tensors="pt")
-        room = 64  # half of the longest row: what `TaskSpec.completion_limit` says
-        out = model.generate(
-            **ids,
-            do_sample=False,
-            max_new_tokens=min(max_new_tokens or room, room),
-            eos_token_id=EOS_ID,
-            pad_token_id=PAD_ID,
-        )[0, ids.input_ids.shape[1] :]
+        out = model.generate(**ids, **options)[0, ids.input_ids.shape[1] :]
         texts.append(tokenizer.decode(out, skip_special_tokens=True))
         stopped.append(EOS_ID in out.tolist())
     return texts, stopped
@@ -79,22 +73,18 @@ def test_a_model_of_ours_writes_what_generate_writes(name: str) -> None:
 
 
 OTHERS = {
-    "alibi": lambda: BloomConfig(hidden_size=16, n_layer=2, n_head=2, **SPECIAL),
-    "positions with an offset": lambda: OPTConfig(
-        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, ffn_dim=32, word_embed_proj_dim=16, **SPECIAL
-    ),
-    "a sliding window": lambda: MistralConfig(
-        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, intermediate_size=32,
-        sliding_window=8, **SPECIAL,
-    ),
-    "a recurrent state": lambda: MambaConfig(hidden_size=16, num_hidden_layers=2, state_size=4, **SPECIAL),
-}  # fmt: skip
-SPECIAL: dict[str, Any] = {"vocab_size": 22, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": 1}
+    "alibi": (BloomConfig, {}),
+    "positions with an offset": (OPTConfig, {"ffn_dim": 32, "word_embed_proj_dim": 16}),
+    "a sliding window": (MistralConfig, {"num_key_value_heads": 1, "intermediate_size": 32, "sliding_window": 8}),
+    "a recurrent state": (MambaConfig, {"state_size": 4}),
+}
 
 
-@pytest.mark.parametrize("name", OTHERS)
-def test_any_causal_model_with_our_vocabulary_writes_what_generate_writes(name: str) -> None:
-    model = opinionated(build_model(OTHERS[name]()))
+@pytest.mark.parametrize(("kind", "own"), OTHERS.values(), ids=OTHERS)
+def test_any_causal_model_with_our_vocabulary_writes_what_generate_writes(kind: Any, own: dict[str, int]) -> None:
+    shape = {"hidden_size": 16, "num_hidden_layers": 2} | ({} if kind is MambaConfig else {"num_attention_heads": 2})
+    special = {"vocab_size": 22, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": 1}
+    model = opinionated(build_model(kind(**shape, **special, **own)))
     check_against_generate(model, rows_of(num_rows=5))
     found = architecture(model.config)
     assert found.family == found.model_type == model.config.model_type
@@ -212,11 +202,7 @@ def test_running_out_of_memory_halves_the_batch(fails_at: int, monkeypatch: pyte
 
 def test_another_error_is_not_taken_for_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     model = half_trained()
-
-    def broken(**_: Any) -> Any:
-        raise RuntimeError("shapes do not fit")
-
-    monkeypatch.setattr(model, "forward", broken)
+    monkeypatch.setattr(model, "forward", Mock(side_effect=RuntimeError("shapes do not fit")))
     with pytest.raises(RuntimeError, match="shapes do not fit"):
         predict(model, rows_of(num_rows=4))
 

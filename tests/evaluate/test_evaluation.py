@@ -1,9 +1,6 @@
 """A checkpoint's results: right counts, full provenance, the same each time, one line for what cannot be scored."""
 
-from __future__ import annotations
-
 import dataclasses
-import hashlib
 import json
 import shutil
 from collections import Counter
@@ -32,6 +29,7 @@ from listops_bench.tasks.expression import OPERATIONS
 from listops_bench.tasks.generator import generate, rows_checksum
 from listops_bench.tasks.task import DATASET_VERSION, get_task
 from tests.support.fake_checkpoints import make_checkpoint, run_record
+from tests.support.fake_results import sha256
 
 N = 60
 
@@ -60,17 +58,13 @@ def test_counts_are_those_of_scoring_each_prediction(checkpoint: Path, results: 
             rows = generate(get_task(found.task.name), split, num_rows=N)
             completions = predict(model, rows).completions
             scores = [score(p, c, r) for p, c, r in zip(rows.prompts(), completions, rows.completions(), strict=True)]
-            assert scored.n == N
-            assert scored.rows_sha256 == rows_checksum(rows)
-            assert (
-                scored.predictions_sha256 == hashlib.sha256("".join(f"{c}\n" for c in completions).encode()).hexdigest()
-            )
+            text = "".join(f"{completion}\n" for completion in completions)
+            assert (scored.n, scored.rows_sha256, scored.predictions_sha256) == (N, rows_checksum(rows), sha256(text))
             assert scored.metrics.answer_accuracy.correct == sum(s.answer for s in scores)
             assert scored.metrics.trace_accuracy.correct == sum(s.trace for s in scores)
             assert scored.metrics.valid_step_rate.n == sum(s.num_steps for s in scores)
-            assert scored.first_wrong_step == {
-                str(k): n for k, n in sorted(Counter(s.first_wrong_step for s in scores if s.first_wrong_step).items())
-            }
+            wrong = Counter(str(s.first_wrong_step) for s in scores if s.first_wrong_step)
+            assert [*scored.first_wrong_step.items()] == sorted(wrong.items(), key=lambda item: int(item[0]))
             depths = Counter(rows.depth.tolist())
             assert {int(d): g.trace_accuracy.n for d, g in scored.slices["depth"].items()} == depths
             roots = Counter(list(OPERATIONS)[i] for i in rows.root_operation)
@@ -81,12 +75,10 @@ def test_provenance_is_complete(checkpoint: Path, results: list[Result]) -> None
     first = results[0]
     assert [found.task.name for found in results] == ["sum", "sum_max"]
     assert first.model.weights_sha256 == weights_sha256(checkpoint)
-    assert first.model.id == first.recipe.id
-    assert first.recipe.seed == 3
+    assert (first.model.id, first.recipe.seed) == (first.recipe.id, 3)
     assert first.parameters == parameter_counts(build_model("looped_d008"))
     assert (first.architecture.name, first.architecture.family) == ("looped_d008", "looped")
     assert (first.dataset_version, first.scorer_version) == (DATASET_VERSION, SCORER_VERSION)
-    assert first.training is not None
     assert first.training.curriculum == "max_med:10,sum:20"
     assert "torch" in first.evaluation.environment.packages
     assert first.evaluation.environment.hardware
@@ -150,23 +142,17 @@ def test_a_folder_without_provenance_has_results_too(tmp_path: Path) -> None:
 # --- recipes and architectures ----------------------------------------------------------------------------------------
 
 
-def recipe_of(tmp_path: Path, name: str, run: dict[str, Any]) -> str:
-    folder = make_checkpoint(tmp_path / name, run)
-    return open_checkpoint(folder).recipe.id
-
-
 def test_seeds_share_a_recipe_and_nothing_else_does(tmp_path: Path) -> None:
-    base = recipe_of(tmp_path, "a", run_record(seed=0))
-    assert base.startswith("looped_d008-max_med-10-sum-20-")
-    assert recipe_of(tmp_path, "b", run_record(seed=1)) == base
-    assert recipe_of(tmp_path, "c", run_record(seed=0, learning_rate=1e-3)) != base
-    assert recipe_of(tmp_path, "d", run_record(seed=0, data_seed=7)) != base
-    assert recipe_of(tmp_path, "e", run_record("sum:30")) != base
+    runs = [run_record(seed=0), run_record(seed=1), run_record(seed=0, learning_rate=1e-3)]
+    runs += [run_record(seed=0, data_seed=7), run_record("sum:30")]
+    found = [open_checkpoint(make_checkpoint(tmp_path / str(i), run)).recipe.id for i, run in enumerate(runs)]
+    assert found[0].startswith("looped_d008-max_med-10-sum-20-")
+    assert [one == found[0] for one in found] == [True, True, False, False, False]
 
 
 def test_a_recipe_of_any_curriculum_is_a_plain_name(tmp_path: Path) -> None:
     long = ",".join(f"sum*0.5+max_med*0.25:{steps}/freeze=model.block.*" for steps in range(1, 30))
-    name = recipe_of(tmp_path, "a", run_record(long))
+    name = open_checkpoint(make_checkpoint(tmp_path / "a", run_record(long))).recipe.id
     assert len(name) <= 160
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-")
 
@@ -244,11 +230,10 @@ def edit(folder: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-@pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_folder_is_one_line_that_names_it(checkpoint: Path, tmp_path: Path, name: str) -> None:
-    folder = tmp_path / "broken"
-    shutil.copytree(checkpoint, folder)
-    BROKEN[name](folder)
+@pytest.mark.parametrize("spoil", BROKEN.values(), ids=BROKEN)
+def test_a_broken_folder_is_one_line_that_names_it(checkpoint: Path, tmp_path: Path, spoil: Any) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "broken")
+    spoil(folder)
     with pytest.raises(InvalidInput) as error:
         evaluate_checkpoint(folder, "sum", "test", num_rows=2)
     assert "broken" in str(error.value)

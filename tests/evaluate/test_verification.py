@@ -1,7 +1,5 @@
 """Submissions of strangers: honest ones are verified, forged ones caught with one line, and no code of theirs runs."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json
@@ -199,9 +197,10 @@ def verdict_of(path: Path) -> Verdict:
     return verdict
 
 
-@pytest.mark.parametrize("name", FORGED)
-def test_a_forged_result_is_caught(name: str, hub: HubServer, submission: Result, tmp_path: Path) -> None:
-    change, reason = FORGED[name]
+@pytest.mark.parametrize(("change", "reason"), FORGED.values(), ids=FORGED)
+def test_a_forged_result_is_caught(
+    change: Change, reason: str, hub: HubServer, submission: Result, tmp_path: Path
+) -> None:
     path = write_result(tmp_path / "results", submission)
     content = json.loads(path.read_text())
     change(content)
@@ -231,9 +230,8 @@ STRANGE_TEXTS: dict[str, tuple[Callable[[str], str], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", STRANGE_TEXTS)
-def test_strange_json_is_caught(name: str, submission: Result, tmp_path: Path) -> None:
-    change, reason = STRANGE_TEXTS[name]
+@pytest.mark.parametrize(("change", "reason"), STRANGE_TEXTS.values(), ids=STRANGE_TEXTS)
+def test_strange_json_is_caught(change: Callable[[str], str], reason: str, submission: Result, tmp_path: Path) -> None:
     path = write_result(tmp_path / "results", submission)
     path.write_text(change(path.read_text()))
     verdict = verdict_of(path)

@@ -1,7 +1,5 @@
 """Other people's harnesses: files made from the registry, exactly our ids, and the same number of right rows."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from transformers import GenerationMixin
 
 import listops_bench
 from listops_bench.cli import command as cli
@@ -148,36 +147,13 @@ def inspect_means(log: Path) -> dict[str, float]:
     assert read["status"] == "success"
     assert read["results"]["total_samples"] == 5000
     assert read["eval"]["dataset"]["name"] == f"{TASK}/test"
-    means = {}
-    for found in read["results"]["scores"]:
-        metrics = {name: metric["value"] for name, metric in found["metrics"].items()}
-        if found["name"] == "valid_step_rate":
-            means[found["name"]] = metrics["listops_bench/step_rate"]
-        else:
-            assert metrics["stderr"] > 0
-            means[found["name"]] = metrics["mean"]
-    return means
+    found = {one["name"]: {n: m["value"] for n, m in one["metrics"].items()} for one in read["results"]["scores"]}
+    rate = found.pop("valid_step_rate")["listops_bench/step_rate"]
+    assert all(metrics["stderr"] > 0 for metrics in found.values())
+    return {"valid_step_rate": rate, **{name: metrics["mean"] for name, metrics in found.items()}}
 
 
 # --- exactly our ids --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def read_by_model(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
-    """Every prompt that reaches any model's ``generate``, as ids, without what the mask hides."""
-    from transformers import GenerationMixin
-
-    seen: list[list[int]] = []
-    generate_ = GenerationMixin.generate
-
-    def record(self: Any, *args: Any, **kwargs: Any) -> Any:
-        ids = kwargs.get("input_ids", args[0] if args else None)
-        for row, mask in zip(ids.tolist(), kwargs["attention_mask"].tolist(), strict=True):
-            seen.append([token for token, real in zip(row, mask, strict=True) if real])
-        return generate_(self, *args, **kwargs)
-
-    monkeypatch.setattr(GenerationMixin, "generate", record)
-    return seen
 
 
 def prompt_of(rows: Rows, row: int) -> list[int]:
@@ -189,22 +165,28 @@ def prompt_ids(rows: Rows) -> list[list[int]]:
 
 
 def test_lm_eval_puts_nothing_before_the_words(
-    checkpoint: Path, read_by_model: list[list[int]], requires: Callable[[str], None]
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, requires: Callable[[str], None]
 ) -> None:
+    """What reaches the model's ``generate``, without what the mask hides."""
     requires("lm_eval")
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
-    found = simple_evaluate(
-        model="hf",
-        model_args={"pretrained": str(checkpoint), "device": "cpu", "batch_size": 4},
-        tasks=[f"listops_{TASK}"],
-        task_manager=TaskManager(include_path=str(lm_eval_files.lm_eval_path()), include_defaults=False),
-        limit=12,
-        bootstrap_iters=0,
-    )
-    assert found is not None
-    assert sorted(read_by_model) == prompt_ids(generate(get_task(TASK), "test", num_rows=12))
+    seen: list[list[int]] = []
+    original = GenerationMixin.generate
+
+    def record(self: Any, input_ids: Any, attention_mask: Any, **options: Any) -> Any:
+        pairs = zip(input_ids, attention_mask, strict=True)
+        seen.extend(ids[mask.bool()].tolist() for ids, mask in pairs)
+        return original(self, input_ids=input_ids, attention_mask=attention_mask, **options)
+
+    monkeypatch.setattr(GenerationMixin, "generate", record)
+
+    manager = TaskManager(include_path=str(lm_eval_files.lm_eval_path()), include_defaults=False)
+    model = {"pretrained": str(checkpoint), "device": "cpu", "batch_size": 4}
+    options = {"task_manager": manager, "limit": 12, "bootstrap_iters": 0}
+    assert simple_evaluate(model="hf", model_args=model, tasks=[f"listops_{TASK}"], **options)
+    assert sorted(seen) == prompt_ids(generate(get_task(TASK), "test", num_rows=12))
 
 
 def test_the_inspect_task_takes_the_parameters_of_a_task(requires: Callable[[str], None]) -> None:
@@ -246,20 +228,17 @@ def test_lm_eval_finds_every_task_split_and_group(requires: Callable[[str], None
     from lm_eval.tasks import TaskManager
 
     manager = TaskManager(include_path=str(lm_eval_files.lm_eval_path()), include_defaults=False)
-    expected = {f"listops_{name}" for name in curated_tasks()}
-    expected |= {f"listops_{name}_{split}" for name in curated_tasks() for split in SPLITS[1:] if split != "test"}
-    expected |= {f"listops_{name}_few_shot" for name in curated_tasks()}
+    kinds = ("", "_few_shot", *(f"_{split}" for split in SPLITS[1:] if split != "test"))
+    expected = {f"listops_{name}{kind}" for name in curated_tasks() for kind in kinds}
     groups = {f"listops_{name}_splits" for name in curated_tasks()}
     groups |= {f"listops{m}{kind}" for m in ("", "_mod11", "_mod20") for kind in ("", "_few_shot")}
     assert set(manager.all_subtasks) == expected
     assert set(manager.all_groups) == groups
 
 
-class _Loader(yaml.SafeLoader):
-    pass
-
-
-_Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
+def read_page(name: str) -> Any:
+    text = (lm_eval_files.lm_eval_path() / f"{name}.yaml").read_text()
+    return yaml.safe_load(text.replace("!function ", ""))
 
 
 @pytest.mark.parametrize("name", curated_tasks())
@@ -267,14 +246,12 @@ def test_every_file_says_what_its_task_is(name: str) -> None:
     task = get_task(name)
     files = {split: lm_eval_files.task_name(task, split) for split in SPLITS[1:]}
     for split, file in files.items():
-        page = yaml.load((lm_eval_files.lm_eval_path() / f"{file}.yaml").read_text(), _Loader)
+        page = read_page(file)
         assert page["dataset_kwargs"] == {"task": name, "split": split}
         assert page["generation_kwargs"]["max_gen_toks"] == task.completion_limit == 64
-    group = yaml.load((lm_eval_files.lm_eval_path() / f"listops_{name}_splits.yaml").read_text(), _Loader)
-    assert group["task"] == [files[split] for split in SPLITS[2:]]
-    few_shot = yaml.load((lm_eval_files.lm_eval_path() / f"listops_{name}_few_shot.yaml").read_text(), _Loader)
-    for operation in task.operations:
-        assert f"[{operation.upper()} " in few_shot["description"]
+    assert read_page(f"listops_{name}_splits")["task"] == [files[split] for split in SPLITS[2:]]
+    few_shot = read_page(f"listops_{name}_few_shot")
+    assert all(f"[{operation.upper()} " in few_shot["description"] for operation in task.operations)
     assert few_shot["generation_kwargs"]["until"] == ["\n"]
 
 

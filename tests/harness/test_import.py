@@ -1,7 +1,5 @@
 """Models with another tokenizer: through lm-eval's few-shot variant for real, and back as results of ours."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Submitting: what is handed over passes the verifier's own checks, and says what happens next."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Arms: which runs make one ladder, what they are compared with, and when they learn."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math

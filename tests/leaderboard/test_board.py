@@ -1,12 +1,8 @@
 """The board: grouping over seeds, what may be compared, escaping, and the same bytes every time."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +25,7 @@ from listops_bench.runs.record import Parameters
 from listops_bench.score.held_out import HeldOutSteps
 from listops_bench.tasks.task import single_tasks
 from listops_bench.tasks.training_kinds import plan_of, training_kind
+from tests.support.commands import run_python
 from tests.support.fake_results import (
     CURVES,
     NASTY,
@@ -225,12 +222,9 @@ def test_one_invalid_file_stops_the_build_and_is_named(tmp_path: Path) -> None:
 
 def test_building_imports_no_torch(tmp_path: Path) -> None:
     write(tmp_path / "results", demo_results())
-    code = (
-        "import sys; from listops_bench.leaderboard import build; build('results', '.'); "
-        "print([m for m in ('torch', 'transformers', 'datasets') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    code = "import sys; from listops_bench.leaderboard import build; build('results', '.'); "
+    code += "print([m for m in ('torch', 'transformers', 'datasets') if m in sys.modules])"
+    assert run_python(code, tmp_path).stdout.strip() == "[]"
 
 
 # --- hostile names ----------------------------------------------------------------------------------------------------
@@ -240,12 +234,11 @@ def test_nothing_from_a_result_becomes_markup(tmp_path: Path) -> None:
     build(write(tmp_path / "results", nasty_results()), tmp_path, title=NASTY, lead=NASTY)
     html = (tmp_path / "site/index.html").read_text()
     assert html.count("<script>") == html.count("</script>") == 1
-    models = list(tmp_path.glob("site/models/*.html"))
+    models = {path.name: path.read_text() for path in tmp_path.glob("site/models/*.html")}
     assert len(models) == 2
-    assert all(re.fullmatch(r"[a-z0-9_-]+\.html", path.name) for path in models)
-    for path in (*models, tmp_path / "site/index.html"):
-        assert "<img" not in path.read_text()
-    assert not any("<script" in path.read_text() for path in models)
+    assert all(re.fullmatch(r"[a-z0-9_-]+\.html", name) for name in models)
+    assert not any("<img" in text for text in (html, *models.values()))
+    assert not any("<script" in text for text in models.values())
     # On GitHub, code spans hold the names: a tag outside one would be markup.
     text = re.sub(r"`[^`\n]*`", "", (tmp_path / "README.md").read_text())
     assert "<img" not in text
@@ -294,19 +287,12 @@ def test_what_was_verified_is_marked_until_a_digit_changes(tmp_path: Path) -> No
 
 
 def test_models_that_another_harness_has_run_stand_beside_ours(tmp_path: Path) -> None:
-    few_shot = [
-        result(
-            task,
-            accuracy,
-            curriculum=None,
-            model=Model("big/llm", 40 * "a", None),
-            recipe=Recipe("lm-eval-5-shot", None),
-            track="open",
-            parameters=Parameters(7_000_000_000, None, None, None),
-            architecture=Architecture("llm", "big/llm", "unknown", None, None, None, None),
-        )
-        for task, accuracy in (("sum", 0.4), ("max", 0.98))
-    ]
+    theirs = {
+        "curriculum": None, "model": Model("big/llm", 40 * "a", None), "recipe": Recipe("lm-eval-5-shot", None),
+        "track": "open", "parameters": Parameters(7_000_000_000, None, None, None),
+        "architecture": Architecture("llm", "big/llm", "unknown", None, None, None, None),
+    }  # fmt: skip
+    few_shot = [result("sum", 0.4, **theirs), result("max", 0.98, **theirs)]
     build(write(tmp_path / "results", [*demo_results(), *few_shot]), tmp_path)
     text = (tmp_path / "README.md").read_text()
     assert "| `big/llm` | 7,000,000,000 | otherwise |" in text
@@ -318,9 +304,8 @@ def test_models_that_another_harness_has_run_stand_beside_ours(tmp_path: Path) -
 
 
 def labels(svg: str) -> list[str]:
-    return re.findall(r'aria-roledescription="[^"]*point[^"]*"[^>]*aria-label="([^"]*)"', svg) or re.findall(
-        r'aria-label="([^"]*)"[^>]*aria-roledescription="[^"]*point', svg
-    )
+    marks = (element.attrib for element in ElementTree.fromstring(svg).iter())
+    return [mark["aria-label"] for mark in marks if "point" in mark.get("aria-roledescription", "")]
 
 
 def test_every_point_of_every_figure_says_its_n() -> None:
@@ -355,7 +340,7 @@ def test_thresholds_and_times_are_drawn_of_a_ladder(ladder: tuple[Board, dict[st
     assert list(drawn) == ["thresholds", "runs", "sizes", "times"]
     texts = labels(drawn["thresholds"].svg)
     assert len(texts) == len(board.arms) == 11
-    assert any("N50 &gt; 472,896" in text for text in texts)
+    assert any("N50 > 472,896" in text for text in texts)
     assert all("12 runs of 4 sizes" in text for text in texts)
     assert all("of 3 runs have learned; median" in text for text in labels(drawn["times"].svg))
     assert drawn["sizes"].family == "looped"
@@ -406,8 +391,8 @@ def test_nothing_is_drawn_of_nothing() -> None:
 
 
 def make_run(folder: Path, lines: Sequence[object], **changes: Any) -> Path:
-    folder.mkdir()
     record = {"curriculum": "max_med:1200,sum:1800", "seed": 1, "config": {"eval_rows": 256}} | changes
+    folder.mkdir()
     (folder / "run.json").write_text(json.dumps(record))
     (folder / "train_log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
@@ -433,12 +418,11 @@ def test_a_run_that_is_none_is_an_error(tmp_path: Path, changes: dict[str, Any])
 
 def test_a_run_without_a_log_is_an_error(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", [])
-    (run / "train_log.jsonl").unlink()
-    with pytest.raises(InvalidInput, match="cannot be read"):
-        read_curve(run, "sum")
-    (run / "train_log.jsonl").write_text('{"step": \n')
-    with pytest.raises(InvalidInput, match="line 1"):
-        read_curve(run, "sum")
+    log = run / "train_log.jsonl"
+    for spoil, message in ((log.unlink, "cannot be read"), (lambda: log.write_text('{"step": \n'), "line 1")):
+        spoil()
+        with pytest.raises(InvalidInput, match=message):
+            read_curve(run, "sum")
 
 
 # --- many -------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,5 @@
 """The page in a real browser, from the file: no console errors, sorting, filtering, keyboard, phone and print."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +44,11 @@ def browser(chromium: Any) -> Iterator[Any]:
 
 def find(browser: Any, selector: str) -> list[Any]:
     return list(browser.find_elements("css selector", selector))
+
+
+def shown(browser: Any, selector: str) -> list[str]:
+    """The texts of the elements that are to be seen."""
+    return [element.text for element in find(browser, selector) if element.is_displayed()]
 
 
 def one(browser: Any, selector: str) -> Any:
@@ -134,25 +137,22 @@ def test_accuracies_sort_as_numbers_and_nothing_goes_last(browser: Any, tmp_path
 
 def test_filters_act_on_table_and_matrix_together(browser: Any, pages: dict[str, str]) -> None:
     browser.get(pages["many"])
-    shown = one(browser, "#shown")
+    count = one(browser, "#shown")
     groups = len(find(browser, ".group"))
-    assert shown.text == f"{groups} of {groups} rows"
+    assert count.text == f"{groups} of {groups} rows"
     choose(browser, "task", "sum")
     assert set(column(browser, 3)) == {"sum"}
-    assert [
-        name.text.split("\n")[0] for name in find(browser, "#matrix thead th[data-task]") if name.is_displayed()
-    ] == ["sum"]
+    assert [text.split("\n")[0] for text in shown(browser, "#matrix thead th[data-task]")] == ["sum"]
     choose(browser, "kind", "transfer")
     assert set(column(browser, 2)) == {"max_med, then sum"}
-    assert shown.text == f"{len(column(browser, 0))} of {groups} rows"
+    assert count.text == f"{len(column(browser, 0))} of {groups} rows"
     choose(browser, "text", "looped_d012")
     assert set(column(browser, 0)) == {"looped_d012"}
-    rows = [row for row in find(browser, "#matrix tbody tr") if row.is_displayed()]
-    assert [row.text.split()[0] for row in rows] == ["looped_d012"]
+    assert [text.split()[0] for text in shown(browser, "#matrix tbody tr")] == ["looped_d012"]
     choose(browser, "text", "no such model")
     assert one(browser, "#nothing").is_displayed()
     one(browser, "#filters button").click()
-    assert shown.text == f"{groups} of {groups} rows"
+    assert count.text == f"{groups} of {groups} rows"
     assert not one(browser, "#nothing").is_displayed()
 
 
@@ -164,12 +164,7 @@ def test_size_and_track_filters(browser: Any, pages: dict[str, str]) -> None:
     choose(browser, "parameters", "")
     choose(browser, "track", "open")
     assert set(column(browser, 9)) == {"open"}
-    assert len([row for row in find(browser, "#matrix tbody tr") if row.is_displayed()]) == 1
-
-
-def shown(browser: Any, selector: str) -> list[str]:
-    """The texts of the elements that are to be seen."""
-    return [element.text for element in find(browser, selector) if element.is_displayed()]
+    assert len(shown(browser, "#matrix tbody tr")) == 1
 
 
 def test_thresholds_sort_with_their_bounds_and_obey_the_filters(browser: Any, pages: dict[str, str]) -> None:
@@ -208,9 +203,7 @@ def test_a_models_page_is_one_step_away_and_leads_back(browser: Any, console: Co
 
 def test_seeds_open_with_n_and_interval(browser: Any, pages: dict[str, str]) -> None:
     browser.get(pages["demo"])
-    first = find(browser, ".group")[0]
-    seeds = first.find_element("css selector", ".seeds")
-    button = first.find_element("css selector", ".toggle")
+    seeds, button = find(browser, ".group .seeds")[0], find(browser, ".group .toggle")[0]
     assert not seeds.is_displayed()
     assert button.get_attribute("aria-expanded") == "false"
     button.click()

@@ -3,8 +3,6 @@
 A repository without results is in order too: the pages then say so.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 from functools import lru_cache
@@ -81,12 +79,11 @@ def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The board built anew: ``listops-bench leaderboard build`` in a folder that holds its sources alone."""
     folder = tmp_path_factory.mktemp("reference") / "leaderboard"
     (folder / "results").mkdir(parents=True)
-    for name in ("results", "analysis"):
-        if (BOARD / name).is_dir():
-            shutil.copytree(BOARD / name, folder / name, dirs_exist_ok=True)
-    for name in ("verified.json", "history.md"):
-        if (BOARD / name).exists():
-            shutil.copy(BOARD / name, folder)
+    for path in BOARD.iterdir():
+        if path.name in ("results", "analysis"):
+            shutil.copytree(path, folder / path.name, dirs_exist_ok=True)
+        elif path.name in ("verified.json", "history.md"):
+            shutil.copy(path, folder)
     built = build(folder / "results", folder)
     write_claims(built.boards, folder / "results", folder / CLAIMS)
     return folder

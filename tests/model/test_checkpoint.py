@@ -1,13 +1,8 @@
 """Checkpoint folders: complete, whole or not there, loadable by anyone, and refused when broken."""
 
-from __future__ import annotations
-
 import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +16,7 @@ from listops_bench.model.checkpoint import load_checkpoint, remove_unfinished, s
 from listops_bench.model.ladder import build_model
 from listops_bench.model.tokenizer import build_tokenizer, save_tokenizer
 from listops_bench.runs.record import RunRecord
+from tests.support.commands import run_python
 
 PROMPT = "[SUM 3 [MAX 2 9 ] 4 ] ="
 
@@ -50,17 +46,9 @@ def logits(model: torch.nn.Module) -> torch.Tensor:
 
 def test_a_folder_holds_everything(checkpoint: Path) -> None:
     assert {path.name for path in checkpoint.iterdir()} == {
-        "config.json",
-        "model.safetensors",
-        "generation_config.json",
-        "configuration_looped.py",
-        "modeling_looped.py",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "chat_template.jinja",
-        "README.md",
-        "run.json",
-    }
+        "config.json", "model.safetensors", "generation_config.json", "configuration_looped.py", "modeling_looped.py",
+        "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "README.md", "run.json",
+    }  # fmt: skip
     assert [path.name for path in checkpoint.parent.iterdir()] == ["checkpoint"]
 
 
@@ -76,13 +64,6 @@ def test_it_comes_back_as_it_was(tmp_path: Path, name: str) -> None:
     assert run.seed == 1
     assert run.parameters.total == sum(p.numel() for p in loaded.parameters())
     assert run.weights_sha256 == weights_sha256(tmp_path / "c")
-
-
-def test_tied_weights_stay_tied_through_training(checkpoint: Path) -> None:
-    model, _, _ = load_checkpoint(checkpoint)
-    with torch.no_grad():
-        model.get_input_embeddings().weight.add_(1)
-    assert torch.equal(model.get_output_embeddings().weight, model.get_input_embeddings().weight)
 
 
 def test_the_auto_classes_load_it_when_the_package_is_imported(checkpoint: Path) -> None:
@@ -109,10 +90,7 @@ with torch.no_grad():
 assert model.generate(**ids).shape[1] <= ids.input_ids.shape[1] + 64
 print(type(model).__module__)
 """
-    environment = {**os.environ, "HF_HOME": str(tmp_path / "cache")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
-    )
+    done = run_python(code, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("transformers_modules.")
 
@@ -184,9 +162,8 @@ def test_what_a_killed_writer_left_can_be_cleared(tmp_path: Path) -> None:
 def refused(folder: Path) -> str:
     with pytest.raises(InvalidInput) as caught:
         load_checkpoint(folder)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 PARTS = ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json")
@@ -221,7 +198,7 @@ def change_config(folder: Path, **values: object) -> None:
         (lambda folder: change_config(folder, tie_word_embeddings=False), "missing keys lm_head.weight"),
         (
             lambda folder: save_tokenizer(build_tokenizer(20), folder),
-            "a tokenizer of modulus 20 and a model of modulus 10",
+            "tokenizer of modulus 20 and a model of modulus 10",
         ),
     ],
 )
@@ -231,9 +208,8 @@ def test_what_does_not_fit_is_refused(copied: Path, spoil: Callable[[Path], Any]
 
 
 def test_code_in_a_folder_is_never_run(copied: Path) -> None:
-    change_config(
-        copied, model_type="theirs", auto_map={"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"}
-    )
+    classes = {"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"}
+    change_config(copied, model_type="theirs", auto_map=classes)
     (copied / "evil.py").write_text("raise SystemExit('it ran')")
     message = refused(copied)
     assert "evil.Model" in message

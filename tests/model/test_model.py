@@ -1,7 +1,5 @@
 """Models: the looped decoder's behaviour, the ladder, and what all families must have in common."""
 
-from __future__ import annotations
-
 from itertools import chain
 from pathlib import Path
 
@@ -83,13 +81,10 @@ def test_nothing_is_seen_from_the_future(model: PreTrainedModel) -> None:
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_padding_changes_nothing(model: PreTrainedModel, side: str) -> None:
     rows = tokens(5, 9, 12)
-    width = max(map(len, rows))
-    ids, mask = torch.zeros(3, width, dtype=torch.long), torch.zeros(3, width, dtype=torch.long)
-    places = []
-    for i, row in enumerate(rows):
-        place = slice(width - len(row), width) if side == "left" else slice(0, len(row))
+    places = [slice(12 - len(row), 12) if side == "left" else slice(0, len(row)) for row in rows]
+    ids, mask = torch.zeros(2, 3, 12, dtype=torch.long)
+    for i, (row, place) in enumerate(zip(rows, places, strict=True)):
         ids[i, place], mask[i, place] = torch.tensor(row), 1
-        places.append(place)
     given = {} if isinstance(model, LoopedForCausalLM) else {"position_ids": (mask.cumsum(1) - 1).clamp(min=0)}
     with torch.no_grad():
         logits = model(input_ids=ids, attention_mask=mask, **given).logits
@@ -100,18 +95,17 @@ def test_padding_changes_nothing(model: PreTrainedModel, side: str) -> None:
 def test_generation_is_the_same_with_and_without_cache_and_padding(model: PreTrainedModel) -> None:
     rows = tokens(5, 9)
     options = {"max_new_tokens": 6, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
-    singly = []
-    for row in rows:
-        ids = torch.tensor([row])
-        cached = model.generate(ids, attention_mask=torch.ones_like(ids), use_cache=True, **options)[0, len(row) :]
-        plain = model.generate(ids, attention_mask=torch.ones_like(ids), use_cache=False, **options)[0, len(row) :]
-        assert cached.tolist() == plain.tolist()
-        singly.append(cached.tolist())
-    ids = torch.tensor([[0] * 4 + rows[0], rows[1]])
+    padded = torch.tensor([[0] * 4 + rows[0], rows[1]])
     mask = (torch.arange(9) >= torch.tensor([[4], [0]])).long()
+    written = []
     for cache in (True, False):
-        together = model.generate(ids, attention_mask=mask, use_cache=cache, **options)[:, 9:]
-        assert together.tolist() == singly
+        written.append(model.generate(padded, attention_mask=mask, use_cache=cache, **options)[:, 9:].tolist())
+        singly = []
+        for ids in (torch.tensor([row]) for row in rows):
+            whole = model.generate(ids, attention_mask=torch.ones_like(ids), use_cache=cache, **options)
+            singly.append(whole[0, ids.shape[1] :].tolist())
+        written.append(singly)
+    assert all(one == written[0] for one in written)
 
 
 def test_a_row_laid_beside_others_does_not_see_them(model: PreTrainedModel) -> None:
@@ -303,12 +297,11 @@ def test_initial_weights_are_those_of_the_recipe() -> None:
 
 
 def test_the_seed_alone_decides_and_the_global_state_stays() -> None:
-    torch.manual_seed(5)
     before = torch.random.get_rng_state()
     one = build_model("looped_d016", seed=1).state_dict()
     assert torch.equal(torch.random.get_rng_state(), before)
     torch.manual_seed(6)
-    again, other = build_model("looped_d016", seed=1).state_dict(), build_model("looped_d016", seed=2).state_dict()
+    again, other = (build_model("looped_d016", seed=seed).state_dict() for seed in (1, 2))
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert not torch.equal(one["model.embedding.weight"], other["model.embedding.weight"])
 

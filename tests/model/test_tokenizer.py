@@ -1,7 +1,5 @@
 """The tokenizer: the closed vocabulary, text that comes back as it was, and words it must refuse."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

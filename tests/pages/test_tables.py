@@ -1,7 +1,5 @@
 """Tables as data, and the four ways in which they are written; the shell of pages."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

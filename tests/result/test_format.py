@@ -1,7 +1,5 @@
 """Result files: what is written reads back, and nothing false, strange or misplaced is read."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os

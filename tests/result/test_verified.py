@@ -1,7 +1,5 @@
 """The file of verified results: it belongs to the content of a result, and nothing strange is read."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 from pathlib import Path

@@ -1,7 +1,5 @@
 """run.json: written and read in one place, and what files of other versions come to."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

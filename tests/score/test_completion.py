@@ -1,7 +1,5 @@
 """The scorer: strict rules, each trap by name, and properties that hold for every expression."""
 
-from __future__ import annotations
-
 import re
 
 import pytest
@@ -12,6 +10,7 @@ from listops_bench.errors import InvalidInput
 from listops_bench.score import completion as module
 from listops_bench.score.completion import (
     METRICS,
+    Metrics,
     Score,
     completion_lines,
     count_first_wrong_steps,
@@ -76,9 +75,8 @@ def test_the_table_of_the_docstring_is_what_the_scorer_says() -> None:
     rows = line.findall(module.__doc__ or "")
     assert len(rows) == 7
     for completion, answer, trace, valid, steps, first in rows:
-        expected = Score(
-            answer == "right", trace == "right", int(steps), int(valid), None if first == "-" else int(first)
-        )
+        wrong = None if first == "-" else int(first)
+        expected = Score(answer == "right", trace == "right", int(steps), int(valid), wrong)
         assert score(PROMPT, "" if completion == "(empty)" else completion) == expected
 
 
@@ -130,9 +128,8 @@ def test_a_changed_token_is_never_exact_and_no_wrong_step_means_a_right_answer(
 ) -> None:
     tokens = completion_text(expression).split()
     place = data.draw(st.integers(0, len(tokens) - 1))
-    token = data.draw(
-        st.sampled_from(["=", "]", "[SUM", "[MAX", "0", "5", "06", ""]).filter(lambda t: t != tokens[place])
-    )
+    others = {"=", "]", "[SUM", "[MAX", "0", "5", "06", ""} - {tokens[place]}
+    token = data.draw(st.sampled_from(sorted(others)))
     completion = " " + " ".join([*tokens[:place], token, *tokens[place + 1 :]])
     found = score(prompt_text(expression), completion)
     assert not found.trace or completion.strip() == completion_text(expression).strip()
@@ -157,19 +154,9 @@ def test_digits_alone_earn_no_trace(answer: int) -> None:
     assert score(PROMPT, f" {answer}") == Score(answer == 6, False, 1, 0, 1)
 
 
-@pytest.mark.parametrize(
-    ("completion", "answer"),
-    [
-        (" [SUM 3 9 4 ] = 6", "6"),
-        ("6", "6"),
-        (" 6 = 6", None),
-        (" x = y = 6", "6"),
-        ("The answer is 6", None),
-        ("", None),
-    ],
-)
-def test_final_answer(completion: str, answer: str | None) -> None:
-    assert final_answer(completion) == answer
+def test_final_answer() -> None:
+    answers = {" [SUM 3 9 4 ] = 6": "6", "6": "6", " 6 = 6": None, " x = y = 6": "6", "The answer is 6": None, "": None}
+    assert {completion: final_answer(completion) for completion in answers} == answers
 
 
 # --- many rows --------------------------------------------------------------------------------------------------------
@@ -210,10 +197,7 @@ SCORES = [
 
 def test_summaries_count_rows_and_valid_steps_count_lines() -> None:
     found = summarise(SCORES)
-    assert (found.answer_accuracy.correct, found.answer_accuracy.n) == (2, 4)
-    assert (found.trace_accuracy.correct, found.trace_accuracy.n) == (1, 4)
-    assert (found.valid_step_rate.correct, found.valid_step_rate.n) == (3, 7)
-    assert found.answer_accuracy == Summary.of(2, 4)
+    assert found == Metrics(Summary.of(2, 4), Summary.of(1, 4), Summary.of(3, 7))
     assert summarise([]).valid_step_rate == Summary(0, 0, 0.0, 0.0, 1.0)
     assert count_first_wrong_steps(SCORES) == {"1": 2, "2": 1}
 

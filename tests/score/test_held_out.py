@@ -1,7 +1,5 @@
 """The score at the held-out step, and intervals for observations that come in clusters."""
 
-from __future__ import annotations
-
 import random
 
 import pytest

@@ -1,7 +1,5 @@
 """Differences of shares and means, and ratios of thresholds: honest intervals from few runs."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Learning thresholds: coverage on outcomes whose N50 is known, separation, censoring, quotients, and survival."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Commands as a user gives them: the installed scripts of this environment, in a directory of one's choice."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Checkpoint folders as training writes them, made at once, with weights that have learned nothing."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Results as an evaluation makes them, with numbers of one's choice, for tests of what comes after it."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import itertools
@@ -60,6 +58,17 @@ def split_result(
     )
 
 
+def splits_of(accuracy: float, unseen: float, n: int = 5000, **of_unseen: Any) -> dict[str, SplitResult]:
+    """The four test splits of a model that does badly on deeper and wider rows."""
+    few = min(n, 2000)
+    return {
+        "test": split_result(accuracy, n),
+        "test_unseen_operands": split_result(unseen, few, **of_unseen),
+        "test_deeper": split_result(accuracy * 0.1, few),
+        "test_wider": split_result(accuracy * 0.2, few),
+    }
+
+
 def held_out_steps(accuracy: float) -> dict[OperationName, HeldOutSteps]:
     """22 multisets of 60 steps each, a tenth of which were not reached."""
     return {"sum": HeldOutSteps.of(22 * 60, {(i, i, i): (round(54 * accuracy), 54) for i in range(22)})}
@@ -76,16 +85,9 @@ def environment() -> Environment:
 
 def training(curriculum: str) -> Training:
     steps = sum(int(stage.partition("/")[0].rpartition(":")[2]) for stage in curriculum.split(","))
-    return Training(
-        curriculum=curriculum,
-        steps=steps,
-        budget=steps,
-        tokens=7_700_000,
-        loss_tokens=3_100_000,
-        reductions={"sum": 1_000_000},
-        environment=environment(),
-        wall_seconds=110.5,
-    )
+    counts = {"steps": steps, "budget": steps, "tokens": 7_700_000, "loss_tokens": 3_100_000}
+    reductions: dict[OperationName, int] = {"sum": 1_000_000}
+    return Training(curriculum, **counts, reductions=reductions, environment=environment(), wall_seconds=110.5)
 
 
 def learning(*points: tuple[int, float], n: int = 256) -> Learning:
@@ -107,8 +109,7 @@ def result(
     """A result of model ``looped_dWIDTH``; ``changes`` replaces top-level fields."""
     name = f"{family}_d{width:03d}"
     recipe = f"{name}-" + re.sub(r"[:,/*]", "-", curriculum or "handmade")
-    embedding = 22 * width + 128 * width
-    body = 12 * width * width + 9 * width
+    embedding, body = 22 * width + 128 * width, 12 * width * width + 9 * width
     fields: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "model": Model(recipe, None, sha256(f"{recipe} {seed} {width} {family}")),
@@ -119,12 +120,7 @@ def result(
         "task": TaskId(task, get_task(task).modulus, "parallel"),
         "dataset_version": DATASET_VERSION,
         "scorer_version": SCORER_VERSION,
-        "splits": {
-            "test": split_result(accuracy, n),
-            "test_unseen_operands": split_result(accuracy * 0.8, min(n, 2000), held_out_steps(accuracy * 0.8)),
-            "test_deeper": split_result(accuracy * 0.1, min(n, 2000)),
-            "test_wider": split_result(accuracy * 0.2, min(n, 2000)),
-        },
+        "splits": splits_of(accuracy, accuracy * 0.8, n, held_out=held_out_steps(accuracy * 0.8)),
         "training": training(curriculum) if curriculum else None,
         "evaluation": Evaluation("2026-11-23T12:00:00Z", 1.5, environment()),
     }
@@ -134,15 +130,12 @@ def result(
 def demo_results() -> list[Result]:
     """Three curricula, two seeds each, at one size: what ``make demo`` ends with."""
     mixture, stages = "sum_max_med:3000", "max_med:1200,sum:1800"
+    table = [
+        ("sum", "sum:3000", 0.041, 0.052), ("sum", mixture, 0.984, 0.612), ("sum", stages, 0.978, 0.969),
+        ("sum_max_med", mixture, 0.991, 0.874),
+    ]  # fmt: skip
     return [
-        result("sum", 0.041, curriculum="sum:3000", seed=0),
-        result("sum", 0.052, curriculum="sum:3000", seed=1),
-        result("sum", 0.984, curriculum=mixture, seed=0),
-        result("sum", 0.612, curriculum=mixture, seed=1),
-        result("sum", 0.978, curriculum=stages, seed=0),
-        result("sum", 0.969, curriculum=stages, seed=1),
-        result("sum_max_med", 0.991, curriculum=mixture, seed=0),
-        result("sum_max_med", 0.874, curriculum=mixture, seed=1),
+        result(task, one, curriculum=plan, seed=seed) for task, plan, *both in table for seed, one in enumerate(both)
     ]
 
 
@@ -203,34 +196,16 @@ def ladder_results(
             lucky = luck[curriculum] < 1 / (1 + (middle / size) ** 3)
             high = draw.uniform(0.96, 1.0) if lucky else draw.uniform(0.02, 0.4)
             unseen = draw.uniform(0.95, 1.0) if lucky and size > 2 * middle else high * draw.uniform(0.6, 0.9)
-            found.append(
-                result(
-                    task,
-                    high,
-                    curriculum=curriculum,
-                    seed=seed,
-                    width=width,
-                    family=family,
-                    splits={
-                        "test": split_result(high),
-                        "test_unseen_operands": split_result(unseen, 2000),
-                        "test_deeper": split_result(high * 0.1, 2000),
-                        "test_wider": split_result(high * 0.2, 2000),
-                    },
-                    learning=_rising(draw, high, 6000),
-                )
-            )
+            kept = {"splits": splits_of(high, unseen), "learning": _rising(draw, high, 6000)}
+            found.append(result(task, high, curriculum=curriculum, seed=seed, width=width, family=family, **kept))
     return found
 
 
 def _rising(draw: random.Random, last: float, steps: int) -> Learning:
     """A plateau, and where the run learns, a steep way off it."""
     leaves = draw.uniform(0.2, 0.8) if last > 0.9 else 2
-    points = []
-    for step in range(steps // 20, steps + 1, steps // 20):
-        share = min(last, 0.03 + 8 * max(0.0, step / steps - leaves))
-        points.append((step, share))
-    return learning(*points)
+    at = range(steps // 20, steps + 1, steps // 20)
+    return learning(*((step, min(last, 0.03 + 8 * max(0.0, step / steps - leaves))) for step in at))
 
 
 # --- forging ---------------------------------------------------------------------------------------------------------
@@ -272,7 +247,6 @@ def nasty_results() -> list[Result]:
     """A family, a model name and a curriculum are free text (ids are not)."""
     shape = Architecture(NASTY, NASTY, NASTY, 48, 3, 1, 128)
     first = result(architecture=shape, curriculum="sum:3000")
-    assert first.training is not None
     training = dataclasses.replace(first.training, curriculum=NASTY)
     wide = result(width=64, architecture=dataclasses.replace(shape, family="looped"), training=training)
     return [dataclasses.replace(first, training=training), wide]

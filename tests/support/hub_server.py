@@ -77,7 +77,6 @@ class Pull:
     """An open pull request; its files are those of ``refs/pr/NUMBER``."""
 
     title: str
-    description: str
 
 
 @dataclass
@@ -93,10 +92,8 @@ class Repo:
         self.commit("refs/heads/main", {}, "initial commit")
 
     def commit(self, ref: str, files: dict[str, Blob], title: str, parent: str | None = None) -> Commit:
-        content = json.dumps(
-            [self.id, parent, title, len(self.commits), [(p, b.oid) for p, b in sorted(files.items())]]
-        )
-        oid = hashlib.sha1(content.encode()).hexdigest()
+        content = [self.id, parent, title, len(self.commits), [(p, b.oid) for p, b in sorted(files.items())]]
+        oid = hashlib.sha1(json.dumps(content).encode()).hexdigest()
         self.commits[oid] = Commit(oid, files)
         self.refs[ref] = oid
         return self.commits[oid]
@@ -107,14 +104,11 @@ class Repo:
         return self.commits.get(next((oid for oid in oids if oid), revision))
 
     def files(self, revision: str = "main") -> dict[str, bytes]:
-        commit = self.find(revision)
-        assert commit is not None, revision
-        return {path: blob.content for path, blob in commit.files.items()}
+        return {path: blob.content for path, blob in self.find(revision).files.items()}
 
     def add(self, files: dict[str, bytes], revision: str = "main") -> str:
         """A commit from outside the client; returns its id."""
         parent = self.find(revision)
-        assert parent is not None
         blobs = {path: Blob(content, _is_large(path)) for path, content in files.items()}
         return self.commit(f"refs/heads/{revision}", parent.files | blobs, "changed elsewhere", parent.oid).oid
 
@@ -381,11 +375,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._check_writer(repo_id, pull=self._as_pull)
         commit = self._commit(kinds, repo_id, revision)
         answers = []
-        for file in json.loads(self.body)["files"]:
-            there = commit.files.get(file["path"])
-            mode = "lfs" if _is_large(file["path"]) else "regular"
-            oid = there.etag if there else None  # the client leaves out what is there already
-            answers.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False, "oid": oid})
+        for path in (file["path"] for file in json.loads(self.body)["files"]):
+            mode = "lfs" if _is_large(path) else "regular"
+            oid = commit.files[path].etag if path in commit.files else None  # what is there, the client leaves out
+            answers.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid})
         self._json({"files": answers})
 
     @_route(rf"/(datasets/)?{_REPO}\.git/info/lfs/objects/batch")
@@ -422,7 +415,7 @@ class _Handler(BaseHTTPRequestHandler):
         web = f"{self.hub.url}/{_PREFIXES[repo.kind]}{repo.id}"
         if self._as_pull:
             number = len(repo.pulls) + 1
-            repo.pulls[number] = Pull(title, header["value"].get("description", ""))
+            repo.pulls[number] = Pull(title)
             ref, url = f"refs/pr/{number}", f"{web}/discussions/{number}"
         oid = repo.commit(ref, files, title, parent.oid).oid
         self._json({"success": True, "commitOid": oid, "commitUrl": f"{web}/commit/{oid}", "pullRequestUrl": url})

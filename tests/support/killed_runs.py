@@ -7,8 +7,6 @@ is the pack of `four`. The processes are forked, so that torch is imported once;
 of their own.
 """
 
-from __future__ import annotations
-
 import functools
 import gc
 import json

@@ -4,8 +4,6 @@ The arguments are the folder for the sweep ``page.yaml`` of the current director
 the second file of that ending is put in its place. After the last, it is run to its end.
 """
 
-from __future__ import annotations
-
 import functools
 import gc
 import os

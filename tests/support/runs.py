@@ -1,7 +1,5 @@
 """Short training runs, for the tests of training."""
 
-from __future__ import annotations
-
 import functools
 import json
 import os

@@ -1,7 +1,5 @@
 """Hypothesis strategies for expressions, and random rewrites that keep the canonical form."""
 
-from __future__ import annotations
-
 from hypothesis import strategies as st
 
 from listops_bench.tasks.expression import OPERATIONS, Expression, Node

@@ -1,7 +1,5 @@
 """Sweeps of a few steps."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

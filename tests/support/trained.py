@@ -1,8 +1,7 @@
 """Models for tests: some trained for seconds, right on some rows and wrong on others; one that knows rows by heart."""
 
-from __future__ import annotations
-
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -59,18 +58,14 @@ class Parrot(torch.nn.Module):
         self._next: dict[tuple[int, ...], int] = {}
         for row in range(len(rows)):
             ids = ids_of(rows, row)
-            place, token = (slips or {}).get(row, (-1, 0))
-            if place >= 0:
-                cut = int(rows.prompt_lengths[row]) + place
-                ids = [*ids[:cut], token, *ids[cut + 1 :]]
+            if row in (slips or {}):
+                place, token = slips[row]
+                ids[int(rows.prompt_lengths[row]) + place] = token
             for end in range(1, len(ids)):
                 self._next.setdefault(tuple(ids[:end]), ids[end])
 
     def get_input_embeddings(self) -> Any:
-        class Table:
-            weight = self.table
-
-        return Table
+        return SimpleNamespace(weight=self.table)
 
     def forward(self, input_ids: Any, position_ids: Any, past_key_values: Any = None, **_: Any) -> Any:
         self.calls += 1
@@ -78,4 +73,4 @@ class Parrot(torch.nn.Module):
         for b, row in enumerate(input_ids.tolist()):
             for t in range(len(row)):
                 logits[b, t, self._next.get(tuple(row[: t + 1]), self.otherwise)] = 1.0
-        return type("Output", (), {"logits": logits})
+        return SimpleNamespace(logits=logits)

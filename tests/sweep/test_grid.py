@@ -1,13 +1,10 @@
 """What a sweep's page means."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from listops_bench.cli import command as cli
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.evaluate.strangers import Checkpoints
 from listops_bench.evaluate.verification import verify_file
@@ -16,6 +13,7 @@ from listops_bench.sweep._worker import Worker
 from listops_bench.sweep.grid import read_sweep
 from listops_bench.sweep.options import Options
 from listops_bench.sweep.run import open_sweep
+from tests.support.commands import Run
 from tests.support.runs import ROOT
 from tests.support.sweeps import TINY, page, tiny
 
@@ -118,13 +116,11 @@ def test_a_rung_with_other_values_is_the_same_wherever_its_sweep_lies(
     ],
 )
 def test_bad_pages_are_one_line_and_exit_code_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], values: dict[str, Any], message: str
+    tmp_path: Path, command: Run, values: dict[str, Any], message: str
 ) -> None:
     file = page(tmp_path, {**TINY, **values})
-    assert cli.main(["sweep", str(file), "--output-dir", str(tmp_path / "out")]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
+    code, _, error = command("sweep", str(file), "--output-dir", str(tmp_path / "out"))
+    assert (code, message in error, error.count("\n")) == (2, True, 1)
 
 
 @pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)

@@ -1,7 +1,5 @@
 """Sweeps: who does what, what counts as done, what is on the disk when a process dies, and what failures do."""
 
-from __future__ import annotations
-
 import io
 import json
 import os
@@ -35,16 +33,16 @@ from tests.support.sweeps import TINY, TWELVE, hashes, page, predictions, tiny
 
 
 def test_places_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = page(tmp_path, TINY)
-    for verb, flags in ((cli.main, ["sweep"]), (main, [])):
-        assert verb([*flags, str(file), "--output-dir", str(file / "out")]) == 2
-        assert f"cannot write '{file}/out'" in capsys.readouterr().err
-    assert main([str(tmp_path / "nowhere.yaml")]) == 2
-    assert "cannot read" in capsys.readouterr().err
-    assert main([str(file), "--shard", "3/2"]) == 2
-    assert "'3/2' is not I/N" in capsys.readouterr().err
-    assert main([str(file), "--worker-s", "1"]) == 2
-    assert "unknown option '--worker-s'; did you mean" in capsys.readouterr().err
+    file = str(page(tmp_path, TINY))
+    for verb, words, message in (
+        (cli.main, ["sweep", file, "--output-dir", f"{file}/out"], f"cannot write '{file}/out'"),
+        (main, [file, "--output-dir", f"{file}/out"], f"cannot write '{file}/out'"),
+        (main, [str(tmp_path / "nowhere.yaml")], "cannot read"),
+        (main, [file, "--shard", "3/2"], "'3/2' is not I/N"),
+        (main, [file, "--worker-s", "1"], "unknown option '--worker-s'; did you mean"),
+    ):
+        assert verb(words) == 2
+        assert message in capsys.readouterr().err
 
 
 # --- who does what ----------------------------------------------------------------------------------------------------

@@ -1,7 +1,5 @@
 """Curricula: the text form, YAML, and what they refuse."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

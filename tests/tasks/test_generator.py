@@ -1,7 +1,5 @@
 """The fast generator against the plain reference, and the promises about splits."""
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """What ends a run before its time: a loss that is no number, a full disk, a place that cannot be written."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import json

@@ -1,7 +1,5 @@
 """Runs that are killed (SIGKILL), on one and two processes, end with the weights of a run never stopped."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,10 +1,7 @@
 """Packed training: each model ends as it would alone, and stops, fails and goes on as it would alone."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -131,12 +128,10 @@ def test_each_ends_in_its_own_time_and_the_others_go_on(tmp_path: Path) -> None:
 
     def runs(folder: Path) -> list[TrainConfig]:
         values: list[dict[str, Any]] = [
-            {"max_steps": 4},
-            {"max_steps": 6},
-            {"max_steps": 12, "seed": 5},
+            {"max_steps": 4}, {"max_steps": 6}, {"max_steps": 12, "seed": 5},
             {"max_steps": 12, "early_stop": 0.0, "early_stop_patience": 2},
             {"max_steps": 12, "learning_rate": 1e30, "max_grad_norm": 0},
-        ]
+        ]  # fmt: skip
         shared = {"per_device_train_batch_size": 4, "eval_steps": 3, "eval_rows": 5, "save_steps": 5}
         return [small(folder / str(i), **{**shared, **own}) for i, own in enumerate(values)]
 
@@ -146,7 +141,7 @@ def test_each_ends_in_its_own_time_and_the_others_go_on(tmp_path: Path) -> None:
     assert seen[-1].running == 0
     failed = results.pop()
     assert isinstance(failed, TrainingFailed)
-    assert "the loss at step 2 is" in str(failed) or "the loss at step 3 is" in str(failed)
+    assert (failed.step in (2, 3), f"the loss at step {failed.step} is" in str(failed)) == (True, True)
     assert not (tmp_path / "packed" / "4").exists()
     done = finished(results)
     assert [(r.steps, r.stopped_early) for r in done] == [(4, False), (6, False), (12, False), (6, True)]
@@ -189,15 +184,11 @@ def test_what_cannot_be_packed_says_why(tmp_path: Path, values: dict[str, Any], 
 
 def test_runs_that_do_not_go_together(tmp_path: Path) -> None:
     a = small(tmp_path / "a")
-    others: list[Callable[[], TrainConfig]] = [
-        lambda: small(tmp_path / "b", model="looped_d012"),
-        lambda: small(tmp_path / "b", task="sum_mod20"),
-        lambda: small(tmp_path / "b", per_device_train_batch_size=8),
-    ]
-    for make in others:
-        assert pack_key(make()) != pack_key(a)
+    for values in ({"model": "looped_d012"}, {"task": "sum_mod20"}, {"per_device_train_batch_size": 8}):
+        other = small(tmp_path / "b", **values)
+        assert pack_key(other) != pack_key(a)
         with pytest.raises(InvalidInput, match="a pack's runs need one model shape"):
-            train_packed([a, make()], tmp_path / "pack", engine=CPU)
+            train_packed([a, other], tmp_path / "pack", engine=CPU)
     with pytest.raises(InvalidInput, match="same output_dir"):
         train_packed([a, dataclasses.replace(a, seed=1)], tmp_path / "pack", engine=CPU)
     assert pack_key(small(tmp_path / "b", learning_rate=1.0, seed=3, task="max", max_steps=9)) == pack_key(a)

@@ -1,8 +1,8 @@
 """Training: rows and layouts, the loop, state that survives a kill, several processes, and bad input."""
 
-from __future__ import annotations
-
+import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import subprocess
@@ -79,13 +79,9 @@ def test_a_mixture_has_its_shares_and_no_stratification() -> None:
 
 
 def test_seeds_and_stages_have_orders_of_their_own() -> None:
-    batches = [
-        pool_of("sum:5,sum:5", seed=seed, index=index, batch_size=64).rows_of_step(0)
-        for seed, index in ((0, 0), (1, 0), (0, 1))
-    ]
-    for i, one in enumerate(batches):
-        for other in batches[:i]:
-            assert len(set(one.tolist()) & set(other.tolist())) < 5
+    orders = [{"seed": 0, "index": 0}, {"seed": 1, "index": 0}, {"seed": 0, "index": 1}]
+    batches = [{*pool_of("sum:5,sum:5", **order, batch_size=64).rows_of_step(0).tolist()} for order in orders]
+    assert all(len(one & other) < 5 for one, other in itertools.combinations(batches, 2))
 
 
 # --- how they are laid out --------------------------------------------------------------------------------------------
@@ -107,9 +103,8 @@ def test_loss_falls_on_the_completion_and_its_end(loss_on: Any, padded: bool) ->
     assert set(targets[len(expected) :]) <= {IGNORED}
     assert batch.loss_tokens == len(expected) == loss_tokens(pool.lengths[rows], pool.prompt_lengths[rows], loss_on)
     inputs = batch.inputs["input_ids"].flatten()[batch.keep].tolist()
-    assert inputs[: len(expected)] == [
-        token for ids, start in zip(whole, first, strict=True) for token in ids[start - 1 : -1]
-    ]
+    before = [token for ids, start in zip(whole, first, strict=True) for token in ids[start - 1 : -1]]
+    assert inputs[: len(expected)] == before
 
 
 def test_rows_end_to_end_hold_every_token_once_and_hardly_any_padding() -> None:
@@ -122,7 +117,6 @@ def test_rows_end_to_end_hold_every_token_once_and_hardly_any_padding() -> None:
     assert (ids[batch.tokens :] == PAD_ID).all()
     assert len(ids) % TOKEN_MULTIPLE == len(batch.keep) % TOKEN_MULTIPLE == 0
     assert len(ids) - batch.tokens < TOKEN_MULTIPLE
-    assert batch.layout is not None
     assert sum(n * length for n, length in batch.layout.groups) == len(ids)
     assert int((positions[: batch.tokens] == 0).sum()) == 128
 
@@ -181,12 +175,11 @@ def test_every_stage_has_a_schedule_of_its_own_unless_it_keeps_the_optimizer(tmp
         train(small(tmp_path / name, curriculum=curriculum), on_step=lambda p: seen.append(p.learning_rate))
         return seen
 
-    fresh, kept = rates("max:4,sum:4", "fresh"), rates("max:4,sum:4/keep-optimizer", "kept")
     config = small(tmp_path)
-    assert fresh == [
-        learning_rate(config, step, first, first + 4) for first in (0, 4) for step in range(first, first + 4)
-    ]
-    assert kept == [learning_rate(config, step, 0, 8) for step in range(8)]
+    expected = [learning_rate(config, first + step, first, first + 4) for first in (0, 4) for step in range(4)]
+    assert rates("max:4,sum:4", "fresh") == expected
+    kept = [learning_rate(config, step, 0, 8) for step in range(8)]
+    assert rates("max:4,sum:4/keep-optimizer", "kept") == kept
 
 
 def test_what_a_stage_freezes_stays_as_it_was(tmp_path: Path) -> None:
@@ -273,9 +266,8 @@ def test_a_config_of_ones_own_trains_padded(tmp_path: Path) -> None:
     model, _, run = load_checkpoint(result.output_dir)
     assert run.layout == "padded"
     assert model.config.vocab_size == len(vocabulary(10))
-    again = train(
-        small(tmp_path / "again", init_from=str(result.output_dir), curriculum="max:2/freeze=embeddings,max:2")
-    )
+    frozen = "max:2/freeze=embeddings,max:2"
+    again = train(small(tmp_path / "again", init_from=str(result.output_dir), curriculum=frozen))
     assert load_checkpoint(again.output_dir)[2].layout == "padded"
 
 
@@ -431,19 +423,12 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     assert again.weights_sha256 == first.weights_sha256
 
 
-@pytest.mark.parametrize(
-    ("values", "key"),
-    [
-        ({"seed": 1}, "seed"),
-        ({"max_steps": 5}, "curriculum"),
-        ({"model": "looped_d012"}, "model"),
-        ({"learning_rate": 1}, "learning_rate"),
-    ],
-)
-def test_a_folder_with_another_run_is_left_alone(tmp_path: Path, values: dict[str, Any], key: str) -> None:
+def test_a_folder_with_another_run_is_left_alone(tmp_path: Path) -> None:
     first = train(small(tmp_path / "run"))
-    with pytest.raises(InvalidInput, match=f"holds another run: its {key} is"):
-        train(small(tmp_path / "run", **values))
+    for key, changed in (("seed", 1), ("max_steps", 5), ("model", "looped_d012"), ("learning_rate", 1)):
+        said = "curriculum" if key == "max_steps" else key
+        with pytest.raises(InvalidInput, match=f"holds another run: its {said} is"):
+            train(small(tmp_path / "run", **{key: changed}))
     assert weights_sha256(first.output_dir) == first.weights_sha256
 
 
@@ -563,11 +548,8 @@ def test_a_launch_that_gets_fewer_processes_is_an_error(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    if message is None:
+    with pytest.raises(InvalidInput, match=message) if message else contextlib.nullcontext():
         check_processes(expected, actual)
-    else:
-        with pytest.raises(InvalidInput, match=message):
-            check_processes(expected, actual)
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
@@ -614,10 +596,7 @@ def test_accelerate_launch(
         ("--output-dir {out} --task sun", "unknown task 'sun'; did you mean 'sum'"),
         ("--output-dir {out} --task sum_mod1", "modulus 1 is not in"),
         ("--output-dir {out} --task sum --model looped_d47", "did you mean 'looped_d048'"),
-        (
-            "--output-dir {out} --task sum --lerning-rate 1",
-            "unknown option '--lerning-rate'; did you mean '--learning-rate'",
-        ),
+        ("--output-dir {out} --task sum --lerning-rate 1", "'--lerning-rate'; did you mean '--learning-rate'"),
         ("--output-dir {out} --task sum --learning-rate nan", "learning_rate nan"),
         ("--output-dir {out} --task sum --learning-rate fast", "invalid float value: 'fast'"),
         ("--output-dir {out} --task sum --seed -1", "seed -1 is not in"),
@@ -644,9 +623,8 @@ def test_bad_input_is_one_line_and_exit_code_2(
 def test_flags_in_both_spellings_and_a_file_below_them(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump({"task": "sum", "learning_rate": "1e-3", "seed": 3, "output_dir": "a"}))
-    config = read_config(
-        ["--config", str(file), "--output_dir", "b", "--steps", "7", "--per-device-train-batch-size", "9"]
-    )
+    flags = "--output_dir b --steps 7 --per-device-train-batch-size 9"
+    config = read_config(["--config", str(file), *flags.split()])
     assert (config.task, config.learning_rate, config.seed, config.output_dir) == ("sum", 1e-3, 3, "b")
     assert (config.max_steps, config.per_device_train_batch_size) == (7, 9)
     file.write_text(yaml.safe_dump({"sede": 3}))

@@ -1,7 +1,5 @@
 """Stages that end at an accuracy, stops, schedules, and the choice of the optimizer."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from pathlib import Path
@@ -57,9 +55,8 @@ def test_a_stage_that_does_not_learn_uses_up_its_steps(tmp_path: Path) -> None:
 
 
 def test_patience_and_early_stop_hold_in_every_stage(tmp_path: Path) -> None:
-    config = small(
-        tmp_path / "run", curriculum="max:20/until=0.9,sum:20", eval_steps=1, early_stop=0.9, early_stop_patience=2
-    )
+    early = {"eval_steps": 1, "early_stop": 0.9, "early_stop_patience": 2}
+    config = small(tmp_path / "run", curriculum="max:20/until=0.9,sum:20", **early)
     result = train(config, validate=learned_from(1, 3, 4, 5, 7, 8))
     # 3 and 4 end the first stage; 5 is the first of the second, and 6 begins anew.
     assert json.loads((result.output_dir / "run.json").read_text())["stages"][0]["steps"] == 4
@@ -135,9 +132,8 @@ OPTIMIZERS = {
 def test_every_optimizer_trains_and_resumes(tmp_path: Path, name: str) -> None:
     assert name in [optimizer.value for optimizer in OptimizerNames]
     rate = {"adafactor": 0.05, "adagrad": 0.02, "sgd": 0.1}.get(name, 2e-3)
-    config = small(
-        tmp_path / "run", optim=name, learning_rate=rate, max_steps=24, logging_steps=8, save_steps=10, weight_decay=0.1
-    )
+    steps = {"max_steps": 24, "logging_steps": 8, "save_steps": 10}
+    config = small(tmp_path / "run", optim=name, learning_rate=rate, weight_decay=0.1, **steps)
     with pytest.raises(KeyboardInterrupt):
         train(config, on_step=interrupt_at(13))
     resumed = train(config)
@@ -167,10 +163,8 @@ def test_options_that_an_optimizer_does_not_have_make_no_other_run(tmp_path: Pat
     assert small(tmp_path, optim="sgd", adam_beta1=0.5).resolved() == small(tmp_path, optim="sgd").resolved()
 
 
-@pytest.mark.parametrize(("word", "near"), [("adamw", "adamw_torch"), ("sdg", "sgd"), ("adafactr", "adafactor")])
-def test_an_unknown_optimizer_names_the_nearest(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], word: str, near: str
-) -> None:
-    assert main(["--task", "sum", "--output-dir", str(tmp_path / "run"), "--optim", word]) == 2
-    assert capsys.readouterr().err == f"error: unknown optim {word!r}; did you mean {near!r}?\n"
+def test_an_unknown_optimizer_names_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for word, near in (("adamw", "adamw_torch"), ("sdg", "sgd"), ("adafactr", "adafactor")):
+        assert main(["--task", "sum", "--output-dir", str(tmp_path / "run"), "--optim", word]) == 2
+        assert capsys.readouterr().err == f"error: unknown optim {word!r}; did you mean {near!r}?\n"
     assert not list(tmp_path.iterdir())

@@ -1,7 +1,5 @@
 """Checkpoints along the way: ordinary folders, made again alike after a kill, and no part of what a run learns."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from pathlib import Path
@@ -43,7 +41,6 @@ def test_checkpoints_along_the_way_are_ordinary_folders(tmp_path: Path) -> None:
 def test_a_checkpoint_along_the_way_is_scored_as_what_it_is(tmp_path: Path) -> None:
     kept = dict(RunFiles(train(small(tmp_path / "run", checkpoint_steps=2)).output_dir).step_checkpoints())
     after_two, last = open_checkpoint(kept[2]), open_checkpoint(tmp_path / "run")
-    assert after_two.training is not None
     assert (after_two.training.steps, after_two.training.budget) == (2, 4)
     assert after_two.recipe.id != last.recipe.id
     assert not after_two.run.stopped_early
