@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +29,7 @@ from listops_bench.demo._story import ARMS, Outcome, describe
 from listops_bench.demo.config import MIXTURE, DemoConfig
 from listops_bench.leaderboard.output import build
 from listops_bench.pages.console import clock, make_console
-from listops_bench.pages.tables import Column, Table, row, to_console
+from listops_bench.pages.tables import from_records, to_console
 from listops_bench.result.format import Result
 from listops_bench.runs.record import Training
 from listops_bench.sweep.options import Options
@@ -102,23 +101,26 @@ def run_demo(config: DemoConfig, console: Console | None = None) -> int:
     write_atomic(folder / "index.html", INDEX)
 
     if runs:
-        console.print(to_console(table(runs)))
+        console.print(to_console(from_records(map(_cells, runs))))
     for line in (*failed, sentence):
         console.print(line, soft_wrap=True, markup=False)
     console.print(f"\npage: {folder / 'index.html'}   ({clock(time.monotonic() - started)})", markup=False)
     return 0 if len(runs) == len(sweep.sweep) else 1
 
 
-def table(runs: Sequence[Run]) -> Table:
-    """A row for each run."""
-    names = ("seed", "SUM exact", "95% interval", "n", "learned", "mixture", "steps", "SUMs seen", "time")
-    rows = []
-    for run in runs:
-        outcome, mixture, training = run.outcome, run.results.get(MIXTURE), run.training
-        low, high = outcome.interval
-        cells = (f"{outcome.accuracy:.1%}", f"{100 * low:.1f} to {high:.1%}", f"{outcome.n:,}")
-        learned = "yes" if outcome.learned else "no"
-        on_mixture = f"{mixture.splits['test'].metrics.trace_accuracy.accuracy:.1%}" if mixture else ""
-        seen = (f"{training.steps:,}", f"{training.reductions.get('sum', 0):,}", f"{training.wall_seconds:.0f} s")
-        rows.append(row(ARMS[run.arm], str(run.seed), *cells, learned, on_mixture, *seen))
-    return Table((Column("trained on"), *(Column(name, "right") for name in names)), tuple(rows))
+def _cells(run: Run) -> dict[str, str]:
+    """Its row in the table."""
+    outcome, mixture = run.outcome, run.results.get(MIXTURE)
+    low, high = outcome.interval
+    return {
+        "trained on": ARMS[run.arm],
+        "seed": f"{run.seed}",
+        "SUM exact": f"{outcome.accuracy:.1%}",
+        "95% interval": f"{100 * low:.1f} to {high:.1%}",
+        "n": f"{outcome.n:,}",
+        "learned": "yes" if outcome.learned else "no",
+        "mixture": f"{mixture.splits['test'].metrics.trace_accuracy.accuracy:.1%}" if mixture else "",
+        "steps": f"{run.training.steps:,}",
+        "SUMs seen": f"{run.training.reductions.get('sum', 0):,}",
+        "time": f"{run.training.wall_seconds:.0f} s",
+    }

@@ -13,7 +13,7 @@ A table is made once, with all columns that any reader may want; ``pick`` takes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -139,6 +139,19 @@ class Table:
 def row(*cells: Cell | str, strong: bool = False) -> Row:
     """A row of cells, some of which may be plain text."""
     return Row(tuple(Cell(cell) if isinstance(cell, str) else cell for cell in cells), strong)
+
+
+def from_records(records: Iterable[Mapping[str, Cell | str]], *, left: Collection[str] = ()) -> Table:
+    """A table of rows that name the heading of each of their cells, all the same ones.
+
+    Args:
+        records: the rows.
+        left: the headings of texts, beside the first; the others are of numbers.
+    """
+    rows = list(records)
+    headings = list(rows[0]) if rows else []
+    columns = (Column(title, "left" if title in (headings[0], *left) else "right") for title in headings)
+    return Table(tuple(columns), tuple(row(*record.values()) for record in rows))
 
 
 # --- Markdown ---------------------------------------------------------------------------------------------------------

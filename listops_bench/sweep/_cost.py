@@ -6,17 +6,16 @@ import dataclasses
 import heapq
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from listops_bench.evaluate.run import evaluate_checkpoint
-from listops_bench.pages.tables import Column, Table, row, to_console
+from listops_bench.pages.tables import from_records, to_console
 from listops_bench.sweep._folder import SweepFolder
 from listops_bench.sweep._packs import Unit, units_of
 from listops_bench.sweep.job import Job
@@ -86,15 +85,19 @@ def estimate(folder: SweepFolder, pack: int | None, devices: int, engine: Engine
 
     pack = 1 if pack is None and engine.device.type == "cpu" else pack
     units = sorted(units_of(folder, pack, devices, jobs=_expected(folder)), key=shape)
-    with _threads_of_a_worker():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as the processes of a sweep have
+    try:
         return [_timed(tuple(same), engine) for _, same in groupby(units, shape)]
+    finally:
+        torch.set_num_threads(threads)
 
 
 def print_estimate(folder: SweepFolder, pack: int | None, devices: int, console: Console) -> None:
-    """Prints runs, units, steps, tokens and hours, in all and by shape."""
+    """Prints runs, units, steps, tokens and hours, by shape and in all."""
     engine = this_engine()
     estimates = estimate(folder, pack, devices, engine)
-    console.print(to_console(table(estimates)))
+    console.print(to_console(from_records(map(_cells, estimates))))
     seconds = [e.training_seconds(unit) + e.scoring_seconds(unit) for e in estimates for unit in e.units]
     console.print(
         f"{sum(len(e.jobs) for e in estimates)} runs to do in {len(seconds)} units, "
@@ -107,33 +110,19 @@ def print_estimate(folder: SweepFolder, pack: int | None, devices: int, console:
     )
 
 
-def table(estimates: Sequence[Estimate]) -> Table:
-    """A row for each shape."""
-    names = ("runs", "packs of", "steps", "tokens", "ms a step", "training h", "scoring h")
-    rows = []
-    for each in estimates:
-        packed = len(each.units[0].jobs)
-        training, scoring = (sum(map(s, each.units)) / 3600 for s in (each.training_seconds, each.scoring_seconds))
-        cells = (
-            f"{len(each.jobs)}",
-            f"{packed}" if packed > 1 else "",
-            f"{each.steps:,}",
-            f"{each.tokens / 1e6:,.1f}M",
-        )
-        times = (f"{1000 * each.step:.1f}", f"{training:.2f}", f"{scoring:.2f}")
-        rows.append(row(each.jobs[0].config.model_name, *cells, *times))
-    return Table((Column("model"), *(Column(name, "right") for name in names)), tuple(rows))
-
-
-@contextmanager
-def _threads_of_a_worker() -> Iterator[None]:
-    """Processes of a sweep compute with one thread each."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def _cells(of_shape: Estimate) -> dict[str, str]:
+    """Its row in the table."""
+    packed = len(of_shape.units[0].jobs)
+    return {
+        "model": of_shape.jobs[0].config.model_name,
+        "runs": f"{len(of_shape.jobs)}",
+        "packs of": f"{packed}" if packed > 1 else "",
+        "steps": f"{of_shape.steps:,}",
+        "tokens": f"{of_shape.tokens / 1e6:,.1f}M",
+        "ms a step": f"{1000 * of_shape.step:.1f}",
+        "training h": f"{sum(map(of_shape.training_seconds, of_shape.units)) / 3600:.2f}",
+        "scoring h": f"{sum(map(of_shape.scoring_seconds, of_shape.units)) / 3600:.2f}",
+    }
 
 
 def _expected(folder: SweepFolder) -> list[Job]:
@@ -150,14 +139,10 @@ def _timed(units: tuple[Unit, ...], engine: Engine) -> Estimate:
     with tempfile.TemporaryDirectory(prefix="listops-estimate-") as folder:
         configs = [_short(job.config, f"{folder}/{i}") for i, job in enumerate(units[0].jobs)]
         times: list[float] = []
-
-        def on_step(progress: Any) -> None:
-            times.append(time.perf_counter())
-
         if len(configs) > 1:
-            train_packed(configs, f"{folder}/pack", engine=engine, on_step=on_step)
+            train_packed(configs, f"{folder}/pack", engine=engine, on_step=lambda _: times.append(time.perf_counter()))
         else:
-            train(configs[0], on_step=on_step)
+            train(configs[0], on_step=lambda _: times.append(time.perf_counter()))
         steps = [after - before for before, after in pairwise(times[FIRST_STEPS:])]
         task = configs[0].plan().tasks[0]
         begun = time.perf_counter()

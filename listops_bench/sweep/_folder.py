@@ -17,9 +17,10 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -27,7 +28,6 @@ from listops_bench._base.files import take_lock, write_atomic
 from listops_bench.errors import InvalidInput
 from listops_bench.result.files import find_results, read_result
 from listops_bench.result.format import Result
-from listops_bench.runs.folder import working_files
 from listops_bench.runs.record import RunRecord, read_run
 from listops_bench.score.completion import SCORER_VERSION
 from listops_bench.sweep.grid import Sweep
@@ -96,31 +96,33 @@ class SweepFolder:
         for selection in self.sweep.selections:
             for jobs in selection.choosing.values():
                 known.update({job.name: known.get(job.name, job) for job in jobs})
-        for selection in self.sweep.selections:
-            choice = selection.decide(self.record, self.has_failed)
+        for selection, choice in zip(self.sweep.selections, self.choices(), strict=True):
             if choice is not None:
                 known.update({job.name: job for job in selection.reported[choice["chosen"]]})
         return list(known.values())
 
-    def undecided(self) -> bool:
-        """Whether a choice of recipe is still to be made, so that more runs will follow."""
-        return any(s.decide(self.record, self.has_failed) is None for s in self.sweep.selections)
+    def by_state(self) -> dict[str, list[Job]]:
+        """The runs that are known by now, ``done``, ``failed`` and ``left``."""
+        states: dict[str, list[Job]] = {"done": [], "failed": [], "left": []}
+        for job in self.jobs():
+            states["done" if self.is_done(job) else "failed" if self.has_failed(job) else "left"].append(job)
+        return states
+
+    def choices(self) -> list[dict[str, Any] | None]:
+        """What each selection has chosen; None where that is not decided, so that more runs will follow."""
+        return [selection.decide(self.record, self.has_failed) for selection in self.sweep.selections]
 
     def write_choices(self) -> None:
         """selection.json: every choice that has been made, with the figures it rests on and the steps it cost."""
-        choices = [selection.decide(self.record, self.has_failed) for selection in self.sweep.selections]
-        made = [choice for choice in choices if choice is not None]
+        made = [choice for choice in self.choices() if choice is not None]
         if made:
             write_atomic(self.path / "selection.json", json.dumps(made, indent=2) + "\n")
 
     def record(self, job: Job) -> RunRecord | None:
         """The record of a run that has been trained."""
-        if job.name not in self._records:
-            record = read_run(job.output_dir)
-            if record is None:
-                return None
+        if job.name not in self._records and (record := read_run(job.output_dir)) is not None:
             self._records[job.name] = record
-        return self._records[job.name]
+        return self._records.get(job.name)
 
     def has_failed(self, job: Job) -> bool:
         return self._failed_path(job).exists()
@@ -130,10 +132,6 @@ class SweepFolder:
         if job.name not in self._done and self.record(job) is not None and not self.tasks_to_score(job):
             self._done.add(job.name)
         return job.name in self._done
-
-    def has_state_of_its_own(self, job: Job) -> bool:
-        """Whether it was begun alone, and goes on so."""
-        return working_files(job.output_dir).state.exists()
 
     # --- results ------------------------------------------------------------------------------------------------------
 
@@ -220,12 +218,3 @@ class SweepFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         if not os.access(self.path, os.W_OK):
             raise PermissionError(13, "Permission denied", str(self.path))
-
-
-def by_state(folder: SweepFolder, jobs: Sequence[Job]) -> dict[str, list[Job]]:
-    """The runs that are done, failed, and left."""
-    states: dict[str, list[Job]] = {"done": [], "failed": [], "left": []}
-    for job in jobs:
-        state = "done" if folder.is_done(job) else "failed" if folder.has_failed(job) else "left"
-        states[state].append(job)
-    return states

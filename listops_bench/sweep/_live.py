@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from listops_bench.pages.console import LiveDisplay, clock, make_table
-from listops_bench.pages.tables import Column, Table, row, to_console
-from listops_bench.result.format import Result
-from listops_bench.sweep._folder import Status, SweepFolder, by_state
+from listops_bench.pages.tables import Table, from_records, to_console
+from listops_bench.runs.record import RunRecord
+from listops_bench.sweep._folder import Status, SweepFolder
 from listops_bench.sweep._packs import cost
 from listops_bench.sweep.job import Job
 
@@ -47,7 +47,7 @@ class Display(LiveDisplay):
 
     def _outlook(self, statuses: Mapping[int, Status]) -> str:
         """``5 of 12 runs done, 2 running, 1 failed, 4 left; about 3:10 to go``."""
-        states = by_state(self.folder, self.folder.jobs())
+        states = self.folder.by_state()
         counts = {name: len(jobs) for name, jobs in states.items()}
         running = {name for status in statuses.values() for name in status.runs} & {job.name for job in states["left"]}
         waiting = len(self.folder.sweep) - counts["done"] - counts["failed"] - len(running)
@@ -73,21 +73,26 @@ class Display(LiveDisplay):
 
 def summary_table(folder: SweepFolder) -> Table:
     """A row for each run: its steps, its validation, and its scores on the test rows."""
-    right = [Column(name, "right") for name in ("steps", "loss", "validation")]
-    columns = (Column("run"), *right, Column("exact traces on test rows"))
-    rows = []
-    for job in sorted(folder.jobs(), key=lambda job: job.name):
-        record = folder.record(job)
-        if record is None or record.training is None:
-            rows.append(row(job.name, "", "", "", "failed" if folder.has_failed(job) else "not done"))
-            continue
-        accuracy = record.validation.get("trace_accuracy")
-        test = ", ".join(_test_score(result) for result in folder.scores(job) if "test" in result.splits)
-        loss = "" if record.loss is None else f"{record.loss:.3f}"
-        validation = "" if accuracy is None else f"{accuracy:.1%}"
-        score = test or ("" if job.scored else "chooses the recipe")
-        rows.append(row(job.name, f"{record.training.steps:,}", loss, validation, score))
-    return Table(columns, tuple(rows))
+    jobs = sorted(folder.jobs(), key=lambda job: job.name)
+    return from_records((_cells(folder, job) for job in jobs), left=["exact traces on test rows"])
+
+
+def _cells(folder: SweepFolder, job: Job) -> dict[str, str]:
+    record = folder.record(job) or RunRecord()
+    accuracy = record.validation.get("trace_accuracy")
+    if record.training is None:
+        scores = "failed" if folder.has_failed(job) else "not done"
+    else:
+        found = {result.task.name: result.splits.get("test") for result in folder.scores(job)}
+        texts = (f"{task} {s.metrics.trace_accuracy.accuracy:.1%} of {s.n:,}" for task, s in found.items() if s)
+        scores = ", ".join(texts) or ("" if job.scored else "chooses the recipe")
+    return {
+        "run": job.name,
+        "steps": f"{record.training.steps:,}" if record.training else "",
+        "loss": "" if record.loss is None else f"{record.loss:.3f}",
+        "validation": "" if accuracy is None else f"{accuracy:.1%}",
+        "exact traces on test rows": scores,
+    }
 
 
 def print_summary(console: Console, folder: SweepFolder) -> None:
@@ -101,8 +106,3 @@ def print_summary(console: Console, folder: SweepFolder) -> None:
     console.print(f"{done} of {len(folder.sweep)} runs done, {results} result files", markup=False)
     if results:
         console.print(f"the board: listops-bench leaderboard build {folder.results}", soft_wrap=True, markup=False)
-
-
-def _test_score(result: Result) -> str:
-    split = result.splits["test"]
-    return f"{result.task.name} {split.metrics.trace_accuracy.accuracy:.1%} of {split.n:,}"

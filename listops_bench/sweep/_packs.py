@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
-from listops_bench.model.ladder import build_model, parameter_counts
+from listops_bench.model.ladder import build_model, load_config, parameter_counts
 from listops_bench.runs.folder import working_files
 from listops_bench.sweep._folder import SweepFolder
 from listops_bench.sweep.job import Job
@@ -61,54 +62,44 @@ def units_of(folder: SweepFolder, pack: int | None, size: int, *, jobs: Sequence
         size: processes that share the work: packs are made small enough that all have some.
         jobs: instead of all that are known.
     """
-    left = [
-        job
-        for job in (folder.jobs() if jobs is None else jobs)
-        if not folder.is_done(job) and not folder.has_failed(job)
-    ]
-    units, taken = _packs_begun(folder, left)
-    rest = [job for job in left if job.name not in taken]
-    by_key: dict[tuple[object, ...], list[Job]] = {}
-    for job in rest:
-        alone = pack == 1 or folder.record(job) is not None or folder.has_state_of_its_own(job)
-        if alone or why_not(job.config) is not None:
+    known = folder.jobs() if jobs is None else jobs
+    left = [job for job in known if not folder.is_done(job) and not folder.has_failed(job)]
+    units = _packs_begun(folder, left)
+    taken = {job.name for unit in units for job in unit.jobs}
+    by_key: dict[tuple[object, ...], list[Job]] = defaultdict(list)
+    for job in (job for job in left if job.name not in taken):
+        begun_alone = folder.record(job) is not None or working_files(job.output_dir).state.exists()
+        if pack == 1 or begun_alone or why_not(job.config) is not None:
             units.append(Unit((job,)))
         else:
-            by_key.setdefault(pack_key(job.config), []).append(job)
+            by_key[pack_key(job.config)].append(job)
     for same in by_key.values():
         units += _grouped(folder, same, pack, size)
     return sorted(units, key=lambda unit: -unit.cost)
 
 
-def _packs_begun(folder: SweepFolder, left: Sequence[Job]) -> tuple[list[Unit], set[str]]:
+def _packs_begun(folder: SweepFolder, left: Sequence[Job]) -> list[Unit]:
     """Packs whose state is on the disk go on with the members that they began with."""
     by_name = {job.name: job for job in folder.jobs()}
     waiting = {job.name for job in left}
-    units, taken = [], set[str]()
+    units = []
     for path in sorted(folder.packs.glob("*.json")):
         names = json.loads(path.read_text(encoding="utf-8"))
         begun = working_files(path.with_suffix("")).state.exists()
         if begun and waiting & set(names) and set(names) <= set(by_name):
             units.append(Unit(tuple(by_name[name] for name in names), path.with_suffix("")))
-            taken |= set(names)
-    return units, taken
+    return units
 
 
 def _grouped(folder: SweepFolder, jobs: Sequence[Job], pack: int | None, size: int) -> list[Unit]:
     """Runs of one kind, in packs of nearly equal size; those of equal length together, so that they end together."""
-    width = int(_width(jobs[0]))
+    width = load_config(jobs[0].config.fresh_model).hidden_size
     most = min(_UNITS_OF_WIDTH // width, _MOST_IN_A_PACK) if pack is None else pack
     most = max(1, min(most, MOST_ROWS // rows_per_step(jobs[0].config), -(-len(jobs) // size)))
     ordered = sorted(jobs, key=lambda job: (-job.steps, job.name))
     count = -(-len(jobs) // most)
     bounds = [round(i * len(ordered) / count) for i in range(count + 1)]
     return [_unit(folder, ordered[a:b]) for a, b in pairwise(bounds)]
-
-
-def _width(job: Job) -> int:
-    from listops_bench.model.ladder import load_config
-
-    return int(load_config(job.config.fresh_model).hidden_size)
 
 
 def _unit(folder: SweepFolder, jobs: Sequence[Job]) -> Unit:

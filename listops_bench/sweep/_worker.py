@@ -9,7 +9,6 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from filelock import FileLock
 
@@ -20,7 +19,7 @@ from listops_bench.runs.folder import working_files
 from listops_bench.sweep._folder import Failure, Status, SweepFolder
 from listops_bench.sweep._packs import Unit, units_of
 from listops_bench.sweep.job import Job
-from listops_bench.train import Progress, TrainingFailed
+from listops_bench.train import Progress, TrainingFailed, TrainResult
 from listops_bench.train.packed import PackProgress
 from listops_bench.train.packed.run import this_engine, train_packed
 from listops_bench.train.run import train
@@ -69,7 +68,7 @@ class Worker:
                     finally:
                         for lock in claims.values():
                             lock.release()
-                elif self.folder.undecided():
+                elif None in self.folder.choices():
                     time.sleep(SECONDS_BETWEEN_LOOKS)  # runs of other processes decide what is next
                 else:
                     return
@@ -105,75 +104,62 @@ class Worker:
 
     def _work_on(self, unit: Unit) -> None:
         self._last_heartbeat = 0.0
-        self._attempt(lambda: self._train(unit), lambda: [j for j in unit.jobs if self.folder.record(j) is None])
+        try:
+            self._train(unit)
+        except Exception as error:  # a defect in one run, or one too large for the device, must not end the sweep
+            for job in unit.jobs:
+                if self.folder.record(job) is None:
+                    self._note_failure(job, error)
         for job in unit.jobs:
             if self.folder.record(job) is not None and not self.folder.has_failed(job):
-                self._attempt(lambda job=job: self._score(job), lambda job=job: [job])  # type: ignore[misc]
+                try:
+                    self._score(job)
+                except Exception as error:
+                    self._note_failure(job, error)
         self.folder.write_choices()
 
-    def _attempt(self, work: Callable[[], None], failed: Callable[[], Sequence[Job]]) -> None:
-        """Does something for some runs. An error, whatever it is, ends those that ``failed`` gives, and no others."""
-        try:
-            work()
-        except TrainingFailed as error:
+    def _note_failure(self, job: Job, error: Exception) -> None:
+        if isinstance(error, TrainingFailed):
             failure = Failure(str(error), final=True)
-        except Exception as error:  # a defect in one run, or one too large for the device, must not end the sweep
-            failure = Failure(one_line(error, with_type=True), final=False, traceback=traceback.format_exc())
         else:
-            return
-        for job in failed():
-            self._note_failure(job, failure)
-
-    def _note_failure(self, job: Job, failure: Failure) -> None:
+            trace = "".join(traceback.format_exception(error))
+            failure = Failure(one_line(error, with_type=True), final=False, traceback=trace)
         self.folder.note_failure(job, failure)  # where not even that can be written, the process ends here
         self.on_event(f"{job.name} failed: {failure.reason}")
 
     def _train(self, unit: Unit) -> None:
+        def on_step(progress: Progress | PackProgress) -> None:
+            self._report_progress(unit.jobs, "training", progress.step, progress.total_steps, progress.loss)
+
         if unit.pack is None:
-            self._train_alone(unit.jobs[0])
-        else:
-            self._train_packed(unit.jobs, unit.pack)
-
-    def _train_alone(self, job: Job) -> None:
-        def on_step(progress: Progress) -> None:
-            self._report_progress([job], "training", progress.step, progress.total_steps, progress.loss)
-
-        result = train(job.config, on_step=on_step)
-        if not result.already_done:
-            self.on_event(f"{job.name} trained: {result.steps} steps, loss {result.loss:.4f}")
-
-    def _train_packed(self, jobs: Sequence[Job], pack: Path) -> None:
-        def on_step(progress: PackProgress) -> None:
-            self._report_progress(jobs, "training", progress.step, progress.total_steps, progress.loss)
-
-        members = pack.with_suffix(".json")
-        write_atomic(members, json.dumps([job.name for job in jobs]) + "\n")
-        outcomes = train_packed([job.config for job in jobs], pack, engine=self.engine, on_step=on_step)
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            if isinstance(outcome, TrainingFailed):
-                self._note_failure(job, Failure(str(outcome), final=True))
-            elif not outcome.already_done:
-                self.on_event(f"{job.name} trained (packed): {outcome.steps} steps, loss {outcome.loss:.4f}")
+            (job,) = unit.jobs
+            self._note_outcome(job, train(job.config, on_step=on_step), "trained")
+            return
+        members = unit.pack.with_suffix(".json")
+        write_atomic(members, json.dumps([job.name for job in unit.jobs]) + "\n")
+        outcomes = train_packed([job.config for job in unit.jobs], unit.pack, engine=self.engine, on_step=on_step)
+        for job, outcome in zip(unit.jobs, outcomes, strict=True):
+            self._note_outcome(job, outcome, "trained (packed)")
         members.unlink()
 
+    def _note_outcome(self, job: Job, outcome: TrainResult | TrainingFailed, how: str) -> None:
+        if isinstance(outcome, TrainingFailed):
+            self._note_failure(job, outcome)
+        elif not outcome.already_done:
+            self.on_event(f"{job.name} {how}: {outcome.steps} steps, loss {outcome.loss:.4f}")
+
     def _score(self, job: Job) -> None:
-        tasks = self.folder.tasks_to_score(job)
-        if not tasks:
-            return
-
-        def on_split(task: str, split: str) -> None:
-            self._report_progress([job], "scoring", job.steps, job.steps, None)
-
-        evaluate_checkpoint(
-            job.output_dir,
-            tasks,
-            job.eval_splits,
-            num_rows=job.eval_num_rows,
-            track=job.track,
-            device=str(self.engine.device),
-            results_dir=self.folder.results,
-            on_split=on_split,
-        )
+        if tasks := self.folder.tasks_to_score(job):
+            evaluate_checkpoint(
+                job.output_dir,
+                tasks,
+                job.eval_splits,
+                num_rows=job.eval_num_rows,
+                track=job.track,
+                device=str(self.engine.device),
+                results_dir=self.folder.results,
+                on_split=lambda task, split: self._report_progress([job], "scoring", job.steps, job.steps, None),
+            )
 
     def _report_progress(self, jobs: Sequence[Job], phase: str, step: int, total: int, loss: float | None) -> None:
         """Writes a heartbeat if one is due, and ends the process if its parent is gone."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from listops_bench._base.processes import ONE_THREAD, Command, run_commands, usable_cores
 from listops_bench.errors import file_error
 from listops_bench.pages.console import make_console
-from listops_bench.sweep._folder import SweepFolder, by_state
+from listops_bench.sweep._folder import SweepFolder
 from listops_bench.sweep._live import Display, print_summary
 from listops_bench.sweep._packs import cost
 from listops_bench.sweep.grid import Sweep, read_sweep
@@ -80,7 +80,7 @@ def work_side_by_side(
         environment: of the processes; with ``ACCELERATE_USE_CPU`` they compute on the CPU.
     """
     _begin(folder, options)
-    states = by_state(folder, folder.jobs())
+    states = folder.by_state()
     left = len(folder.sweep) - len(states["done"]) - len(states["failed"])
     if not left:
         return
@@ -195,7 +195,7 @@ def _wait_for_others(folder: SweepFolder) -> None:
     """Waits until every run has ended or no process works on it: only then is what is printed the end, and a launcher
     ends all ranks once the first one has."""
     while True:
-        left = by_state(folder, folder.jobs())["left"]
+        left = folder.by_state()["left"]
         claims = folder.claim(left)
         for lock in claims.values():
             lock.release()

@@ -9,7 +9,18 @@ from jinja2 import UndefinedError
 from listops_bench._base.files import remove_others
 from listops_bench.pages import html
 from listops_bench.pages.console import LiveDisplay
-from listops_bench.pages.tables import Cell, Column, Row, Table, row, to_console, to_html, to_markdown, to_records
+from listops_bench.pages.tables import (
+    Cell,
+    Column,
+    Row,
+    Table,
+    from_records,
+    row,
+    to_console,
+    to_html,
+    to_markdown,
+    to_records,
+)
 from tests.support.fake_results import NASTY
 
 TABLE = Table(
@@ -70,6 +81,14 @@ def test_a_terminal_has_a_column_for_details() -> None:
 
 def test_records_have_values_and_columns_are_picked_in_order() -> None:
     assert to_records(TABLE.pick("n", "N50")) == [{"n": "3", "N50": 3420}, {"n": 8, "N50": ""}]
+
+
+def test_a_table_is_made_of_records() -> None:
+    records = [{"task": "sum", "n": "3", "note": "few"}, {"task": "max", "n": "4", "note": ""}]
+    table = from_records(records, left=["note"])
+    assert [column.align for column in table.columns] == ["left", "right", "left"]
+    assert to_records(table) == records
+    assert from_records([]) == Table((), ())
 
 
 def test_a_template_names_nothing_that_is_not_there() -> None:

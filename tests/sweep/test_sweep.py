@@ -301,9 +301,8 @@ def test_a_recipe_is_chosen_before_the_runs_that_are_reported(tmp_path: Path) ->
     folder = tiny(tmp_path, select=select, recipe=recipe, seeds=[0, 1])
     assert len(folder.sweep) == 3 + 2
     assert len(folder.jobs()) == 3
-    assert folder.undecided()
+    assert folder.choices() == [None]
     Worker(folder).run()
-    assert not folder.undecided()
     reported = [job for job in folder.jobs() if job.scored]
     assert [(job.config.seed, job.config.learning_rate) for job in reported] == [(0, 1e-2), (1, 1e-2)]
     assert len(read_results(folder.results)) == 2
