@@ -114,8 +114,8 @@ class _Grid:
         for key in _SET_BY_SWEEP:
             if key in self.recipe:
                 raise InvalidInput(f"{str(path)!r}: {key} does not belong into the recipe: it is the sweep's to set")
-        self.trained_on = [{"task": task} for task in lists["tasks"]]
-        self.trained_on += [{"curriculum": curriculum, "max_steps": None} for curriculum in lists["curricula"]]
+        curricula = ({"curriculum": curriculum, "max_steps": None} for curriculum in lists["curricula"])
+        self.trained_on = [*({"task": task} for task in lists["tasks"]), *curricula]
         self.eval_tasks = tuple(get_task(str(name)).name for name in lists["eval_tasks"]) or None
         self.eval_splits = tuple(_choice("split", s, EVALUATION_SPLITS) for s in lists["eval_splits"]) or None
         self.eval_num_rows = values.get("eval_num_rows")
@@ -123,12 +123,9 @@ class _Grid:
         self.select = values.get("select")
 
     def jobs(self) -> Iterator[Job]:
-        if self.select is not None:
-            return
-        for trained_on, model, recipe, seed in itertools.product(
-            self.trained_on, self.models, _crossed(self.recipe), self.seeds
-        ):
-            yield self._job(trained_on, model, recipe, seed)
+        if self.select is None:
+            for values in itertools.product(self.trained_on, self.models, _crossed(self.recipe), self.seeds):
+                yield self._job(*values)
 
     def selections(self) -> Iterator[Selection]:
         if self.select is None:
@@ -142,8 +139,8 @@ class _Grid:
             recipes = {value: {**recipe, over: value} for value in candidates}
             choosing, reported = (
                 {
-                    value: tuple(self._job(trained_on, model, r, s, scored=scored) for s in own)
-                    for value, r in recipes.items()
+                    value: tuple(self._job(trained_on, model, recipes[value], s, scored) for s in own)
+                    for value in recipes
                 }
                 for own, scored in ((seeds, False), (self.seeds, True))
             )
@@ -152,19 +149,18 @@ class _Grid:
     def _selected(self) -> tuple[str, list[Any]]:
         """Over which option a recipe is chosen, and on which seeds."""
         select = _checked(self.select, _SELECT, self.path)
-        missing = [key for key in _SELECT if key not in select]
-        if missing:
-            raise InvalidInput(f"{str(self.path)!r}: select has no {missing[0]!r}")
+        for key in _SELECT:
+            if key not in select:
+                raise InvalidInput(f"{str(self.path)!r}: select has no {key!r}")
         _choice("way to select", select["by"], ("validation",))
-        both = set(select["seeds"]) & set(self.seeds)
-        if both:
+        if both := set(select["seeds"]) & set(self.seeds):
             raise InvalidInput(
                 f"{str(self.path)!r}: seed {min(both)} would choose the recipe and be reported; select with other seeds"
             )
         return select["over"], select["seeds"]
 
     def _job(
-        self, trained_on: Mapping[str, Any], model: str, recipe: Mapping[str, Any], seed: Any, *, scored: bool = True
+        self, trained_on: Mapping[str, Any], model: str, recipe: Mapping[str, Any], seed: Any, scored: bool = True
     ) -> Job:
         values = {**recipe, **trained_on, "model": model, "seed": seed, "report_to": "none"}
         name = _name(recipe_in(values))
