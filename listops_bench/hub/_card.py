@@ -11,9 +11,10 @@ import yaml
 from jinja2 import StrictUndefined, Template
 
 from listops_bench._base.extras import needs
+from listops_bench._base.text import LEFT, markdown_table
 from listops_bench.model.checkpoint import TAGS, card_text
 from listops_bench.pages.results import score_table
-from listops_bench.pages.tables import LEFT, code as code_span, markdown_table, to_markdown
+from listops_bench.pages.tables import code as code_span, to_markdown
 from listops_bench.result.format import Result
 from listops_bench.runs.record import RunRecord, Training
 

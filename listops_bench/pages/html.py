@@ -5,14 +5,15 @@ Every page extends ``base.html``. Texts are escaped; a name that a template uses
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateNotFound
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from listops_bench.pages.tables import breakable, plain, to_html
+from listops_bench.pages.tables import Table, plain
 
 _TEMPLATES = "_template"
 
@@ -27,6 +28,29 @@ def render(package: str, template: str, /, **values: Any) -> str:
         values: what the template shows.
     """
     return _environment(package).get_template(template).render(**values)
+
+
+def to_html(table: Table, *, id: str = "", css: str = "plain", sortable: bool = False) -> Markup:
+    """The table without its caption and notes; everything in it is escaped but drawings and what `Row.more` holds.
+
+    Args:
+        table: what to write.
+        id: of the element.
+        css: classes of the element.
+        sortable: whether a click on a heading sorts it.
+    """
+    return Markup(render("listops_bench.pages", "table.html", table=table, id=id, css=css, sortable=sortable))
+
+
+def breakable(text: str) -> Markup:
+    """A name that may be broken after its underscores, as HTML."""
+    return Markup("_<wbr>").join(escape(part) for part in text.split("_"))
+
+
+def _attributes(values: Mapping[str, str], data: Mapping[str, str] | None = None) -> Markup:
+    """Those that are not empty; the names of ``data`` get their prefix."""
+    named = {**values, **{f"data-{name}": value for name, value in (data or {}).items()}}
+    return Markup("").join(Markup(' {}="{}"').format(name, value) for name, value in named.items() if value)
 
 
 @cache
@@ -48,7 +72,7 @@ def _environment(package: str) -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["file"] = lambda name: Markup(read(name))
-    environment.globals["table_html"] = to_html
+    environment.globals |= {"table_html": to_html, "attributes": _attributes, "zip": zip}
     environment.filters["number"] = lambda value: f"{value:,}"
     environment.filters |= {"breakable": breakable, "plain": plain}
     return environment

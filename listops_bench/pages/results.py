@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from listops_bench.pages.console import print_tables
-from listops_bench.pages.tables import Cell, Column, Table, row, to_console
+from listops_bench.pages.tables import Cell, Column, Table, from_records, row, to_console
 from listops_bench.result.format import EvaluationSplit, Result
 from listops_bench.score.held_out import HeldOutSteps
 from listops_bench.stats.intervals import Summary
@@ -52,25 +53,21 @@ def shortcut_table(results: Sequence[Result]) -> Table:
     """The answer accuracies of shortcuts on the same rows."""
     places = dict.fromkeys((result.task.name, split, result.splits[split].n) for result, split in _splits(results))
     found = {place: _shortcuts(*place) for place in places}
-    names = [shortcut.name for shortcut in next(iter(found.values()), ())]
     note = (
         "answers right without doing the task, fitted on its train rows; root_on_leaves is right by construction where "
         "one associative operation is nested in itself: there the operation is the difficulty, and depth is none"
     )
-    return Table(
-        (Column("shortcuts on"), Column("split"), *(Column(name, "right") for name in names)),
-        tuple(row(task, split, *(f"{s.accuracy:.1%}" for s in found[task, split, n])) for task, split, n in places),
-        notes=(note,),
+    records = (
+        {"shortcuts on": task, "split": split} | {shortcut.name: f"{shortcut.accuracy:.1%}" for shortcut in shortcuts}
+        for (task, split, _), shortcuts in found.items()
     )
+    return replace(from_records(records, left=["split"]), notes=(note,))
 
 
 def held_out_table(results: Sequence[Result]) -> Table:
     """The score at the held-out steps, a line for each task and operation."""
     rows = [
-        row(
-            *(result.task.name, operation, f"{steps.steps:,}", f"{steps.n:,}", str(steps.multisets)),
-            _share(steps),
-        )
+        row(result.task.name, operation, f"{steps.steps:,}", f"{steps.n:,}", str(steps.multisets), _share(steps))
         for result, split in _splits(results)
         for operation, steps in result.splits[split].held_out.items()
     ]

@@ -13,21 +13,15 @@ A table is made once, with all columns that any reader may want; ``pick`` takes 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from markupsafe import Markup, escape
-
-from listops_bench._base import text as text_module
+from listops_bench._base.text import LEFT, RIGHT, markdown_table
 
 if TYPE_CHECKING:
     import rich.table
 Align = Literal["left", "right"]
-
-LEFT, RIGHT, markdown_table = text_module.LEFT, text_module.RIGHT, text_module.markdown_table
-
-_LONG = 16  # characters of a name that may have to be broken
 
 _RULES: dict[Align, str] = {"left": LEFT, "right": RIGHT}
 
@@ -64,6 +58,11 @@ class Column:
         return self.key or self.title
 
     @property
+    def classes(self) -> str:
+        """Those of its heading and cells in HTML."""
+        return f"amount {self.css}".strip() if self.align == "right" else self.css
+
+    @property
     def heading(self) -> str:
         """Its title in HTML."""
         return self.title if self.is_name else self.title[:1].upper() + self.title[1:]
@@ -98,6 +97,11 @@ class Cell:
     css: str = ""
     background: str = ""
     data: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def plain_value(self) -> Any:
+        """What programs get: its value, or its text."""
+        return self.text if self.value is None else self.value
 
 
 @dataclass(frozen=True)
@@ -159,29 +163,29 @@ def from_records(records: Iterable[Mapping[str, Cell | str]], *, left: Collectio
 
 def to_markdown(table: Table) -> str:
     """The table without its caption and notes; empty where it has no rows."""
-    columns: list[tuple[str, str]] = []
+    columns, lines = list[tuple[str, str]](), list[list[str]]()
     for column in table.columns:
-        columns.append((code(column.title) if column.is_name else column.title, _RULES[column.align]))
-        if column.detail_title:
-            columns.append((column.detail_title, _RULES[column.align]))
-    rows = ([text for pair in zip(table.columns, row.cells, strict=True) for text in _markdown_cells(*pair, row.strong)]
-            for row in table.rows)  # fmt: skip
-    return markdown_table(columns, rows)
+        title = code(column.title) if column.is_name else column.title
+        columns += [(text, _RULES[column.align]) for text in _with_detail(column, title, column.detail_title)]
+    for row in table.rows:
+        lines.append([])
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            text = code(cell.text) if cell.is_name else _safe(cell.text)
+            text = f"[{text}]({cell.link})" if cell.link else text
+            text = f"**{text}**" if row.strong and text else text
+            lines[-1] += _with_detail(column, text, _safe(cell.detail))
+    return markdown_table(columns, lines)
 
 
-def _markdown_cells(column: Column, cell: Cell, strong: bool) -> list[str]:
-    text = code(cell.text) if cell.is_name else plain(cell.text).replace("|", "\\|")
-    text = f"[{text}]({cell.link})" if cell.link else text
-    text = f"**{text}**" if strong and text else text
-    detail = plain(cell.detail).replace("|", "\\|")
+def _with_detail(column: Column, text: str, detail: str) -> list[str]:
+    """Text and detail in columns of their own, or the detail in brackets."""
     if column.detail_title:
         return [text, detail]
     return [f"{text} ({detail})" if detail else text]
 
 
-def line(*cells: str) -> str:
-    """``| a | b |``."""
-    return "| " + " | ".join(cells) + " |"
+def _safe(text: str) -> str:
+    return plain(text).replace("|", "\\|")
 
 
 def code(text: str) -> str:
@@ -195,100 +199,6 @@ def plain(text: str) -> str:
     return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-# --- HTML -------------------------------------------------------------------------------------------------------------
-
-
-def to_html(table: Table, *, id: str = "", css: str = "plain", sortable: bool = False) -> Markup:
-    """The table without its caption and notes; everything in it is escaped but drawings and what `Row.more` holds.
-
-    Args:
-        table: what to write.
-        id: of the element.
-        css: classes of the element.
-        sortable: whether headings are buttons and cells carry what they are sorted by, and their heading for screens
-            on which the columns do not fit.
-    """
-    has_more = any(row.more for row in table.rows)
-    head = Markup("").join(_heading_html(column, sortable) for column in table.columns)
-    if has_more:
-        head += Markup('<th scope="col" class="more"><span class="unseen">Seeds</span></th>')
-    bodies = [_row_html(row, table.columns, sortable, has_more) for row in table.rows]
-    lines = Markup("\n").join(bodies)
-    body = lines if has_more else Markup("<tbody>\n{}\n</tbody>").format(lines)
-    inside = Markup("\n<thead><tr>{}</tr></thead>\n{}\n").format(head, body)
-    return _element("table", inside, {"id": id, "class": css + " sortable" * sortable})
-
-
-def _heading_html(column: Column, sortable: bool) -> Markup:
-    title = breakable(column.heading)
-    if sortable and column.sortable:
-        title = Markup('<button type="button">{}</button>').format(title)
-    note = Markup("<small>{}</small>").format(column.note) if column.note else escape("")
-    key = {"data-key": column.name} if sortable else {}
-    attributes = {"scope": "col", "class": _classes(column)} | key | _data(column.data)
-    return _element("th", Markup("<span>{}</span>").format(title) + note if note else title, attributes)
-
-
-def _row_html(row: Row, columns: Sequence[Column], sortable: bool, has_more: bool) -> Markup:
-    cells = [
-        _cell_html(cell, column, "td" if place else "th", sortable)
-        for place, (column, cell) in enumerate(zip(columns, row.cells, strict=True))
-    ]
-    inside = Markup("").join(cells)
-    if not has_more:
-        return _element(
-            "tr", inside, {"class": " ".join(["strong"] * row.strong + [row.css]).strip()} | _data(row.data)
-        )
-    name = f"Seeds of {', '.join(cell.text for cell in row.cells[:4])}"
-    toggle = _element(
-        "button", Markup(""), {"type": "button", "class": "toggle", "aria-expanded": "true", "aria-label": name}
-    )
-    first = _element("tr", inside + _element("td", toggle, {"class": "more"}), {})
-    more = _element("td", Markup(row.more), {"colspan": str(len(columns) + 1)})
-    return _element("tbody", first + _element("tr", more, {"class": "seeds"}), {"class": "group"} | _data(row.data))
-
-
-def _cell_html(cell: Cell, column: Column, tag: str, sortable: bool) -> Markup:
-    text = breakable(cell.text) if len(cell.text) > _LONG else escape(cell.text)
-    if cell.link:
-        text = Markup('<a href="{}">{}</a>').format(cell.link, text)
-    if cell.swatch:
-        text = Markup('<span class="kind"><i class="swatch {}"></i>{}</span>').format(cell.swatch, text)
-    if cell.drawing:
-        text = (Markup('<span class="percent">{}</span>').format(text) if text else text) + Markup(cell.drawing)
-    if cell.detail:
-        text += Markup("<small>{}</small>").format(cell.detail)
-    attributes = {"scope": "row" if tag == "th" else "", "class": f"{_classes(column)} {cell.css}".strip()}
-    if sortable:
-        value = cell.text if cell.value is None else cell.value
-        attributes |= {"data-label": column.heading}
-        attributes |= {"data-sort": str(value)} if column.sortable else {}
-    if cell.background:
-        attributes["style"] = f"background:{cell.background}"
-    if cell.tip:
-        attributes |= {"data-tip": cell.tip, "tabindex": "-1"}
-    return _element(tag, text, attributes | _data(cell.data))
-
-
-def breakable(text: str) -> Markup:
-    """A name that may be broken after its underscores, as HTML."""
-    return Markup("_<wbr>").join(escape(part) for part in text.split("_"))
-
-
-def _classes(column: Column) -> str:
-    return " ".join(["amount"] * (column.align == "right") + [column.css]).strip()
-
-
-def _data(values: Mapping[str, str]) -> dict[str, str]:
-    return {f"data-{name}": value for name, value in values.items()}
-
-
-def _element(tag: str, inside: Markup, attributes: Mapping[str, str]) -> Markup:
-    """An element with those of its attributes that are not empty."""
-    shown = (Markup(' {}="{}"').format(name, value) for name, value in attributes.items() if value)
-    return Markup("<{0}{1}>{2}</{0}>").format(Markup(tag), Markup("").join(shown), inside)
-
-
 # --- terminal and programs --------------------------------------------------------------------------------------------
 
 
@@ -300,22 +210,16 @@ def to_console(table: Table) -> rich.table.Table:
     drawn.title = table.caption or None
     drawn.caption = "\n".join(table.notes) or None
     for column in table.columns:
-        for title in (column.title, column.detail_title):
-            if title or title is column.title:
-                drawn.add_column(title, justify=column.align, overflow="fold")
+        for title in _with_detail(column, column.title, column.detail_title):
+            drawn.add_column(title, justify=column.align, overflow="fold")
     for row in table.rows:
-        cells = []
-        for column, cell in zip(table.columns, row.cells, strict=True):
-            brackets = cell.detail and not column.detail_title
-            cells.append(f"{cell.text} ({cell.detail})" if brackets else cell.text)
-            cells += [cell.detail] if column.detail_title else []
-        drawn.add_row(*cells, style="bold" if row.strong else None)
+        pairs = zip(table.columns, row.cells, strict=True)
+        texts = (text for column, cell in pairs for text in _with_detail(column, cell.text, cell.detail))
+        drawn.add_row(*texts, style="bold" if row.strong else None)
     return drawn
 
 
 def to_records(table: Table) -> list[dict[str, Any]]:
     """A mapping from the columns' names to values for each row, for JSON and CSV."""
     names = [column.name for column in table.columns]
-    return [
-        dict(zip(names, (c.text if c.value is None else c.value for c in row.cells), strict=True)) for row in table.rows
-    ]
+    return [dict(zip(names, (cell.plain_value for cell in row.cells), strict=True)) for row in table.rows]

@@ -9,6 +9,7 @@ from jinja2 import UndefinedError
 from listops_bench._base.files import remove_others
 from listops_bench.pages import html
 from listops_bench.pages.console import LiveDisplay
+from listops_bench.pages.html import to_html
 from listops_bench.pages.tables import (
     Cell,
     Column,
@@ -17,7 +18,6 @@ from listops_bench.pages.tables import (
     from_records,
     row,
     to_console,
-    to_html,
     to_markdown,
     to_records,
 )
