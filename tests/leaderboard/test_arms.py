@@ -137,7 +137,7 @@ def test_the_smallest_model_that_learned_each_task_by_track(ladder: list[Result]
     (board,) = boards([*ladder, lucky])
     found: dict[tuple[str, str], list[Group]] = {}
     for one in board.smallest:
-        found.setdefault((one.track, one.task), []).append(one.group)
+        found.setdefault((one.first.track, one.task), []).append(one)
     assert [(group.parameters, group.ranked) for group in found["open", "sum"]] == [(lucky.parameters.total, False)]
     reference = found["reference", "sum"]
     assert [group.plan for group in reference] == ["sum_max_med", "max_med, then sum"]  # of one size, in one place
