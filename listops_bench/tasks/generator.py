@@ -83,7 +83,11 @@ class Rows:
 
     def row_ids(self) -> list[str]:
         """``sum/test/00017``."""
-        return [f"{self.task.name}/{self.split}/{self.first + r:05d}" for r in range(len(self))]
+        return self._id_array().to_pylist()
+
+    def _id_array(self) -> pa.StringArray:
+        numbers = pa.array(np.arange(self.first, self.first + len(self))).cast(pa.string())
+        return pc.binary_join_element_wise(f"{self.task.name}/{self.split}", pc.utf8_lpad(numbers, 5, padding="0"), "/")
 
     def prompts(self) -> list[str]:
         """``"[SUM 3 [MAX 2 9 ] 4 ] ="``."""
@@ -125,7 +129,7 @@ class Rows:
         """The rows with the columns of the published dataset."""
         prompts, completions = self._texts()
         columns = {
-            "id": pa.array(self.row_ids()),
+            "id": self._id_array(),
             "prompt": prompts,
             "completion": completions,
             "answer": pa.array(self.answer),
