@@ -167,8 +167,7 @@ def generate(
         InvalidInput: unknown split, or more distinct rows than the split's space holds.
     """
     stop = task.num_rows(split) if num_rows is None else num_rows
-    whole = max(stop, 1)
-    return next(generate_blocks(task, split, seed=seed, start=start, stop=stop, trace=trace, block_rows=whole))
+    return next(generate_blocks(task, split, seed=seed, start=start, stop=stop, trace=trace, block_rows=stop))
 
 
 def generate_blocks(
@@ -185,7 +184,7 @@ def generate_blocks(
     draw = _Draw(task, split, seed, trace)
     if stop is None and draw.unique:
         raise InvalidInput("an endless stream of train rows needs unique=False")
-    if start < 0 or (stop is not None and stop < max(start, 1)):
+    if start < 0 or (stop is not None and stop <= start):
         raise InvalidInput(f"rows {start}..{stop} of a split are none; ask for at least 1")
     return draw.blocks(start, stop, block_rows)
 
@@ -231,10 +230,9 @@ class _Draw:
         slot = 0 if self.unique else start
         while stop is None or slot < stop:
             end = slot + block_rows if stop is None else min(slot + block_rows, stop)
-            if end > start:
-                yield self._block(slot, end, max(slot, start))
-            else:
-                self._block(slot, end, end)
+            rows = self._block(slot, end, first=min(max(slot, start), end))
+            if len(rows):
+                yield rows
             slot = end
 
     def _block(self, slot: int, stop: int, first: int) -> Rows:

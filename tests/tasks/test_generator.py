@@ -243,6 +243,7 @@ def test_the_size_of_the_space_by_hand() -> None:
         ({"split": "tset"}, "did you mean 'test'"),
         ({"split": "test", "trace": "one"}, "unknown trace style 'one'"),
         ({"split": "test", "num_rows": 0}, "ask for at least 1"),
+        ({"split": "test", "num_rows": 5, "start": 5}, "ask for at least 1"),
     ],
 )
 def test_bad_requests_get_one_line(call: dict[str, object], said: str) -> None:
