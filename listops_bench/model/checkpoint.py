@@ -69,13 +69,10 @@ def save_checkpoint(
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InvalidInput(f"{str(target)!r} already exists; choose another folder or delete it")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-    except OSError as error:
-        raise file_error("write", target, error) from None
-    try:
         _write(temporary, model, tokenizer, run or RunRecord())
         if finish is not None:
             finish(temporary)

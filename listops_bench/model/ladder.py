@@ -1,4 +1,4 @@
-"""The ladder: model configurations by size, in families. ``model_configs/NAME/config.json`` is written from this page.
+"""The ladder: model configurations by size, in families. ``model_configs/NAME/config.json`` holds `config_text`.
 
 One dial, the width, makes a rung::
 
@@ -107,24 +107,14 @@ def config_at(family: str, width: int | None) -> PreTrainedConfig | None:
 
 def find_family(config: PreTrainedConfig) -> str | None:
     """The family whose rung a configuration is, or would be between two rungs."""
-    width = getattr(config, "hidden_size", None)
-    found = {family: config_at(family, width) for family in _FAMILIES}
-    return next((family for family, rung in found.items() if rung is not None and same_model(rung, config)), None)
+    width, text = getattr(config, "hidden_size", None), _model_text(config)
+    rungs = {family: config_at(family, width) for family in _FAMILIES}
+    return next((family for family, rung in rungs.items() if rung is not None and _model_text(rung) == text), None)
 
 
-def write_configs(folder: str | os.PathLike[str]) -> list[Path]:
-    """Writes ``NAME/config.json`` for every rung, and returns the paths."""
-    paths = []
-    for name in model_names():
-        path = Path(folder) / name / "config.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_config_text(make_config(name)), encoding="utf-8")
-        paths.append(path)
-    return paths
-
-
-def _config_text(config: PreTrainedConfig) -> str:
-    values = config.to_diff_dict()
+def config_text(name: str) -> str:
+    """What the config.json of a rung holds."""
+    values = make_config(name).to_diff_dict()
     values.pop("transformers_version", None)  # says who wrote the file, not what the model is
     return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
@@ -163,12 +153,8 @@ _NOT_THE_MODEL = frozenset(
 """What a config.json says beside the model: its vocabulary, which follows the modulus, and who wrote and reads it."""
 
 
-def same_model(a: PreTrainedConfig, b: PreTrainedConfig) -> bool:
-    """Whether two configurations are of one architecture and size, whatever their vocabularies."""
-    return _model_text(a) == _model_text(b)
-
-
 def _model_text(config: PreTrainedConfig) -> str:
+    """Equal for configurations of one architecture and size, whatever their vocabularies."""
     values = {key: value for key, value in config.to_diff_dict().items() if key not in _NOT_THE_MODEL}
     return json.dumps(values, sort_keys=True)
 
@@ -253,7 +239,7 @@ def _flops_per_token(model: PreTrainedModel) -> int:
         nonlocal flops
         flops += 2 * module.get_parameter("weight").numel()
 
-    matrices = [m for m in model.modules() if _is_matrix(m)]
+    matrices = [module for module in model.modules() if _is_matrix(module)]
     hooks = [matrix.register_forward_hook(count) for matrix in matrices]
     ids = torch.full((1, 1), EOS_ID, device=model.device)
     was_training = model.training
@@ -265,9 +251,7 @@ def _flops_per_token(model: PreTrainedModel) -> int:
         model.train(was_training)
         for hook in hooks:
             hook.remove()
-    config = model.config
-    attended = config.hidden_size * config.num_hidden_layers * FLOPS_CONTEXT
-    return flops + 4 * attended
+    return flops + 4 * model.config.hidden_size * model.config.num_hidden_layers * FLOPS_CONTEXT
 
 
 def _is_matrix(module: torch.nn.Module) -> bool:

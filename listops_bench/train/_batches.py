@@ -146,15 +146,12 @@ class Batch:
         keep: int64 [K], the flat positions that bear loss, and ``targets`` int64 [K] their next tokens. Both may be
             filled up with `IGNORED` targets, to keep shapes few.
         layout: how [1, N] divides into rows; None in the padded layout.
-        tokens, loss_tokens: what counts, padding left out.
     """
 
     inputs: dict[str, torch.Tensor]
     keep: torch.Tensor
     targets: torch.Tensor
     layout: RowLayout | None
-    tokens: int
-    loss_tokens: int
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device, copied without waiting for it."""
@@ -218,8 +215,6 @@ def _end_to_end(ids: Ints, lengths: Ints, place: Ints, keep: Ints, targets: Ints
         keep=_tensor(np.pad(keep, (0, extra_keep))),
         targets=_tensor(np.pad(targets, (0, extra_keep), constant_values=IGNORED)),
         layout=RowLayout((*groups, (1, extra)) if extra else groups),
-        tokens=len(ids),
-        loss_tokens=len(targets),
     )
 
 
@@ -238,8 +233,6 @@ def _padded(ids: Ints, lengths: Ints, keep: Ints, targets: Ints) -> Batch:
         keep=_tensor(np.flatnonzero(real)[keep]),
         targets=_tensor(targets),
         layout=None,
-        tokens=len(ids),
-        loss_tokens=len(targets),
     )
 
 

@@ -136,12 +136,8 @@ def _padded(
     return y_BxHxTxK.transpose(1, 2).flatten(0, 1).index_select(0, index)
 
 
-def _no_mask(*args: Any, **kwargs: Any) -> None:
-    return None
-
-
 AttentionInterface.register(NAME, rows_attention)
-AttentionMaskInterface.register(NAME, _no_mask)
+AttentionMaskInterface.register(NAME, lambda *args, **kwargs: None)
 
 
 def attention_by_rows(model: PreTrainedModel) -> bool:

@@ -7,6 +7,7 @@ gets exactly right, and the other way round. So one forward pass gives the trace
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from listops_bench.tasks.expression import TraceStyle
 from listops_bench.tasks.generator import Rows, generate
 from listops_bench.tasks.task import TaskSpec, get_task, with_single_tasks
 from listops_bench.train._batches import Batch, RowStore, lay_out
+from listops_bench.train._rows import using_attention
 
 _ROWS_PER_BATCH = 256
 
@@ -29,12 +31,14 @@ class TeacherForced:
     """
 
     def __init__(self, curriculum: Curriculum, *, num_rows: int, trace: TraceStyle, padded: bool) -> None:
+        self._attention = nullcontext if padded else using_attention
         names = with_single_tasks(curriculum.tasks)
         self._batches = {name: _batches(get_task(name), num_rows, trace, padded) for name in names}
 
     def __call__(self, model: PreTrainedModel, stage: Stage) -> dict[str, float]:
         """All figures of a model in evaluation mode that is in a stage."""
-        right = {name: [_exact_rows(model, *batch) for batch in batches] for name, batches in self._batches.items()}
+        with self._attention(model):
+            right = {name: [_exact_rows(model, *batch) for batch in batches] for name, batches in self._batches.items()}
         return validation_figures({name: float(torch.cat(rows).float().mean()) for name, rows in right.items()}, stage)
 
 

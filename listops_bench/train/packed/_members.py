@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from listops_bench.tasks.task import with_single_tasks
 from listops_bench.train._run_state import RunState
 from listops_bench.train.packed._data import Draws
 
@@ -34,11 +33,6 @@ class Member(RunState):
     pending: list[tuple[float, float]] = field(default_factory=list)
     pending_tokens: int = 0
     since: float = field(default_factory=time.monotonic)
-
-    @property
-    def watched(self) -> list[str]:
-        """The tasks that it is validated on; none where it never is."""
-        return with_single_tasks(self.curriculum.tasks) if self.config.eval_steps else []
 
     def count_step(self, tokens: int, loss_tokens: int, reductions: Any) -> None:
         """A step that has been taken: its tokens, those that bore loss, and its reductions (int64 [A])."""

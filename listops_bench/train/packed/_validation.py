@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from listops_bench.tasks.generator import Rows
-from listops_bench.tasks.task import get_task
+from listops_bench.tasks.task import get_task, with_single_tasks
 from listops_bench.train._validation import validation_figures, validation_rows
 from listops_bench.train.packed._data import RowTable
 from listops_bench.train.packed._members import Member
@@ -65,5 +65,7 @@ class PackedValidation:
 
 
 def _keys(member: Member) -> list[Key]:
+    """The validation rows that a member is measured on; none where it never is."""
     config = member.config
-    return [(name, config.trace, config.eval_rows) for name in member.watched]
+    tasks = with_single_tasks(member.curriculum.tasks) if config.eval_steps else []
+    return [(name, config.trace, config.eval_rows) for name in tasks]
