@@ -18,6 +18,4 @@ def exposure_of_run(folder: str | os.PathLike[str]) -> Exposure:
     record = read_run(folder)
     if record is None or record.training is None:
         raise InvalidInput(f"{str(folder)!r} holds no run")
-    training = record.training
-    reductions: dict[str, float] = dict(training.reductions.items())
-    return Exposure(training.steps, training.tokens, reductions)
+    return Exposure(record.training.steps, record.training.tokens, record.training.reductions)

@@ -44,11 +44,6 @@ IGNORED = -100
 # --- which rows -------------------------------------------------------------------------------------------------------
 
 
-def hashed(key: str, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """64 random-looking bits for each number (splitmix64, Steele et al. 2014), the same on every machine."""
-    return mix64(numbers * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key64(key)))
-
-
 class RowStore:
     """Rows of several tasks, end to end and numbered through.
 
@@ -93,8 +88,12 @@ class Pool(RowStore):
 
 
 def _chances(key: str, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
-    """A random-looking number in [0, 1) for each number: 53 bits of `hashed`, the most that a float64 holds."""
-    chances: npt.NDArray[np.float64] = (hashed(key, numbers) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    """A random-looking number in [0, 1) for each number, the same on every machine.
+
+    53 bits, the most that a float64 holds, of splitmix64 (Steele et al. 2014).
+    """
+    bits = mix64(numbers * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key64(key)))
+    chances: npt.NDArray[np.float64] = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return chances
 
 

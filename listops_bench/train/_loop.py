@@ -45,8 +45,8 @@ class Trainer:
         on_step: OnStep | None,
     ) -> None:
         self.config, self.accelerator, self.folder = config, accelerator, folder
-        self.curriculum = config.plan()
         self.state = RunState(config, folder.identity)
+        self.curriculum = self.state.curriculum
         self.rows_per_step = rows_per_step(config, accelerator.num_processes)
         self.model = initial_model(config).to(accelerator.device)
         self.frozen = [frozen_parameters(self.model, stage.freeze) for stage in self.curriculum.stages]
@@ -54,9 +54,9 @@ class Trainer:
         self.attention = self.model.config._attn_implementation
         self.stochastic = has_dropout(self.model)
         self.validate, self.on_step = validate or self._teacher_forced(), on_step
+        self.pool: Pool  # of the stage
         self.wrapped: Any = None
         self.optimizer: Any = None
-        self.pool: Pool | None = None
         self.pools = Pools()
         self.meter = Meter()
         self.resumed_at = 0
@@ -127,7 +127,6 @@ class Trainer:
 
     def _train_step(self) -> None:
         config, pool, accelerator, state = self.config, self.pool, self.accelerator, self.state
-        assert pool is not None
         rows = pool.rows_of_step(state.step - state.position.starts[-1])
         total = int(loss_tokens(pool.lengths[rows], pool.prompt_lengths[rows], config.loss_on))
         parts = np.array_split(rows, config.gradient_accumulation_steps * accelerator.num_processes)
