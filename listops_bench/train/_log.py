@@ -78,9 +78,9 @@ class Meter:
         losses = accelerator.reduce(torch.stack(self._losses), reduction="mean").tolist()
         seconds = time.perf_counter() - self._since
         self.tokens_per_second, self.steps_per_second = self._tokens / seconds, len(losses) / seconds
-        for i, loss in enumerate(losses):
+        for at, loss in enumerate(losses, start=step - len(losses) + 1):
             if not math.isfinite(loss):
-                raise TrainingFailed(step - len(losses) + i + 1, loss)
+                raise TrainingFailed(at, loss)
         return math.fsum(losses) / len(losses), None if self._norm is None else float(self._norm)
 
 

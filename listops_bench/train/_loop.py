@@ -23,7 +23,7 @@ from listops_bench.train._linear import fast_linear
 from listops_bench.train._log import Meter, Progress, numbers_in
 from listops_bench.train._optimizer import frozen_parameters, has_dropout, learning_rate, make_optimizer
 from listops_bench.train._processes import on_main
-from listops_bench.train._rows import attention_by_rows, using_attention
+from listops_bench.train._rows import attention_by_rows, using_attention, using_rows
 from listops_bench.train._run_state import RunState, Stopwatch, initial_model
 from listops_bench.train._state import RunFolder
 from listops_bench.train._validation import TeacherForced
@@ -83,7 +83,7 @@ class Trainer:
                 "listops_bench", config={k: v for k, v in asdict(self.config).items() if v is not None}
             )
         self.meter.restart()
-        with fast_linear(self.model), using_attention(self.model) if self.by_rows else nullcontext():
+        with fast_linear(self.model), using_rows(self.model) if self.by_rows else nullcontext():
             self._train()
         return self._finish()
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -146,11 +146,15 @@ def attention_by_rows(model: PreTrainedModel) -> bool:
 
 
 @contextmanager
-def using_attention(model: PreTrainedModel, name: str = NAME) -> Iterator[None]:
-    """Inside, the model has an attention of ours (and expects ``rows`` with every forward) or of `transformers`."""
+def using_attention(model: PreTrainedModel, name: str) -> Iterator[None]:
+    """Inside, the model has the attention of a name; after it, the one that it had."""
     before = model.config._attn_implementation
     model.set_attn_implementation(name)
     try:
         yield
     finally:
         model.set_attn_implementation(before)
+
+
+using_rows = partial(using_attention, name=NAME)
+"""Inside, the model attends row by row, and expects ``rows`` with every forward."""

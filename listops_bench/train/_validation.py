@@ -18,7 +18,7 @@ from listops_bench.tasks.expression import TraceStyle
 from listops_bench.tasks.generator import Rows, generate
 from listops_bench.tasks.task import TaskSpec, get_task, with_single_tasks
 from listops_bench.train._batches import Batch, RowStore, lay_out
-from listops_bench.train._rows import using_attention
+from listops_bench.train._rows import using_rows
 
 _ROWS_PER_BATCH = 256
 
@@ -31,7 +31,7 @@ class TeacherForced:
     """
 
     def __init__(self, curriculum: Curriculum, *, num_rows: int, trace: TraceStyle, padded: bool) -> None:
-        self._attention = nullcontext if padded else using_attention
+        self._attention = nullcontext if padded else using_rows
         names = with_single_tasks(curriculum.tasks)
         self._batches = {name: _batches(get_task(name), num_rows, trace, padded) for name in names}
 

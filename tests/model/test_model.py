@@ -22,7 +22,7 @@ from listops_bench.model.ladder import (
 )
 from listops_bench.tasks.expression import vocabulary
 from listops_bench.train._linear import TOKEN_MULTIPLE, available, fast_linear
-from listops_bench.train._rows import RowLayout, attention_by_rows, using_attention
+from listops_bench.train._rows import RowLayout, attention_by_rows, using_rows
 
 FAMILIES = ("looped_d016", "looped_rope_d016", "gpt2_d016", "llama_d016")
 V = len(vocabulary(10))
@@ -114,7 +114,7 @@ def test_a_row_laid_beside_others_does_not_see_them(model: PreTrainedModel) -> N
     ids, positions = end_to_end(rows)
     layout = RowLayout(((2, 4), (1, 7), (1, 12)))
     assert attention_by_rows(model)
-    with using_attention(model), torch.no_grad():
+    with using_rows(model), torch.no_grad():
         logits = model(input_ids=ids, position_ids=positions, use_cache=False, rows=layout).logits[0]
     for row, part in zip(rows, logits.split([4, 4, 7, 12]), strict=True):
         torch.testing.assert_close(part, alone(model, row), rtol=1e-4, atol=1e-4)
@@ -125,7 +125,7 @@ def test_the_padded_way_for_accelerators_gives_the_same(model: PreTrainedModel) 
     ids, positions = end_to_end(rows)
     groups = ((2, 4), (1, 7), (1, 12))
     index = torch.cat([b * 12 + torch.arange(len(row)) for b, row in enumerate(rows)])
-    with using_attention(model):
+    with using_rows(model):
         outputs = []
         for layout in (RowLayout(groups), RowLayout(groups, index)):
             logits = model(input_ids=ids, position_ids=positions, use_cache=False, rows=layout).logits
@@ -138,7 +138,7 @@ def test_the_padded_way_for_accelerators_gives_the_same(model: PreTrainedModel) 
 def test_gradients_do_not_cross_rows(model: PreTrainedModel) -> None:
     ids, positions = end_to_end(tokens(4, 6))
     embedded = model.get_input_embeddings()(ids).detach().requires_grad_()
-    with using_attention(model):
+    with using_rows(model):
         layout = RowLayout(((1, 4), (1, 6)))
         logits = model(inputs_embeds=embedded, position_ids=positions, use_cache=False, rows=layout).logits
         (gradient,) = torch.autograd.grad(logits[0, 4:].square().sum(), embedded)

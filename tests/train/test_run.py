@@ -34,7 +34,7 @@ from listops_bench.train._linear import TOKEN_MULTIPLE
 from listops_bench.train._log import Progress
 from listops_bench.train._optimizer import frozen_parameters, has_dropout, learning_rate
 from listops_bench.train._processes import check_processes
-from listops_bench.train._rows import using_attention
+from listops_bench.train._rows import using_rows
 from listops_bench.train._validation import TeacherForced
 from listops_bench.train.command import main
 from listops_bench.train.config import TrainConfig, TrainRecipe, read_config
@@ -133,7 +133,7 @@ def test_rows_end_to_end_have_the_loss_and_gradients_of_padded_ones(name: str, l
         return loss, *torch.autograd.grad(loss, list(model.parameters()))
 
     padded = loss_and_gradients(True)
-    with using_attention(model):
+    with using_rows(model):
         end_to_end = loss_and_gradients(False)
     # The loss itself is taken in float32.
     for one, other in zip(padded, end_to_end, strict=True):
@@ -150,7 +150,7 @@ def test_the_loss_is_that_of_each_row_by_itself() -> None:
         logits = model(ids[None, :-1], use_cache=False).logits[0]
         start = int(pool.prompt_lengths[r])
         expected = expected + cross_entropy(logits[start - 1 :], ids[start:], reduction="sum")
-    with using_attention(model):
+    with using_rows(model):
         torch.testing.assert_close(lay_out(pool, rows, "completion").loss(model), expected)
 
 

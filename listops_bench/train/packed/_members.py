@@ -45,9 +45,9 @@ class Member(RunState):
     def add_figures(self, figures: Sequence[tuple[float, float]]) -> None:
         """Takes (loss, gradient norm) of the last steps; the run has failed where a loss is no finite number."""
         self.pending += figures
-        for i, (loss, _) in enumerate(figures):
+        for at, (loss, _) in enumerate(figures, start=self.step - len(figures) + 1):
             if not math.isfinite(loss):
-                self.status, self.step, self.loss = "failed", self.step - len(figures) + i + 1, loss
+                self.status, self.step, self.loss = "failed", at, loss
                 return
 
     def line(self, rate: float) -> dict[str, Any]:
