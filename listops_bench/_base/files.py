@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -74,16 +74,15 @@ def take_lock(path: Path) -> FileLock | None:
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Writes a file that is there whole or not at all, whatever happens meanwhile; makes its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files for one's own eyes only
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -99,9 +98,3 @@ def remove_others(folder: Path, patterns: Iterable[str], written: Collection[Pat
         for path in folder.glob(pattern):
             if path not in written:
                 path.unlink()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

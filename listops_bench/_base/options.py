@@ -31,6 +31,12 @@ Options = TypeVar("Options")
 class Between(Range):
     """Narrows ``float``, both ends excluded."""
 
+    def allows(self, value: float) -> bool:
+        return self.low < value < (math.inf if self.high is None else self.high)
+
+    def __str__(self) -> str:
+        return f"above {self.low}" if self.high is None else f"between {self.low} and {self.high}"
+
 
 @dataclass(frozen=True)
 class _Kind:
@@ -85,15 +91,12 @@ def _check(name: str, value: Any, kind: _Kind) -> None:
     fits = isinstance(value, (int, float) if kind.type is float else kind.type)
     if not fits or (isinstance(value, bool) and kind.type is not bool):
         raise InvalidInput(f"{name} {value!r} is not {_NAMES[kind.type]}")
-    if kind.rule is not None:
-        low, high = kind.rule.low, math.inf if kind.rule.high is None else kind.rule.high
-        is_open = isinstance(kind.rule, Between)
-        if not (low < value < high if is_open else low <= value <= high) or not math.isfinite(value):
-            one, two = ("above {}", "between {} and {}") if is_open else ("at least {}", "in {}..{}")
-            allowed = (one if math.isinf(high) else two).format(low, high)
-            if not is_open and math.isfinite(high):
-                allowed += f"; the nearest valid one is {min(high, max(low, value))}"
-            raise InvalidInput(f"{name} {value!r} is not {allowed}")
+    rule = kind.rule
+    if rule is not None and not rule.allows(value):
+        near = ""
+        if rule.high is not None and not isinstance(rule, Between):
+            near = f"; the nearest valid one is {min(rule.high, max(rule.low, value))}"
+        raise InvalidInput(f"{name} {value!r} is not {rule}{near}")
 
 
 def from_mapping(cls: type[Options], values: Mapping[str, Any], *, what: str = "option") -> Options:

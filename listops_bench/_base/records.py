@@ -62,10 +62,10 @@ class Range:
     high: float | None = None
 
     def allows(self, value: float) -> bool:
-        return value >= self.low and (self.high is None or value <= self.high)
+        return self.low <= value < math.inf and (self.high is None or value <= self.high)
 
     def __str__(self) -> str:
-        return f"{self.low} or more" if self.high is None else f"between {self.low} and {self.high}"
+        return f"at least {self.low}" if self.high is None else f"in {self.low}..{self.high}"
 
     def schema(self, of_type: dict[str, Any]) -> dict[str, Any]:
         return of_type | {"minimum": self.low} | ({} if self.high is None else {"maximum": self.high})
@@ -122,15 +122,13 @@ def dumps(record: Any) -> str:
 
 def _lines(value: Any, indent: str) -> str:
     flat = json.dumps(value, allow_nan=False)
-    if not isinstance(value, dict) or not value or (len(flat) <= _LINE and _is_flat(value)):
+    if not isinstance(value, dict) or not value:
+        return flat
+    if len(flat) <= _LINE and not any(isinstance(item, (dict, list)) for item in value.values()):
         return flat
     deeper = indent + " "
     inner = ",\n".join(f"{deeper}{json.dumps(key)}: {_lines(item, deeper)}" for key, item in value.items())
     return f"{{\n{inner}\n{indent}}}"
-
-
-def _is_flat(value: dict[str, Any]) -> bool:
-    return not any(isinstance(item, (dict, list)) for item in value.values())
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -294,7 +292,12 @@ def _record(cls: Any) -> _Shape:
         _check_object(value, where)
         if value.keys() != fields.keys():
             value = defaults | value
-            _check_keys(value, list(fields), where)
+            for key in value:
+                if key not in fields:
+                    raise InvalidInput(f"{where}: {unknown('key', key[:80], fields)}")
+            for name in fields:
+                if name not in value:
+                    raise InvalidInput(f"{where}: key {name!r} is missing")
         return cls(*[shape.read(value[name], f"{where}.{name}") for name, shape in fields.items()])
 
     def schema(definitions: Definitions) -> dict[str, Any]:
@@ -324,15 +327,6 @@ def _defaults(cls: Any) -> dict[str, Any]:
 def _check_object(value: Any, where: str) -> None:
     if not isinstance(value, dict):
         raise InvalidInput(f"{where}: {_short(value)} is not an object")
-
-
-def _check_keys(value: dict[str, Any], names: list[str], where: str) -> None:
-    for key in value:
-        if key not in names:
-            raise InvalidInput(f"{where}: {unknown('key', key[:80], names)}")
-    for name in names:
-        if name not in value:
-            raise InvalidInput(f"{where}: key {name!r} is missing")
 
 
 def _short(value: Any) -> str:

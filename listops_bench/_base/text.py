@@ -42,6 +42,11 @@ def one_line(error: BaseException, *, with_type: bool = False) -> str:
     return (f"{name}: {text}" if with_type else text) if text else name
 
 
+def version_order(version: str) -> list[tuple[int, str]]:
+    """What versions are sorted by, old to new: ``1.9`` is before ``1.10``."""
+    return [(int(word), "") if word.isdecimal() else (-1, word) for word in re.split(r"[.+-]", version)]
+
+
 def utc_timestamp(seconds: float | None = None) -> str:
     """``2026-01-31T12:00:00Z``: the present, or a time in seconds since 1970."""
     moment = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)

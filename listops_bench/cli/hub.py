@@ -85,8 +85,8 @@ def push(
 def _show(publication: Publication) -> None:
     table = make_table("file", "bytes")
     table.columns[1].justify = "right"
-    for path, size in publication.sizes().items():
-        table.add_row(path, f"{size:,}")
+    for path, file in sorted(publication.files.items()):
+        table.add_row(path, f"{len(file) if isinstance(file, bytes) else file.stat().st_size:,}")
     print_tables(f"would be uploaded to {publication.repo_type} {publication.repo_id}:", table)
     card = publication.files["README.md"]
     print(card.decode() if isinstance(card, bytes) else card.read_text(encoding="utf-8"), end="")

@@ -96,12 +96,20 @@ def _held_out_agrees(claimed: SplitResult, measured: SplitResult) -> bool:
 
 def _first_difference(claimed: SplitResult, measured: SplitResult) -> str:
     """``metrics.trace_accuracy.correct is 4,999, measured 4,310``."""
-    first, second = dict(_leaves(records.encode(claimed), "")), dict(_leaves(records.encode(measured), ""))
-    order = sorted({*first, *second} - {".predictions_sha256"}, key=lambda key: ("correct" not in key, key))
-    for key in order:
-        if first.get(key) != second.get(key):
-            return f"{key.lstrip('.')} is {first.get(key, 'not there')}, measured {second.get(key, 'not there')}"
-    return "only the answers do"
+    found = [each for each in differences(claimed, measured) if each[0] != "predictions_sha256"]
+    if not found:
+        return "only the answers do"
+    name, first, second = min(found, key=lambda each: ("correct" not in each[0], each[0]))
+    return f"{name} is {first}, measured {second}"
+
+
+def differences(first: object, second: object) -> Iterator[tuple[str, Any, Any]]:
+    """The fields in which two records differ: the path to each, and both values."""
+    ours, theirs = (dict(_leaves(records.encode(record), "")) for record in (first, second))
+    for path in dict.fromkeys([*ours, *theirs]):
+        pair = ours.get(path, "not there"), theirs.get(path, "not there")
+        if pair[0] != pair[1]:
+            yield path.lstrip("."), *pair
 
 
 def _leaves(value: object, path: str) -> Iterator[tuple[str, object]]:

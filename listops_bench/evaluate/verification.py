@@ -17,10 +17,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from listops_bench._base import records
-from listops_bench._base.text import utc_timestamp
+from listops_bench._base.text import utc_timestamp, version_order
 from listops_bench.errors import EnvironmentFailed, InvalidInput
-from listops_bench.evaluate._compare import compare
+from listops_bench.evaluate._compare import compare, differences
 from listops_bench.evaluate.checkpoint import Checkpoint, architecture
 from listops_bench.evaluate.run import evaluate_checkpoint, slice_columns
 from listops_bench.evaluate.strangers import Checkpoints, open_stranger
@@ -112,7 +111,7 @@ def _problems(path: Path, result: Result, checkpoints: Checkpoints | None) -> It
         if not re.fullmatch(r"[A-Za-z0-9][\w./+-]*", text, re.ASCII):
             yield f"architecture.{key}: {text[:60]!r} is no plain name"
     for what, (version, ours) in _versions(result).items():
-        if _order(version) > _order(ours):
+        if version_order(version) > version_order(ours):
             yield f"{what}_version: there is no {what} version {version}; the newest is {ours}"
     # A model of the ladder, on a rung or between two, has the size that it has, whoever trained it.
     shape = result.architecture
@@ -134,10 +133,6 @@ def _versions(result: Result) -> dict[str, tuple[str, str]]:
         "dataset": (result.dataset_version, DATASET_VERSION),
         "scorer": (result.scorer_version, SCORER_VERSION),
     }
-
-
-def _order(version: str) -> list[int]:
-    return [int(word) for word in version.split(".") if word.isdigit()]
 
 
 def _row_problems(task: str, name: str, result: Result, split: SplitResult) -> Iterator[str]:
@@ -193,10 +188,8 @@ def _checkpoint_problems(result: Result, found: Checkpoint) -> Iterator[str]:
 
 
 def _differences(where: str, claimed: object, measured: object) -> Iterator[str]:
-    first, second = records.encode(claimed), records.encode(measured)
-    for key, value in first.items():
-        if value != second[key]:
-            yield f"{where}.{key}: {value!r}, and the weights' is {second[key]!r}"
+    for name, first, second in differences(claimed, measured):
+        yield f"{where}.{name}: {first!r}, and the weights' is {second!r}"
 
 
 # --- verify -----------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 import listops_bench.model  # noqa: F401 - AutoModelForCausalLM knows our models from here on
 from listops_bench.errors import unknown
+from listops_bench.harness import lm_eval
 from listops_bench.score.completion import SCORER_VERSION, final_answer, score
 from listops_bench.tasks.generator import generate
 from listops_bench.tasks.split import SPLITS
@@ -74,8 +75,7 @@ def step_rate() -> Metric:
 
     def rate(scores: list[SampleScore]) -> float:
         steps = [found.score.metadata or {} for found in scores]
-        written = sum(one["num_steps"] for one in steps)
-        return sum(one["valid_steps"] for one in steps) / written if written else 0.0
+        return lm_eval.step_rate((one["valid_steps"], one["num_steps"]) for one in steps)
 
     return rate
 

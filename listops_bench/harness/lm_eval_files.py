@@ -10,12 +10,14 @@ listops_few_shot, ..._mod20_few_shot
 from __future__ import annotations
 
 import os
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import yaml
 
-from listops_bench._base.files import write_atomic
+from listops_bench._base.files import remove_others, write_atomic
 from listops_bench._base.resources import resource_path
 from listops_bench.score.completion import SCORER_VERSION
 from listops_bench.tasks.expression import OPERATIONS
@@ -27,13 +29,8 @@ EXAMPLES = 4
 
 # A tokenizer that is not ours may need several tokens for one of our words.
 _TOKENS_PER_WORD = 4
-_MODULE = "listops_bench.harness.lm_eval"
 _HEADER = "# Made from the task registry: listops-bench lm-eval-path --write tasks/lm_eval\n"
 _TEMPLATE, _FEW_SHOT_TEMPLATE = "_listops", "_listops_few_shot"  # not *.yaml, which lm-eval would take for tasks
-
-
-class _Function(str):
-    """Text that YAML writes with lm-eval's tag ``!function``."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -46,7 +43,6 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _text)
-_Dumper.add_representer(_Function, lambda dumper, data: dumper.represent_scalar("!function", str(data)))
 
 
 def lm_eval_path() -> Path:
@@ -56,32 +52,30 @@ def lm_eval_path() -> Path:
 
 def write_files(folder: str | os.PathLike[str]) -> list[Path]:
     """Writes all task files into a folder, and deletes task files there that are not among them."""
-    files = task_files()
-    for old in Path(folder).glob("*.yaml"):
-        if old.name not in files:
-            old.unlink()
-    for name, text in files.items():
-        write_atomic(Path(folder) / name, text)
-    return [Path(folder) / name for name in files]
+    pages = {Path(folder) / name: text for name, text in task_files().items()}
+    for path, text in pages.items():
+        write_atomic(path, text)
+    remove_others(Path(folder), ["*.yaml"], pages.keys())
+    return list(pages)
 
 
 def task_files() -> dict[str, str]:
     """The text of every task file, by name."""
     tasks = [get_task(name) for name in curated_tasks()]
-    files = {_TEMPLATE: _template(num_fewshot=0), _FEW_SHOT_TEMPLATE: _template(**_EXAMPLES)}
+    pages = {_TEMPLATE: _shared({"num_fewshot": 0}), _FEW_SHOT_TEMPLATE: _shared(_EXAMPLES)}
     for task in tasks:
         for split in SPLITS[1:]:
-            files[f"{task_name(task, split)}.yaml"] = _task(task, split)
-        files[f"{task_name(task, few_shot=True)}.yaml"] = _few_shot_task(task)
+            pages[f"{task_name(task, split)}.yaml"] = _task(task, split)
+        pages[f"{task_name(task, few_shot=True)}.yaml"] = _few_shot_task(task)
         group = f"{task_name(task)}_splits"
-        files[f"{group}.yaml"] = _group(group, [task_name(task, split) for split in SPLITS[2:]])
+        pages[f"{group}.yaml"] = _group(group, [task_name(task, split) for split in SPLITS[2:]])
     for modulus in sorted({task.modulus for task in tasks}):
         among = [task for task in tasks if task.modulus == modulus]
         group = "listops" if modulus == 10 else f"listops_mod{modulus}"
-        files[f"{group}.yaml"] = _group(group, [task_name(task) for task in among])
+        pages[f"{group}.yaml"] = _group(group, [task_name(task) for task in among])
         few_shot = [task_name(task, few_shot=True) for task in among]
-        files[f"{group}_few_shot.yaml"] = _group(f"{group}_few_shot", few_shot)
-    return files
+        pages[f"{group}_few_shot.yaml"] = _group(f"{group}_few_shot", few_shot)
+    return pages
 
 
 def task_name(task: TaskSpec, split: str = "test", *, few_shot: bool = False) -> str:
@@ -130,26 +124,15 @@ _EXAMPLES = {
 }
 
 
-def _template(**shots: Any) -> str:
-    """What all task files include, and how many examples a prompt has."""
-    means = [{"metric": name, "aggregation": "mean", "higher_is_better": True} for name in _ACCURACIES]
-    steps = {"metric": "valid_step_rate", "aggregation": _Function(f"{_MODULE}.step_rate"), "higher_is_better": True}
-    shared = {
-        "custom_dataset": _Function(f"{_MODULE}.dataset"),
-        "output_type": "generate_until",
-        "test_split": "test",
-        "doc_to_text": "{{prompt}}",
-        "doc_to_target": "{{completion}}",
-        "target_delimiter": "",  # a completion begins with its space
-        "process_results": _Function(f"{_MODULE}.process_results"),
-        "metric_list": [*means, steps],
-        "metadata": _METADATA,
-    }
-    return _dump(shared | shots)
+def _shared(shots: dict[str, Any]) -> str:
+    """What all task files include, with how many examples a prompt has."""
+    page = files("listops_bench.harness").joinpath("lm_eval_shared.yaml").read_text(encoding="utf-8")
+    _, _, shared = page.partition("\n")  # its first line is about itself
+    return _HEADER + Template(shared).substitute(_METADATA) + _yaml(shots)
 
 
 def _task(task: TaskSpec, split: str) -> str:
-    return _dump(
+    return _HEADER + _yaml(
         {
             "include": _TEMPLATE,
             "task": task_name(task, split),
@@ -161,7 +144,7 @@ def _task(task: TaskSpec, split: str) -> str:
 
 
 def _few_shot_task(task: TaskSpec) -> str:
-    return _dump(
+    return _HEADER + _yaml(
         {
             "include": _FEW_SHOT_TEMPLATE,
             "task": task_name(task, few_shot=True),
@@ -176,8 +159,8 @@ def _group(name: str, tasks: list[str]) -> str:
     """A group with the plain means of its tasks' accuracies: each task counts the same."""
     mean = {"aggregation": "mean", "weight_by_size": False, "filter_list": "none"}
     means = [{"metric": metric, **mean} for metric in _ACCURACIES]
-    return _dump({"group": name, "task": tasks, "aggregate_metric_list": means, "metadata": _METADATA})
+    return _HEADER + _yaml({"group": name, "task": tasks, "aggregate_metric_list": means, "metadata": _METADATA})
 
 
-def _dump(content: dict[str, Any]) -> str:
-    return _HEADER + yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+def _yaml(content: dict[str, Any]) -> str:
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)

@@ -117,7 +117,9 @@ def _score(path: Path, task: TaskSpec, name: str) -> SplitResult:
 
 def _result(content: dict[str, Any], task: TaskSpec, shots: int, splits: dict[EvaluationSplit, SplitResult]) -> Result:
     config = content["config"]
-    pretrained = str(_model_args(config)["pretrained"])
+    given = config["model_args"]  # a mapping, or pretrained=NAME,dtype=float32
+    model_args = given if isinstance(given, dict) else dict(pair.split("=", 1) for pair in str(given).split(","))
+    pretrained = str(model_args["pretrained"])
     model = _model(pretrained, config)
     parameters = config.get("model_num_parameters")
     if type(parameters) is not int or parameters < 1:
@@ -141,11 +143,6 @@ def _result(content: dict[str, Any], task: TaskSpec, shots: int, splits: dict[Ev
             environment=Environment({k: str(v) for k, v in versions.items() if v}, None, None, None),
         ),
     )
-
-
-def _model_args(config: dict[str, Any]) -> dict[str, Any]:
-    given = config["model_args"]
-    return given if isinstance(given, dict) else dict(pair.split("=", 1) for pair in str(given).split(","))
 
 
 def _model(pretrained: str, config: dict[str, Any]) -> Model:

@@ -12,7 +12,7 @@ from jinja2 import StrictUndefined, Template
 
 from listops_bench._base.extras import needs
 from listops_bench._base.text import LEFT, markdown_table
-from listops_bench.model.checkpoint import TAGS, card_text
+from listops_bench.model.checkpoint import CARD_DATA, card_text
 from listops_bench.pages.results import score_table
 from listops_bench.pages.tables import code as code_span, to_markdown
 from listops_bench.result.format import Result
@@ -74,16 +74,12 @@ def _header(run: RunRecord, results: Sequence[Result], repo_id: str, dataset_id:
         for result in results
         for split, scored in result.splits.items()
         if split in RANKED
-        for name, summary in (
-            ("trace_accuracy", scored.metrics.trace_accuracy),
-            ("answer_accuracy", scored.metrics.answer_accuracy),
-        )
+        for name in ("trace_accuracy", "answer_accuracy")
+        for summary in [getattr(scored.metrics, name)]
     ]
-    tags = [*TAGS, *(["curriculum-learning"] if run.curriculum else []), *(r.task.name for r in results)]
+    tags = [*CARD_DATA["tags"], *(["curriculum-learning"] if run.curriculum else []), *(r.task.name for r in results)]
     data = ModelCardData(
-        library_name="transformers",
-        pipeline_tag="text-generation",
-        tags=tags,
+        **CARD_DATA | {"tags": tags},
         datasets=[dataset_id],
         metrics=["accuracy"],
         model_name=repo_id.partition("/")[2],

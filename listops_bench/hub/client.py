@@ -33,13 +33,6 @@ class Publication:
     files: Mapping[str, Path | bytes]
     description: str = ""
 
-    def sizes(self) -> dict[str, int]:
-        """Bytes by path."""
-        return {
-            path: file.stat().st_size if isinstance(file, Path) else len(file)
-            for path, file in sorted(self.files.items())
-        }
-
 
 @dataclass(frozen=True)
 class Pushed:
@@ -154,13 +147,16 @@ def clear_errors(repo_id: str, *, write: bool = False) -> Iterator[None]:
     except (InvalidInput, EnvironmentFailed):
         raise
     except Exception as error:
-        clear = _clear_error(repo_id, error, write)
-        if clear is None:
-            raise
-        raise clear from None
+        for applies, kind, text in _meanings(repo_id, error, write):
+            if applies:
+                raise kind(text) from None
+        raise
 
 
-def _clear_error(repo_id: str, error: Exception, write: bool) -> InvalidInput | EnvironmentFailed | None:
+def _meanings(
+    repo_id: str, error: Exception, write: bool
+) -> list[tuple[bool, type[InvalidInput | EnvironmentFailed], str]]:
+    """What the client's error means, of which the first that applies: (whether it does, our error, its line)."""
     from huggingface_hub import errors
 
     status = getattr(getattr(error, "response", None), "status_code", None)
@@ -169,7 +165,7 @@ def _clear_error(repo_id: str, error: Exception, write: bool) -> InvalidInput | 
     library = type(error).__module__.partition(".")[0]
     is_network_error = isinstance(error, ConnectionError) or library in {"httpx", "httpx2"}
     reason = error.__cause__ or error if isinstance(error, RuntimeError) else error  # of an upload that failed
-    rules: list[tuple[bool, type[InvalidInput | EnvironmentFailed], str]] = [
+    return [
         (isinstance(error, errors.OfflineModeIsEnabled), EnvironmentFailed,
          f"the Hub cannot be asked for {repo_id!r}: HF_HUB_OFFLINE is set"),
         (isinstance(error, errors.RevisionNotFoundError), InvalidInput, f"{repo_id!r} has no such revision on the Hub"),
@@ -185,4 +181,3 @@ def _clear_error(repo_id: str, error: Exception, write: bool) -> InvalidInput | 
         (isinstance(error, RuntimeError) or is_network_error, EnvironmentFailed,
          f"the connection to {host} for {repo_id!r} failed ({one_line(reason)}); run the same command again to go on"),
     ]  # fmt: skip
-    return next((kind(text) for applies, kind, text in rules if applies), None)

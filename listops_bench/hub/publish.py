@@ -95,12 +95,12 @@ def prepare_model(
 
 def _results_of(sha256: str, results_dir: str | os.PathLike[str], tasks: Sequence[str] | None) -> list[Result]:
     found = [result for result in read_results(results_dir) if result.model.weights_sha256 == sha256]
-    wanted = [
-        result for result in found if tasks is None or result.task.name in {get_task(name).name for name in tasks}
-    ]
-    if not wanted:
+    if tasks is not None:
+        names = {get_task(name).name for name in tasks}
+        found = [result for result in found if result.task.name in names]
+    if not found:
         raise InvalidInput(f"results folder {str(results_dir)!r} holds no result of the weights {sha256[:12]}")
-    return wanted
+    return found
 
 
 def prepare_dataset(folder: str | os.PathLike[str], repo_id: str) -> Publication:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def _evaluate(
     device: str | None,
     on_split: OnSplit | None,
 ) -> list[Result]:
-    name, _, revision = (os.fspath(checkpoint), "", "")
+    name, revision = os.fspath(checkpoint), ""
     if not Path(name).is_dir():
         name, _, revision = name.partition("@")
     source = resolve(name, revision or None, max_bytes=MAX_CHECKPOINT_BYTES)
@@ -129,12 +129,11 @@ def _title(results: Sequence[Result]) -> str:
     return f"{next(iter(models))}{more}: {', '.join(tasks)} ({first.track}, dataset {first.dataset_version})"[:200]
 
 
-def summary(results: Iterable[Result]) -> list[str]:
+def summary(results: Sequence[Result]) -> list[str]:
     """A line for each recipe: its seeds, and whether they make a ranked row."""
+    constructed = any(result.track == "constructed" for result in results)  # a submission has one track
     seeds: dict[str, dict[str, int | None]] = defaultdict(dict)
-    constructed = False
     for result in results:
-        constructed = result.track == "constructed"  # a submission has one track
         seeds[result.recipe.id][result.model.weights_sha256 or result.model.id] = result.recipe.seed
     lines = []
     for recipe, found in seeds.items():

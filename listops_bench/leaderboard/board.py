@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-from listops_bench._base.text import count
+from listops_bench._base.text import count, version_order
 from listops_bench.errors import InvalidInput
 from listops_bench.leaderboard.arms import Arm, Comparison, all_arms, by_difficulty, comparisons, difficulty
 from listops_bench.leaderboard.groups import Group, groups
@@ -155,7 +154,7 @@ def boards(results: Iterable[Result], verified: Collection[tuple[Model, str]] = 
     by_version: dict[tuple[str, str], list[Result]] = defaultdict(list)
     for result in results:
         by_version[result.dataset_version, result.scorer_version].append(result)
-    newest_first = sorted(by_version, key=lambda pair: [_version_order(text) for text in pair], reverse=True)
+    newest_first = sorted(by_version, key=lambda pair: [version_order(text) for text in pair], reverse=True)
     return [Board(*version, groups(by_version[version], verified)) for version in newest_first]
 
 
@@ -170,7 +169,3 @@ def _size_order(size: Size) -> tuple[object, ...]:
 def family_order(family: str) -> tuple[bool, bool, str]:
     """The reference family first, the families that vary it after it."""
     return family != "looped", not family.startswith("looped"), family
-
-
-def _version_order(text: str) -> list[tuple[int, str]]:
-    return [(int(word), "") if word.isdigit() else (-1, word) for word in re.split(r"[.+-]", text)]

@@ -21,7 +21,9 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from typing import Any
 
+import yaml
 from transformers import (
     CONFIG_MAPPING,
     AutoModelForCausalLM,
@@ -137,12 +139,17 @@ def weights_sha256(folder: str | os.PathLike[str]) -> str:
 
 def _card(model: PreTrainedModel, run: RunRecord) -> str:
     """A short model card."""
-    header = f"---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [{', '.join(TAGS)}]\n---\n"
+    header = yaml.safe_dump(CARD_DATA, sort_keys=False, default_flow_style=None)
     title = run.name or model.config.model_type
-    return f"{header}\n# {title}\n\n{card_text(run, modulus_of(model.config))}"
+    return f"---\n{header}---\n\n# {title}\n\n{card_text(run, modulus_of(model.config))}"
 
 
-TAGS = ("listops", "listops_bench")
+CARD_DATA: dict[str, Any] = {
+    "library_name": "transformers",
+    "pipeline_tag": "text-generation",
+    "tags": ["listops", "listops_bench"],
+}
+"""What the front matter of every model card says."""
 
 
 def card_text(run: RunRecord, modulus: int, place: str = "path") -> str:
