@@ -16,7 +16,7 @@ def add_verbs(parser: Parser) -> None:
 
     parser.add_verb(
         "train",
-        None,
+        None,  # has a parser of its own, to which `main` hands it on
         "train one model on this machine (several devices: accelerate launch -m listops_bench.train)",
         "--task sum_max_med --model looped_d016 --output-dir runs/first --steps 500",
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from listops_bench._base.text import LEFT, RIGHT, count, markdown_table, one_line, slug, utc_timestamp
+from listops_bench._base.text import LEFT, RIGHT, count, markdown_table, one_line, slug, utc_timestamp, version_order
 from listops_bench.errors import InvalidInput
 
 
@@ -45,3 +45,7 @@ def test_a_table_without_rows_is_nothing() -> None:
 def test_counts_and_times() -> None:
     assert (count(1, "seed"), count(2000, "seed")) == ("1 seed", "2,000 seeds")
     assert utc_timestamp(0) == "1970-01-01T00:00:00Z"
+
+
+def test_versions_are_sorted_by_their_numbers() -> None:
+    assert sorted(["1.10", "2.0", "1.9"], key=version_order) == ["1.9", "1.10", "2.0"]
