@@ -14,6 +14,14 @@ from listops_bench.pages.html import render
 from listops_bench.pages.tables import Table, row, to_markdown
 from listops_bench.result.learned import LEARNED
 
+_SMALLEST = ("task", "model", "parameters", "seeds that learned", "curriculum", "track")
+_THRESHOLDS = ("task", "curriculum", "n50", "ratio", "unseen", "runs", "family", "track")
+_RESULTS = (
+    "model", "parameters", "curriculum", "task", "learned", "trace", "each seed", "answers", "unseen", "track",
+    "verified",
+)  # fmt: skip
+"""The columns of its tables."""
+
 
 def markdown(boards: Sequence[Board], *, title: str, lead: str, figures: Sequence[Figure], site: str) -> str:
     """All boards, the newest first, with links to the figures and the page in folder ``site``."""
@@ -23,28 +31,9 @@ def markdown(boards: Sequence[Board], *, title: str, lead: str, figures: Sequenc
             "summary": board.summary,
             "has_measured": bool(board.measured),
             "matrix": to_markdown(_matrix(board)),
-            "smallest": to_markdown(
-                smallest_table(board).pick("task", "model", "parameters", "seeds that learned", "curriculum", "track")
-            ),
-            "thresholds": to_markdown(
-                threshold_table(board).pick("task", "curriculum", "n50", "ratio", "unseen", "runs", "family", "track")
-            ),
-            "results": to_markdown(
-                results_table(board).pick(
-                    *(
-                        "model",
-                        "parameters",
-                        "curriculum",
-                        "task",
-                        "learned",
-                        "trace",
-                        "each seed",
-                        "answers",
-                        "unseen",
-                    ),
-                    *("track", "verified"),
-                )
-            ),
+            "smallest": to_markdown(smallest_table(board).pick(*_SMALLEST)),
+            "thresholds": to_markdown(threshold_table(board).pick(*_THRESHOLDS)),
+            "results": to_markdown(results_table(board).pick(*_RESULTS)),
         }
         for board in boards
     ]

@@ -5,12 +5,13 @@ Everything that comes from a result file is escaped by the template or the table
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
+from listops_bench._base.text import slug
 from listops_bench.leaderboard._drawings import learning_curve
 from listops_bench.leaderboard.board import Board
 from listops_bench.leaderboard.groups import Group, Run
@@ -61,8 +62,7 @@ def page(
 
 
 def _parts(board: Board) -> dict[str, Any]:
-    def link(group: Group) -> str:
-        return model_file(group, board)
+    link = partial(model_file, board)
 
     def more(group: Group) -> str:
         return render(_HOME, "seeds.html", table=seed_table(group), group=group)
@@ -99,18 +99,17 @@ def _filters(board: Board) -> list[tuple[str, str, list[tuple[str, str]]]]:
 # --- models -----------------------------------------------------------------------------------------------------------
 
 
-def model_file(group: Group, board: Board) -> str:
+def model_file(board: Board, group: Group) -> str:
     """The page of a group's model, below the site: a plain name, whatever the model is called."""
     key = f"{board.version} {group.first.architecture.family} {group.model} {group.parameters}"
-    slug = re.sub(r"[^a-z0-9_]+", "-", group.model.lower()).strip("-")[:60] or "model"
-    return f"{FOLDER}/{slug}-{sha256(key.encode()).hexdigest()[:8]}.html"
+    return f"{FOLDER}/{slug(group.model.lower(), max_length=60)}-{sha256(key.encode()).hexdigest()[:8]}.html"
 
 
 def pages_of_models(board: Board, *, home: str) -> dict[str, str]:
     """By file name below the site, the page of each model; ``home`` is the board's own page."""
     by_file: dict[str, list[Group]] = defaultdict(list)
     for group in board.rows:
-        by_file[model_file(group, board)].append(group)
+        by_file[model_file(board, group)].append(group)
     return {
         name: render(
             _HOME,

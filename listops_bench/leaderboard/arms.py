@@ -74,9 +74,6 @@ class Arm:
         """By size, how long learning took; None where not all runs were validated on the way."""
         return {size: time_to_learn(g for g in self.groups if g.parameters == size) for size in self.sizes}
 
-    def at(self, split: ThresholdSplit) -> Threshold:
-        return self.threshold if split == "test" else self.unseen
-
     @property
     def is_ladder(self) -> bool:
         """Whether there are sizes enough to estimate a threshold from."""
@@ -141,22 +138,20 @@ def _best(recipes: Sequence[Group]) -> Sequence[Group]:
 
 def comparisons(found: Sequence[Arm]) -> list[Comparison]:
     """Every arm of a task beside the one that was trained on the task alone, where there is one like it."""
-    compared = []
+    compared, alone = [], [arm for arm in found if arm.itself]
     for arm in found:
-        others = [other for other in found if other.itself and not arm.itself and _alike(other, arm)]
-        pair = _partner(arm, others)
-        if pair is not None:
-            alone, equal = pair
-            one, two = ratio(arm.threshold, alone.threshold), ratio(arm.unseen, alone.unseen)
-            compared.append(Comparison(arm, alone, equal, one, two))
+        if arm.itself:
+            continue
+        others = [other for other in alone if (other.setting, other.task) == (arm.setting, arm.task)]
+        if partner := _partner(arm, others):
+            other, equal = partner
+            one, two = ratio(arm.threshold, other.threshold), ratio(arm.unseen, other.unseen)
+            compared.append(Comparison(arm, other, equal, one, two))
     return compared
 
 
-def _alike(other: Arm, arm: Arm) -> bool:
-    return (other.setting, other.task) == (arm.setting, arm.task)
-
-
 def _partner(arm: Arm, others: Sequence[Arm]) -> tuple[Arm, str] | None:
+    """The one with as many steps, or else the one with the nearest exposure; and which of these they share."""
     for other in others:
         if other.budget == arm.budget:
             return other, "steps"
@@ -247,12 +242,5 @@ def spell_budget(arm: Arm) -> str:
 
 
 def _arm_order(arm: Arm) -> tuple[object, ...]:
-    return (
-        task_order(arm.task),
-        arm.family != "looped",
-        arm.family,
-        arm.track,
-        list(KINDS).index(arm.kind),
-        arm.budget,
-        arm.curriculum,
-    )
+    family, kind = (arm.family != "looped", arm.family), list(KINDS).index(arm.kind)
+    return task_order(arm.task), family, arm.track, kind, arm.budget, arm.curriculum

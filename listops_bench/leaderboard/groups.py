@@ -35,11 +35,9 @@ class Setting:
 
     @staticmethod
     def of(result: Result) -> Setting:
-        shape, task = result.architecture, result.task
+        of, task = result.architecture, result.task
         depth = get_task(task.name).max_depth
-        return Setting(
-            shape.family, shape.num_layers, shape.num_heads, task.modulus, depth, task.trace, result.track
-        )  # fmt: skip
+        return Setting(of.family, of.num_layers, of.num_heads, task.modulus, depth, task.trace, result.track)
 
 
 @dataclass(frozen=True)
@@ -179,13 +177,15 @@ def groups(results: Sequence[Result], verified: Collection[tuple[Model, str]] = 
 
     ``verified`` names those, by model and task, that evaluating the checkpoint again has confirmed.
     """
-    of_model: dict[str, dict[str, Result]] = defaultdict(dict)
+    of_model: dict[Model, dict[str, Result]] = defaultdict(dict)
     for result in results:
-        of_model[_model_key(result)][result.task.name] = result
+        of_model[result.model][result.task.name] = result
     by_recipe: dict[tuple[object, ...], list[Run]] = defaultdict(list)
     for result in results:
-        confirmed = (result.model, result.task.name) in verified
-        by_recipe[_recipe_key(result)].append(_run(result, of_model[_model_key(result)], confirmed))
+        task, size = result.task, (result.architecture.name, result.parameters.total)
+        # A Hub model without a recipe of ours is a group of its own, as is every size and track.
+        run = _run(result, of_model[result.model], (result.model, task.name) in verified)
+        by_recipe[result.recipe.id, result.track, size, task.name, task.trace].append(run)
     found = [Group(tuple(sorted(runs, key=_run_order))) for runs in by_recipe.values()]
     return tuple(sorted(found, key=_group_order))
 
@@ -198,14 +198,13 @@ def _run(result: Result, of_model: Mapping[str, Result], verified: bool) -> Run:
         for split in THRESHOLD_SPLITS
         if all(found is not None and split in found.splits for found in deciding)
     }
-    return Run(result, learned(of_model, task), verdicts, *_watched(of_model, task), verified)
+    return Run(result, learned(of_model, task), verdicts, *_watched(deciding), verified)
 
 
-def _watched(of_model: Mapping[str, Result], task: str) -> tuple[int | None, int | None]:
+def _watched(deciding: Sequence[Result | None]) -> tuple[int | None, int | None]:
     """The last step that was validated, and the first at which the task and each of its operations alone passed."""
-    found = [of_model.get(name) for name in (task, *single_tasks(task))]
-    logs = [result.learning for result in found if result is not None and result.learning is not None]
-    if len(logs) < len(found) or not all(log.correct for log in logs):
+    logs = [result.learning for result in deciding if result and result.learning and result.learning.correct]
+    if len(logs) < len(deciding):
         return None, None
     passed = [{int(step) for step, right in log.correct.items() if right >= LEARNED * log.n} for log in logs]
     until = min(max(map(int, log.correct)) for log in logs)
@@ -238,26 +237,11 @@ def _validation(run: Run) -> float | None:
     return learning.correct[max(learning.correct, key=int)] / learning.n if learning and learning.correct else None
 
 
-def _model_key(result: Result) -> str:
-    return f"{result.model.id}@{result.model.revision}@{result.model.weights_sha256}"
-
-
-def _recipe_key(result: Result) -> tuple[object, ...]:
-    # Rows of a Hub model without a recipe of ours are a group of their own, as is every size and track.
-    name = result.recipe.id
-    return name, result.track, result.architecture.name, result.parameters.total, result.task.name, result.task.trace
-
-
 def _run_order(run: Run) -> tuple[object, ...]:
     seed = run.result.recipe.seed
     return seed is None, seed or 0, run.result.model.id, run.result.model.weights_sha256 or ""
 
 
 def _group_order(group: Group) -> tuple[object, ...]:
-    return (
-        task_order(group.task),
-        list(KINDS).index(group.kind),
-        group.parameters,
-        group.first.recipe.id,
-        group.first.track,
-    )
+    kind, first = list(KINDS).index(group.kind), group.first
+    return task_order(group.task), kind, group.parameters, first.recipe.id, first.track

@@ -23,7 +23,6 @@ from listops_bench.leaderboard._page import page, pages_of_models
 from listops_bench.leaderboard.board import Board, read_boards
 from listops_bench.leaderboard.figures import Curve, figures
 from listops_bench.leaderboard.records import thresholds_json
-from listops_bench.pages.chart import Figure
 from listops_bench.runs.folder import RunFiles
 from listops_bench.runs.learning import read_learning
 from listops_bench.runs.record import RunRecord, read_run
@@ -72,9 +71,8 @@ def build(
     found = read_boards(results_dir)
     curves = [read_curve(run, curve_task) for run in runs]
     drawn = figures(found[0], curves, f"Learning curves on {curve_task}, validation rows") if found else []
-    out = Path(out_dir)
-    names = ["index.html", *(_file_name(board) for board in found[1:])]
-    site = out / SITE
+    readme, site = Path(out_dir) / "README.md", Path(out_dir) / SITE
+    names = ["index.html", *(f"board-{board.dataset_version}-{board.scorer_version}.html" for board in found[1:])]
     pages: dict[Path, str | bytes] = {}
     for place, board in enumerate(found or [None]):
         others = [(name, other.version) for name, other in zip(names, found, strict=False) if other is not board]
@@ -85,8 +83,10 @@ def build(
         if board is not None:
             models = pages_of_models(board, home=names[place])
             pages |= {site / name: content for name, content in models.items()}
-    pictures = _pictures(site / "figures", drawn)
-    readme = out / "README.md"
+    pictures: dict[Path, str | bytes] = {}
+    for figure in drawn:
+        pictures[site / "figures" / f"{figure.name}.svg"] = figure.svg
+        pictures[site / "figures" / f"{figure.name}.png"] = figure.png
     if found:
         pages[site / "thresholds.json"] = thresholds_json(found)
     pages[readme] = markdown(found, title=title, lead=lead, figures=drawn, site=SITE)
@@ -118,15 +118,3 @@ def read_curve(run: str | os.PathLike[str], task: str) -> Curve:
     points = [(int(step), right, learning.n) for step, right in learning.correct.items()] if learning else []
     starts = [curriculum.start(index) for index in range(1, len(curriculum.stages))]
     return Curve(plan_of(text), training_kind(text, task), seed, points, starts)
-
-
-def _file_name(board: Board) -> str:
-    return f"board-{board.dataset_version}-{board.scorer_version}.html"
-
-
-def _pictures(folder: Path, drawn: Sequence[Figure]) -> dict[Path, str | bytes]:
-    pictures: dict[Path, str | bytes] = {}
-    for figure in drawn:
-        pictures[folder / f"{figure.name}.svg"] = figure.svg
-        pictures[folder / f"{figure.name}.png"] = figure.png
-    return pictures

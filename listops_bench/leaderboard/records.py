@@ -8,7 +8,6 @@ from typing import Any
 
 from listops_bench.leaderboard.arms import Arm, Comparison
 from listops_bench.leaderboard.board import Board
-from listops_bench.result.learned import THRESHOLD_SPLITS
 from listops_bench.stats.threshold import Ratio, Survival, Threshold
 
 
@@ -37,8 +36,7 @@ def _arm_json(arm: Arm, comparison: Comparison | None) -> dict[str, Any]:
         "recipe_chosen_on_validation": arm.chosen and arm.recipes > 1,
         "mean_reductions": round(arm.exposure),
     }
-    for split in THRESHOLD_SPLITS:
-        threshold = arm.at(split)
+    for split, threshold in (("test", arm.threshold), ("test_unseen_operands", arm.unseen)):
         counts = [[o.parameters, o.learned, o.runs] for o in threshold.outcomes]
         record[split] = {"n50": _number_json(threshold), "parameters_learned_runs": counts}
     if comparison is not None:
