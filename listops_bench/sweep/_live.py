@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, suppress
+from typing import TYPE_CHECKING, Self
 
-from listops_bench.pages.console import LiveDisplay, clock, make_table
+from listops_bench.pages.console import clock, make_table
 from listops_bench.pages.tables import Table, from_records, to_console
 from listops_bench.runs.record import RunRecord
 from listops_bench.sweep._folder import Status, SweepFolder
@@ -15,15 +18,52 @@ from listops_bench.sweep.job import Job
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+SECONDS_BETWEEN_TABLES, SECONDS_BETWEEN_LINES = 1.0, 15.0
 
-class Display(LiveDisplay):
-    """Shows what is done, running and left."""
+
+class Display(AbstractContextManager["Display"]):
+    """Shows what is done, running and left: a table redrawn on a terminal, elsewhere a line now and then.
+
+    Used with ``with``, it shows by itself from a thread of its own.
+    """
 
     def __init__(self, console: Console, folder: SweepFolder) -> None:
-        super().__init__(console)
-        self.folder = folder
-        self._started_at: dict[str, float] = {}
+        from rich.live import Live
+
+        self.console, self.folder = console, folder
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._show_often, daemon=True)
+        self._started = time.monotonic()
+        self._begun_at: dict[str, float] = {}
         self._done_before: set[str] | None = None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self._live:
+            self._live.stop()
+
+    def _show_often(self) -> None:
+        while not self._stop.wait(SECONDS_BETWEEN_TABLES if self._live else SECONDS_BETWEEN_LINES):
+            with suppress(OSError):  # a file that is being replaced; the next look sees it
+                self.show()
+
+    def show(self) -> None:
+        """Shows where things are."""
+        if self._live:
+            self._live.update(self.table(), refresh=True)
+        else:
+            self.console.print(f"{clock(self._seconds())}  {self.line()}", soft_wrap=True, markup=False)
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._started
 
     def table(self) -> RenderableType:
         from rich.progress_bar import ProgressBar
@@ -63,12 +103,12 @@ class Display(LiveDisplay):
             self._done_before = {job.name for job in states["done"]}
         share = {name: status.step / status.total_steps for status in statuses.values() for name in status.runs}
         for name, part in share.items():
-            self._started_at.setdefault(name, part)  # a run that was stopped before does not begin at 0
+            self._begun_at.setdefault(name, part)  # a run that was stopped before does not begin at 0
         done = [job for job in states["done"] if job.name not in self._done_before]
-        spent = sum(cost(job) * (1 - self._started_at.get(job.name, 0)) for job in done)
-        spent += sum(cost(j) * (share[j.name] - self._started_at[j.name]) for j in states["left"] if j.name in share)
+        spent = sum(cost(job) * (1 - self._begun_at.get(job.name, 0)) for job in done)
+        spent += sum(cost(j) * (share[j.name] - self._begun_at[j.name]) for j in states["left"] if j.name in share)
         left = sum(cost(job) * (1 - share.get(job.name, 0)) for job in states["left"])
-        return left * self.seconds / spent if spent > 0 else None
+        return left * self._seconds() / spent if spent > 0 else None
 
 
 def summary_table(folder: SweepFolder) -> Table:

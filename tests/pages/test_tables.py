@@ -1,6 +1,5 @@
 """Tables as data, and the four ways in which they are written; the shell of pages."""
 
-import io
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,6 @@ from jinja2 import UndefinedError
 
 from listops_bench._base.files import remove_others
 from listops_bench.pages import html
-from listops_bench.pages.console import LiveDisplay
 from listops_bench.pages.html import to_html
 from listops_bench.pages.tables import (
     Cell,
@@ -94,26 +92,6 @@ def test_a_table_is_made_of_records() -> None:
 def test_a_template_names_nothing_that_is_not_there() -> None:
     with pytest.raises(UndefinedError):
         html.render("listops_bench.leaderboard", "model.html")
-
-
-class Progress(LiveDisplay):
-    SECONDS_BETWEEN_LINES = 0.0
-
-    def table(self) -> str:
-        return "table"
-
-    def line(self) -> str:
-        return "3 of 4 [SUM"
-
-
-@pytest.mark.parametrize(("terminal", "shown"), [(True, "table"), (False, "0:00  3 of 4 [SUM")])
-def test_progress_is_a_table_on_a_terminal_and_lines_elsewhere(terminal: bool, shown: str) -> None:
-    from rich.console import Console
-
-    out = io.StringIO()
-    with Progress(Console(file=out, force_terminal=terminal), keep=True) as display:
-        display.show()
-    assert shown in out.getvalue()
 
 
 def test_only_what_a_build_could_have_made_is_deleted(tmp_path: Path) -> None:

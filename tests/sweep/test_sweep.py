@@ -121,8 +121,8 @@ def test_the_time_that_devices_take() -> None:
 def drawn(folder: SweepFolder, *, terminal: bool = True) -> str:
     text = io.StringIO()
     console = Console(file=text, width=160, force_terminal=terminal, color_system=None)
-    display = Display(console, folder)
-    console.print(display.table() if terminal else display.line())
+    with Display(console, folder) as display:
+        display.show()
     return text.getvalue()
 
 
