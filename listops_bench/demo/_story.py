@@ -53,8 +53,7 @@ class Outcome:
 def describe(outcomes: Iterable[Outcome]) -> str:
     """One sentence on what the finished runs show; a run that failed is not among them."""
     runs = sorted(outcomes, key=lambda run: run.seed)
-    by_arm = {arm: [run for run in runs if run.arm == arm] for arm in ARMS}
-    by_arm = {arm: of_arm for arm, of_arm in by_arm.items() if of_arm}
+    by_arm = {arm: found for arm in ARMS if (found := [run for run in runs if run.arm == arm])}
     if not by_arm:
         return "No run finished, so there is nothing to compare."
     return f"{_headline(by_arm)}: {_figures(by_arm)}; {_learned(by_arm)}."

@@ -16,6 +16,7 @@ from listops_bench.leaderboard._drawings import learning_curve
 from listops_bench.leaderboard.board import Board
 from listops_bench.leaderboard.groups import Group, Run
 from listops_bench.leaderboard.tables import (
+    limits,
     matrix_table,
     number,
     results_table,
@@ -171,9 +172,8 @@ def _held_out(group: Group) -> Iterator[Table]:
     for run in group.runs:
         scored = run.result.splits.get("test_unseen_operands")
         for operation, steps in (scored.held_out if scored else {}).items():
-            interval = f"{100 * steps.low:.1f}–{100 * steps.high:.1f}"
             counts = f"n = {steps.n:,} of {steps.steps:,} steps, {steps.multisets} multisets"
-            right = Cell(f"{steps.accuracy:.1%}" if steps.n else "", f"{interval}, {counts}")
+            right = Cell(f"{steps.accuracy:.1%}" if steps.n else "", f"{limits(steps)}, {counts}")
             rows.append(row(operation, run.seed, right))
     if rows:
         yield Table((Column("held-out step"), Column("run"), Column("right")), tuple(rows))

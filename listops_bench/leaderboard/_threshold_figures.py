@@ -65,9 +65,7 @@ def main_arms(board: Board) -> list[Arm]:
 def threshold_figure(board: Board) -> Figure | None:
     """N50 of every task, each way of training beside the others; None where no ladder was trained."""
     arms = main_arms(board)
-    if not arms:
-        return None
-    return draw("thresholds", partial(_thresholds, arms), family=arms[0].family)
+    return draw("thresholds", partial(_thresholds, arms), family=arms[0].family) if arms else None
 
 
 def _thresholds(arms: Sequence[Arm], sheet: Sheet) -> alt.TopLevelMixin:
@@ -131,12 +129,12 @@ def _threshold_row(arm: Arm, ends: tuple[float, float]) -> dict[str, Any]:
 
 def time_figure(board: Board) -> Figure | None:
     """The share of runs that have learned, over steps; a panel for each task, at the size where most is to be seen."""
-    rows = [row for task in board.tasks for row in _time_panel(arm for arm in main_arms(board) if arm.task == task)]
+    arms = main_arms(board)
+    rows = [row for task in board.tasks for row in _time_panel(arm for arm in arms if arm.task == task)]
     panels = list(dict.fromkeys(row["panel"] for row in rows))[:_PANELS]
     if not panels:
         return None
-    shown = [row for row in rows if row["panel"] in panels]
-    return draw("times", partial(_times, shown, panels))
+    return draw("times", partial(_times, [row for row in rows if row["panel"] in panels], panels))
 
 
 def _time_panel(arms: Iterable[Arm]) -> Rows:

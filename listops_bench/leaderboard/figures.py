@@ -47,8 +47,9 @@ class Curve:
 def figures(board: Board, curves: Sequence[Curve] = (), curves_title: str = "Learning curves") -> list[Figure]:
     """The figures that say something about these results: none is drawn of nothing."""
     groups = [group for group in board.rows if group.mean() is not None]
-    found = [threshold_figure(board), _runs_figure(groups), *_sizes_figures(groups)]
-    found += [time_figure(board), _curves_figure(curves, curves_title)]
+    found = [threshold_figure(board), _runs_figure(groups), *_sizes_figures(groups), time_figure(board)]
+    if logged := [curve for curve in curves if curve.points]:
+        found.append(draw("curves", partial(_curves_chart, logged), title=curves_title))
     return [figure for figure in found if figure is not None]
 
 
@@ -222,11 +223,6 @@ def seed_interval(found: Sequence[Summary]) -> tuple[float, float]:
 # --- learning curves --------------------------------------------------------------------------------------------------
 
 
-def _curves_figure(curves: Sequence[Curve], title: str) -> Figure | None:
-    shown = [curve for curve in curves if curve.points]
-    return draw("curves", partial(_curves_chart, shown), title=title) if shown else None
-
-
 def _curves_chart(curves: Sequence[Curve], sheet: Sheet) -> alt.TopLevelMixin:
     """Accuracy over steps, a line for each run."""
     labels = {curve.kind: curve.label for curve in reversed(curves)}
@@ -252,11 +248,9 @@ def _curves_chart(curves: Sequence[Curve], sheet: Sheet) -> alt.TopLevelMixin:
 
 def _curve_rows(curve: Curve) -> Rows:
     run = curve.label if curve.seed is None else f"{curve.label}, seed {curve.seed}"
-    summaries = [(step, Summary.of(correct, n)) for step, correct, n in curve.points]
-    return [
-        {
-            "run": run, "kind": curve.kind, "step": step, "accuracy": summary.accuracy,
-            "text": f"{run}, step {step:,}: {summary}",
-        }
-        for step, summary in summaries
-    ]  # fmt: skip
+    rows = []
+    for step, correct, n in curve.points:
+        summary = Summary.of(correct, n)
+        text = f"{run}, step {step:,}: {summary}"
+        rows.append({"run": run, "kind": curve.kind, "step": step, "accuracy": summary.accuracy, "text": text})
+    return rows

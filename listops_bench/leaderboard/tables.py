@@ -13,6 +13,7 @@ from listops_bench.leaderboard.groups import RANKED_SEEDS, Group, Run
 from listops_bench.pages.console import print_tables
 from listops_bench.pages.tables import Cell, Column, Row, Table, to_console
 from listops_bench.result.learned import LEARNED
+from listops_bench.score.held_out import HeldOutSteps
 from listops_bench.stats.intervals import Summary
 from listops_bench.stats.threshold import Ratio, Survival, Threshold
 from listops_bench.tasks.training_kinds import KINDS
@@ -240,7 +241,7 @@ def _result_row(group: Group, place: int, link: str, more: str) -> Row:
         Cell(group.task, value=place, is_name=True),  # rows come sorted by task first
         Cell(group.learned, value=round(group.num_learned / len(group.runs), 4)),
         replace(_mean(group.mean()), drawing=seed_strip(group)),
-        Cell("; ".join(map(_seed, group.summaries()))),
+        Cell("; ".join(f"{s.accuracy:.1%} ({limits(s)}), n={s.n:,}" for s in group.summaries())),
         Cell(group.rows, value=rows or ""),
         _mean(group.mean("test", "answer_accuracy")),
         _mean(group.mean("test_unseen_operands")),
@@ -249,10 +250,6 @@ def _result_row(group: Group, place: int, link: str, more: str) -> Row:
     )
     words = (group.model, group.curriculum, group.plan, group.task, first.recipe.id, first.model.id, first.track)
     return Row(cells, data=_marks(group) | {"parameters": str(group.parameters), "text": _words(*words)}, more=more)
-
-
-def _seed(summary: Summary) -> str:
-    return f"{summary.accuracy:.1%} ({100 * summary.low:.1f}–{100 * summary.high:.1f}), n={summary.n:,}"
 
 
 def _mean(mean: float | None) -> Cell:
@@ -272,7 +269,7 @@ def seed_table(group: Group, hub: Callable[[Run], str] | None = None) -> Table:
 def _figure(summary: Summary | None) -> Cell:
     if summary is None:
         return Cell()
-    return Cell(f"{summary.accuracy:.1%}", f"{100 * summary.low:.1f}–{100 * summary.high:.1f}, n = {summary.n:,}")
+    return Cell(f"{summary.accuracy:.1%}", f"{limits(summary)}, n = {summary.n:,}")
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
@@ -281,6 +278,11 @@ def _figure(summary: Summary | None) -> Cell:
 def number(value: int) -> Cell:
     """``12,300``."""
     return Cell(f"{value:,}", value=value)
+
+
+def limits(of: Summary | HeldOutSteps) -> str:
+    """``96.5–97.4``, in percent."""
+    return f"{100 * of.low:.1f}–{100 * of.high:.1f}"
 
 
 def trained_columns(budget: str = "") -> tuple[Column, Column]:

@@ -180,9 +180,6 @@ def _embeddable(svg: str, prefix: str, title: str) -> str:
     svg = re.sub(r' class="[^"]*"', "", svg)
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', svg)
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", svg)
-    svg = re.sub(r'( (?:d|transform|x|y|x1|x2|y1|y2|width|height)="[^"]*")', _shorten, svg)
+    numbers = r' (?:d|transform|x|y|x1|x2|y1|y2|width|height)="[^"]*"'
+    svg = re.sub(numbers, lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), svg)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1)
-
-
-def _shorten(attribute: re.Match[str]) -> str:
-    return re.sub(r"(\.\d\d)\d+", r"\1", attribute[1])
