@@ -68,10 +68,11 @@ def _parts(board: Board) -> dict[str, Any]:
     def more(group: Group) -> str:
         return render(_HOME, "seeds.html", table=seed_table(group), group=group)
 
+    num_rows = sorted({summary.n for group in board.groups for summary in group.summaries()})
     return {
         "filters": _filters(board),
         "sizes": sorted({group.parameters for group in board.groups}),
-        "num_rows": " or ".join(f"{n:,}" for n in board.num_rows),
+        "num_rows": " or ".join(f"{n:,}" for n in num_rows),
         "matrix": matrix_table(board, link).pick("stub", *board.tasks),
         "smallest": smallest_table(board, link).pick(
             "task", "model", "parameters", "seeds that learned", "plan", "track"

@@ -48,11 +48,6 @@ class Board:
         models, results = count(self.num_models, "model"), count(self.num_results, "result")
         return f"{results} of {models} on {count(len(self.tasks), 'task')}"
 
-    @property
-    def num_rows(self) -> tuple[int, ...]:
-        """The numbers of test rows that occur."""
-        return tuple(sorted({summary.n for group in self.groups for summary in group.summaries()}))
-
     @cached_property
     def all_arms(self) -> tuple[Arm, ...]:
         """Every ladder of sizes, those of one size among them."""
@@ -108,18 +103,14 @@ class Board:
         return tuple(found)
 
     @cached_property
-    def sizes(self) -> tuple[Size, ...]:
-        """The matrix's rows: by family, size, and kind of training."""
-        return tuple(sorted({_size(group) for group in self.groups}, key=_size_order))
-
-    @cached_property
-    def cells(self) -> dict[tuple[Size, str], tuple[Group, ...]]:
-        """The matrix: the groups of each size and task, the best mean first."""
-        cells: dict[tuple[Size, str], list[Group]] = defaultdict(list)
-        for group in self.groups:
+    def matrix(self) -> dict[Size, dict[str, list[Group]]]:
+        """For each size, by family, size and kind of training: by task, the groups with results, best mean first."""
+        found: dict[Size, dict[str, list[Group]]] = defaultdict(lambda: defaultdict(list))
+        for group in sorted(self.groups, key=lambda group: -(group.mean() or 0.0)):
             if group.mean() is not None:
-                cells[_size(group), group.task].append(group)
-        return {key: tuple(sorted(found, key=lambda g: -(g.mean() or 0.0))) for key, found in cells.items()}
+                size = Size(group.first.architecture.family, group.model, group.parameters, group.kind)
+                found[size][group.task].append(group)
+        return {size: found[size] for size in sorted(found, key=_size_order)}
 
     @property
     def num_models(self) -> int:
@@ -156,10 +147,6 @@ def boards(results: Iterable[Result], verified: Collection[tuple[Model, str]] = 
         by_version[result.dataset_version, result.scorer_version].append(result)
     newest_first = sorted(by_version, key=lambda pair: [version_order(text) for text in pair], reverse=True)
     return [Board(*version, groups(by_version[version], verified)) for version in newest_first]
-
-
-def _size(group: Group) -> Size:
-    return Size(group.first.architecture.family, group.model, group.parameters, group.kind)
 
 
 def _size_order(size: Size) -> tuple[object, ...]:

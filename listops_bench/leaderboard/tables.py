@@ -48,18 +48,15 @@ def matrix_table(board: Board, link: LinkOf = no_link) -> Table:
     notes = {task: f"N50 {spell_threshold(arm.threshold)}" for task, arm in board.measured.items()}
     tasks = (Column(t, "right", is_name=True, note=notes.get(t, ""), data={"task": t}) for t in board.tasks)
     rows, before = [], None
-    for size in board.sizes:
-        found = [board.cells.get((size, task), ()) for task in board.tasks]
-        groups = [group for cell in found for group in cell]
-        if not groups:
-            continue
+    for size, found in board.matrix.items():
+        groups = [group for task in board.tasks for group in found.get(task, ())]
         detail = f"{size.parameters:,}, {KINDS[size.kind]}"
         rows.append(
             Row(
                 (
                     Cell(size.model, detail, link=link(groups[0]), swatch=size.kind),
                     Cell(size.model, is_name=True), number(size.parameters), Cell(KINDS[size.kind]),
-                    *(_matrix_cell(size, task, cell) for task, cell in zip(board.tasks, found, strict=True)),
+                    *(_matrix_cell(size, task, found.get(task, ())) for task in board.tasks),
                 ),
                 css="" if before == size.model else "first",
                 data={

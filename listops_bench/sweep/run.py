@@ -25,7 +25,7 @@ from listops_bench.pages.console import make_console
 from listops_bench.sweep._folder import SweepFolder
 from listops_bench.sweep._live import Display, print_summary
 from listops_bench.sweep._packs import cost
-from listops_bench.sweep.grid import Sweep, read_sweep
+from listops_bench.sweep.grid import read_sweep
 from listops_bench.sweep.options import Options
 
 if TYPE_CHECKING:
@@ -42,14 +42,12 @@ def open_sweep(options: Options) -> SweepFolder:
     """
     sweep = read_sweep(options.file, options.folder)
     if options.shard is not None:
-        sweep = _part(sweep, *options.shard)
+        index, count = (
+            options.shard
+        )  # every n-th run, in the order of their cost; a choice of recipe stays in one piece
+        jobs = sorted(sweep.jobs, key=lambda job: (-cost(job), job.name))[index::count]
+        sweep = replace(sweep, jobs=tuple(jobs), selections=sweep.selections[index::count])
     return SweepFolder(options.folder, sweep)
-
-
-def _part(sweep: Sweep, index: int, count: int) -> Sweep:
-    """Every n-th run, in the order of their cost; a choice of recipe stays in one piece."""
-    jobs = sorted(sweep.jobs, key=lambda job: (-cost(job), job.name))[index::count]
-    return replace(sweep, jobs=tuple(jobs), selections=sweep.selections[index::count])
 
 
 # --- the command: a process for each core or GPU ----------------------------------------------------------------------

@@ -106,9 +106,9 @@ def test_plans_in_words() -> None:
 def test_the_matrix_shows_the_best_recipe_of_a_size_and_says_of_how_many() -> None:
     worse = result("sum", 0.5, recipe=Recipe("slow", 0))
     (board,) = boards([result("sum", 0.9), worse])
-    ((key, groups),) = board.cells.items()
-    assert key[0].kind == "alone"
-    assert [group.mean() for group in groups] == [0.9, 0.5]
+    ((size, groups),) = board.matrix.items()
+    assert size.kind == "alone"
+    assert [group.mean() for group in groups["sum"]] == [0.9, 0.5]
     html = _page.page(board, title="x")
     assert "best of 2 recipes" in html
     assert "90.0%" in html
