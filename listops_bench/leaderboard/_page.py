@@ -23,12 +23,10 @@ from listops_bench.leaderboard.tables import (
     seed_table,
     smallest_table,
     threshold_table,
-    trained_cells,
-    trained_columns,
 )
 from listops_bench.pages.chart import Figure
 from listops_bench.pages.html import render
-from listops_bench.pages.tables import Cell, Column, Row, Table, row
+from listops_bench.pages.tables import Cell, Column, Table, from_records, row
 from listops_bench.result.learned import LEARNED
 from listops_bench.score.completion import SLICES
 from listops_bench.tasks.training_kinds import KINDS
@@ -130,18 +128,17 @@ def pages_of_models(board: Board, *, home: str) -> dict[str, str]:
 
 
 def _overview(groups: Sequence[Group]) -> Table:
-    columns = (Column("scored on"), *trained_columns(), Column("track"), Column("seeds that learned", "right"))
-    rows = tuple(
-        Row(
-            (
-                Cell(group.task, is_name=True, link=f"#result-{place}"), *trained_cells(group),
-                *map(Cell, (group.first.track, group.learned, group.verified)),
-            )
-        )
+    records = (
+        {
+            "scored on": Cell(group.task, is_name=True, link=f"#result-{place}"),
+            "trained on": Cell(group.plan, swatch=group.kind),
+            "track": group.first.track,
+            "seeds that learned": group.learned,
+            "verified": group.verified,
+        }
         for place, group in enumerate(groups)
-    )  # fmt: skip
-    table = Table((*columns, Column("verified")), rows)
-    return table.pick("scored on", "plan", "track", "seeds that learned", "verified")
+    )
+    return from_records(records, left=["trained on", "track", "verified"])
 
 
 def hub_address(run: Run) -> str:

@@ -8,17 +8,7 @@ from jinja2 import UndefinedError
 from listops_bench._base.files import remove_others
 from listops_bench.pages import html
 from listops_bench.pages.html import to_html
-from listops_bench.pages.tables import (
-    Cell,
-    Column,
-    Row,
-    Table,
-    from_records,
-    row,
-    to_console,
-    to_markdown,
-    to_records,
-)
+from listops_bench.pages.tables import Cell, Column, Row, Table, from_records, row, to_console, to_markdown, to_records
 from tests.support.fake_results import NASTY
 
 TABLE = Table(
