@@ -17,7 +17,7 @@ import torch
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.pages.tables import from_records, to_console
 from listops_bench.sweep._folder import SweepFolder
-from listops_bench.sweep._packs import Unit, units_of
+from listops_bench.sweep._packs import Unit, pack_limit, units_of
 from listops_bench.sweep.job import Job
 from listops_bench.tasks.exposure import exposure
 from listops_bench.train.config import TrainConfig, rows_per_step
@@ -83,8 +83,8 @@ def estimate(folder: SweepFolder, pack: int | None, devices: int, engine: Engine
         config = unit.jobs[0].config
         return config.model_name, rows_per_step(config), len(unit.jobs)
 
-    pack = 1 if pack is None and engine.device.type == "cpu" else pack
-    units = sorted(units_of(folder, pack, devices, jobs=_expected(folder)), key=shape)
+    limit = pack_limit(pack, engine.device.type)
+    units = sorted(units_of(folder, limit, devices, jobs=_expected(folder)), key=shape)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as the processes of a sweep have
     try:

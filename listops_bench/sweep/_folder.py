@@ -36,6 +36,8 @@ from listops_bench.tasks.task import DATASET_VERSION
 
 FRESH_SECONDS = 60.0
 """A worker whose heartbeat is older is not shown."""
+SECONDS_BETWEEN_LOOKS = 1.0
+"""How often a process that waits for others looks at the folder."""
 
 
 @dataclass(frozen=True)

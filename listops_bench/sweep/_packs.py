@@ -29,6 +29,11 @@ _UNITS_OF_WIDTH = 6144
 _MOST_IN_A_PACK = 128
 
 
+def pack_limit(asked: int | None, device_type: str) -> int | None:
+    """Models in a pack at the most, as asked for; left open, a CPU trains each run alone, a GPU what fits."""
+    return 1 if asked is None and device_type == "cpu" else asked
+
+
 @dataclass(frozen=True)
 class Unit:
     """Runs that are trained in one go; ``pack`` is the folder of a pack, None for a run alone."""

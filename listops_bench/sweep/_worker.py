@@ -16,8 +16,8 @@ from listops_bench._base.files import write_atomic
 from listops_bench._base.text import one_line
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.runs.folder import working_files
-from listops_bench.sweep._folder import Failure, Status, SweepFolder
-from listops_bench.sweep._packs import Unit, units_of
+from listops_bench.sweep._folder import SECONDS_BETWEEN_LOOKS, Failure, Status, SweepFolder
+from listops_bench.sweep._packs import Unit, pack_limit, units_of
 from listops_bench.sweep.job import Job
 from listops_bench.train import Progress, TrainingFailed, TrainResult
 from listops_bench.train.packed import PackProgress
@@ -25,7 +25,6 @@ from listops_bench.train.packed.run import this_engine, train_packed
 from listops_bench.train.run import train
 
 SECONDS_BETWEEN_HEARTBEATS = 1.0
-SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class Worker:
@@ -49,7 +48,7 @@ class Worker:
     ) -> None:
         self.folder, self.number, self.size, self.on_event = folder, number, size, on_event
         self.engine = this_engine()
-        self.pack = 1 if pack is None and self.engine.device.type == "cpu" else pack
+        self.pack = pack_limit(pack, self.engine.device.type)
         self._parent = os.getppid() if with_parent else None
         self._last_heartbeat = 0.0
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from listops_bench._base.processes import ONE_THREAD, Command, run_commands, usable_cores
 from listops_bench.errors import file_error
 from listops_bench.pages.console import make_console
-from listops_bench.sweep._folder import SweepFolder
+from listops_bench.sweep._folder import SECONDS_BETWEEN_LOOKS, SweepFolder
 from listops_bench.sweep._live import Display, print_summary
 from listops_bench.sweep._packs import cost
 from listops_bench.sweep.grid import read_sweep
@@ -30,8 +30,6 @@ from listops_bench.sweep.options import Options
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def open_sweep(options: Options) -> SweepFolder:
