@@ -92,7 +92,7 @@ class SplitResult:
 
     Attributes:
         n: rows scored.
-        rows_sha256: their checksum (`generate.rows_checksum`).
+        rows_sha256: their checksum (`tasks.generator.rows_checksum`).
         predictions_sha256: of the completions, each followed by a new line.
         first_wrong_step: rows that go wrong first at step "1", "2", ...
         slices: the metrics by slice and value: ``slices["depth"]["2"]``.
