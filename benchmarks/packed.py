@@ -26,12 +26,12 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
+from listops_bench.model.packed import PackedLooped
 from listops_bench.runs.provenance import environment
 from listops_bench.train._batches import Pools, lay_out
 from listops_bench.train._run_state import initial_model
 from listops_bench.train.config import TrainConfig, rows_per_step
 from listops_bench.train.packed._data import STEPS, Draws, RowTable, make_chunk
-from listops_bench.train.packed._model import PackedLooped
 from listops_bench.train.packed._step import PackedStep
 from listops_bench.train.packed.run import this_engine
 from listops_bench.train.run import train

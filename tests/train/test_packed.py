@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from listops_bench.errors import InvalidInput
 from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model
+from listops_bench.model.packed import PackedLooped
 from listops_bench.runs.folder import working_dir
 from listops_bench.train import _loop as train_loop
 from listops_bench.train._batches import IGNORED, Pools, lay_out
@@ -22,7 +23,6 @@ from listops_bench.train.config import TrainConfig
 from listops_bench.train.packed import _loop as packed_loop
 from listops_bench.train.packed._data import Draws, RowTable, compact
 from listops_bench.train.packed._loop import PackProgress
-from listops_bench.train.packed._model import PackedLooped
 from listops_bench.train.packed._step import Engine
 from listops_bench.train.packed.run import pack_key, train_packed, why_not
 from listops_bench.train.run import TrainResult, train

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from listops_bench.model.checkpoint import remove_unfinished, save_checkpoint
+from listops_bench.model.packed import PackedLooped
 from listops_bench.model.tokenizer import build_tokenizer
 from listops_bench.runs.folder import RunFiles
 from listops_bench.runs.provenance import environment
@@ -30,7 +31,6 @@ from listops_bench.train._state import RunFolder
 from listops_bench.train.config import TrainConfig
 from listops_bench.train.packed._data import STEPS, Chunk, Draws, RowTable, make_chunk
 from listops_bench.train.packed._members import Member
-from listops_bench.train.packed._model import PackedLooped
 from listops_bench.train.packed._step import Engine, PackedStep
 from listops_bench.train.packed._validation import PackedValidation
 from listops_bench.train.run import TrainResult, result_of

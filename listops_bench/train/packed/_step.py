@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
+from listops_bench.model.packed import PackedLooped
 from listops_bench.train._batches import IGNORED
 from listops_bench.train.config import TrainRecipe, rows_per_step
 from listops_bench.train.packed._data import Chunk, RowTable, compact
-from listops_bench.train.packed._model import PackedLooped
 
 WARM_UP_STEPS = 3
 """Steps on a side stream before a capture, as torch asks for (they are undone)."""

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from listops_bench.model.packed import PackedLooped
 from listops_bench.tasks.generator import Rows
 from listops_bench.tasks.task import get_task, with_single_tasks
 from listops_bench.train._validation import validation_figures, validation_rows
 from listops_bench.train.packed._data import RowTable
 from listops_bench.train.packed._members import Member
-from listops_bench.train.packed._model import PackedLooped
 
 _ROWS_AT_ONCE = 128
 

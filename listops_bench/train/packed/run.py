@@ -21,10 +21,10 @@ from accelerate import Accelerator
 
 from listops_bench.errors import InvalidInput
 from listops_bench.model.ladder import load_config
+from listops_bench.model.packed import shape_of
 from listops_bench.train._log import TrainingFailed
 from listops_bench.train.config import TrainConfig, rows_per_step
 from listops_bench.train.packed._loop import OnPackStep, PackProgress, PackTrainer
-from listops_bench.train.packed._model import shape_of
 from listops_bench.train.packed._step import Engine
 from listops_bench.train.run import TrainResult, result_of
 
