@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 EXIT_INVALID, EXIT_ENVIRONMENT = 2, 3
@@ -47,5 +48,6 @@ def file_error(action: str, path: object, error: OSError) -> InvalidInput | Envi
     EnvironmentFailed("cannot write 'runs/a': Permission denied")
     """
     wrong_name = isinstance(error, (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError))
-    kind = InvalidInput if wrong_name else EnvironmentFailed
+    wrong_place = error.errno in (errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO)  # links in a circle; a socket
+    kind = InvalidInput if wrong_name or wrong_place else EnvironmentFailed
     return kind(f"cannot {action} {str(path)!r}: {error.strerror or ' '.join(str(error).split())}")

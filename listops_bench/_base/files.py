@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 from filelock import FileLock, Timeout
@@ -15,32 +16,55 @@ from listops_bench._base import records
 from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput, file_error
 
+MAX_JSON_BYTES = 20_000_000
 
-def read_bytes(path: Path, *, kind: str = "file", max_bytes: int | None = None) -> bytes:
-    """The content of a file.
+
+def read_bytes(path: Path, *, kind: str = "file", max_bytes: int | None = None, within: Path | None = None) -> bytes:
+    """The content of a regular file: nothing that waits for a writer or never ends.
 
     Args:
         path: the file.
         kind: what it is, for the error: ``"curriculum file"``.
         max_bytes: the most it may hold; what strangers write need not be read to its end.
+        within: a folder that the file must lie in, links followed.
 
     Raises:
-        InvalidInput: there is no such file, or it is too large.
+        InvalidInput: there is no such file, it is too large, no regular file, or elsewhere.
         EnvironmentFailed: it is there and cannot be read.
     """
-    try:
-        with path.open("rb") as file:
+    with open_regular(path, kind=kind, within=within) as file:
+        try:
             content = file.read(-1 if max_bytes is None else max_bytes + 1)
-    except OSError as error:
-        raise file_error(f"read {kind}", path, error) from None
+        except OSError as error:
+            raise file_error(f"read {kind}", path, error) from None
     if max_bytes is not None and len(content) > max_bytes:
         raise InvalidInput(f"{path}: larger than {max_bytes:,} bytes")
     return content
 
 
-def read_json(path: Path, *, kind: str = "file", max_bytes: int | None = None) -> Any:
+def open_regular(path: Path, *, kind: str = "file", within: Path | None = None) -> BinaryIO:
+    """Opens a regular file, without waiting. Arguments and errors are those of `read_bytes`."""
+    try:
+        place = path if within is None else Path(os.path.realpath(path))
+        if within is not None and not place.is_relative_to(os.path.realpath(within)):
+            raise InvalidInput(f"{path}: a link that leads out of {within}")
+        # A FIFO would wait for its writer; what the checks have seen must not become a link meanwhile.
+        flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        flags |= getattr(os, "O_NOFOLLOW", 0) if within is not None else 0
+        file = os.fdopen(os.open(place, os.O_RDONLY | flags), "rb")
+    except OSError as error:
+        raise file_error(f"read {kind}", path, error) from None
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise InvalidInput(f"cannot read {kind} {str(path)!r}: not a regular file")
+    return file
+
+
+def read_json(
+    path: Path, *, kind: str = "file", max_bytes: int | None = MAX_JSON_BYTES, within: Path | None = None
+) -> Any:
     """The value of a strict JSON file, see `records.loads`. Raises as `read_bytes`, and InvalidInput for bad JSON."""
-    return records.loads(read_bytes(path, kind=kind, max_bytes=max_bytes), str(path))
+    return records.loads(read_bytes(path, kind=kind, max_bytes=max_bytes, within=within), str(path))
 
 
 def read_yaml(path: Path, *, kind: str) -> Any:

@@ -21,6 +21,7 @@ import math
 import re
 import types
 import typing
+from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +30,10 @@ from typing import Annotated, Any, Literal
 from listops_bench.errors import InvalidInput, unknown
 
 MAX_TEXT = 2000
+MAX_DEPTH = 64
+"""Objects and lists within one another, in JSON that is read."""
+MAX_DIGITS = 40
+"""Of an integer, in JSON that is read."""
 _LINE = 110
 
 Definitions = dict[str, dict[str, Any]]
@@ -100,19 +105,43 @@ Timestamp = Annotated[str, Text(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", 20)]
 
 
 def loads(text: str | bytes, where: str) -> Any:
-    """JSON as RFC 8259 has it: no duplicate keys, no NaN or infinity.
+    """JSON as RFC 8259 has it, in UTF-8: no duplicate keys, no NaN or infinity, no half of a surrogate pair.
+
+    It takes time and memory in proportion to the text, whoever wrote it.
 
     Raises:
-        InvalidInput: with ``where`` (a file name) in front.
+        InvalidInput: with ``where`` (a file name) in front; also beyond `MAX_DEPTH` and `MAX_DIGITS`.
     """
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite)
+        text = text if isinstance(text, str) else text.decode("utf-8")
+        value = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite, parse_int=_integer
+        )
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except InvalidInput as error:
         raise InvalidInput(f"{where}: {error}") from None
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{where}: holds half of a surrogate pair, which is no character") from None
     except RecursionError:
         raise InvalidInput(f"{where}: nested too deeply") from None
-    except ValueError as error:  # not JSON, not UTF-8, or an integer of thousands of digits
+    except ValueError as error:  # not JSON, or not UTF-8
         raise InvalidInput(f"{where}: not valid JSON ({error})") from None
+    _check_depth(value, where)
+    return value
+
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
+
+
+def _check_depth(value: Any, where: str) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        containers = [one for one in level if isinstance(one, (dict, list))]
+        if not containers:
+            return
+        level = [item for one in containers for item in (one.values() if isinstance(one, dict) else one)]
+    raise InvalidInput(f"{where}: nested too deeply; at most {MAX_DEPTH} objects and lists within one another")
 
 
 def dumps(record: Any) -> str:
@@ -134,14 +163,19 @@ def _lines(value: Any, indent: str) -> str:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
         raise InvalidInput(f"key {_short(twice)} stands twice in one object")
     return result
 
 
 def _no_constant(name: str) -> float:
     raise InvalidInput(f"{name} is not a number that JSON has")
+
+
+def _integer(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise InvalidInput(f"number {_short(text)} has more than {MAX_DIGITS} digits")
+    return int(text)
 
 
 def _finite(text: str) -> float:

@@ -1,6 +1,8 @@
 """Files that are whole or not there, and what is said of those that cannot be used."""
 
 import errno
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from listops_bench.errors import EnvironmentFailed, InvalidInput, file_error
 @pytest.mark.parametrize(
     ("number", "kind"),
     [
-        *((number, InvalidInput) for number in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR)),
+        *((number, InvalidInput) for number in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)),
         *((number, EnvironmentFailed) for number in (errno.EACCES, errno.ENOSPC, errno.EIO)),
     ],
 )
@@ -65,3 +67,67 @@ def test_what_is_read_is_bounded_and_well_formed(tmp_path: Path) -> None:
     path.write_bytes(b"a: [\xff")
     with pytest.raises(InvalidInput, match="not valid YAML"):
         read_yaml(path, kind="page")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b'{"a": NaN}', "NaN"),
+        (b"[-Infinity]", "Infinity"),
+        (b"1e400", "out of range"),
+        (b"9" * 41, "digits"),
+        (b"-" + b"9" * 10_000, "digits"),
+        (b"[" * 65 + b"]" * 65, "nested"),
+        (b'{"a":' * 100_000, "nested"),
+        (b"[" * 100_000, "nested"),
+        (rb'"\ud800"', "surrogate"),
+        (rb'{"\uDFFF": 1}', "surrogate"),
+        (b'"\xed\xa0\x80"', "not valid JSON"),
+        ("{}".encode("utf-16"), "not valid JSON"),
+        (b"{} {}", "not valid JSON"),
+        (b"", "not valid JSON"),
+    ],
+)
+def test_json_that_is_not_strict_is_refused_by_one_line_that_names_the_file(
+    text: bytes, reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "file.json"
+    path.write_bytes(text)
+    with pytest.raises(InvalidInput, match=reason) as caught:
+        read_json(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < len(str(path)) + 150
+
+
+def test_json_that_is_strict_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    text = '{"a": [1.5, -0, true, null, "\\ud83d\\ude00", "\\\\ud800"], "b": ' + "9" * 40 + "}"
+    path.write_text(text)
+    assert read_json(path) == json.loads(text)
+    path.write_text("[" * 64 + "]" * 64)
+    read_json(path)
+
+
+def test_a_key_that_stands_twice_is_found_among_many(tmp_path: Path) -> None:
+    path, keys = tmp_path / "file.json", 100_000  # with every pair compared, this takes minutes
+    path.write_text("{" + "".join(f'"{i}": 0, ' for i in range(keys)) + f'"{keys - 1}": 0}}')
+    with pytest.raises(InvalidInput, match=f'"{keys - 1}" stands twice'):
+        read_json(path)
+
+
+def test_a_file_is_regular_and_where_it_seems_to_be(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "outside").write_text("1")
+    (folder / "inside").write_text("2")
+    os.mkfifo(folder / "fifo")
+    for name, place in {"good": "inside", "out": "../outside", "device": "/dev/zero", "loop": "loop"}.items():
+        (folder / name).symlink_to(place)
+    assert read_json(folder / "good", within=folder) == 2
+    assert read_json(folder / "out") == 1
+    for name in ("out", "device", "loop", "fifo", ".", "missing"):
+        with pytest.raises(InvalidInput):
+            read_json(folder / name, within=folder)
+    with pytest.raises(InvalidInput, match="not a regular file"):
+        read_bytes(folder / "device", max_bytes=10)
