@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from listops_bench._base.text import one_line
 from listops_bench.errors import EnvironmentFailed, InvalidInput
+from listops_bench.model.origin import check_repo_id
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -49,24 +50,6 @@ class Pushed:
     changed: bool
 
 
-def check_repo_id(repo_id: str) -> str:
-    """Returns an ``ORG/NAME`` that the Hub takes.
-
-    Raises:
-        InvalidInput: it is none.
-    """
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
-
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError as error:
-        raise InvalidInput(f"{repo_id!r} is no repository id of the form ORG/NAME: {one_line(error)}") from None
-    if repo_id.count("/") != 1:
-        raise InvalidInput(f"{repo_id!r} is no repository id of the form ORG/NAME")
-    return repo_id
-
-
 def push(
     publication: Publication, *, private: bool = False, revision: str | None = None, create_pr: bool = False
 ) -> Pushed:
@@ -78,7 +61,8 @@ def push(
         publication: what `prepare_model` or `prepare_dataset` made.
         private: make a repository that only its owner sees.
         revision: a branch, made where there is none.
-        create_pr: open a pull request instead; the repository must be there.
+        create_pr: open a pull request instead, unless one with these files and this title is open; the repository must
+            be there.
 
     Raises:
         InvalidInput: no such repository, a public one where a private one was asked for, a name that the Hub does not
@@ -101,6 +85,10 @@ def push(
         before = api.repo_info(repo_id, repo_type=repo_type, revision=revision)
         if private and not before.private:
             raise InvalidInput(f"repository {repo_id!r} is there already, and public")
+        for url, branch in _open_pull_requests(api, publication) if create_pr else ():
+            if _holds(api, publication, branch):
+                head = api.repo_info(repo_id, repo_type=repo_type, revision=branch)
+                return Pushed(url, head.sha, changed=False)
         done = api.create_commit(
             repo_id,
             [CommitOperationAdd(path, f if isinstance(f, bytes) else str(f)) for path, f in publication.files.items()],
@@ -110,18 +98,40 @@ def push(
             revision=revision,
             create_pr=create_pr,
         )
-    url = f"{api.endpoint}/{'datasets/' if repo_type == 'dataset' else ''}{repo_id}"
-    return Pushed(done.pr_url or url, done.oid, done.oid != before.sha)
+    return Pushed(done.pr_url or _address(api, publication), done.oid, done.oid != before.sha)
 
 
-def open_pull_request(repo_id: str, title: str) -> str | None:
-    """The address of the open pull request of that title to a dataset, if there is one."""
-    with clear_errors(repo_id):
-        api = client()
-        for found in api.get_repo_discussions(repo_id, repo_type="dataset", discussion_status="open"):
-            if found.is_pull_request and found.title == title:
-                return f"{api.endpoint}/datasets/{repo_id}/discussions/{found.num}"
-    return None
+def open_pull_request(publication: Publication) -> str | None:
+    """The address of the open pull request of its title, if there is one."""
+    with clear_errors(publication.repo_id):
+        return next((url for url, _ in _open_pull_requests(client(), publication)), None)
+
+
+def _open_pull_requests(api: HfApi, publication: Publication) -> Iterator[tuple[str, str]]:
+    """Address and branch of those of the title."""
+    repo_type, repo_id = publication.repo_type, publication.repo_id
+    for found in api.get_repo_discussions(repo_id, repo_type=repo_type, discussion_status="open"):
+        if found.is_pull_request and found.title == publication.message:
+            yield f"{_address(api, publication)}/discussions/{found.num}", f"refs/pr/{found.num}"
+
+
+def _holds(api: HfApi, publication: Publication, branch: str) -> bool:
+    """Whether a branch has these files already, to the byte."""
+    from huggingface_hub.utils.sha import git_hash
+
+    def same(path: str, file: Path | bytes) -> bool:
+        found, content = there.get(path), file if isinstance(file, bytes) else file.read_bytes()
+        if found is None or found.lfs is None:
+            return found is not None and found.blob_id == git_hash(content)
+        return found.lfs.sha256 == hashlib.sha256(content).hexdigest()
+
+    tree = api.list_repo_tree(publication.repo_id, recursive=True, revision=branch, repo_type=publication.repo_type)
+    there = {entry.path: entry for entry in tree if hasattr(entry, "lfs")}  # folders have none
+    return all(same(path, file) for path, file in publication.files.items())
+
+
+def _address(api: HfApi, publication: Publication) -> str:
+    return f"{api.endpoint}/{'datasets/' if publication.repo_type == 'dataset' else ''}{publication.repo_id}"
 
 
 def client(*, write: bool = False) -> HfApi:
@@ -157,10 +167,10 @@ def _meanings(
     repo_id: str, error: Exception, write: bool
 ) -> list[tuple[bool, type[InvalidInput | EnvironmentFailed], str]]:
     """What the client's error means, of which the first that applies: (whether it does, our error, its line)."""
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
+    host = constants.ENDPOINT
     status = getattr(getattr(error, "response", None), "status_code", None)
-    host = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
     # The client's HTTP library has changed its name between releases; its errors are no OSErrors.
     library = type(error).__module__.partition(".")[0]
     is_network_error = isinstance(error, ConnectionError) or library in {"httpx", "httpx2"}
@@ -177,7 +187,9 @@ def _meanings(
          "the Hub does not know the token: run `hf auth login`, or set HF_TOKEN to one that may write"),
         (isinstance(error, errors.HfHubHTTPError), EnvironmentFailed,
          f"the Hub refused {repo_id!r} ({status}): {one_line(error)}"),
-        (isinstance(error, ValueError), InvalidInput, f"{repo_id!r}: {one_line(error)}"),
+        (isinstance(error.__cause__, errors.BadRequestError), InvalidInput, f"{repo_id!r}: {one_line(error)}"),
+        (isinstance(error, (ValueError, LookupError, TypeError, AttributeError)), EnvironmentFailed,
+         f"{host} answers for {repo_id!r} with what is not a Hub's answer ({one_line(error, with_type=True)})"),
         (isinstance(error, RuntimeError) or is_network_error, EnvironmentFailed,
          f"the connection to {host} for {repo_id!r} failed ({one_line(reason)}); run the same command again to go on"),
     ]  # fmt: skip

@@ -19,10 +19,10 @@ from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.checkpoint import open_checkpoint
 from listops_bench.evaluate.run import OnSplit, evaluate_checkpoint
 from listops_bench.hub._card import CURVE, EVAL_RESULTS, eval_results, learning_curve, write_model_card
-from listops_bench.hub.client import Publication, check_repo_id
+from listops_bench.hub.client import Publication
 from listops_bench.model.checkpoint import CARD
 from listops_bench.model.ladder import parameter_counts
-from listops_bench.model.origin import WEIGHTS
+from listops_bench.model.origin import WEIGHTS, check_repo_id
 from listops_bench.result.files import read_results
 from listops_bench.result.format import Result
 from listops_bench.runs.folder import LOG, RECORD

@@ -13,9 +13,9 @@ from listops_bench.errors import InvalidInput, unknown
 from listops_bench.evaluate.run import OnSplit, evaluate_checkpoint
 from listops_bench.evaluate.strangers import MAX_CHECKPOINT_BYTES
 from listops_bench.evaluate.verification import validate_files
-from listops_bench.hub.client import Publication, check_repo_id, open_pull_request, push
+from listops_bench.hub.client import Publication, open_pull_request, push
 from listops_bench.leaderboard.groups import RANKED_SEEDS
-from listops_bench.model.origin import resolve
+from listops_bench.model.origin import check_repo_id, resolve
 from listops_bench.result.files import result_path, write_result
 from listops_bench.result.format import TRACKS, Result, Track
 from listops_bench.tasks.split import EVALUATION_SPLITS
@@ -110,13 +110,13 @@ def _evaluate(
 
 
 def _open_pull_request(repo_id: str, results: Sequence[Result], folder: Path) -> Submission:
-    title = _title(results)
-    there = open_pull_request(repo_id, title)
-    if there is not None:
-        return Submission(tuple(results), pull_request=there, opened=False)
     paths = [result_path(folder, result) for result in results]
     files = {f"results/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in paths}
-    done = push(Publication("dataset", repo_id, title, files, "\n".join(summary(results))), create_pr=True)
+    publication = Publication("dataset", repo_id, _title(results), files, "\n".join(summary(results)))
+    there = open_pull_request(publication)  # whatever its files hold: another evaluation has other times
+    if there is not None:
+        return Submission(tuple(results), pull_request=there, opened=False)
+    done = push(publication, create_pr=True)
     return Submission(tuple(results), pull_request=done.url)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from listops_bench.errors import EnvironmentFailed, InvalidInput
 
 WEIGHTS = "model.safetensors"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 # What a checkpoint is read from. Code is fetched only where the user has asked to run it.
 _FILES, _CODE = ("*.safetensors", "*.json", "*.jsonl", "*.jinja", "*.txt", "*.model", "README.md"), ("*.py",)
 
@@ -67,10 +65,31 @@ def resolve(
             raise InvalidInput(f"checkpoint {str(checkpoint)!r} is a folder, and only a model on the Hub has revisions")
         return Origin(folder)
     name = os.fspath(checkpoint)
-    if not _HUB_ID.fullmatch(name):
-        raise InvalidInput(f"checkpoint {name!r} is not a folder, nor a model id such as 'org/name'")
+    try:
+        check_repo_id(name)
+    except InvalidInput as error:
+        raise InvalidInput(f"checkpoint {name!r} is not a folder, nor a model id such as 'org/name': {error}") from None
     patterns = [*_FILES, *(_CODE if trust_remote_code else ())]
     return _from_hub(name, revision, patterns, max_bytes)
+
+
+def check_repo_id(repo_id: str) -> str:
+    """Returns an ``ORG/NAME`` that the Hub takes.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repo_id)
+        reason = "" if repo_id.count("/") == 1 else "such as 'org/name'"
+    except HFValidationError as error:
+        reason = one_line(error)
+    if reason:
+        raise InvalidInput(f"{repo_id!r} is no repository id of the form ORG/NAME: {reason}")
+    return repo_id
 
 
 def check_weights(names: Collection[str], where: str) -> None:
@@ -116,15 +135,15 @@ def _check_sizes(sizes: Mapping[str, int | None], max_bytes: int, where: str) ->
 
 
 def _from_cache(name: str, revision: str | None, patterns: list[str], reason: Exception) -> str:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         folder = snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True)
     except LocalEntryNotFoundError:
         raise EnvironmentFailed(
-            f"checkpoint {_at(name, revision)} is no folder here, is not in the cache, and the Hub cannot be reached: "
-            f"{one_line(reason)}"
+            f"checkpoint {_at(name, revision)} is no folder here, is not in the cache, and the Hub cannot be reached "
+            f"at {constants.ENDPOINT}: {one_line(reason, with_type=True)}"
         ) from None
     check_weights([path.name for path in Path(folder).iterdir()], name)
     return folder

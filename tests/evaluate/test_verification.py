@@ -91,6 +91,15 @@ def test_without_a_connection_nothing_is_refuted(submission: Result, tmp_path: P
     assert (verdict.status, "the Hub cannot be reached" in verdict.reason) == ("unverifiable", True)
 
 
+@pytest.mark.parametrize("name", ["org/a--b", "org/a.git", f"org/{'a' * 97}", "org/a+b"])
+def test_a_name_that_the_hub_does_not_take_stops_nothing(
+    name: str, measured: Result, submission: Result, hub: HubServer, tmp_path: Path
+) -> None:
+    impossible = dataclasses.replace(submission, model=dataclasses.replace(submission.model, id=name))
+    paths = [write_result(tmp_path / "results", one) for one in (impossible, submission)]
+    assert [verdict.status for verdict in verify_files(paths)] == ["unverifiable", "verified"]
+
+
 def test_the_record_follows_the_result(measured: Result, folder: Path, tmp_path: Path) -> None:
     results_dir = tmp_path / "results"
     path = write_result(results_dir, measured)

@@ -254,7 +254,50 @@ def test_without_access_it_is_one_line(
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("repo_id", ["first", "a/b/c", "org/has space", "org/..", "../x"])
+NO_ANSWERS = [
+    *(("repos/create", status, value) for status in (200, 409) for value in ({}, [1], {"url": 5})),
+    *(("models/org/first", 200, value) for value in ({}, [1], {"id": "org/first", "siblings": [5]}, "x")),
+    *(("validate-yaml", status, value) for status, value in ((200, [1]), (200, {"warnings": 5}), (400, {"errors": 7}))),
+    *(("preupload/main", 200, value) for value in ({"files": []}, [1], {"files": [{"path": 5}]}, None)),
+    *(("commit/main", 200, value) for value in ({}, [1], {"commitUrl": []})),
+]
+
+
+@pytest.mark.parametrize(("end", "status", "value"), NO_ANSWERS)
+def test_an_answer_that_is_not_a_hubs_is_one_line(
+    end: str, status: int, value: Any, hub_server: HubServer, publication: Publication
+) -> None:
+    hub_server.create("model", "org/first")
+    hub_server.replies[end] = (status, value)
+    with pytest.raises(EnvironmentFailed, match=f"{hub_server.url} answers for 'org/first'") as error:
+        push(publication)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", [{}, [1], {"discussions": [{}], "count": 1, "start": 0}, {"discussions": 5}])
+def test_pull_requests_that_are_none_are_one_line(value: Any, hub_server: HubServer, publication: Publication) -> None:
+    hub_server.create("model", "org/first")
+    hub_server.replies["/discussions"] = (200, value)
+    with pytest.raises(EnvironmentFailed, match=f"{hub_server.url} answers"):
+        push(publication, create_pr=True)
+
+
+def test_a_pull_request_is_opened_once(hub_server: HubServer, publication: Publication, tmp_path: Path) -> None:
+    pulls = hub_server.create("model", "org/first").pulls
+    first, second = (push(publication, create_pr=True) for _ in range(2))
+    assert (second.url, second.commit, second.changed) == (first.url, first.commit, False)
+    changed = {**publication.files, "README.md": b"# another"}
+    for other in (changed, {**publication.files, "more.json": b"{}"}, {**changed, "model.safetensors": b"other"}):
+        assert push(dataclasses.replace(publication, files=other), create_pr=True).changed
+    assert len(pulls) == 4
+    assert not push(dataclasses.replace(publication, files=changed), create_pr=True).changed
+
+
+NO_NAMES = ["first", "a/b/c", "org/has space", "org/..", "../x", "org/a..b", "org/a--b", "org/a.git", f"org/{'a' * 97}",
+            "o--g/a", "org/a.", "-org/a", "org/", "/a", "org/a\n", "org/\u0430"]  # fmt: skip
+
+
+@pytest.mark.parametrize("repo_id", NO_NAMES)
 def test_a_name_that_the_hub_does_not_take(repo_id: str, checkpoint: Path) -> None:
     with pytest.raises(InvalidInput, match="is no repository id of the form ORG/NAME"):
         prepare_model(checkpoint, repo_id)

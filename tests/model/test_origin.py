@@ -19,6 +19,7 @@ from listops_bench.model.checkpoint import save_checkpoint
 from listops_bench.model.ladder import build_model
 from listops_bench.model.origin import Origin, resolve
 from listops_bench.model.tokenizer import build_tokenizer
+from tests.support.hub_server import HubServer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -58,7 +59,8 @@ def test_a_folder_is_itself(checkpoint: Path) -> None:
 
 
 def test_what_is_neither_is_one_line(tmp_path: Path) -> None:
-    for place in (tmp_path / "nowhere", "nowhere", "../org/name"):
+    no_names = ("nowhere", "../org/name", "org/a..b", "org/a--b", "org/a.git", f"org/{'a' * 97}", "org/a\nb", "o-/a.")
+    for place in (tmp_path / "nowhere", *no_names):
         assert "is not a folder, nor a model id such as 'org/name'" in refused(place)
 
 
@@ -132,6 +134,12 @@ def test_pickled_weights_on_the_hub_are_not_even_downloaded(hub: dict[str, Any])
     hub["files"] = ["config.json"]
     assert "has no model.safetensors" in refused("org/name")
     assert hub["downloads"] == []
+
+
+@pytest.mark.parametrize("answer", [{}, [1], {"id": "org/name", "siblings": [{"size": 1}]}, "no"])
+def test_an_answer_that_is_not_a_hubs_is_one_line(answer: Any, hub_server: HubServer) -> None:
+    hub_server.replies["models/org/name"] = (200, answer)
+    assert f"cannot be reached at {hub_server.url}: " in refused("org/name", EnvironmentFailed)
 
 
 def test_what_the_hub_refuses_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,6 +124,7 @@ class HubServer:
     """The server and its store. ``drop_uploads`` large uploads lose their connection after half of their bytes.
 
     ``on_half_upload`` is called at that point, before the connection goes: to kill the client, for instance.
+    ``replies`` has status and JSON for each end of a path that is to be answered so, whatever is asked.
     """
 
     def __init__(self) -> None:
@@ -131,6 +132,7 @@ class HubServer:
         self.blobs: dict[str, bytes] = {}
         self.requests: list[tuple[str, str, int]] = []
         self.drop_uploads = 0
+        self.replies: dict[str, tuple[int, Any]] = {}
         self.on_half_upload: Callable[[], None] = lambda: None
         self.lock = threading.RLock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
@@ -231,6 +233,10 @@ class _Handler(BaseHTTPRequestHandler):
         return self.rfile.read(length)
 
     def _serve(self, path: str) -> None:
+        for end, (status, value) in self.hub.replies.items():
+            if path.endswith(end):
+                self._json(value, status)
+                return
         for pattern, serve in _ROUTES:
             if found := pattern.fullmatch(path):
                 serve(self, *(unquote(group or "") for group in found.groups()))
