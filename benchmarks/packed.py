@@ -2,13 +2,13 @@
 
     .venv/bin/python benchmarks/packed.py                              # what is there: a GPU, or one CPU thread
     .venv/bin/python benchmarks/packed.py --models 64 --width 48       # one data-centre GPU; target: 20 times
-    .venv/bin/python benchmarks/packed.py --models 64 --width 48 --compile
 
 The runs are those of a sweep: SUM, SUM+MAX+MED, and MAX+MED then SUM, with different seeds and learning rates, 128 rows
 a step. Three ways are timed: each model alone with our trainer (the peer), packed with an explicit batch dimension
 (`listops_bench.train.packed`), and packed with ``torch.func``'s vmap over the model as it is, which packs any family
 but whose attention has no batching rule on a CPU. Each rate is the median over rounds that alternate between the ways;
-on a CPU it is per second of CPU time. Prints one JSON object.
+on a CPU it is per second of CPU time. Prints one JSON object. A way that fails has null for its rate, and the reason
+beside it; the others are measured all the same.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from itertools import product
 from statistics import median
 from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
 
+from listops_bench._base.text import one_line
 from listops_bench.model.packed import PackedLooped
 from listops_bench.runs.provenance import environment
 from listops_bench.train._batches import Pools, lay_out
@@ -45,28 +47,38 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--width", type=int, nargs="+", default=[48] if torch.cuda.is_available() else [8, 16, 32, 48])
     parser.add_argument("--steps", type=int, default=64 if torch.cuda.is_available() else 6, help="in each round")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--compile", action="store_true", help="fuse the packed step with torch.compile")
     options = parser.parse_args(argv)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     device = this_engine().device
-    figures: dict[str, Any] = {"models": options.models, "rows_per_step": 128, "compiled": options.compile}
+    figures: dict[str, Any] = {"models": options.models, "rows_per_step": 128}
     figures["widths"] = {f"looped_d{width:03d}": measure(width, options, device) for width in options.width}
     print(json.dumps({**figures, "environment": asdict(environment(device))}, indent=2))
 
 
-def measure(width: int, options: argparse.Namespace, device: torch.device) -> dict[str, float]:
+def measure(width: int, options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     """Model-steps/s of the three ways and their ratios to one at a time."""
+    kinds: dict[str, Callable[[list[TrainConfig]], Way]] = {"alone": Alone, "packed": Packed, "vmap": Mapped}
+    ways: dict[str, Way] = {}
+    rates: dict[str, list[float]] = {name: [] for name in kinds}
+    failures: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         configs = [_config(i, width, folder, options.steps) for i in range(options.models)]
-        alone, packed, mapped = Alone(configs, options.steps), Packed(configs, options.compile), Mapped(configs)
-        ways = {"alone": alone, "packed": packed, "vmap": mapped}
-        rates: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(options.rounds):
-            for name, way in ways.items():
-                rates[name].append(way(options.steps))
-    found = {name: median(values) for name, values in rates.items()}
-    ratios = {f"{name}_to_alone": round(found[name] / found["alone"], 2) for name in ("packed", "vmap")}
-    return {f"{name}_model_steps_per_second": round(rate, 1) for name, rate in found.items()} | ratios
+        for _, name in product(range(options.rounds), kinds):
+            if name in failures:
+                continue
+            try:
+                if name not in ways:
+                    ways[name] = kinds[name](configs)
+                rates[name].append(ways[name](options.steps))
+            except (RuntimeError, NotImplementedError) as error:
+                failures[name] = one_line(error, with_type=True)
+    found = {name: None if name in failures else median(values) for name, values in rates.items()}
+    alone = found["alone"]
+    ratios = {
+        f"{name}_to_alone": rate and alone and round(rate / alone, 2) for name, rate in found.items() if name != "alone"
+    }
+    figures = {f"{name}_model_steps_per_second": rate and round(rate, 1) for name, rate in found.items()} | ratios
+    return figures | {f"{name}_failed": reason for name, reason in failures.items()}
 
 
 def _config(i: int, width: int, folder: str, steps: int) -> TrainConfig:
@@ -97,10 +109,14 @@ class Enough(Exception):
     """Ends a run that has been timed."""
 
 
+Way = Callable[[int], float]
+"""Trains so many steps and gives its model-steps/s."""
+
+
 class Alone:
     """One model with our trainer; its start is not timed. Every model has the same shape, so one stands for all."""
 
-    def __init__(self, configs: list[TrainConfig], steps: int) -> None:
+    def __init__(self, configs: list[TrainConfig]) -> None:
         self.configs, self.round = configs, 0
 
     def __call__(self, steps: int) -> float:
@@ -126,8 +142,8 @@ class Alone:
 class Packed:
     """All models as one, with the rows of every step prepared as in training."""
 
-    def __init__(self, configs: list[TrainConfig], compiled: bool) -> None:
-        engine, pools = this_engine(compiled=compiled), Pools()
+    def __init__(self, configs: list[TrainConfig]) -> None:
+        engine, pools = this_engine(), Pools()
         self.draws = [Draws(config, pools) for config in configs]
         self.table = RowTable(pools.rows, engine.device)
         models = [initial_model(config) for config in configs]

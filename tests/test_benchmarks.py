@@ -37,6 +37,23 @@ def test_packed(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"packed_to_alone", "vmap_to_alone"} < set(figures)
 
 
+def test_packed_tells_of_a_way_that_fails_and_measures_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packed = script("packed")
+
+    def fails(configs: object) -> None:
+        raise RuntimeError("LSE is not correctly aligned")
+
+    for name, way in {"Alone": lambda _: lambda _: 2.0, "Packed": lambda _: lambda _: 6.0, "Mapped": fails}.items():
+        monkeypatch.setattr(packed, name, way)
+    packed.main(["--models", "2", "--width", "8", "--steps", "2", "--rounds", "2"])
+    figures = json.loads(capsys.readouterr().out)["widths"]["looped_d008"]
+    assert (figures["packed_model_steps_per_second"], figures["packed_to_alone"]) == (6.0, 3.0)
+    assert (figures["vmap_model_steps_per_second"], figures["vmap_to_alone"]) == (None, None)
+    assert figures["vmap_failed"] == "RuntimeError: LSE is not correctly aligned"
+
+
 def test_generate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     generate = script("generate")
     for name in ("RECURSIVE_ROWS", "FAST_ROWS", "STREAM_ROWS"):

@@ -169,7 +169,12 @@ class Batch:
         if self.layout is None:
             logits: torch.Tensor = model(**self.inputs, use_cache=False).logits
             return logits.flatten(0, 1)[self.keep]
-        output = model(**self.inputs, use_cache=False, logits_to_keep=self.keep, rows=self.layout)
+        # A mask of four dimensions is taken for a ready one. Without it transformers would look for rows and padding
+        # among the inputs, and wait for the device to see them; the attention by rows looks at none.
+        no_mask = torch.empty((1, 1, 1, 1), device=self.keep.device)
+        output = model(
+            **self.inputs, attention_mask=no_mask, use_cache=False, logits_to_keep=self.keep, rows=self.layout
+        )
         return output.logits[0]
 
     def loss(self, model: Callable[..., Any]) -> torch.Tensor:

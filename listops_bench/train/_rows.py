@@ -24,7 +24,6 @@ import numpy.typing as npt
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
-from transformers.masking_utils import AttentionMaskInterface
 
 from listops_bench.model.ladder import MODEL_TYPES
 from listops_bench.train._rows_kernels import attend, attend_backward
@@ -137,7 +136,6 @@ def _padded(
 
 
 AttentionInterface.register(NAME, rows_attention)
-AttentionMaskInterface.register(NAME, lambda *args, **kwargs: None)
 
 
 def attention_by_rows(model: PreTrainedModel) -> bool:

@@ -73,7 +73,7 @@ def session(case: Case, kind: str, number: int) -> None:
         Path.rename = counted(Path.rename, number, "")  # type: ignore[method-assign]
     configs = case.configs()
     if case.packed:
-        engine = Engine(torch.device("cpu"), bf16=False, graph=False, compiled=False)
+        engine = Engine(torch.device("cpu"), bf16=False, graph=False)
         results: list[Any] = train_packed(configs, f"{case.name}-pack", engine=engine, on_step=on_step)
     else:
         until = "until" in (configs[0].curriculum or "")

@@ -30,13 +30,11 @@ class Engine:
     Attributes:
         bf16: compute products in bfloat16 (autocast).
         graph: capture the step as a CUDA graph.
-        compiled: let `torch.compile` fuse the forward and backward pass.
     """
 
     device: torch.device
     bf16: bool
     graph: bool
-    compiled: bool
 
     @property
     def mixed_precision(self) -> str:
@@ -63,7 +61,6 @@ class PackedStep:
         self.model, self.table, self.engine = model, table, engine
         self.weights = weights.to(device, copy=True).requires_grad_()
         self.first_moments, self.second_moments = (torch.zeros_like(self.weights) for _ in range(2))
-        self._loss = torch.compile(self._losses, dynamic=False) if engine.compiled else self._losses
 
         def column(values: Sequence[float]) -> torch.Tensor:
             return torch.tensor(values, dtype=torch.float64)[:, None].to(device, dtype)
@@ -115,7 +112,7 @@ class PackedStep:
 
     def _step(self, width: int, kept: int) -> None:
         with torch.autocast(self.weights.device.type, torch.bfloat16, enabled=self.engine.bf16, cache_enabled=False):
-            losses = self._loss(width, kept)
+            losses = self._losses(width, kept)
         (gradient,) = torch.autograd.grad(losses.sum(), self.weights)
         with torch.no_grad():
             self._update(losses, gradient)

@@ -66,7 +66,7 @@ def _model_config(config: TrainConfig) -> Any:
     return load_config(config.fresh_model, config.plan().modulus)
 
 
-def this_engine(*, graph: bool | None = None, compiled: bool = False) -> Engine:
+def this_engine(*, graph: bool | None = None) -> Engine:
     """This process's device and precision, as Accelerate has them; the step is captured as a graph on a GPU.
 
     Raises:
@@ -77,7 +77,7 @@ def this_engine(*, graph: bool | None = None, compiled: bool = False) -> Engine:
         raise InvalidInput(f"packed training is done in float32 or bf16, not in {accelerator.mixed_precision}")
     device = accelerator.device
     bf16 = accelerator.mixed_precision == "bf16"
-    return Engine(device, bf16, device.type == "cuda" if graph is None else graph, compiled)
+    return Engine(device, bf16, device.type == "cuda" if graph is None else graph)
 
 
 def train_packed(
