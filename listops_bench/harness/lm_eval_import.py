@@ -11,15 +11,19 @@ some examples, and were never trained on it. Of their size lm-eval counts the pa
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from listops_bench._base import records
+from listops_bench._base.files import read_bytes, read_json
+from listops_bench._base.records import Count, Line, Positive, Range, Text
 from listops_bench._base.text import slug, utc_timestamp
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.run import score_split
+from listops_bench.harness.lm_eval_files import task_name
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.origin import WEIGHTS
 from listops_bench.result.checks import validate
@@ -37,9 +41,12 @@ from listops_bench.result.format import (
 from listops_bench.runs.record import Environment, Parameters
 from listops_bench.score.completion import SCORER_VERSION
 from listops_bench.tasks.generator import generate
-from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, get_task
+from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, curated_tasks, get_task
 
 FAMILY = "few-shot"
+MAX_RESULTS_BYTES, MAX_SAMPLES_BYTES = 20_000_000, 200_000_000
+"""Of a log of strangers; 5,000 rows with their prompts are some 30 MB."""
+_Answer = Annotated[str, Text(max_length=100_000)]
 
 
 def import_lm_eval(output: str | os.PathLike[str]) -> list[Result]:
@@ -49,88 +56,104 @@ def import_lm_eval(output: str | os.PathLike[str]) -> list[Result]:
         output: its ``--output_path``, or a ``results_....json`` in it with its ``samples_...jsonl`` beside it.
 
     Raises:
-        InvalidInput: not such a file or folder; no few-shot task of ours in it, or no samples; answers to other rows
-            than those of this dataset version; or nothing that says which model it was, and of what size.
+        InvalidInput: not such a file or folder; no few-shot task of ours in it, or no samples; a field that is missing,
+            of another type or out of range; answers to other rows than those of this dataset version; or nothing that
+            says which model it was, and of what size.
+        EnvironmentFailed: a file is there and cannot be read.
     """
     path = _results_file(Path(output))
-    content = _read_object(path.read_text(encoding="utf-8"), str(path))
-    try:
-        found = [
-            _result(content, task, shots, {"test": _score(path, task, name)})
-            for name, task, shots in _few_shot_tasks(content)
-        ]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        if isinstance(error, InvalidInput):
-            raise
-        raise InvalidInput(f"{path}: not what lm-eval writes ({type(error).__name__}: {error})") from None
+    log = _Log(read_json(path, kind="lm-eval results", max_bytes=MAX_RESULTS_BYTES), str(path))
+    found = [
+        _result(log, task, log.read(f"n-shot.{name}", Count), {"test": _score(path, task, name)})
+        for name, task in _few_shot_tasks(log)
+    ]
     if not found:
         raise InvalidInput(f"{path}: holds no few-shot task of listops_bench (listops_..._few_shot)")
     for result in found:
-        validate(result, str(path))
+        validate(records.decode(Result, records.encode(result), str(path)), str(path))
     return found
+
+
+@dataclass(frozen=True)
+class _Log:
+    """A JSON value that lm-eval should have written, of which some fields are read; ``where``: file, and line."""
+
+    value: Any
+    where: str
+
+    def read(self, name: str, kind: Any) -> Any:
+        """The value under a dotted name, of that type.
+
+        Raises:
+            InvalidInput: there is none, or it is of another.
+        """
+        value = self.value
+        for key in name.split("."):
+            if not isinstance(value, dict) or key not in value:
+                raise InvalidInput(f"{self.where}: {name} is missing, which lm-eval writes")
+            value = value[key]
+        return records.decode(kind, value, f"{self.where}: {name}")
 
 
 def _results_file(path: Path) -> Path:
     if path.is_file():
         return path
-    files = sorted(path.glob("**/results_*.json"))
+    files = sorted(file for file in path.glob("**/results_*.json") if file.is_file())
     if len(files) != 1:
         raise InvalidInput(f"{str(path)!r} holds {len(files)} files named results_....json; name one of them")
     return files[0]
 
 
-def _read_object(text: str, where: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise InvalidInput(f"{where}: not valid JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise InvalidInput(f"{where}: not an object")
-    return value
-
-
-def _few_shot_tasks(content: dict[str, Any]) -> Iterator[tuple[str, TaskSpec, int]]:
-    """lm-eval's name, the task, and the number of examples."""
-    for name, config in content["configs"].items():
-        rows = config.get("dataset_kwargs") or {}
-        if name.startswith("listops_") and rows.get("few_shot"):
-            yield name, get_task(rows["task"]), int(content["n-shot"][name])
+def _few_shot_tasks(log: _Log) -> Iterator[tuple[str, TaskSpec]]:
+    """lm-eval's name, and the task."""
+    tasks = map(get_task, curated_tasks())
+    known = {task_name(task, few_shot=True): task for task in tasks}
+    for name in log.read("configs", dict[str, Any]):
+        if name in known:
+            yield name, known[name]
 
 
 def _score(path: Path, task: TaskSpec, name: str) -> SplitResult:
     file = path.with_name(path.name.replace("results_", f"samples_{name}_", 1)).with_suffix(".jsonl")
     if not file.is_file():
         raise InvalidInput(f"{file}: missing; lm-eval writes it with --log_samples")
-    lines = [_read_object(line, str(file)) for line in file.read_text(encoding="utf-8").splitlines()]
-    samples = sorted(lines, key=lambda sample: int(sample["doc_id"]))
-    if not 0 < len(samples) <= task.num_test:
-        raise InvalidInput(f"{file}: {len(samples)} answers, and the split has {task.num_test} rows")
+    samples = sorted(_samples(file, task.num_test))
+    if not samples:
+        raise InvalidInput(f"{file}: holds no answer")
     rows = generate(task, "test", num_rows=len(samples))
-    expected = zip(range(len(rows)), rows.row_ids(), rows.prompts(), strict=True)
-    for sample, row in zip(samples, expected, strict=True):
-        if (sample["doc_id"], sample["doc"]["id"], sample["doc"]["prompt"]) != row:
+    for sample, row in zip(samples, zip(range(len(rows)), rows.row_ids(), rows.prompts(), strict=True), strict=True):
+        if sample[:3] != row:
             raise InvalidInput(
-                f"{file}: answer {sample['doc_id']} is not to row {row[1]} of dataset version {DATASET_VERSION}"
+                f"{file}: answer {sample[0]} is not to row {row[1]} of dataset version {DATASET_VERSION}"
             )
-    return score_split(rows, [str(sample["resps"][0][0]) for sample in samples])[0]
+    return score_split(rows, [answer for *_, answer in samples])[0]
 
 
-def _result(content: dict[str, Any], task: TaskSpec, shots: int, splits: dict[EvaluationSplit, SplitResult]) -> Result:
-    config = content["config"]
-    given = config["model_args"]  # a mapping, or pretrained=NAME,dtype=float32
-    model_args = given if isinstance(given, dict) else dict(pair.split("=", 1) for pair in str(given).split(","))
-    pretrained = str(model_args["pretrained"])
-    model = _model(pretrained, config)
-    parameters = config.get("model_num_parameters")
-    if type(parameters) is not int or parameters < 1:
-        raise InvalidInput(f"lm-eval does not say how many parameters {pretrained!r} has; a board needs its size")
-    versions = {"lm_eval": content.get("lm_eval_version"), "transformers": content.get("transformers_version")}
+def _samples(file: Path, limit: int) -> Iterator[tuple[int, str, str, str]]:
+    """Number, row id, prompt and answer of every line of a file of samples."""
+    for place, line in enumerate(read_bytes(file, kind="samples", max_bytes=MAX_SAMPLES_BYTES).splitlines(), 1):
+        if place > limit:
+            raise InvalidInput(f"{file}: more than {limit:,} answers, which is how many rows the split has")
+        where = f"{file}: line {place}"
+        sample = _Log(records.loads(line, where), where)
+        answers = sample.read("resps", list[list[_Answer]])
+        if not answers or not answers[0]:
+            raise InvalidInput(f"{where}: resps holds no answer")
+        doc = (sample.read("doc_id", Count), sample.read("doc.id", Line), sample.read("doc.prompt", Line))
+        yield *doc, answers[0][0]
+
+
+def _result(log: _Log, task: TaskSpec, shots: int, splits: dict[EvaluationSplit, SplitResult]) -> Result:
+    model = _model(log)
+    versions = {"lm_eval": "lm_eval_version", "transformers": "transformers_version"}
+    packages = {name: log.read(key, Line | None) for name, key in versions.items() if key in log.value}
+    seconds = log.read("total_evaluation_time_seconds", Annotated[str, Text(r"[0-9]{1,12}(\.[0-9]{1,30})?", 43)])
     return Result(
         schema_version=SCHEMA_VERSION,
         model=model,
         recipe=Recipe(slug(f"{model.id}-{shots}-shot"), None),
-        parameters=Parameters(parameters, None, None, None),
-        architecture=Architecture(FAMILY, model.id, str(config["model"]), None, None, None, None),
+        parameters=Parameters(log.read("config.model_num_parameters", Positive), None, None, None),
+        architecture=Architecture(FAMILY, model.id, log.read("config.model", Line), None, None, None, None),
         track="open",
         task=TaskId(task.name, task.modulus, "parallel"),
         dataset_version=DATASET_VERSION,
@@ -138,21 +161,26 @@ def _result(content: dict[str, Any], task: TaskSpec, shots: int, splits: dict[Ev
         splits=splits,
         training=None,
         evaluation=Evaluation(
-            created=utc_timestamp(float(content["date"])),
-            wall_seconds=round(float(content["total_evaluation_time_seconds"]), 3),
-            environment=Environment({k: str(v) for k, v in versions.items() if v}, None, None, None),
+            created=utc_timestamp(log.read("date", Annotated[float, Range(0, 2**32)])),
+            wall_seconds=round(float(seconds), 3),
+            environment=Environment({k: v for k, v in packages.items() if v}, None, None, None),
         ),
     )
 
 
-def _model(pretrained: str, config: dict[str, Any]) -> Model:
+def _model(log: _Log) -> Model:
     """Whose answers they are: a commit of the Hub as lm-eval has looked it up, or a folder, by its weights."""
+    if isinstance(log.read("config.model_args", Any), str):  # pretrained=NAME,dtype=float32
+        pairs = (pair.split("=", 1) for pair in log.read("config.model_args", Line).split(","))
+        pretrained = next((pair[1] for pair in pairs if pair[0] == "pretrained" and len(pair) > 1), "")
+    else:
+        pretrained = log.read("config.model_args.pretrained", Line)
     weights = Path(pretrained) / WEIGHTS
     if weights.is_file():
         return Model(slug(Path(pretrained).name), None, weights_sha256(pretrained))
-    if config.get("model_sha"):
-        return Model(pretrained, str(config["model_sha"]), None)
+    if sha := log.read("config.model_sha", Line | None):
+        return Model(pretrained, sha, None)
     raise InvalidInput(
-        f"nothing says which weights {pretrained!r} are: lm-eval found no commit of it on the Hub, and there is no "
-        f"{WEIGHTS} in a folder of that name"
+        f"{log.where}: nothing says which weights {pretrained!r} are: lm-eval found no commit of it on the Hub, and "
+        f"there is no {WEIGHTS} in a folder of that name"
     )

@@ -144,20 +144,81 @@ def model_is(**changes: Any) -> Callable[[Path], None]:
     return lambda output: change_results(output, lambda content: content["config"].update(changes))
 
 
+def field(name: str, value: Any) -> Callable[[Path], None]:
+    """Sets a field of the results, or takes it out where the value is ``...``."""
+
+    def change(content: dict[str, Any]) -> None:
+        *path, last = name.split(".")
+        for key in path:
+            content = content[key]
+        content[last] = value
+        if value is ...:
+            del content[last]
+
+    return lambda output: change_results(output, change)
+
+
+def sample(**changes: Any) -> Callable[[Path], None]:
+    def spoil(output: Path) -> None:
+        first, *others = samples_of(output)
+        write_samples(output, [first | changes, *others])
+
+    return spoil
+
+
+def results_are(text: str) -> Callable[[Path], object]:
+    return lambda output: next(output.rglob("results_*")).write_text(text)
+
+
+TASK = "listops_sum_max_few_shot"
 SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
     "answers to other rows": (other_row, "answer 1 is not to row sum_max/test/00001 of dataset version"),
     "rows left out": (lambda output: write_samples(output, samples_of(output)[1:]), "answer 1 is not to row"),
     "no samples": (lambda output: next(output.rglob("samples_*")).unlink(), "lm-eval writes it with --log_samples"),
+    "empty samples": (lambda output: next(output.rglob("samples_*")).write_text(""), "holds no answer"),
     "no results": (lambda output: next(output.rglob("results_*")).unlink(), "holds 0 files named results_"),
-    "not JSON": (lambda output: next(output.rglob("results_*")).write_text("{"), "not valid JSON"),
-    "something else": (lambda output: next(output.rglob("results_*")).write_text("{}"), "not what lm-eval writes"),
-    "no size": (model_is(model_num_parameters=None), "does not say how many parameters"),
     "unknown weights": (model_is(model_args={"pretrained": "org/large"}), "nothing says which weights 'org/large' are"),
-    "other tasks": (
-        lambda output: change_results(output, lambda content: content.update(configs={"mmlu": {}})),
-        "holds no few-shot task of listops_bench",
+    "other tasks": (field("configs", {"mmlu": {}}), "holds no few-shot task of listops_bench"),
+    "not JSON": (results_are("{"), "not valid JSON"),
+    "not text": (lambda output: next(output.rglob("results_*")).write_bytes(b"\xff{}"), "not valid JSON"),
+    "deep": (results_are("[" * 100_000), "nested too deeply"),
+    "something else": (results_are("{}"), "configs is missing"),
+    "a list": (results_are("[1]"), "configs is missing"),
+    "tasks in a list": (field("configs", ["mmlu"]), "configs: list is not an object"),
+    "no number of examples": (field("n-shot", {}), f"n-shot.{TASK} is missing"),
+    "examples as text": (field(f"n-shot.{TASK}", "four"), f'n-shot.{TASK}: "four" is not an integer'),
+    "examples without end": (field(f"n-shot.{TASK}", [4]), f"n-shot.{TASK}: list is not an integer"),
+    "no configuration": (field("config", 5), "config.model_args is missing"),
+    "arguments that are none": (field("config.model_args", [1]), "config.model_args.pretrained is missing"),
+    "arguments without a model": (field("config.model_args", "dtype=float32,pretrained"), "which weights '' are"),
+    "a model that is a list": (field("config.model_args.pretrained", ["a"]), "pretrained: list is not a text"),
+    "a long name": (field("config.model_args.pretrained", "a" * 5000), "pretrained: .* is not a text of the form"),
+    "no size": (model_is(model_num_parameters=None), "config.model_num_parameters: null is not an integer"),
+    "a size of nothing": (model_is(model_num_parameters=0), "config.model_num_parameters: 0 is not at least 1"),
+    "no commit": (
+        model_is(model_args={"pretrained": "org/large"}, model_sha="main"), "model.revision: \"main\" is not"
     ),
-}
+    "a commit of a list": (
+        model_is(model_args={"pretrained": "org/large"}, model_sha=["f" * 40]), "config.model_sha: list is not a text"
+    ),
+    "no date": (field("date", ...), "date is missing"),
+    "a date out of time": (field("date", 1e300), "date: 1e\\+300 is not in 0"),
+    "a date without end": (results_are('{"date": 1e999}'), "number \"1e999\" is out of range"),
+    "seconds": (field("total_evaluation_time_seconds", "nan"), 'total_evaluation_time_seconds: "nan" is not a text'),
+    "seconds as a list": (field("total_evaluation_time_seconds", []), "total_evaluation_time_seconds: list is not"),
+    "a version of two lines": (field("lm_eval_version", "1\n2"), "lm_eval_version: .* is not a text of the form"),
+    "a sample that is a list": (lambda output: write_samples(output, [[]]), "line 1: resps is missing"),
+    "a sample of another row's number": (sample(doc_id="0"), 'line 1: doc_id: "0" is not an integer'),
+    "a number that is true": (sample(doc_id=True), "line 1: doc_id: true is not an integer"),
+    "no answer": (sample(resps=[[]]), "line 1: resps holds no answer"),
+    "an answer that is a number": (sample(resps=[[5]]), "line 1: resps.0.0: 5 is not a text"),
+    "an answer without end": (sample(resps=[["a" * 100_001]]), "line 1: resps.0.0: .* is not a text"),
+    "half a character": (sample(resps=[["\ud800"]]), "line 1: holds half of a surrogate pair"),
+    "a row that is none": (sample(doc=5), "line 1: doc.id is missing"),
+    "a key twice": (
+        lambda output: next(output.rglob("samples_*")).write_text('{"doc_id": 0, "doc_id": 1}'), "stands twice"
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SPOILED)
@@ -167,3 +228,12 @@ def test_what_cannot_be_imported_is_one_line(copied: Path, name: str) -> None:
     with pytest.raises(InvalidInput, match=message) as error:
         import_lm_eval(copied)
     assert "\n" not in str(error.value)
+
+
+def test_an_answer_may_hold_any_character(copied: Path) -> None:
+    samples = samples_of(copied)
+    samples[0]["resps"] = [["\u2028\x85\x0c\v " + "9" * 5000]]
+    (path,) = copied.rglob("samples_*.jsonl")
+    path.write_text("".join(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples))
+    (found,) = import_lm_eval(copied)
+    assert found.splits["test"].metrics.answer_accuracy.n == N
