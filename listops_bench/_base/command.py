@@ -1,7 +1,7 @@
 """What every command of ours has in common: its flags, one line for a mistake, and its exit codes.
 
-0 is success, 1 a run or check that failed, 2 bad input, 3 a disk or network that failed, 130 Ctrl-C, and 141 a reader
-of the output that has gone.
+0 is success, 1 a run or check that failed, 2 bad input, 3 a disk or network that failed, 4 a time limit, 130 Ctrl-C
+(129 and 143 the signals HUP and TERM), and 141 a reader of the output that has gone.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from listops_bench._base.stopping import Stopped
 from listops_bench.errors import EXIT_ENVIRONMENT, EXIT_INVALID, EnvironmentFailed, InvalidInput, unknown
 
 EXIT_FAILED, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 130, 141
@@ -102,6 +103,10 @@ def run_command(
         return work() or 0
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except Stopped as stopped:
+        if not quiet:
+            print(f"{stopped}; the same command goes on from there", file=sys.stderr)
+        return stopped.code
     except BrokenPipeError:
         # `listops-bench tasks | head -1`: the reader has left. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,22 +52,40 @@ class Meter:
         self.tokens_per_second = self.steps_per_second = 0.0
         self.restart()
 
-    def restart(self) -> None:
+    def restart(self, settled: Sequence[float] = ()) -> None:
+        """Begins anew, after a line or with the losses that a state has kept."""
         self._losses: list[torch.Tensor] = []
+        self._settled = list(settled)
         self._norm: torch.Tensor | None = None
-        self._tokens = 0
+        self._tokens = self._steps = 0
         self._since = time.perf_counter()
 
     @property
     def pending(self) -> bool:
         """Whether steps were taken since."""
-        return bool(self._losses)
+        return bool(self._losses or self._settled)
 
     def add(self, loss: torch.Tensor, norm: torch.Tensor | None, tokens: int) -> None:
         """A step's loss on this process (0-d), its gradient norm, and its tokens over all processes."""
         self._losses.append(loss)
         self._norm = norm
         self._tokens += tokens
+        self._steps += 1
+
+    def settle(self, accelerator: Accelerator, step: int) -> list[float]:
+        """The losses since the last line, up to ``step``, over all processes: they are part of a state.
+
+        Raises:
+            TrainingFailed: one of them is not finite.
+        """
+        if self._losses:
+            losses = accelerator.reduce(torch.stack(self._losses), reduction="mean").tolist()
+            self._losses = []
+            self._settled += losses
+            for at, loss in enumerate(losses, start=step - len(losses) + 1):
+                if not math.isfinite(loss):
+                    raise TrainingFailed(at, loss)
+        return self._settled
 
     def read(self, accelerator: Accelerator, step: int) -> tuple[float, float | None]:
         """The mean loss of the steps up to ``step``, over all processes, and the last gradient norm.
@@ -75,12 +93,9 @@ class Meter:
         Raises:
             TrainingFailed: the loss of one of them is not finite.
         """
-        losses = accelerator.reduce(torch.stack(self._losses), reduction="mean").tolist()
+        losses = self.settle(accelerator, step)
         seconds = time.perf_counter() - self._since
-        self.tokens_per_second, self.steps_per_second = self._tokens / seconds, len(losses) / seconds
-        for at, loss in enumerate(losses, start=step - len(losses) + 1):
-            if not math.isfinite(loss):
-                raise TrainingFailed(at, loss)
+        self.tokens_per_second, self.steps_per_second = self._tokens / seconds, self._steps / seconds
         return math.fsum(losses) / len(losses), None if self._norm is None else float(self._norm)
 
 

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from listops_bench._base.hashing import key64
+from listops_bench._base.stopping import Stopped, never
 from listops_bench.model.checkpoint import save_checkpoint
 from listops_bench.model.tokenizer import build_tokenizer
 from listops_bench.runs.provenance import environment
@@ -22,7 +23,7 @@ from listops_bench.train._batches import Pool, Pools, lay_out, loss_tokens
 from listops_bench.train._linear import fast_linear
 from listops_bench.train._log import Meter, Progress, numbers_in
 from listops_bench.train._optimizer import frozen_parameters, has_dropout, learning_rate, make_optimizer
-from listops_bench.train._processes import on_main
+from listops_bench.train._processes import agreed, on_main
 from listops_bench.train._rows import attention_by_rows, using_attention, using_rows
 from listops_bench.train._run_state import RunState, Stopwatch, initial_model
 from listops_bench.train._state import RunFolder
@@ -43,6 +44,7 @@ class Trainer:
         folder: RunFolder,
         validate: Validate | None,
         on_step: OnStep | None,
+        stop: Callable[[], int] = never,
     ) -> None:
         self.config, self.accelerator, self.folder = config, accelerator, folder
         self.state = RunState(config, folder.identity)
@@ -53,7 +55,7 @@ class Trainer:
         self.by_rows = attention_by_rows(self.model)
         self.attention = self.model.config._attn_implementation
         self.stochastic = has_dropout(self.model)
-        self.validate, self.on_step = validate or self._teacher_forced(), on_step
+        self.validate, self.on_step, self.stop = validate or self._teacher_forced(), on_step, stop
         self.pool: Pool  # of the stage
         self.wrapped: Any = None
         self.optimizer: Any = None
@@ -82,7 +84,7 @@ class Trainer:
             self.accelerator.init_trackers(
                 "listops_bench", config={k: v for k, v in asdict(self.config).items() if v is not None}
             )
-        self.meter.restart()
+        self.meter.restart(() if state is None else state.get("losses", ()))
         with fast_linear(self.model), using_rows(self.model) if self.by_rows else nullcontext():
             self._train()
         return self._finish()
@@ -92,6 +94,7 @@ class Trainer:
     def _train(self) -> None:
         state, config = self.state, self.config
         while not state.is_over:
+            self._end_if_asked()
             if state.stage_is_over:
                 state.begin_stage()
                 self._begin_stage()
@@ -101,14 +104,20 @@ class Trainer:
                 self._log()
             keeps = config.checkpoint_steps > 0 and state.step % config.checkpoint_steps == 0
             saves = state.due(config.save_steps)
-            if (keeps or saves) and self.meter.pending:
-                self._log()  # what a bad loss has spoilt must not become a state to go on from
+            if keeps and self.meter.pending:
+                self._log()
             if keeps:
                 self._keep_checkpoint()
             if saves:
                 self._save()
             if self.on_step is not None and self.accelerator.is_main_process:
                 self.on_step(self._progress())
+
+    def _end_if_asked(self) -> None:
+        code = agreed(self.accelerator, self.stop(), self.state.step)
+        if code:
+            self._save()
+            raise Stopped(code, f"saved after step {self.state.step} of {self.state.position.end}")
 
     def _begin_stage(self) -> None:
         """Rows, trained parameters and optimizer of a stage."""
@@ -205,6 +214,8 @@ class Trainer:
 
     def _save(self) -> None:
         scaler = self.accelerator.scaler
+        # What a bad loss has spoilt must not become a state to go on from.
+        losses = self.meter.settle(self.accelerator, self.state.step)
 
         def write() -> None:
             state = {
@@ -214,6 +225,7 @@ class Trainer:
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": None if scaler is None else scaler.state_dict(),
                 **self.state.state(),
+                "losses": losses,
                 "seconds": self.stopwatch.seconds,
             }
             self.folder.save_state(state)

@@ -7,11 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import broadcast_object_list
 
 from listops_bench.errors import EnvironmentFailed, InvalidInput
+
+
+_STEPS_BETWEEN_LOOKS = 10
 
 
 def make_accelerator(report_to: str, num_processes: int | None, tracker_dir: Path) -> Accelerator:
@@ -50,6 +54,18 @@ def _trackers(report_to: str) -> list[str]:
         if name not in available:
             raise InvalidInput(f"tracker {name!r} is not installed; there are: {', '.join(available) or 'none'}")
     return names
+
+
+def agreed(accelerator: Accelerator, code: int, step: int) -> int:
+    """The exit code with which all processes of a run end after a step, 0 where none was asked to end.
+
+    Looked at every step on CPUs; elsewhere every `_STEPS_BETWEEN_LOOKS`, since it waits for the device.
+    """
+    if accelerator.num_processes == 1:
+        return code
+    if accelerator.device.type != "cpu" and step % _STEPS_BETWEEN_LOOKS:
+        return 0
+    return int(accelerator.gather(torch.tensor([code], device=accelerator.device)).max())
 
 
 def on_main(accelerator: Accelerator, work: Callable[[], Any]) -> Any:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from accelerate import PartialState
 
 from listops_bench._base.command import run_command
+from listops_bench._base.stopping import StopRequest
 from listops_bench.train._log import Progress, TrainingFailed
 from listops_bench.train._loop import OnStep
 from listops_bench.train.config import read_config
@@ -22,8 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         config = read_config(sys.argv[1:] if argv is None else argv)
-        with _progress_shown(main_process) as on_step:
-            result = train(config, on_step=on_step)
+        with StopRequest() as stop, _progress_shown(main_process) as on_step:
+            result = train(config, on_step=on_step, stop=stop)
         if main_process:
             print(_summary(result))
 

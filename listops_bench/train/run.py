@@ -9,9 +9,11 @@ that never stopped; a finished one says so and does nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from listops_bench._base.stopping import never
 from listops_bench.errors import InvalidInput
 from listops_bench.runs.folder import working_files
 from listops_bench.runs.record import RunRecord
@@ -46,7 +48,12 @@ class TrainResult:
     resumed_at: int
 
 
-def train(config: TrainConfig, validate: Validate | None = None, on_step: OnStep | None = None) -> TrainResult:
+def train(
+    config: TrainConfig,
+    validate: Validate | None = None,
+    on_step: OnStep | None = None,
+    stop: Callable[[], int] = never,
+) -> TrainResult:
     """Trains a model and writes its checkpoint folder.
 
     Args:
@@ -54,12 +61,14 @@ def train(config: TrainConfig, validate: Validate | None = None, on_step: OnStep
             step, on the main process. Its figures go to the log and the trackers; ``early_stop`` looks at the one named
             ``trace_accuracy``. By default, exact traces on validation rows under teacher forcing.
         on_step: called after every step, on the main process.
+        stop: asked before every step: the exit code to end with once the state is saved, 0 to go on.
 
     Raises:
         InvalidInput: the output folder holds another run; an unknown model, tracker or parameter to freeze; a
             checkpoint to start from that does not fit; fewer processes than were asked for.
         EnvironmentFailed: the output folder cannot be written.
         TrainingFailed: the loss is no longer finite; failed.json in the working folder says so afterwards too.
+        Stopped: the run was asked to end; called again, it goes on.
     """
     accelerator = make_accelerator(config.report_to, config.num_processes, working_files(config.output_dir).trackers)
     identity = config.identity(num_processes=accelerator.num_processes, mixed_precision=accelerator.mixed_precision)
@@ -68,7 +77,7 @@ def train(config: TrainConfig, validate: Validate | None = None, on_step: OnStep
     if finished is not None:
         _check_checkpoints(config, finished)
         return result_of(folder.output_dir, finished, already_done=True)
-    trainer = Trainer(config, accelerator, folder, validate, on_step)
+    trainer = Trainer(config, accelerator, folder, validate, on_step, stop)
     try:
         run = trainer.run()
     except TrainingFailed as error:

@@ -1,7 +1,8 @@
 """Runs and packs that are killed at given moments and started again: ``python -m tests.support.killed_runs CASES``.
 
 A case, as JSON, is the name of its folder, options, moments and processes. A moment is ``["step", 3]``,
-``["state", 2]`` (when a state is written the second time) or ``["checkpoint", 1]``; after the last, the run goes to
+``["state", 2]`` (when a state is written the second time) or ``["checkpoint", 1]``, when it is killed, or
+``["SIGTERM", 3]``, a signal after a step that the first process is sent; after the last, the run goes to
 its end and prints its name, the step it was resumed at, and the digests of its weights. A case with ``packed`` steps
 is the pack of `four`. The processes are forked, so that torch is imported once; several of a run form a process group
 of their own.
@@ -21,6 +22,7 @@ from typing import Any
 
 import torch
 
+from listops_bench._base.stopping import Stopped, StopRequest
 from listops_bench.train import _batches, _validation
 from listops_bench.train.config import TrainConfig
 from listops_bench.train.packed._data import Draws
@@ -64,21 +66,31 @@ def session(case: Case, kind: str, number: int) -> None:
     """Trains in this process, which kills itself at the moment."""
 
     def on_step(progress: Any) -> None:
-        if kind == "step" and progress.step == number:
+        if progress.step == number and kind == "step":
             die()
+        if progress.step == number and kind in signal.Signals.__members__:
+            os.kill(os.getpid(), signal.Signals[kind])
 
     if kind == "state":
         os.replace = counted(os.replace, number, "state.pt")
     if kind == "checkpoint":
         Path.rename = counted(Path.rename, number, "")  # type: ignore[method-assign]
+    try:
+        with StopRequest() as stop:
+            train_case(case, on_step, stop)
+    except Stopped as stopped:
+        os._exit(stopped.code)
+
+
+def train_case(case: Case, on_step: Callable[[Any], None], stop: StopRequest) -> None:
     configs = case.configs()
     if case.packed:
         engine = Engine(torch.device("cpu"), bf16=False, graph=False)
-        results: list[Any] = train_packed(configs, f"{case.name}-pack", engine=engine, on_step=on_step)
+        results: list[Any] = train_packed(configs, f"{case.name}-pack", engine=engine, on_step=on_step, stop=stop)
     else:
         until = "until" in (configs[0].curriculum or "")
         validate = (lambda model, step: {"trace_accuracy": float(step >= 9)}) if until else None
-        results = [train(configs[0], validate, on_step)]
+        results = [train(configs[0], validate, on_step, stop)]
     if os.environ.get("RANK", "0") == "0":
         print(case.name, results[0].resumed_at, *(result.weights_sha256 for result in results), flush=True)
 
@@ -100,9 +112,9 @@ def start(case: Case, kind: str, number: int) -> int:
             os._exit(0)
     status = os.waitpid(children[0], 0)[1]
     for child in children[1:]:
-        if status:
+        if os.WIFSIGNALED(status):
             os.kill(child, signal.SIGKILL)
-        assert (os.waitpid(child, 0)[1] == 0) == (status == 0)
+        assert os.waitpid(child, 0)[1] == status
     return status
 
 
@@ -115,8 +127,10 @@ def main(cases: str) -> None:
         gc.freeze()  # the children need not look through what is imported
         for kind, number in case.moments:
             status = start(case, kind, number)
-            assert os.WIFSIGNALED(status), (kind, number, status)
-            assert os.WTERMSIG(status) == signal.SIGKILL, (kind, number, status)
+            if kind in signal.Signals.__members__:
+                assert os.waitstatus_to_exitcode(status) == 128 + signal.Signals[kind], (kind, number, status)
+            else:
+                assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL, (kind, number, status)
             assert case.packed or not os.path.exists(case.name), (kind, number)
         assert start(case, "never", 0) == 0
 

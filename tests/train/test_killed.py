@@ -31,15 +31,26 @@ def log_of(folder: Path) -> dict[int, dict[str, Any]]:
 
 def assert_same_curve(whole: Path, killed: Path) -> None:
     ours, theirs = log_of(whole), log_of(killed)
+    assert ours.keys() == theirs.keys()
     for step, line in ours.items():
-        for key in ("tokens", "loss_tokens", "reductions", "learning_rate", "stage", "validation"):
+        for key in ("loss", "tokens", "loss_tokens", "reductions", "learning_rate", "stage", "validation"):
             assert line.get(key) == theirs[step].get(key), (step, key)
 
 
 def test_a_killed_run_ends_with_the_weights_of_one_never_stopped(tmp_path: Path) -> None:
     options = {**SMALL, "curriculum": "max:7,sum*0.5+med*0.5:6,sum:5/keep-optimizer", "eval_steps": 6, "eval_rows": 16}
     # With states every 3 steps and, elsewhere, exactly at the end of a stage.
-    moments = [("step", 2), ("step", 4), ("state", 2), ("step", 11), ("step", 15), ("state", 1), ("checkpoint", 1)]
+    moments = [
+        ("step", 2),
+        ("SIGTERM", 1),
+        ("step", 4),
+        ("SIGHUP", 5),
+        ("state", 2),
+        ("step", 11),
+        ("step", 15),
+        ("state", 1),
+        ("checkpoint", 1),
+    ]
     at_boundaries = [("step", 8), ("step", 14)]
     found = outcome(
         tmp_path,
@@ -63,7 +74,8 @@ def test_two_killed_processes_end_alike_too(tmp_path: Path) -> None:
         "num_processes": 2, "checkpoint_steps": 5,
     }  # fmt: skip
     # The first stage is learned at step 9, so the run has 17 steps. Checkpoints are renamed after 0, 5, 10 and 15.
-    moments = [("step", 6), ("checkpoint", 1), ("state", 2), ("step", 13), ("checkpoint", 1), ("checkpoint", 2)]
+    moments = [("step", 6), ("SIGTERM", 5), ("checkpoint", 1), ("SIGHUP", 9), ("state", 2), ("step", 13)]
+    moments += [("checkpoint", 1), ("checkpoint", 2)]
     found = outcome(
         tmp_path,
         {"name": "whole", "options": options, "processes": 2},
@@ -80,7 +92,16 @@ def test_two_killed_processes_end_alike_too(tmp_path: Path) -> None:
 
 def test_a_killed_pack_ends_with_the_weights_of_one_never_stopped(tmp_path: Path) -> None:
     """Killed in steps, while it writes a state, and while it writes the checkpoints of those that end at 12 and 18."""
-    moments = [("step", 3), ("step", 7), ("state", 1), ("checkpoint", 1), ("step", 14), ("checkpoint", 2)]
+    moments = [
+        ("step", 3),
+        ("SIGTERM", 3),
+        ("step", 7),
+        ("state", 1),
+        ("SIGINT", 9),
+        ("checkpoint", 1),
+        ("step", 14),
+        ("checkpoint", 2),
+    ]
     options = {"per_device_train_batch_size": 4, "save_steps": 5, "eval_steps": 6, "eval_rows": 5}
     pack = {"options": options, "packed": 18}
     found = outcome(tmp_path, {"name": "whole", **pack}, {"name": "killed", "moments": moments, **pack})

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from listops_bench._base.stopping import Stopped, never
 from listops_bench.model.checkpoint import remove_unfinished, save_checkpoint
 from listops_bench.model.packed import PackedLooped
 from listops_bench.model.tokenizer import build_tokenizer
@@ -56,9 +57,14 @@ class PackTrainer:
     """K runs, from their first step or the pack's last saved state to K checkpoint folders."""
 
     def __init__(
-        self, configs: Sequence[TrainConfig], folder: str | Path, engine: Engine, on_step: OnPackStep | None
+        self,
+        configs: Sequence[TrainConfig],
+        folder: str | Path,
+        engine: Engine,
+        on_step: OnPackStep | None,
+        stop: Callable[[], int] = never,
     ) -> None:
-        self.engine, self.on_step = engine, on_step
+        self.engine, self.on_step, self.stop = engine, on_step, stop
         pools = Pools()
         self.members = [
             Member(c, c.identity(mixed_precision=engine.mixed_precision), index=index, draws=Draws(c, pools))
@@ -107,9 +113,16 @@ class PackTrainer:
             for chunk in self._chunks(worker):
                 slots = self.slots
                 while self.step < chunk.stop and self.running and self.slots is slots:
+                    self._end_if_asked()
                     self._train_step(chunk)
                 if self.slots is not slots or not self.running:
                     break
+
+    def _end_if_asked(self) -> None:
+        code = self.stop()
+        if code:
+            self._save()
+            raise Stopped(code, f"saved after step {self.step} of {self.total_steps}")
 
     def _chunks(self, worker: ThreadPoolExecutor) -> Iterator[Chunk]:
         """Chunks for the slots as they are now, from the current step on; each is made while the one before it runs."""
@@ -134,7 +147,7 @@ class PackTrainer:
             self._log(chunk.learning_rates[i])
         save_steps = self.members[0].config.save_steps
         if save_steps and self.step % save_steps == 0:
-            self._save(chunk.learning_rates[i])
+            self._save()
         self._end_members()
         if self.on_step is not None:
             losses = [member.loss for member in self.members if member.loss is not None]
@@ -155,10 +168,10 @@ class PackTrainer:
             for slot, member in self._in_slots():
                 member.add_figures([(step[slot][0], step[slot][1]) for step in figures])
 
-    def _log(self, rates: Any, *, all_pending: bool = False) -> None:
+    def _log(self, rates: Any) -> None:
         """Writes a line for every member that is due one, with validation figures where those are due."""
         self._read_figures()
-        logged = [(s, m) for s, m in self._in_slots() if m.pending and (all_pending or m.line_is_due)]
+        logged = [(s, m) for s, m in self._in_slots() if m.pending and m.line_is_due]
         lines = {slot: member.line(float(rates[slot])) for slot, member in logged}
         due = {slot: member for slot, member in logged if member.validation_is_due}
         if due:
@@ -219,8 +232,8 @@ class PackTrainer:
 
     # --- state --------------------------------------------------------------------------------------------------------
 
-    def _save(self, rates: Any) -> None:
-        self._log(rates, all_pending=True)  # what a bad loss has spoilt must not go on as if it had not
+    def _save(self) -> None:
+        self._read_figures()  # what a bad loss has spoilt must not go on as if it had not
         self.folder.save_state(
             {
                 "step": self.step,

@@ -59,11 +59,17 @@ class Member(RunState):
         return self.log_line(math.fsum(losses) / len(losses), rate, norm, speed)
 
     def state(self) -> dict[str, Any]:
-        return {"status": self.status, "steps": self.step, **super().state()}
+        return {
+            "status": self.status,
+            "steps": self.step,
+            "pending": [list(figures) for figures in self.pending],
+            **super().state(),
+        }
 
     def restore_member(self, state: dict[str, Any], step: int) -> None:
         """Takes its part of the state of a pack after a step."""
         self.status = state["status"]
         own = step if self.status == "running" else state["steps"]
         index = self.curriculum.stage_of(max(own - 1, 0))
+        self.pending = [(loss, norm) for loss, norm in state.get("pending", ())]
         self.restore(state, [self.curriculum.start(i) for i in range(index + 1)], own)

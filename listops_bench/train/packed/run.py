@@ -13,12 +13,13 @@ arithmetic is all there is (``benchmarks/results/packed.json``); it is a GPU tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 
+from listops_bench._base.stopping import never
 from listops_bench.errors import InvalidInput
 from listops_bench.model.ladder import load_config
 from listops_bench.model.packed import shape_of
@@ -86,6 +87,7 @@ def train_packed(
     *,
     engine: Engine | None = None,
     on_step: OnPackStep | None = None,
+    stop: Callable[[], int] = never,
 ) -> list[TrainResult | TrainingFailed]:
     """Trains several models as one and writes the checkpoint folder of each.
 
@@ -95,6 +97,7 @@ def train_packed(
             again with the same configurations, a pack that was stopped goes on from there.
         engine: how to compute; by default on what Accelerate finds.
         on_step: called after every step.
+        stop: asked before every step: the exit code to end with once the state is saved, 0 to go on.
 
     Returns:
         In the order of the configurations, what each run came to, or why it failed. One run's failure does not
@@ -103,9 +106,10 @@ def train_packed(
     Raises:
         InvalidInput: runs that cannot be packed, or not with each other; a folder that holds something else or cannot
             be written.
+        Stopped: the pack was asked to end; called again, it goes on.
     """
     _check(configs)
-    trainer = PackTrainer(configs, folder, engine or this_engine(), on_step)
+    trainer = PackTrainer(configs, folder, engine or this_engine(), on_step, stop)
     records = [trainer.finished_run(member) for member in trainer.members]
     if all(record is not None for record in records):
         return [result_of(Path(c.output_dir), r, already_done=True) for c, r in zip(configs, records, strict=True) if r]
