@@ -7,7 +7,7 @@ import sys
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from listops_bench.train.command import main  # noqa: E402
+from listops_bench.train.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -14,7 +14,6 @@ from accelerate.utils import broadcast_object_list
 
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 
-
 _STEPS_BETWEEN_LOOKS = 10
 
 
