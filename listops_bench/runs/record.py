@@ -101,6 +101,7 @@ class RunRecord:
         rows_per_step: over all processes.
         layout: how rows lay in a batch: ``"rows"``, ``"padded"`` or ``"packed"``.
         packed_runs: how many runs were trained as one.
+        earlier_environments: where earlier sessions of the training ran, as far as it was not where the last one did.
     """
 
     name: _Long | None = None
@@ -122,6 +123,7 @@ class RunRecord:
     mixed_precision: Line | None = None
     layout: Line | None = None
     packed_runs: Count | None = None
+    earlier_environments: list[Environment] | None = None
     parameters: Parameters | None = None
     weights_sha256: Sha256 | None = None
 

@@ -13,10 +13,17 @@ from accelerate import Accelerator
 
 
 class TrainingFailed(RuntimeError):
-    """The run cannot go on: its loss is no longer a number. ``step`` is the first whose loss was none (from 1)."""
+    """The run cannot go on: its loss is no longer a number, or its weights are none after its last step.
+
+    Attributes:
+        step: the first step (from 1) whose loss was none; or the last one.
+        loss: of that step.
+    """
 
     def __init__(self, step: int, loss: float | None) -> None:
-        super().__init__(f"the loss at step {step} is {loss}; try a lower learning rate")
+        finite = loss is not None and math.isfinite(loss)
+        what = f"not all weights after step {step} are numbers" if finite else f"the loss at step {step} is {loss}"
+        super().__init__(f"{what}; try a lower learning rate")
         self.step, self.loss = step, loss
 
 

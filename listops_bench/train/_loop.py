@@ -21,7 +21,7 @@ from listops_bench.runs.provenance import environment
 from listops_bench.runs.record import RunRecord, read_run
 from listops_bench.train._batches import Pool, Pools, lay_out, loss_tokens
 from listops_bench.train._linear import fast_linear
-from listops_bench.train._log import Meter, Progress, numbers_in
+from listops_bench.train._log import Meter, Progress, TrainingFailed, numbers_in
 from listops_bench.train._optimizer import frozen_parameters, has_dropout, learning_rate, make_optimizer
 from listops_bench.train._processes import agreed, on_main
 from listops_bench.train._rows import attention_by_rows, using_attention, using_rows
@@ -63,6 +63,7 @@ class Trainer:
         self.meter = Meter()
         self.resumed_at = 0
         self.environment = environment(accelerator.device)
+        self.state.environments.append(self.environment)
         self.stopwatch = Stopwatch()
 
     def _teacher_forced(self) -> Validate | None:
@@ -246,6 +247,8 @@ class Trainer:
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def _finish(self) -> RunRecord:
+        if not all(bool(weight.isfinite().all()) for weight in self.model.parameters()):
+            raise TrainingFailed(self.state.step, self.state.loss)
         with self.folder.writing():
             for tracker in self.accelerator.trackers:
                 tracker.finish()

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from listops_bench._base.records import decode, encode
 from listops_bench._base.text import utc_timestamp
 from listops_bench.errors import InvalidInput
 from listops_bench.model.checkpoint import load_checkpoint
@@ -52,6 +53,7 @@ class RunState:
         loss: mean over the last interval of the log; None before the first.
         validation: the last figures, by name; empty before the first.
         streak: validations in a row that reached the goal of the stage.
+        environments: of all its sessions so far, every one once.
     """
 
     config: TrainConfig
@@ -62,6 +64,7 @@ class RunState:
     loss: float | None = None
     validation: dict[str, float] = field(default_factory=dict)
     streak: int = 0
+    environments: list[Environment] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.position = Position(self.config.plan())
@@ -185,17 +188,26 @@ class RunState:
             mixed_precision=identity["mixed_precision"],
             layout=layout,
             packed_runs=packed_runs,
+            earlier_environments=[one for one in self.environments if one != environment] or None,
         )
 
     # --- state --------------------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
         """What of it stands in state.pt, beside the step and the stages' starts."""
-        return {"loss": self.loss, "validation": self.validation, "streak": self.streak, **self.seen.state()}
+        return {
+            "loss": self.loss,
+            "validation": self.validation,
+            "streak": self.streak,
+            "environments": [encode(one) for one in self.environments],
+            **self.seen.state(),
+        }
 
     def restore(self, state: Mapping[str, Any], starts: Sequence[int], step: int) -> None:
         self.position.starts, self.step, self.seen = list(starts), step, Seen.from_state(state)
         self.loss, self.validation, self.streak = state["loss"], state["validation"], state["streak"]
+        before = [decode(Environment, value, "environments") for value in state.get("environments", ())]
+        self.environments = [*before, *(one for one in self.environments if one not in before)]
 
 
 class Stopwatch:

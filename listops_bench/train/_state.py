@@ -85,12 +85,23 @@ class RunFolder:
         self.files.failed.unlink(missing_ok=True)
         state = self._read_state()
         log_bytes, last_step = (0, -1) if state is None else (state["log_bytes"], state["step"])
-        if self.log.exists():
-            os.truncate(self.log, log_bytes)
+        self._cut_log(log_bytes)
         for step, path in self.files.step_checkpoints():
             if step > last_step:
                 shutil.rmtree(path)
         return state
+
+    def _cut_log(self, size: int) -> None:
+        """Cuts the log back to what it said when the state was saved."""
+        there = self.log.read_bytes()[:size] if self.log.exists() else b""
+        if len(there) < size or b"\0" in there:
+            raise InvalidInput(
+                f"{str(self.log)!r} is damaged: the disk has lost some of the {size:,} bytes that it had when "
+                f"the state beside it was saved; delete {str(self.path)!r} to start again"
+            )
+        if self.log.exists():
+            with self.writing():
+                os.truncate(self.log, size)
 
     def _remove_leftovers(self) -> None:
         """What a process that was killed while it wrote has left."""
@@ -114,9 +125,17 @@ class RunFolder:
     def save_state(self, state: Mapping[str, Any]) -> None:
         """Replaces the state; killed at any moment, the folder holds the old one or the new one."""
         content = io.BytesIO()
-        torch.save({**state, "log_bytes": self.log.stat().st_size if self.log.exists() else 0}, content)
         with self.writing():
+            torch.save({**state, "log_bytes": self._flushed_log()}, content)
             write_atomic(self.files.state, content.getvalue())
+
+    def _flushed_log(self) -> int:
+        """The bytes of the log, all of them on the disk before the state that counts on them is."""
+        if not self.log.exists():
+            return 0
+        with self.log.open("rb+") as file:
+            os.fsync(file.fileno())
+            return file.seek(0, io.SEEK_END)
 
     def mark_failed(self, step: int, error: str) -> None:
         """Says in the folder that the run failed, for whoever looks after many runs."""

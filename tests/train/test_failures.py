@@ -5,18 +5,21 @@ import dataclasses
 import json
 import math
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from listops_bench._base.version import __version__
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.model.checkpoint import load_checkpoint
 from listops_bench.runs.folder import RunFiles, working_dir, working_files
+from listops_bench.runs.record import read_run
 from listops_bench.train._batches import Batch
 from listops_bench.train._log import Progress, TrainingFailed
 from listops_bench.train.command import main
-from listops_bench.train.run import train
+from listops_bench.train.packed.run import train_packed
+from listops_bench.train.run import TrainResult, train
 from tests.support.runs import interrupt_at, log_of, small
 
 
@@ -105,3 +108,47 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidInput, match="cannot write"):
         train(small(tmp_path / "file" / "run"))
+
+
+@pytest.mark.parametrize("rate", [1e39, 1e300])
+def test_a_last_update_that_is_no_number_is_a_failure_too(tmp_path: Path, rate: float) -> None:
+    """Its loss was one: no later step would have told. Alone, and beside a run of a pack that ends well."""
+    options = {"max_steps": 2, "warmup_steps": 0, "lr_scheduler_type": "constant", "learning_rate": rate}
+    with pytest.raises(TrainingFailed, match="step"):
+        train(small(tmp_path / "alone", **{**options, "max_steps": 1}))
+    assert not (tmp_path / "alone").exists()
+    pack = [small(tmp_path / "bad", **{**options, "max_steps": 1}), small(tmp_path / "good", max_steps=2)]
+    bad, good = train_packed(pack, tmp_path / "pack")
+    assert isinstance(bad, TrainingFailed)
+    assert isinstance(good, TrainResult)
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".training"] == ["good"]
+
+
+@pytest.mark.parametrize("damage", [lambda log: log[:-5], lambda log: log[:20] + b"\0" * 20 + log[40:], None])
+def test_a_log_that_the_disk_has_lost_is_not_filled_up(tmp_path: Path, damage: Callable[[bytes], bytes] | None) -> None:
+    """A state says how much of the log there was: cut off, full of zeros or gone, it is named."""
+    config = small(tmp_path / "run", save_steps=2, max_steps=4)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, on_step=interrupt_at(3))
+    log = working_files(config.output_dir).log
+    if damage is None:
+        log.unlink()
+    else:
+        log.write_bytes(damage(log.read_bytes()))
+    with pytest.raises(InvalidInput, match=r"train_log\.jsonl' is damaged"):
+        train(config)
+
+
+def test_a_record_names_all_that_a_run_ran_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small(tmp_path / "run", save_steps=2, max_steps=4)
+    with monkeypatch.context() as patch:
+        patch.setattr("listops_bench.runs.provenance.__version__", "0.0.1")
+        with pytest.raises(KeyboardInterrupt):
+            train(config, on_step=interrupt_at(2))
+    train(config)
+    record = read_run(tmp_path / "run")
+    assert record
+    assert record.training
+    assert record.earlier_environments
+    versions = [one.packages["listops_bench"] for one in (*record.earlier_environments, record.training.environment)]
+    assert versions == ["0.0.1", __version__]

@@ -74,6 +74,8 @@ class PackTrainer:
         self.table = RowTable(pools.rows, engine.device)
         self.validation = PackedValidation(self.members, engine.device)
         self.environment = environment(engine.device)
+        for member in self.members:
+            member.environments.append(self.environment)
         self.slots = list(self.members)
         self.step = self.resumed_at = 0
         self.total_steps = max(member.curriculum.steps for member in self.members)
@@ -202,6 +204,9 @@ class PackTrainer:
         self.train_step.restore(tensors)
 
     def _finish(self, slot: int, member: Member) -> None:
+        if not self.train_step.weights.detach()[slot].isfinite().all():
+            member.status = "failed"
+            return
         member.status = "done"
         if self.finished_run(member) is not None:  # written before the process was killed
             return
