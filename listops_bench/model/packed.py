@@ -4,16 +4,20 @@ All weights of all models lie in one tensor [K, P]: a row is a model. It is spli
 [K, ...], on every forward pass; the gradient comes back as one tensor [K, P], and an optimizer step is a dozen
 operations on it, however many models and parameters there are.
 
-Shapes in names: K models, B rows of T tokens each, N = B * T, D width, H heads, M kept positions, V vocabulary.
+Everything but attention works token by token, so rows may lie padded or end to end; whoever calls brings the attention
+that knows how they lie.
+
+Shapes in names: K models, B rows of T tokens each, N tokens in all, D width, H heads of size S, M kept positions, V
+vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.nn.functional import layer_norm, scaled_dot_product_attention
+from torch.nn.functional import embedding, layer_norm, scaled_dot_product_attention
 from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
 
@@ -21,6 +25,8 @@ from listops_bench.model.configuration_looped import LoopedConfig
 from listops_bench.model.modeling_looped import rotate, rotation_angles
 
 Weights = Mapping[str, torch.Tensor]
+Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, float], torch.Tensor]
+"""Queries, keys and values [K, N, H, S], and the factor of the scores, to what every token attended to [K, N, H, S]."""
 
 
 class PackedLooped:
@@ -48,19 +54,37 @@ class PackedLooped:
     def logits(
         self, weights_KxP: torch.Tensor, ids_KxBxT: torch.Tensor, keep_KxM: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Logits [K, N, V], or [K, M, V] at the flat positions to keep.
-
-        Rows are padded on the right, where a causal row does not look, and positions count from 0.
-        """
-        w = self._parameters(weights_KxP)
+        """Logits [K, N, V], or [K, M, V] at the flat positions to keep, of rows that are padded on the right, where a
+        causal row does not look; positions count from 0."""
         k, b, t = ids_KxBxT.shape
-        x_KxNxD = self._embed(w, ids_KxBxT)
+        positions_KxN = torch.arange(t, device=ids_KxBxT.device).repeat(b).expand(k, -1)
+
+        def attend(q: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
+            q_RxHxTxS, key, value = (x.unflatten(1, (b, t)).flatten(0, 1).transpose(1, 2) for x in (q, key, value))
+            y_RxHxTxS = scaled_dot_product_attention(q_RxHxTxS, key, value, is_causal=True, scale=scale)
+            return y_RxHxTxS.transpose(1, 2).unflatten(0, (k, b)).flatten(1, 2)
+
+        return self.flat_logits(weights_KxP, ids_KxBxT.flatten(1), positions_KxN, attend, keep_KxM)
+
+    def flat_logits(
+        self,
+        weights_KxP: torch.Tensor,
+        ids_KxN: torch.Tensor,
+        positions_KxN: torch.Tensor,
+        attend: Attend,
+        keep_KxM: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Logits [K, N, V], or [K, M, V] at the positions to keep, of tokens in any layout that ``attend`` knows."""
+        w = self._parameters(weights_KxP)
+        x_KxNxD = _look_up(w["model.embedding.weight"], ids_KxN)
         rotation = None
-        if self.config.positions == "rotary":
-            places = torch.arange(t, device=x_KxNxD.device)[None]
-            rotation = rotation_angles(places, self.config.head_dim, self.config.rotary_base)
+        if self.config.positions == "learned":
+            x_KxNxD = x_KxNxD + _look_up(w["model.position_embedding.weight"], positions_KxN)
+        else:
+            angles = rotation_angles(positions_KxN, self.config.head_dim, self.config.rotary_base)
+            rotation = angles[0].transpose(1, 2), angles[1].transpose(1, 2)
         for loop in range(self.config.n_loop):
-            attended_KxNxD = self._attention(w, x_KxNxD, (k * b, t), rotation)
+            attended_KxNxD = self._attention(w, x_KxNxD, attend, rotation)
             if keep_KxM is not None and loop == self.config.n_loop - 1:
                 x_KxNxD, attended_KxNxD = _take(x_KxNxD, keep_KxM), _take(attended_KxNxD, keep_KxM)
             x_KxNxD = x_KxNxD + torch.bmm(attended_KxNxD, w["model.block.out.weight"].mT)
@@ -75,33 +99,18 @@ class PackedLooped:
         shapes = self.shapes.items()
         return {name: part.unflatten(1, shape) for (name, shape), part in zip(shapes, parts, strict=True)}
 
-    def _embed(self, w: Weights, ids_KxBxT: torch.Tensor) -> torch.Tensor:
-        # A product with one-hot rows, not a look-up: the look-up's gradient is thousands of additions into each of some
-        # twenty rows, which on a GPU wait for each other and come in any order.
-        table_KxVxD = w["model.embedding.weight"]
-        words = torch.arange(table_KxVxD.shape[1], device=ids_KxBxT.device)
-        one_hot_KxNxV = (ids_KxBxT.flatten(1)[:, :, None] == words).to(table_KxVxD.dtype)
-        with torch.autocast(ids_KxBxT.device.type, enabled=False):  # exact, as a look-up is
-            x_KxNxD = torch.bmm(one_hot_KxNxV, table_KxVxD)
-        if self.config.positions == "learned":
-            places_KxTxD = w["model.position_embedding.weight"][:, : ids_KxBxT.shape[2]]
-            x_KxNxD = (x_KxNxD.unflatten(1, ids_KxBxT.shape[1:]) + places_KxTxD[:, None]).flatten(1, 2)
-        return x_KxNxD
-
     def _attention(
         self,
         w: Weights,
         x_KxNxD: torch.Tensor,
-        rows: tuple[int, int],
+        attend: Attend,
         rotation: tuple[torch.Tensor, torch.Tensor] | None,
     ) -> torch.Tensor:
         qkv = torch.bmm(self._norm(w, "model.block.ln_attention", x_KxNxD), w["model.block.qkv.weight"].mT)
-        heads = (*rows, 3, -1, self.config.head_dim)
-        q_BxHxTxK, k, v = qkv.view(heads).permute(2, 0, 3, 1, 4)
+        q_KxNxHxS, k, v = qkv.unflatten(2, (3, -1, self.config.head_dim)).unbind(2)
         if rotation is not None:
-            q_BxHxTxK, k = rotate(q_BxHxTxK, *rotation), rotate(k, *rotation)
-        y = scaled_dot_product_attention(q_BxHxTxK, k, v, is_causal=True, scale=self.config.head_dim**-0.5)
-        return y.transpose(1, 2).reshape(x_KxNxD.shape)
+            q_KxNxHxS, k = rotate(q_KxNxHxS, *rotation), rotate(k, *rotation)
+        return attend(q_KxNxHxS, k, v, self.config.head_dim**-0.5).flatten(2)
 
     def _norm(self, w: Weights, name: str, x_KxNxD: torch.Tensor) -> torch.Tensor:
         normal = layer_norm(x_KxNxD, x_KxNxD.shape[-1:], eps=self.config.layer_norm_eps)
@@ -110,6 +119,18 @@ class PackedLooped:
 
 def _linear(w: Weights, name: str, x_KxNxD: torch.Tensor) -> torch.Tensor:
     return torch.baddbmm(w[f"{name}.bias"][:, None], x_KxNxD, w[f"{name}.weight"].mT)
+
+
+def _look_up(table_KxVxD: torch.Tensor, index_KxN: torch.Tensor) -> torch.Tensor:
+    """[K, N, D]: every model's rows of its own table."""
+    k, v, _ = table_KxVxD.shape
+    if table_KxVxD.is_cuda and table_KxVxD.requires_grad:
+        # A product with one-hot rows: the gradient of a look-up is thousands of additions into each of some twenty
+        # rows, which on a GPU wait for each other and come in any order.
+        one_hot_KxNxV = (index_KxN[:, :, None] == torch.arange(v, device=index_KxN.device)).to(table_KxVxD.dtype)
+        with torch.autocast("cuda", enabled=False):  # exact, as a look-up is
+            return torch.bmm(one_hot_KxNxV, table_KxVxD)
+    return embedding(index_KxN + torch.arange(0, k * v, v, device=index_KxN.device)[:, None], table_KxVxD.flatten(0, 1))
 
 
 def _take(x_KxNxD: torch.Tensor, keep_KxM: torch.Tensor) -> torch.Tensor:

@@ -39,6 +39,8 @@ Ints = npt.NDArray[np.int64]
 LossOn = Literal["completion", "all"]
 IGNORED = -100
 """The target of a position that bears no loss."""
+SLOT_FACTOR = 0x9E3779B97F4A7C15
+"""What splitmix64 counts by (Steele et al. 2014)."""
 
 
 # --- which rows -------------------------------------------------------------------------------------------------------
@@ -66,12 +68,17 @@ class RowStore:
 
 
 class Pool(RowStore):
-    """The train rows of a stage's tasks, and which of them each step draws."""
+    """The train rows of a stage's tasks, and which of them each step draws.
+
+    Attributes:
+        bounds: where the share of each task ends, but the last one's, which is 1.
+        key: names the order.
+    """
 
     def __init__(self, rows: Sequence[Rows], shares: Sequence[float], key: str, batch_size: int) -> None:
         super().__init__(rows)
-        self._bounds = np.cumsum(shares)[:-1]
-        self.key, self._batch_size = key, batch_size
+        self.bounds = np.cumsum(shares)[:-1]
+        self.key, self.batch_size = key, batch_size
 
     def rows_of_step(self, step: int, steps: int = 1) -> Ints:
         """int64 [batch size]: the rows of a step of this stage, which counts from 0; or of several, one after another.
@@ -80,8 +87,8 @@ class Pool(RowStore):
         of the task's rows. Going through all rows in turn, epoch by epoch, would be another recipe, and what is learned
         depends on the recipe.
         """
-        slots = np.arange(step * self._batch_size, (step + steps) * self._batch_size, dtype=np.uint64)
-        task = np.searchsorted(self._bounds, _chances(f"{self.key}/task", slots), side="right")
+        slots = np.arange(step * self.batch_size, (step + steps) * self.batch_size, dtype=np.uint64)
+        task = np.searchsorted(self.bounds, _chances(f"{self.key}/task", slots), side="right")
         place = (_chances(f"{self.key}/row", slots) * self.sizes[task]).astype(np.int64)
         rows: Ints = self.first[task] + place
         return rows
@@ -92,7 +99,7 @@ def _chances(key: str, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.float6
 
     53 bits, the most that a float64 holds, of splitmix64 (Steele et al. 2014).
     """
-    bits = mix64(numbers * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key64(key)))
+    bits = mix64(numbers * np.uint64(SLOT_FACTOR) + np.uint64(key64(key)))
     chances: npt.NDArray[np.float64] = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return chances
 

@@ -93,19 +93,25 @@ def rows_attention(
     dropout = dropout if module.training else 0.0
     compiled = q.device.type == "cpu" and q.dtype in (torch.float32, torch.float64) and not dropout
     if compiled and rows.padded_index is None:
-        return _Compiled.apply(*(x.transpose(0, 1).contiguous() for x in (q, k, v)), rows, scaling)[None], None
+        scaling = q.shape[-1] ** -0.5 if scaling is None else scaling
+        q, k, v = (x.transpose(0, 1) for x in (q, k, v))
+        return compiled_attention(q, k, v, rows.lengths, scaling)[None], None
     return _padded(q, k, v, rows, {"is_causal": True, "scale": scaling, "dropout_p": dropout})[None], None
 
 
-class _Compiled(torch.autograd.Function):
-    """Queries, keys and values [N, H, K] to [N, H, K], on a CPU."""
+def compiled_attention(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: npt.NDArray[np.int64], scale: float
+) -> torch.Tensor:
+    """Queries, keys and values [N, H, K] to [N, H, K], on a CPU, for rows of the ``lengths`` [B]."""
+    y: torch.Tensor = _Compiled.apply(q.contiguous(), k.contiguous(), v.contiguous(), lengths, scale)
+    return y
 
+
+class _Compiled(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, rows: RowLayout, scale: float | None
+        ctx: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: npt.NDArray[np.int64], scale: float
     ) -> torch.Tensor:
-        lengths = rows.lengths
-        scale = q.shape[-1] ** -0.5 if scale is None else scale
         y, p = torch.empty_like(q), q.new_empty(q.shape[1] * int((lengths * (lengths + 1) // 2).sum()))
         ctx.save_for_backward(q, k, v, y, p)
         ctx.lengths, ctx.scale = lengths, y.numpy().dtype.type(scale)

@@ -15,14 +15,16 @@ from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model
 from listops_bench.model.packed import PackedLooped
 from listops_bench.runs.folder import working_dir
+from listops_bench.tasks.expression import PAD_ID
 from listops_bench.train import _loop as train_loop
-from listops_bench.train._batches import IGNORED, Pools, lay_out
+from listops_bench.train._batches import IGNORED, Pools
 from listops_bench.train._log import TrainingFailed
 from listops_bench.train._run_state import initial_model
 from listops_bench.train.config import TrainConfig
 from listops_bench.train.packed import _loop as packed_loop
-from listops_bench.train.packed._data import Draws, RowTable, compact
+from listops_bench.train.packed._data import Draws, RowTable, make_chunk
 from listops_bench.train.packed._loop import PackProgress
+from listops_bench.train.packed._plain import attention, compact
 from listops_bench.train.packed._step import Engine
 from listops_bench.train.packed.run import pack_key, train_packed, why_not
 from listops_bench.train.run import TrainResult, train
@@ -99,26 +101,64 @@ def test_a_model_does_not_see_its_neighbours() -> None:
 
 @pytest.mark.parametrize("loss_on", ["completion", "all"])
 def test_a_batch_holds_the_tokens_of_a_batch_alone(tmp_path: Path, loss_on: Any) -> None:
-    config = small(tmp_path, curriculum="sum*0.3+max_med*0.7:10", loss_on=loss_on)
+    """Over the end of a stage, beside a member whose rows are longer: the same rows, tokens, targets and counts."""
+    shared = {"loss_on": loss_on, "per_device_train_batch_size": 16}
+    configs = [
+        small(tmp_path / "a", curriculum="sum*0.3+max_med*0.7:70,med:100", **shared),
+        small(tmp_path / "b", task="sum", max_steps=170, trace="single", seed=1, **shared),
+    ]
     pools = Pools()
-    draws = Draws(config, pools)
+    draws = [Draws(config, pools) for config in configs]
     table = RowTable(pools.rows, torch.device("cpu"))
-    in_table, tokens, bear_loss, reductions = draws.rows(3, 5, table)
-    pool = draws._pools[0]
-    chosen = torch.from_numpy(in_table[0])[None]
-    width, kept = draws.longest(3, 5) - 1, int(bear_loss[0]) + 5
-    ids = table.tokens(chosen, width)
-    mask = table.bears_loss(chosen, width, torch.tensor([[loss_on == "all"]]))
-    keep, targets = compact(mask, ids[..., 1:], kept)
-    alone = lay_out(pool, pool.rows_of_step(3), loss_on)
-    assert tokens[0] == (pool.lengths[pool.rows_of_step(3)] - 1).sum()
-    assert bear_loss[0] == (alone.targets != IGNORED).sum()
-    assert reductions[0].tolist() == pool.reductions[pool.rows_of_step(3)].sum(0).tolist()
-    assert targets[0, int(bear_loss[0]) :].tolist() == [IGNORED] * 5
-    given = ids[..., :-1].flatten()[keep[0]]
-    pairs = zip(given[: int(bear_loss[0])].tolist(), targets[0].tolist(), strict=False)
-    theirs = zip(alone.inputs["input_ids"][0][alone.keep].tolist(), alone.targets.tolist(), strict=True)
-    assert sorted(pairs) == sorted(pair for pair in theirs if pair[1] != IGNORED)
+    chunk = make_chunk(1, draws, table, torch.float32)
+    on_all = torch.tensor([[loss_on == "all"]] * 2)
+    for i, k in ((0, 0), (5, 0), (6, 0), (63, 0), (63, 1)):
+        step = chunk.first + i
+        stage = configs[k].plan().stage_of(step)
+        pool = draws[k]._pools[stage]
+        drawn = pool.rows_of_step(step - configs[k].plan().start(stage))
+        batch = table.batch(chunk.rows[i], chunk.starts[i], chunk.shape(i), on_all)
+        n = int(chunk.tokens[i, k])
+        assert batch.ids.shape == (2, chunk.shape(i).tokens)
+        assert n == (pool.lengths[drawn] - 1).sum()
+        rows = [pool.ids[pool.offsets[r] : pool.offsets[r + 1]].tolist() for r in drawn]
+        assert batch.ids[k, :n].tolist() == [token for row in rows for token in row[:-1]]
+        assert batch.positions[k, :n].tolist() == [place for row in rows for place in range(len(row) - 1)]
+        assert batch.rows[k, :n].tolist() == [b for b, row in enumerate(rows) for _ in row[:-1]]
+        assert (set(batch.ids[k, n:].tolist()) | {PAD_ID}, set(batch.rows[k, n:].tolist()) | {16}) == ({PAD_ID}, {16})
+        first = [1 if loss_on == "all" else int(pool.prompt_lengths[r]) for r in drawn]
+        expected = [
+            token if place >= start else IGNORED
+            for row, start in zip(rows, first, strict=True)
+            for place, token in enumerate(row[1:], start=1)
+        ]
+        assert batch.targets[k].tolist() == expected + [IGNORED] * (batch.targets.shape[1] - n)
+        assert chunk.loss_tokens[i, k] == sum(token != IGNORED for token in expected)
+        assert chunk.reductions[i, k].tolist() == pool.reductions[drawn].sum(0).tolist()
+        keep, targets = compact(batch.targets, chunk.shape(i).kept)
+        kept = [token for token in expected if token != IGNORED]
+        assert targets[k].tolist() == kept + [IGNORED] * (targets.shape[1] - len(kept))
+        assert batch.targets[k][keep[k, : len(kept)]].tolist() == kept
+
+
+def test_attention_by_way_of_a_padded_view_is_that_of_the_compiled_loops(tmp_path: Path) -> None:
+    """What a GPU without our kernels does, on a CPU, where bfloat16 goes that way: outputs and gradients."""
+    configs = [small(tmp_path / str(i), seed=i, trace=trace) for i, trace in enumerate(("single", "parallel"))]
+    pools = Pools()
+    draws = [Draws(config, pools) for config in configs]
+    table = RowTable(pools.rows, torch.device("cpu"))
+    chunk = make_chunk(0, draws, table, torch.float32)
+    batch = table.batch(chunk.rows[0], chunk.starts[0], chunk.shape(0), torch.zeros(2, 1, dtype=torch.bool))
+    generator = torch.Generator().manual_seed(0)
+    qkv = torch.randn(3, 2, batch.ids.shape[1], 2, 4, generator=generator)
+    grad = torch.randn(qkv.shape[1:], generator=generator) * (batch.rows < 16)[..., None, None]
+    found = []
+    for dtype in (torch.float64, torch.bfloat16):
+        own = qkv.to(dtype).requires_grad_()
+        y = attention(batch)(*own, 0.5) * (batch.rows < 16)[..., None, None]
+        found.append((y, *torch.autograd.grad(y, own, grad.to(dtype))))
+    for exact, rounded in zip(*found, strict=True):
+        assert (exact - rounded).norm() < 0.02 * exact.norm()
 
 
 # --- ends of its own --------------------------------------------------------------------------------------------------

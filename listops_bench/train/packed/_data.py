@@ -1,108 +1,190 @@
 """What K packed models are trained on: rows that lie on the device, and which of them each step draws.
 
-All train rows of all tasks are kept on the device as one padded table, a few megabytes. A step then needs no more than
-K * B row numbers and a few figures a model; those of `STEPS` steps are worked out on the CPU at once, ahead of time,
-by the same `Pool` that trains a model alone, and the tokens are looked up on the device::
+All train rows of all tasks are kept on the device, end to end, a few megabytes. A step then needs no more than K * B
+row numbers, where each of those rows begins among its model's tokens, and a few figures a model; those of `STEPS` steps
+are worked out on the CPU at once, ahead of time, and the tokens are looked up on the device::
 
-    rows of a step [K, B]  ->  ids [K, B, T]  ->  keep, targets [K, M]: the positions that bear loss, those of each
-                                                  model side by side and filled up to M with `IGNORED` ones
+    rows [K, B], starts [K, B + 1]     ->   ids       [K, N]   SUM 3 4 ] = 7  MAX 1 2 ] = 2  ...  and padding up to N
+                                            positions [K, N]   0   1 2 3 4 5  0   1 2 3 4 5  ...  0 0 0
+                                            targets   [K, N]   .   . . . 7 $  .   . . . 2 $  ...  . . .     . ignored
 
-A chunk of steps is a function of the pack's members and its number alone, so a pack that is resumed in its middle does
-what it would have done.
+N is the number of tokens that the model with the most has, rounded up. A chunk of steps is a function of the pack's
+members and its number alone, so a pack that is resumed in its middle does what it would have done.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from listops_bench.tasks.curriculum import Curriculum
+from listops_bench._base.hashing import key64
+from listops_bench.tasks.expression import PAD_ID
 from listops_bench.tasks.generator import Rows
-from listops_bench.train._batches import IGNORED, Ints, Pools, RowStore, loss_tokens, padded_table, rows_keys
+from listops_bench.train._batches import IGNORED, Ints, Pools, RowStore, rows_keys
 from listops_bench.train._optimizer import learning_rate
 from listops_bench.train._rows import send
 from listops_bench.train.config import TrainConfig, rows_per_step
+from listops_bench.train.packed._draw_kernels import draw
 
 STEPS = 64
 """Steps of a chunk."""
 
-KEPT_MULTIPLE = 128
-"""The number of kept positions is rounded up to a multiple, so that a captured step fits most chunks."""
+CAPACITY_MULTIPLE, FINE_MULTIPLE = 256, 16
+"""Token counts of a step are rounded up to a multiple: those of a chunk for captured steps, which are then few, and
+those of each step by itself for others."""
+
+
+class Shape(NamedTuple):
+    """Sizes of a step that its tensors do not tell.
+
+    Attributes:
+        tokens: N. kept: at least as many as any model has targets.
+        width: tokens of the longest row, or more.
+    """
+
+    tokens: int
+    kept: int
+    width: int
+
+
+@dataclass(frozen=True)
+class FlatBatch:
+    """The rows of a step, end to end for each model.
+
+    Attributes:
+        ids: int32 [K, N], `PAD_ID` after the last row.
+        starts: int32 [K, B + 1], where each row begins, and where the last one ends.
+        rows: int32 [K, N], which row of the batch a token is of; B after the last.
+        positions: int32 [K, N], the place of each token in its row; 0 after the last.
+        targets: int64 [K, N], the next token, `IGNORED` where it bears no loss.
+    """
+
+    ids: torch.Tensor
+    starts: torch.Tensor
+    rows: torch.Tensor
+    positions: torch.Tensor
+    targets: torch.Tensor
+    shape: Shape
 
 
 class RowTable:
     """Rows of several kinds on a device, numbered through.
 
     Attributes:
-        ids: uint8 [R, W], padded on the right.
-        lengths, prompt_lengths: int64 [R].
+        store: the same rows on the host.
         first: the number of the first row of each kind.
+        ids: uint8, all tokens. offsets, prompt_lengths: int64 [R].
     """
 
     def __init__(self, rows: Mapping[Any, Rows], device: torch.device) -> None:
-        store = RowStore(list(rows.values()))
+        self.store = store = RowStore(list(rows.values()))
         self.first = dict(zip(rows, store.first.tolist(), strict=True))
-        ids, _ = padded_table(store.ids, store.lengths, int(store.lengths.max()))
-        self.ids = torch.from_numpy(ids).to(device)
-        self.lengths, self.prompt_lengths = (
-            torch.from_numpy(x).to(device) for x in (store.lengths, store.prompt_lengths)
+        host = (store.ids, store.offsets[:-1], store.prompt_lengths)
+        self.ids, self.offsets, self.prompt_lengths = (torch.from_numpy(x).to(device) for x in host)
+
+    def starts(self, rows: Ints) -> Ints:
+        """Where each of some rows [..., B] begins when their tokens lie end to end, the last of each left out."""
+        starts = np.zeros((*rows.shape[:-1], rows.shape[-1] + 1), np.int64)
+        np.cumsum(self.store.lengths[rows] - 1, axis=-1, out=starts[..., 1:])
+        return starts
+
+    def batch(self, rows_KxB: torch.Tensor, starts: torch.Tensor, shape: Shape, on_all_Kx1: torch.Tensor) -> FlatBatch:
+        """The tokens of some rows; ``on_all``: whether all of a model's tokens but the first bear loss."""
+        k, b = rows_KxB.shape
+        device, n = rows_KxB.device, shape.tokens
+        begin = starts.long()
+        counts = torch.cat([begin.diff(dim=1), n - begin[:, -1:]], dim=1)  # the padding is one more row
+        row_KxN = (
+            torch.arange(b + 1, device=device)
+            .repeat(k)
+            .repeat_interleave(counts.flatten(), output_size=k * n)
+            .view(k, n)
+        )
+        inside = row_KxN < b
+        place = torch.where(inside, torch.arange(n, device=device) - begin.gather(1, row_KxN), 0)
+        number = rows_KxB.long().gather(1, row_KxN.clamp(max=b - 1))
+        source = self.offsets[number] + place
+        first = torch.where(on_all_Kx1, 0, self.prompt_lengths[number] - 1)
+        return FlatBatch(
+            ids=torch.where(inside, self.ids[source], PAD_ID).int(),
+            starts=starts,
+            rows=row_KxN.int(),
+            positions=place.int(),
+            targets=torch.where(inside & (place >= first), self.ids[source + 1].long(), IGNORED),
+            shape=shape,
         )
 
-    def tokens(self, rows_KxB: torch.Tensor, width: int) -> torch.Tensor:
-        """int64 [K, B, T + 1]: the tokens of some rows, those to be predicted last included."""
-        return self.ids[rows_KxB, : width + 1].long()
 
-    def bears_loss(self, rows_KxB: torch.Tensor, width: int, on_all_Kx1: torch.Tensor) -> torch.Tensor:
-        """bool [K, B, T]: positions whose next token is to be learned."""
-        place = torch.arange(width, device=rows_KxB.device)
-        first_KxB = torch.where(on_all_Kx1, 0, self.prompt_lengths[rows_KxB] - 1)
-        return (place >= first_KxB[..., None]) & (place < self.lengths[rows_KxB][..., None] - 1)
+class Drawn(NamedTuple):
+    """What K models draw in n steps.
 
+    Attributes:
+        rows: int32 [n, K, B]. starts: int32 [n, K, B + 1].
+        loss_tokens: int64 [n, K]. reductions: int64 [n, K, A].
+    """
 
-def compact(
-    bears_loss_KxBxT: torch.Tensor, targets_KxBxT: torch.Tensor, kept: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """int64 [K, M] each: the flat positions that bear loss, in their order, and their targets."""
-    mask_KxN = bears_loss_KxBxT.flatten(1)
-    k, n = mask_KxN.shape
-    place_KxN = torch.where(mask_KxN, mask_KxN.cumsum(1) - 1, kept)  # all others meet in a place that is cut off
-    positions = torch.arange(n, device=mask_KxN.device).expand(k, n)
-    keep = positions.new_zeros(k, kept + 1).scatter_(1, place_KxN, positions)
-    targets = positions.new_full((k, kept + 1), IGNORED).scatter_(1, place_KxN, targets_KxBxT.flatten(1))
-    return keep[:, :kept], targets[:, :kept]
+    rows: npt.NDArray[np.int32]
+    starts: npt.NDArray[np.int32]
+    loss_tokens: Ints
+    reductions: Ints
 
 
 class Draws:
-    """The rows that one member draws, by step, and what they count."""
+    """The rows that one member draws, by step.
+
+    Attributes:
+        timing: what its learning rate and optimizer depend on, the step apart.
+    """
 
     def __init__(self, config: TrainConfig, pools: Pools) -> None:
         self.config, self.curriculum = config, config.plan()
-        batch_size = rows_per_step(config)
-        self._pools = [pools.of_stage(config, i, batch_size) for i in range(len(self.curriculum.stages))]
+        stages = range(len(self.curriculum.stages))
+        self._pools = [pools.of_stage(config, i, rows_per_step(config)) for i in stages]
+        self._longest = [int(pool.lengths.max()) for pool in self._pools]
+        names = ("warmup_steps", "lr_scheduler_type", "min_lr_ratio", "weight_decay", "adam_beta1", "adam_beta2")
+        schedules = (self.curriculum.schedule(i) for i in stages)
+        self.timing = (config.learning_rate, *(getattr(config, name) for name in names), *schedules)
 
     def longest(self, first: int, stop: int) -> int:
         """Tokens of the longest row that some steps could draw."""
-        return max(int(self._pools[index].lengths.max()) for index, *_ in self._pieces(first, stop))
+        return max(self._longest[index] for index, *_ in self._pieces(first, stop))
 
-    def rows(self, first: int, stop: int, table: RowTable) -> tuple[Ints, Ints, Ints, Ints]:
-        """Of every step: rows [n, B] of the table, tokens [n], tokens that bear loss [n], reductions [n, A]."""
-        parts = []
+    def timed(self, first: int, stop: int) -> npt.NDArray[np.float64]:
+        """[n, 5], what depends on `timing` alone: age of the optimizer, learning rate (0 beyond the budget), and
+        `_scalars`."""
+        figures = []
+        for step in range(first, stop):
+            schedule = self.curriculum.schedule(self.curriculum.stage_of(step))
+            age = step - schedule[0] + 1
+            rate = learning_rate(self.config, step, *schedule) if step < self.curriculum.steps else 0.0
+            figures.append((age, rate, *_scalars(self.config, age, rate)))
+        return np.array(figures)
+
+    def draw(self, first: int, stop: int, table: RowTable, member: int, out: Drawn) -> None:
+        """Writes what the steps ``first .. stop`` draw, as those of the ``member`` of an index."""
+        store, done = table.store, 0
         for index, start, steps in self._pieces(first, stop):
-            pool, stage = self._pools[index], self.curriculum.stages[index]
-            rows = pool.rows_of_step(start, steps).reshape(steps, -1)
-            lengths, reductions = pool.lengths[rows], pool.reductions[rows].sum(1, dtype=np.int64)
-            bear_loss = loss_tokens(lengths, pool.prompt_lengths[rows], self.config.loss_on)
-            keys = rows_keys(self.config, stage)
-            shift = np.array([table.first[key] for key in keys]) - pool.first
-            in_table = rows + shift[np.searchsorted(pool.first, rows, side="right") - 1]
-            parts.append((in_table, lengths.sum(1) - lengths.shape[1], bear_loss, reductions))
-        in_table, tokens, bear_loss, reductions = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return in_table, tokens, bear_loss, reductions
+            pool = self._pools[index]
+            numbers = [table.first[key] for key in rows_keys(self.config, self.curriculum.stages[index])]
+            draw(
+                np.array([key64(f"{pool.key}/task"), key64(f"{pool.key}/row")], np.uint64),
+                pool.bounds,
+                pool.sizes,
+                np.array(numbers),
+                self.config.loss_on == "all",
+                (store.lengths, store.prompt_lengths, store.reductions),
+                start * pool.batch_size,
+                member,
+                done,
+                done + steps,
+                out,
+            )
+            done += steps
 
     def _pieces(self, first: int, stop: int) -> Iterable[tuple[int, int, int]]:
         """(stage, its step to begin with, steps); the last stage goes on where the budget has ended."""
@@ -121,17 +203,19 @@ class Chunk:
 
     Attributes:
         first: the first of the steps.
-        rows: int64 [n, K, B]. scalars: [n, K, 4], see `step_scalars`.
-        width, kept: T and M.
-        resets: int64 [.., 2], (step of the chunk, model) pairs: before that step that model gets a fresh optimizer.
+        rows: int32 [n, K, B], numbers in the table. starts: int32 [n, K, B + 1].
+        scalars: [n, K, 4], those of AdamW that change (decay, step size, root of the second bias correction), and what
+            to multiply the summed loss by.
+        width: tokens of the longest row that it could hold.
+        resets: (step of the chunk, model) pairs: before that step that model gets a fresh optimizer.
         learning_rates, tokens, loss_tokens: [n, K], reductions: [n, K, A]; these stay on the host.
     """
 
     first: int
     rows: torch.Tensor
+    starts: torch.Tensor
     scalars: torch.Tensor
     width: int
-    kept: int
     resets: Sequence[tuple[int, int]]
     learning_rates: npt.NDArray[np.float64]
     tokens: Ints
@@ -144,7 +228,14 @@ class Chunk:
 
     def to(self, device: torch.device) -> Chunk:
         """The chunk with its tensors on a device."""
-        return replace(self, rows=send(self.rows, device), scalars=send(self.scalars, device))
+        rows, starts, scalars = (send(x, device) for x in (self.rows, self.starts, self.scalars))
+        return replace(self, rows=rows, starts=starts, scalars=scalars)
+
+    def shape(self, i: int | None = None) -> Shape:
+        """Of a step by itself, or one that fits every step of the chunk."""
+        steps, multiple = (slice(None), CAPACITY_MULTIPLE) if i is None else (slice(i, i + 1), FINE_MULTIPLE)
+        tokens, kept = (-(-int(x[steps].max()) // multiple) * multiple for x in (self.tokens, self.loss_tokens))
+        return Shape(tokens, kept, self.width)
 
 
 def make_chunk(number: int, members: Sequence[Draws], table: RowTable, dtype: torch.dtype) -> Chunk:
@@ -153,53 +244,41 @@ def make_chunk(number: int, members: Sequence[Draws], table: RowTable, dtype: to
     On the CPU: it may be made on a thread of its own, and a call to CUDA from there would spoil a graph's capture.
     """
     first, stop = number * STEPS, (number + 1) * STEPS
-    rows, tokens, bear_loss, reductions = (
-        np.stack(column, axis=1) for column in zip(*(m.rows(first, stop, table) for m in members), strict=True)
+    shape, operations = (STEPS, len(members)), table.store.reductions.shape[1]
+    batch = rows_per_step(members[0].config)
+    drawn = Drawn(
+        np.empty((*shape, batch), np.int32),
+        np.empty((*shape, batch + 1), np.int32),
+        np.zeros(shape, np.int64),
+        np.zeros((*shape, operations), np.int64),
     )
-    rates = np.array([[_rate(m.config, m.curriculum, step) for m in members] for step in range(first, stop)])
-    scalars = np.array(
-        [
-            [step_scalars(m.config, _age(m.curriculum, step), rate, n) for m, rate, n in zip(members, *at, strict=True)]
-            for step, *at in zip(range(first, stop), rates, bear_loss, strict=True)
-        ]
-    )
+    for k, member in enumerate(members):
+        member.draw(first, stop, table, k, drawn)
+    known = {m.timing: m.timed(first, stop) for m in {m.timing: m for m in members}.values()}  # most have it in common
+    timed = np.stack([known[m.timing] for m in members], axis=1)
+    ends = np.array([m.curriculum.steps for m in members])
+    steps = np.arange(first, stop)[:, None]
+    begins = (timed[..., 0] == 1) & (steps > 0) & (steps < ends)
+    scalars = np.concatenate([timed[..., 2:], 1 / drawn.loss_tokens[..., None]], axis=-1)
     return Chunk(
         first=first,
-        rows=torch.from_numpy(rows),
+        rows=torch.from_numpy(drawn.rows),
+        starts=torch.from_numpy(drawn.starts),
         scalars=torch.from_numpy(scalars).to(dtype),
         width=max(m.longest(first, stop) for m in members) - 1,
-        kept=-(-int(bear_loss.max()) // KEPT_MULTIPLE) * KEPT_MULTIPLE,
-        resets=[
-            (step - first, k)
-            for k, m in enumerate(members)
-            for step in range(max(first, 1), stop)
-            if step < m.curriculum.steps and _age(m.curriculum, step) == 1
-        ],
-        learning_rates=rates,
-        tokens=tokens,
-        loss_tokens=bear_loss,
-        reductions=reductions,
+        resets=[(int(i), int(k)) for i, k in np.argwhere(begins)],
+        learning_rates=timed[..., 1],
+        tokens=drawn.starts[..., -1].astype(np.int64),
+        loss_tokens=drawn.loss_tokens,
+        reductions=drawn.reductions,
     )
 
 
-def step_scalars(config: TrainConfig, age: int, rate: float, loss_tokens: int) -> tuple[float, float, float, float]:
-    """What of AdamW changes from step to step: the factor of decay, the step size, the root of the second bias
-    correction, and beside them what to divide the summed loss by, inverted."""
+def _scalars(config: TrainConfig, age: int, rate: float) -> tuple[float, float, float]:
+    """What of AdamW changes from step to step: the factor of decay, the step size, and the root of the second bias
+    correction, after so many steps of the optimizer, this one included."""
     return (
         1 - rate * config.weight_decay,
         rate / (1 - config.adam_beta1**age),
         (1 - config.adam_beta2**age) ** 0.5,
-        1 / loss_tokens,
     )
-
-
-def _age(curriculum: Curriculum, step: int) -> int:
-    """Steps that the optimizer has taken, this one included."""
-    return step - curriculum.schedule(curriculum.stage_of(step))[0] + 1
-
-
-def _rate(config: TrainConfig, curriculum: Curriculum, step: int) -> float:
-    """The learning rate; 0 beyond the budget."""
-    if step >= curriculum.steps:
-        return 0.0
-    return learning_rate(config, step, *curriculum.schedule(curriculum.stage_of(step)))

@@ -177,7 +177,7 @@ class PackTrainer:
         lines = {slot: member.line(float(rates[slot])) for slot, member in logged}
         due = {slot: member for slot, member in logged if member.validation_is_due}
         if due:
-            figures = self.validation(self.model, self.train_step.weights.detach(), due)
+            figures = self.validation(self.model, self.train_step.weights, due)
             for slot, member in due.items():
                 member.add_validation(figures[slot])
                 lines[slot]["validation"] = member.validation
@@ -220,7 +220,7 @@ class PackTrainer:
             own = [line for line in lines if line.pop("member") == member.index]
             RunFiles(path).log.write_text("".join(json.dumps(line) + "\n" for line in own), encoding="utf-8")
 
-        self.model.write_into(self.template, self.train_step.weights.detach()[slot])
+        self.model.write_into(self.template, self.train_step.weights[slot])
         tokenizer = build_tokenizer(member.curriculum.modulus)
         save_checkpoint(target, self.template.eval(), tokenizer, run, finish=add_log)
 

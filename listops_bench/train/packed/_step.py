@@ -1,7 +1,7 @@
 """One optimizer step of K models: forward, backward, clipping and AdamW, every model with figures of its own.
 
-On a GPU the step is captured as a CUDA graph, one for each pair of shapes that chunks come in, and replayed: one launch
-in place of some hundreds, which for models so small take longer to launch than to run. All that changes from step to
+On a GPU the step is captured as a CUDA graph, one for each shape that chunks come in, and replayed: one launch in place
+of some hundreds, which for models so small take longer to launch than to run. All that changes from step to
 step is copied into the same few buffers before it. Nothing waits for the device.
 """
 
@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from listops_bench.model.packed import PackedLooped
-from listops_bench.train._batches import IGNORED
 from listops_bench.train.config import TrainRecipe, rows_per_step
-from listops_bench.train.packed._data import Chunk, RowTable, compact
+from listops_bench.train.packed._data import Chunk, RowTable, Shape
+from listops_bench.train.packed._plain import Adam, loss_and_gradient, update
 
 WARM_UP_STEPS = 3
 """Steps on a side stream before a capture, as torch asks for (they are undone)."""
@@ -57,32 +56,25 @@ class PackedStep:
         table: RowTable,
         engine: Engine,
     ) -> None:
-        device, dtype = engine.device, weights.dtype
+        device = engine.device
         self.model, self.table, self.engine = model, table, engine
-        self.weights = weights.to(device, copy=True).requires_grad_()
+        self.weights = weights.to(device, copy=True)
         self.first_moments, self.second_moments = (torch.zeros_like(self.weights) for _ in range(2))
-
-        def column(values: Sequence[float]) -> torch.Tensor:
-            return torch.tensor(values, dtype=torch.float64)[:, None].to(device, dtype)
-
-        self._rest1 = column([1 - c.adam_beta1 for c in configs])
-        self._beta2 = column([c.adam_beta2 for c in configs])
-        self._rest2 = column([1 - c.adam_beta2 for c in configs])
-        self._epsilon = column([c.adam_epsilon for c in configs])
-        self._max_norm = column([c.max_grad_norm or float("inf") for c in configs])
+        self._adam = Adam.of(configs, self.weights)
         self._on_all = torch.tensor([[c.loss_on == "all"] for c in configs], device=device)
-        k = len(configs)
-        self._rows = torch.zeros(k, rows_per_step(configs[0]), dtype=torch.int64, device=device)
-        self._scalars = torch.zeros(k, 4, dtype=dtype, device=device)
-        self._figures = torch.zeros(k, 2, dtype=dtype, device=device)
-        self._graphs: dict[tuple[int, int], Any] = {}
+        k, b = len(configs), rows_per_step(configs[0])
+        self._rows = torch.zeros(k, b, dtype=torch.int32, device=device)
+        self._starts = torch.zeros(k, b + 1, dtype=torch.int32, device=device)
+        self._scalars = self.weights.new_zeros(k, 4)
+        self._figures = self.weights.new_zeros(k, 2)
+        self._graphs: dict[Shape, Any] = {}
         self._memory: Any = None
 
     @property
     def tensors(self) -> dict[str, torch.Tensor]:
         """What a state to resume from consists of, each [K, P]."""
         return {
-            "weights": self.weights.detach(),
+            "weights": self.weights,
             "first_moments": self.first_moments,
             "second_moments": self.second_moments,
         }
@@ -100,59 +92,38 @@ class PackedStep:
                 self.first_moments[k].zero_()
                 self.second_moments[k].zero_()
         self._rows.copy_(chunk.rows[i])
+        self._starts.copy_(chunk.starts[i])
         self._scalars.copy_(chunk.scalars[i])
-        shape = (chunk.width, chunk.kept)
         if not self.engine.graph:
-            self._step(*shape)
+            self._step(chunk.shape(i))
         else:
+            shape = chunk.shape()
             if shape not in self._graphs:
-                self._graphs[shape] = self._capture(*shape)
+                self._graphs[shape] = self._capture(shape)
             self._graphs[shape].replay()
         return self._figures.clone()
 
-    def _step(self, width: int, kept: int) -> None:
-        with torch.autocast(self.weights.device.type, torch.bfloat16, enabled=self.engine.bf16, cache_enabled=False):
-            losses = self._losses(width, kept)
-        (gradient,) = torch.autograd.grad(losses.sum(), self.weights)
-        with torch.no_grad():
-            self._update(losses, gradient)
+    @torch.no_grad()
+    def _step(self, shape: Shape) -> None:
+        batch = self.table.batch(self._rows, self._starts, shape, self._on_all)
+        scale = self._scalars[:, 3]
+        losses, gradient = loss_and_gradient(self.model, self.weights, batch, scale, bf16=self.engine.bf16)
+        norms = update(self.tensors, gradient, self._adam, self._scalars)
+        self._figures.copy_(torch.stack([losses, norms], dim=1))
 
-    def _losses(self, width: int, kept: int) -> torch.Tensor:
-        """[K]: the mean cross entropy of every model over its loss-bearing tokens."""
-        tokens = self.table.tokens(self._rows, width)
-        bears_loss = self.table.bears_loss(self._rows, width, self._on_all)
-        keep_KxM, targets_KxM = compact(bears_loss, tokens[..., 1:], kept)
-        logits = self.model.logits(self.weights, tokens[..., :-1], keep_KxM)
-        if logits.dtype != torch.float64:
-            logits = logits.float()
-        each = cross_entropy(logits.flatten(0, 1), targets_KxM.flatten(), ignore_index=IGNORED, reduction="none")
-        return each.view_as(targets_KxM).sum(1) * self._scalars[:, 3]
-
-    def _update(self, losses: torch.Tensor, gradient: torch.Tensor) -> None:
-        """Clipping and AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101), as torch computes them."""
-        decay, step_size, root_of_correction, _ = self._scalars.split(1, dim=1)
-        norms = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-        self._figures.copy_(torch.cat([losses.detach()[:, None], norms], dim=1))
-        gradient.mul_((self._max_norm / (norms + 1e-6)).clamp(max=1.0))
-        self.weights.mul_(decay)
-        self.first_moments.lerp_(gradient, self._rest1.expand_as(gradient))
-        self.second_moments.mul_(self._beta2).addcmul_(gradient, gradient * self._rest2)
-        size = self.second_moments.sqrt().div_(root_of_correction).add_(self._epsilon)
-        self.weights.sub_((self.first_moments * step_size).div_(size))
-
-    def _capture(self, width: int, kept: int) -> Any:
+    def _capture(self, shape: Shape) -> Any:
         before = {name: tensor.clone() for name, tensor in self.tensors.items()}
         side, here = torch.cuda.Stream(), torch.cuda.current_stream()
         side.wait_stream(here)
         with torch.cuda.stream(side):
             for _ in range(WARM_UP_STEPS):
-                self._step(width, kept)
+                self._step(shape)
         here.wait_stream(side)
         self.restore(before)
         graph = torch.cuda.CUDAGraph()
         # The graphs never run at once, and what they leave lies in buffers of ours: they can share their memory. Other
         # threads may use the device meanwhile.
         with torch.cuda.graph(graph, pool=self._memory, capture_error_mode="thread_local"):
-            self._step(width, kept)
+            self._step(shape)
         self._memory = self._memory or graph.pool()
         return graph

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 
 from listops_bench.model.packed import PackedLooped
 from listops_bench.tasks.generator import Rows
 from listops_bench.tasks.task import get_task, with_single_tasks
+from listops_bench.train._batches import IGNORED
 from listops_bench.train._validation import validation_figures, validation_rows
-from listops_bench.train.packed._data import RowTable
+from listops_bench.train.packed._data import RowTable, Shape
 from listops_bench.train.packed._members import Member
+from listops_bench.train.packed._plain import attention, compact
 
 _ROWS_AT_ONCE = 128
 
@@ -48,20 +51,28 @@ class PackedValidation:
 
     def _accuracy(self, model: PackedLooped, weights_KxP: torch.Tensor, keys: Sequence[Key]) -> list[float]:
         """Every member's share of exact rows on a task of its own."""
-        assert self._table is not None
-        first = torch.tensor([[self._table.first[key]] for key in keys], device=weights_KxP.device)
-        count = torch.tensor([[self._counts[key]] for key in keys], device=weights_KxP.device)
-        exact = torch.zeros(len(keys), dtype=torch.int64, device=weights_KxP.device)
-        completion_only = torch.zeros(len(keys), 1, dtype=torch.bool, device=weights_KxP.device)
+        table, device = self._table, weights_KxP.device
+        assert table is not None
+        first, count = (np.array([[known[key]] for key in keys]) for known in (table.first, self._counts))
+        completion_only = torch.zeros(len(keys), 1, dtype=torch.bool, device=device)
+        exact = torch.zeros(len(keys), dtype=torch.int64, device=device)
         for start in range(0, int(count.max()), _ROWS_AT_ONCE):
-            place = torch.arange(start, start + _ROWS_AT_ONCE, device=weights_KxP.device)[None]
-            rows_KxB = first + torch.minimum(place, count - 1)  # members with fewer rows repeat their last one
-            tokens = self._table.tokens(rows_KxB, self._width)
-            asked = self._table.bears_loss(rows_KxB, self._width, completion_only)
-            choice = model.logits(weights_KxP, tokens[..., :-1]).argmax(-1).view_as(asked)
-            right = ((choice == tokens[..., 1:]) | ~asked).all(-1)
-            exact += (right & (place < count)).sum(1)
-        return (exact / count[:, 0]).tolist()
+            place_KxB = np.arange(start, start + _ROWS_AT_ONCE)[None]
+            rows = first + np.minimum(place_KxB, count - 1)  # members with fewer rows repeat their last one
+            starts = table.starts(rows)
+            asked = (table.store.lengths[rows] - table.store.prompt_lengths[rows]).sum(1)
+            shape = Shape(int(starts[:, -1].max()), int(asked.max()), self._width)
+            rows_KxB, starts_KxB1, counted = (
+                torch.from_numpy(x).to(device) for x in (rows, starts, np.ascontiguousarray(place_KxB < count))
+            )
+            batch = table.batch(rows_KxB, starts_KxB1, shape, completion_only)
+            keep_KxM, targets_KxM = compact(batch.targets, shape.kept)
+            logits = model.flat_logits(weights_KxP, batch.ids, batch.positions, attention(batch), keep_KxM)
+            wrong = (logits.argmax(-1) != targets_KxM) & (targets_KxM != IGNORED)
+            row_of_target = batch.rows.long().gather(1, keep_KxM)
+            errors = wrong.new_zeros(rows.shape, dtype=torch.int64).scatter_add(1, row_of_target, wrong.long())
+            exact += ((errors == 0) & counted).sum(1)
+        return (exact.cpu().numpy() / count[:, 0]).tolist()
 
 
 def _keys(member: Member) -> list[Key]:
