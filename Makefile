@@ -21,7 +21,7 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 \
 # Tiny models are slower on many threads than on one, and tests that share two cores even more so.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test check-all lint format bench clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -30,6 +30,10 @@ demo: $(READY)
 # Three workers for two cores: tests that start processes wait for them.
 test: $(READY_TEST)
 	@$(TEST_ENV) $(BIN)/python -m pytest -n 3 --no-loadscope-reorder $(ARGS)
+
+# The tests with more cases, for hours at leisure.
+check-all: $(READY_TEST)
+	@LISTOPS_CHECK_ALL=1 $(TEST_ENV) $(BIN)/python -m pytest -n 3 --no-loadscope-reorder $(ARGS)
 
 lint: $(READY_TEST)
 	@$(BIN)/ruff check .

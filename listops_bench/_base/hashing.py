@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 MASK64 = 2**64 - 1
+GOLDEN = 0x9E3779B97F4A7C15
+"""2**64 over the golden ratio: the step between the states of splitmix64."""
 
 
 def key64(text: str) -> int:

@@ -105,7 +105,7 @@ def tasks(*, task: str | None, split: str, rows: int, **parameters: Any) -> None
 
 
 def baselines(*, task: str, split: str, seed: int, **parameters: Any) -> None:
-    from listops_bench.dataset.card import baseline_table, histogram_table, measure, split_table
+    from listops_bench.dataset.card import baseline_table, histogram_table, measure, regime_table, split_table
     from listops_bench.errors import unknown
     from listops_bench.stats.intervals import wilson_interval
     from listops_bench.tasks.split import SPLITS
@@ -118,7 +118,8 @@ def baselines(*, task: str, split: str, seed: int, **parameters: Any) -> None:
     for shortcut in next(f for f in facts if f.split == split).baselines:
         low, high = wilson_interval(shortcut.correct, shortcut.n)
         table.add_row(shortcut.name, f"{shortcut.accuracy:.1%}", f"{low:.1%} to {high:.1%}", f"{shortcut.n:,}")
-    print("\n\n".join([split_table(facts), histogram_table(facts), baseline_table(facts)]), end="\n\n")
+    tables = [split_table(facts), *([regime_table(facts)] if spec.regime else [])]
+    print("\n\n".join([*tables, histogram_table(facts), baseline_table(facts)]), end="\n\n")
     print_tables(f"{spec.name}, {split}", table)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,9 @@ import yaml
 from listops_bench._base.text import LEFT, RIGHT, markdown_table
 from listops_bench.tasks.baselines import Baseline, score_shortcuts
 from listops_bench.tasks.expression import ssum_permutation, ssum_statistics
-from listops_bench.tasks.generator import count_outcomes, generate
-from listops_bench.tasks.split import SPLITS, held_out_multisets
+from listops_bench.tasks.generator import Rows, count_outcomes, generate
+from listops_bench.tasks.regime import describe_regime, find_regime
+from listops_bench.tasks.split import RULES, SPLITS, held_out_multisets, held_out_triples
 from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, describe_task
 
 MARKER = "<!-- dataset card written by listops_bench -->"
@@ -31,6 +33,9 @@ class SplitFacts:
     Attributes:
         distinct_problems: canonical forms among the rows (equal ones differ in operand order or grouping).
         in_train: rows whose canonical form stands in train, its traces included. 0 for every evaluation split.
+        alike_in_train: the same up to operand order and associativity, whatever the task's rule.
+        depth_1: share of rows of depth 1.
+        distinct_prompts: prompts among the rows.
         histogram: rows per answer.
         too_long: share of drawn candidates rejected for their length.
     """
@@ -39,6 +44,9 @@ class SplitFacts:
     rows: int
     distinct_problems: int
     in_train: int
+    alike_in_train: int
+    depth_1: float
+    distinct_prompts: int
     histogram: npt.NDArray[np.int64]
     mean_tokens: float
     longest: int
@@ -49,7 +57,7 @@ class SplitFacts:
 def measure(task: TaskSpec, *, seed: int = 0) -> list[SplitFacts]:
     """Generates all splits of a task and measures what the card states."""
     train = generate(task, "train", seed=seed)
-    seen = np.unique(np.concatenate([train.forms(), train.trace_forms()]))
+    seen, alike = _seen(train), _seen(_by_multisets(train))
     found = []
     for split in SPLITS:
         rows = train if split == "train" else generate(task, split)
@@ -61,6 +69,9 @@ def measure(task: TaskSpec, *, seed: int = 0) -> list[SplitFacts]:
                 rows=len(rows),
                 distinct_problems=len(np.unique(forms)),
                 in_train=int(np.isin(forms, seen).sum()),
+                alike_in_train=int(np.isin(_by_multisets(rows).forms(), alike).sum()),
+                depth_1=float((rows.depth == 1).mean()),
+                distinct_prompts=len(set(rows.prompts())),
                 histogram=np.bincount(rows.answer, minlength=task.modulus),
                 mean_tokens=float(rows.num_tokens.mean()),
                 longest=int(rows.num_tokens.max()),
@@ -69,6 +80,16 @@ def measure(task: TaskSpec, *, seed: int = 0) -> list[SplitFacts]:
             )
         )
     return found
+
+
+def _seen(train: Rows) -> npt.NDArray[np.uint64]:
+    """The canonical forms in train, its traces included."""
+    return np.unique(np.concatenate([train.forms(), train.trace_forms()]))
+
+
+def _by_multisets(rows: Rows) -> Rows:
+    """The same rows, whose forms are those up to operand order and associativity."""
+    return dataclasses.replace(rows, task=dataclasses.replace(rows.task, hold_out="multisets"))
 
 
 def split_table(facts: Sequence[SplitFacts]) -> str:
@@ -82,6 +103,16 @@ def split_table(facts: Sequence[SplitFacts]) -> str:
         cells = (f"{f.rows:,}", f"{f.distinct_problems:,}", overlap, f"{answer} ({share:.1%})", lengths)
         rows.append([f.split, *cells, f"{f.too_long:.2%}"])
     return markdown_table(_columns("split", titles), rows)
+
+
+def regime_table(facts: Sequence[SplitFacts]) -> str:
+    """Markdown: what differs most between regimes."""
+    columns = _columns("split", ("depth 1", "distinct prompts", "in train, but for order and grouping"))
+    rows = []
+    for f in facts:
+        overlap = "" if f.split == "train" else f"{f.alike_in_train:,} ({f.alike_in_train / f.rows:.1%})"
+        rows.append([f.split, f"{f.depth_1:.1%}", f"{f.distinct_prompts:,}", overlap])
+    return markdown_table(columns, rows)
 
 
 def histogram_table(facts: Sequence[SplitFacts]) -> str:
@@ -108,7 +139,6 @@ def write_card(tasks: Sequence[TaskSpec], files: dict[str, dict[str, str]]) -> s
         tasks: the tasks it holds.
         files: for each task's name, the file of each split, relative to the folder.
     """
-    template = Template(Path(__file__).with_name("card.md").read_text(encoding="utf-8"))
     shown = next((task for task in tasks if task.name == DEFAULT_TASK), tasks[0])
     example = generate(shown, "test", num_rows=1).to_arrow().to_pylist()[0]
     ssum = ssum_statistics(10)
@@ -122,8 +152,15 @@ def write_card(tasks: Sequence[TaskSpec], files: dict[str, dict[str, str]]) -> s
         "rank_correlation": f"{ssum['rank_correlation']:.3f}",
         "parity_agreement": f"{ssum['parity_agreement']:.0%}",
         "held_out": len(held_out_multisets(10)),
+        "held_out_triples": len(held_out_triples(10)),
     }
-    return template.substitute(figures, configs=_configs(files), sections="\n".join(map(_task_section, tasks)))
+    rules = [_text(f"card_{rule}.md").substitute(figures) for rule in RULES if any(t.hold_out == rule for t in tasks)]
+    sections = "\n".join(map(_task_section, tasks))
+    return _text("card.md").substitute(figures, configs=_configs(files), splits="\n".join(rules), sections=sections)
+
+
+def _text(name: str) -> Template:
+    return Template(Path(__file__).with_name(name).read_text(encoding="utf-8"))
 
 
 def _configs(files: dict[str, dict[str, str]]) -> str:
@@ -141,11 +178,12 @@ def _configs(files: dict[str, dict[str, str]]) -> str:
 
 def _task_section(task: TaskSpec) -> str:
     facts = measure(task)
+    drawn = f"\n{_how_drawn(task)}\n\n{regime_table(facts)}\n" if task.regime else ""
     return f"""### {task.name}
 
 {describe_task(task.name).get("description", "")}
 Modulus {task.modulus}, {task.min_operands} to {task.max_operands} operands, depth to {task.max_depth}.
-
+{drawn}
 {split_table(facts)}
 
 Answers:
@@ -156,3 +194,10 @@ What shortcuts reach, as answer accuracy:
 
 {baseline_table(facts)}
 """
+
+
+def _how_drawn(task: TaskSpec) -> str:
+    """A regime in words, and its values that are not as everywhere."""
+    own = (f"`{name}: {value}`" for name, value in find_regime(task.regime).changes().items())
+    told = describe_regime(task.regime).get("description", "A regime of somebody's own.")
+    return f"Regime {task.regime}. {told} Held out by {task.hold_out}. Values: {', '.join(own)}."

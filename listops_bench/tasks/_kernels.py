@@ -8,7 +8,9 @@ import numpy as np
 from numba import njit
 
 from listops_bench.tasks._scan import (
+    GOLDEN_64,
     MEDIAN,
+    MULTISETS,
     NUM_OPERATIONS,
     ONE,
     TRAIN,
@@ -42,13 +44,12 @@ ROW = np.dtype(
 )
 """The columns of `generator.Rows` for one row."""
 
-_GOLDEN = u64(0x9E3779B97F4A7C15)
 _S11, _S32 = u64(11), u64(32)
 
 
 @njit(cache=True)
 def _random(state):
-    state[0] += _GOLDEN
+    state[0] += GOLDEN_64
     return mix(state[0])
 
 
@@ -106,7 +107,7 @@ def _candidate(tables, scratch, state, shallowest, deepest, wanted_home, need_wi
         s.reductions_A[a] = 0
         s.unseen_A[a] = 0
     _, home, held, _ = scan(tables, s, s.line_T, length, s.next_T, True, True)
-    if home != wanted_home or held != (home == UNSEEN):
+    if home != wanted_home or (tables.hold_out == MULTISETS and held != (home == UNSEEN)):
         return WRONG_SPLIT, 0, 0, 0, 0
     single = write_trace(tables, s, length, s.single_T, False, home == TRAIN)
     if single <= 0:
@@ -131,7 +132,7 @@ def _fold_masks(tables, operation, position, left, right):
 @njit(cache=True)
 def _median_mask(modulus, masks, count):
     """The possible medians; see `expression._can_be_median`."""
-    out, half = ZERO, count // 2
+    out, most_below, most_above = ZERO, count // 2, (count - 1) // 2
     for v in range(modulus):
         low = (ONE << u64(v)) - ONE  # the numbers below v
         high = ~(low | (ONE << u64(v)))
@@ -140,7 +141,7 @@ def _median_mask(modulus, masks, count):
             holds = holds or ((masks[j] >> u64(v)) & ONE) == ONE
             below += (masks[j] & ~low) == ZERO
             above += (masks[j] & ~high) == ZERO
-        if holds and below <= half and above <= half:
+        if holds and below <= most_below and above <= most_above:
             out |= ONE << u64(v)
     return out
 
@@ -205,7 +206,7 @@ def _add_new(seen, key):
 def _prompt_key(line, length):
     key = u64(length)
     for i in range(length):
-        key = mix(key * _GOLDEN + u64(line[i]))
+        key = mix(key * GOLDEN_64 + u64(line[i]))
     return key
 
 
@@ -233,7 +234,7 @@ def fill(
     """
     state = np.empty(1, np.uint64)
     for i in range(slot, stop):
-        state[0] = mix(key + u64(i) * _GOLDEN)
+        state[0] = mix(key + u64(i) * GOLDEN_64)
         c = _depth_class(class_cutoffs, closed, np.int64(_random(state) >> _S11))
         found, length, depth, parallel, single = False, 0, 0, 0, 0
         for _ in range(max_attempts):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from listops_bench._base.hashing import GOLDEN
 from listops_bench.tasks.expression import (
     EOS_ID,
     EQUALS_ID,
@@ -19,16 +20,20 @@ from listops_bench.tasks.expression import (
     MAX_MODULUS,
     OPERATIONS,
 )
+from listops_bench.tasks.regime import MAX_DEPTH, MAX_OPERANDS, MAX_TOKENS
 from listops_bench.tasks.split import (
+    CLOSE_KEY,
     EVEN_KEY,
     FACT_OPERANDS,
     HELD_OUT_KEY,
     ODD_KEY,
     TRAIN_BELOW,
+    TRIPLE_KEY,
+    TRIPLE_UNSEEN_BELOW,
+    TRIPLE_VALIDATION_BELOW,
     UNSEEN_BELOW,
     VALIDATION_BELOW,
 )
-from listops_bench.tasks.task import MAX_DEPTH, MAX_OPERANDS, MAX_TOKENS
 
 u64 = np.uint64
 NUM_OPERATIONS = len(OPERATIONS)
@@ -36,12 +41,16 @@ MAX_ARITY = MAX_OPERANDS + 2  # MED's next odd count beyond the largest allowed 
 MAX_LEVELS = MAX_DEPTH + 2
 MAX_PATTERNS = 42  # partitions of MAX_ARITY
 FOLD, ALTERNATING, MEDIAN = 0, 1, 2
+MULTISETS, TRIPLES = 0, 1  # as regime.HoldOut
 
 TRAIN, VALIDATION, TEST, UNSEEN = range(4)  # as split.HOMES
 _M1, _M2 = u64(0xBF58476D1CE4E5B9), u64(0x94D049BB133111EB)
 _S27, _S30, _S31 = u64(27), u64(30), u64(31)
 _EVEN, _ODD, _HELD = u64(EVEN_KEY), u64(ODD_KEY), u64(HELD_OUT_KEY)
 _UNSEEN_BELOW, _TRAIN_BELOW, _VALIDATION_BELOW = u64(UNSEEN_BELOW), u64(TRAIN_BELOW), u64(VALIDATION_BELOW)
+_TRIPLE, _CLOSE = u64(TRIPLE_KEY), u64(CLOSE_KEY)
+_TRIPLE_UNSEEN_BELOW, _TRIPLE_VALIDATION_BELOW = u64(TRIPLE_UNSEEN_BELOW), u64(TRIPLE_VALIDATION_BELOW)
+GOLDEN_64 = u64(GOLDEN)
 ONE, ZERO = u64(1), u64(0)
 
 
@@ -66,6 +75,8 @@ TABLES = np.dtype(
         ("held_patterns_K", np.int64, _K),  # repeat patterns listed for a count; 0 where one cut-off stands for all
         ("held_codes_KP", np.uint64, (_K, _P)),
         ("held_cutoffs_KP", np.uint64, (_K, _P)),  # a multiset of the pattern is held out below it
+        ("hold_out", np.int64),  # MULTISETS or TRIPLES
+        ("triple_cutoff", np.uint64),  # an ordered triple is held out below it
         ("fold_A2nn", np.uint8, (_A, 2, _N, _N)),  # value of (a, b) where b stands at an even (0) or odd (1) position
     ],
     align=True,
@@ -100,6 +111,8 @@ def mix(x):
 def _is_held_out(tables, values, count):
     if count < FACT_OPERANDS:
         return False
+    if tables.hold_out == TRIPLES:
+        return _has_held_triple(tables, values, count)
     total = _HELD + u64(tables.modulus)
     for i in range(count):
         total += tables.number_keys_n[values[i]]
@@ -114,6 +127,18 @@ def _is_held_out(tables, values, count):
     for p in range(tables.held_patterns_K[count]):
         if tables.held_codes_KP[count, p] == code:
             return mix(total) < tables.held_cutoffs_KP[count, p]
+    return False
+
+
+@njit(cache=True)
+def _has_held_triple(tables, values, count):
+    for i in range(count - 2):
+        a, b, c = values[i], values[i + 1], values[i + 2]
+        if a not in (b, c) and b != c:
+            place = mix(_TRIPLE + u64(tables.modulus) + tables.number_keys_n[a])
+            place = mix(mix(place + tables.number_keys_n[b]) + tables.number_keys_n[c])
+            if place < tables.triple_cutoff:
+                return True
     return False
 
 
@@ -184,7 +209,7 @@ def scan(tables, scratch, line, length, out, parallel, counting):
                 o += 1
                 reduced = True
             if top == 0:
-                home = _home(tables, s, form)
+                home, form = _home(tables, s, line, length, held_anywhere, form)
                 break
             _close(tables, s, top, operation, operand_sum, form, value)
             top -= 1
@@ -214,14 +239,36 @@ def _close(tables, s, top, operation, operand_sum, form, value):
 
 
 @njit(cache=True)
-def _home(tables, s, form):
-    if s.flat_numbers_L[0] == 1 and s.flat_count_L[0] <= FACT_OPERANDS:
-        return UNSEEN if _is_held_out(tables, s.flat_values_LF[0], s.flat_count_L[0]) else TRAIN
-    if form < _UNSEEN_BELOW:
-        return UNSEEN
-    if form < _TRAIN_BELOW:
-        return TRAIN
-    return VALIDATION if form < _VALIDATION_BELOW else TEST
+def _home(tables, s, line, length, held_anywhere, form):
+    """The home of a line, and the hash that decides it."""
+    if tables.hold_out == TRIPLES:
+        form = _text_hash(tables, line, length)
+        if not held_anywhere:
+            home = TRAIN
+        else:
+            home = UNSEEN if form < _TRIPLE_UNSEEN_BELOW else VALIDATION if form < _TRIPLE_VALIDATION_BELOW else TEST
+    elif s.flat_numbers_L[0] == 1 and s.flat_count_L[0] <= FACT_OPERANDS:
+        home = UNSEEN if _is_held_out(tables, s.flat_values_LF[0], s.flat_count_L[0]) else TRAIN
+    elif form < _TRAIN_BELOW:
+        home = UNSEEN if form < _UNSEEN_BELOW else TRAIN
+    else:
+        home = VALIDATION if form < _VALIDATION_BELOW else TEST
+    return home, form
+
+
+@njit(cache=True)
+def _text_hash(tables, line, length):
+    place = ZERO
+    for i in range(length):
+        token = np.int64(line[i])
+        if token >= FIRST_NUMBER_ID:
+            key = tables.number_keys_n[token - FIRST_NUMBER_ID]
+        elif token >= FIRST_OPERATION_ID:
+            key = tables.operation_keys_A[token - FIRST_OPERATION_ID]
+        else:
+            key = _CLOSE
+        place = mix(place * GOLDEN_64 + key)
+    return place
 
 
 @njit(cache=True)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from listops_bench.tasks._scan import ALTERNATING, FOLD, MEDIAN, TABLES
+from listops_bench.tasks._scan import ALTERNATING, FOLD, MEDIAN, TABLES, TRIPLES
 from listops_bench.tasks.expression import OPERATIONS, ssum_permutation
-from listops_bench.tasks.split import FACT_OPERANDS, OPERATION_KEYS, held_out_cutoffs, number_key
+from listops_bench.tasks.split import FACT_OPERANDS, OPERATION_KEYS, held_out_cutoffs, number_key, triple_cutoff
 from listops_bench.tasks.task import TaskSpec
 
 
@@ -33,6 +33,9 @@ def task_tables(task: TaskSpec, *, wider: bool = False) -> Any:
     tables["operation_keys_A"] = list(OPERATION_KEYS.values())
     tables["number_keys_n"][: task.modulus] = [number_key(v) for v in range(task.modulus)]
     tables["fold_A2nn"][:, :, : task.modulus, : task.modulus] = _fold_tables(task.modulus)
+    if task.hold_out == "triples":
+        tables["hold_out"], tables["triple_cutoff"] = TRIPLES, triple_cutoff(task.modulus)
+        return tables
     for size in range(FACT_OPERANDS, int(tables["arities_AK"].max()) + 1):
         cutoffs = held_out_cutoffs(task.modulus, size)
         tables["held_patterns_K"][size] = 0 if 0 in cutoffs else len(cutoffs)

@@ -362,9 +362,10 @@ def _image(name: str, operands: list[set[int]], modulus: int) -> set[int]:
 
 
 def _can_be_median(value: int, operands: list[set[int]]) -> bool:
-    # With 2h + 1 operands, one of them fixed at the value, the others can be arranged around it exactly when at most
-    # h of them are bound to lie below it and at most h above it.
-    half = len(operands) // 2
+    # The median is the operand at place n // 2 (from 0) by size. With one operand fixed at the value, the others can be
+    # arranged around it exactly when at most n // 2 of them are bound to lie below it and at most the rest above it.
+    most_below, most_above = len(operands) // 2, (len(operands) - 1) // 2
     bound_below = sum(max(operand) < value for operand in operands)
     bound_above = sum(min(operand) > value for operand in operands)
-    return any(value in operand for operand in operands) and bound_below <= half and bound_above <= half
+    fits = bound_below <= most_below and bound_above <= most_above
+    return fits and any(value in operand for operand in operands)

@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 from listops_bench._base import hashing
 from listops_bench._base.hashing import key64
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.tasks import _kernels as kernels, _scan, _tables, expression, split, task as task_module
+from listops_bench.tasks import _kernels as kernels, _scan, _tables, expression, regime, split, task as task_module
 from listops_bench.tasks._scan import SCRATCH
 from listops_bench.tasks._tables import task_tables
 from listops_bench.tasks.expression import EQUALS_ID, FIRST_NUMBER_ID, OPERATIONS, TRACE_STYLES, TraceStyle, vocabulary
@@ -108,7 +108,7 @@ class Rows:
         return texts[::3], pc.binary_join_element_wise("", texts[1::3], " ")
 
     def forms(self) -> npt.NDArray[np.uint64]:
-        """uint64 [n]: hash of each prompt's canonical form, as `split.form_hash`."""
+        """uint64 [n]: hash of each prompt's canonical form, as its rule's (`split.Rule`) ``form_hash``."""
         starts = self.offsets[:-1]
         return self._hash_forms(starts, starts + self.prompt_lengths - 1)
 
@@ -191,7 +191,7 @@ def generate_blocks(
 
 def generator_sources() -> tuple[ModuleType, ...]:
     """The modules that decide the rows: their source is part of the name of a cache of rows."""
-    return hashing, expression, task_module, split, _scan, kernels, _tables, sys.modules[__name__]
+    return hashing, expression, regime, task_module, split, _scan, kernels, _tables, sys.modules[__name__]
 
 
 def count_outcomes(task: TaskSpec, split: str, *, seed: int = 0, num_rows: int | None = None) -> dict[str, int]:

@@ -17,6 +17,13 @@ An expression that evaluates an operation on a held-out multiset, anywhere in it
 ``test_unseen_operands``; one that does not appears only if its home is another. (Two expressions of one form can differ
 in this, ``[SUM 1 2 [SUM 4 9 ] ]`` and ``[SUM [SUM 1 2 ] 4 9 ]``: hence a share of homes for these forms instead of all
 of their expressions.) A train expression must moreover have every line of its traces at home in train.
+
+That is the rule ``multisets``. A `regime` may have the other one, ``triples``, that of the pipeline NRGPT: held out are
+ordered triples of numbers without a repeated one, 49 modulo 10. Where one of them stands anywhere in a row as three
+tokens in a row (which is to say: among the values that an operation is evaluated on), the row is held out, and all
+other rows are train's. Held-out rows have their homes by a hash: five eighths ``test``, a quarter
+``test_unseen_operands``, an eighth ``validation``. The canonical form is the text itself, so this rule holds out
+neither another order of the same operands nor another grouping.
 """
 
 from __future__ import annotations
@@ -24,12 +31,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeGuard, get_args
 
-from listops_bench._base.hashing import MASK64, key64, mix64
+from listops_bench._base.hashing import GOLDEN, MASK64, key64, mix64
 from listops_bench.errors import InvalidInput
 from listops_bench.tasks.expression import OPERATIONS, Expression, Node, evaluate, render, trace
+from listops_bench.tasks.regime import HoldOut
 
 Home = Literal["train", "validation", "test", "test_unseen_operands"]
 HOMES: tuple[Home, ...] = get_args(Home)
@@ -158,15 +168,6 @@ def held_out_multisets(modulus: int, size: int = FACT_OPERANDS) -> list[tuple[in
     return [values for values in every if is_held_out(values, modulus)]
 
 
-def held_out_operations(expression: Expression, modulus: int = 10) -> list[str]:
-    """The operations, root first, that the expression evaluates on held-out multisets."""
-    if isinstance(expression, int):
-        return []
-    values = tuple(evaluate(operand, modulus) for operand in expression.operands)
-    own = [expression.operation] if is_held_out(values, modulus) else []
-    return own + [name for operand in expression.operands for name in held_out_operations(operand, modulus)]
-
-
 # --- homes and splits -------------------------------------------------------------------------------------------------
 
 UNSEEN_BELOW = int(UNSEEN_HOME_SHARE * 2**64)
@@ -190,13 +191,114 @@ def home(expression: Expression, modulus: int = 10) -> Home:
     return "train" if place < TRAIN_BELOW else "validation" if place < VALIDATION_BELOW else "test"
 
 
-def assign(expression: Expression, modulus: int = 10) -> Home | None:
+# --- held-out ordered triples -----------------------------------------------------------------------------------------
+
+TRIPLE_SHARE = 0.049
+TRIPLE_KEY, CLOSE_KEY = key64("listops/held-out triple"), key64("listops/close")
+TRIPLE_UNSEEN_BELOW, TRIPLE_VALIDATION_BELOW = 2**62, 3 * 2**61
+
+
+@lru_cache
+def triple_cutoff(modulus: int) -> int:
+    """The hash below which an ordered triple without a repeated number is held out: of n^3 triples 4.9%."""
+    hashes = sorted(_triple_hash(triple, modulus) for triple in itertools.permutations(range(modulus), 3))
+    return hashes[max(1, round(TRIPLE_SHARE * modulus**3)) - 1] + 1
+
+
+def held_out_triples(modulus: int) -> list[tuple[int, ...]]:
+    """The held-out triples, sorted: 49 modulo 10."""
+    return [triple for triple in itertools.permutations(range(modulus), 3) if _held_triple(triple, modulus)]
+
+
+def _triple_hash(triple: tuple[int, ...], modulus: int) -> int:
+    place = TRIPLE_KEY + modulus & MASK64
+    for number in triple:
+        place = mix64(place + number_key(number) & MASK64)
+    return place
+
+
+def _held_triple(values: tuple[int, ...], modulus: int) -> tuple[int, ...] | None:
+    """The first held-out triple that stands in a row among some values."""
+    for triple in zip(values, values[1:], values[2:], strict=False):
+        if len(set(triple)) == 3 and _triple_hash(triple, modulus) < triple_cutoff(modulus):
+            return triple
+    return None
+
+
+def _text_hash(expression: Expression) -> int:
+    place = 0
+    for key in _token_keys(expression):
+        place = mix64(place * GOLDEN + key & MASK64)
+    return place
+
+
+def _token_keys(expression: Expression) -> Iterator[int]:
+    if isinstance(expression, int):
+        yield number_key(expression)
+    else:
+        yield OPERATION_KEYS[expression.operation]
+        for operand in expression.operands:
+            yield from _token_keys(operand)
+        yield CLOSE_KEY
+
+
+def _home_by_triples(expression: Expression, modulus: int) -> Home:
+    if not held_out_operations(expression, modulus, "triples"):
+        return "train"
+    place = _text_hash(expression)
+    if place < TRIPLE_UNSEEN_BELOW:
+        return "test_unseen_operands"
+    return "validation" if place < TRIPLE_VALIDATION_BELOW else "test"
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What keeps test rows out of train.
+
+    Attributes:
+        held_out: what of the values of an operation, modulo n, is kept out of training; None where nothing is.
+        canonical: what of an expression decides its home, and ``form_hash`` its 64-bit hash.
+        home: the only split (of the four homes) in which an expression's canonical form may appear.
+        unseen_apart: only ``test_unseen_operands`` holds operations on held-out values.
+    """
+
+    held_out: Callable[[tuple[int, ...], int], tuple[int, ...] | None]
+    canonical: Callable[[Expression], Expression]
+    form_hash: Callable[[Expression], int]
+    home: Callable[[Expression, int], Home]
+    unseen_apart: bool
+
+
+RULES: dict[HoldOut, Rule] = {
+    "multisets": Rule(
+        lambda values, modulus: tuple(sorted(values)) if is_held_out(values, modulus) else None,
+        *(canonical, form_hash, home, True),
+    ),
+    "triples": Rule(_held_triple, lambda expression: expression, _text_hash, _home_by_triples, False),
+}
+
+
+def held_out_operations(expression: Expression, modulus: int = 10, hold_out: HoldOut = "multisets") -> list[str]:
+    """The operations, root first, that the expression evaluates on held-out values."""
+    if isinstance(expression, int):
+        return []
+    values = tuple(evaluate(operand, modulus) for operand in expression.operands)
+    own = [] if RULES[hold_out].held_out(values, modulus) is None else [expression.operation]
+    return own + [name for operand in expression.operands for name in held_out_operations(operand, modulus, hold_out)]
+
+
+def assign(expression: Expression, modulus: int = 10, hold_out: HoldOut = "multisets") -> Home | None:
     """The home of an expression that may appear there, or None for one that appears nowhere."""
-    place = home(expression, modulus)
-    if bool(held_out_operations(expression, modulus)) != (place == "test_unseen_operands"):
+    rule = RULES[hold_out]
+    place = rule.home(expression, modulus)
+    has_unseen = bool(held_out_operations(expression, modulus, hold_out))
+    if rule.unseen_apart and has_unseen != (place == "test_unseen_operands"):
         return None
     if place == "train":
         lines = [*trace(expression, modulus, "parallel"), *trace(expression, modulus, "single")]
-        if any(home(line, modulus) != "train" for line in lines):
+        if any(rule.home(line, modulus) != "train" for line in lines):
             return None
     return place

@@ -1,10 +1,12 @@
 """Tasks: a named set of operations with its parameters.
 
-A task's name is its operations in canonical order, with the modulus and depth where they are not the defaults::
+A task's name is its operations in canonical order, with the modulus and depth where they are not the defaults, and the
+`regime` that its rows are drawn in::
 
-    sum            sum_max_med            sum_max_med_mod20            sum_mod11_depth3
+    sum            sum_max_med            sum_max_med_mod20            sum_mod11_depth3            sum_mod11_nrgpt
 
-Any subset of the operations is a task, in any order of the words. The curated ones are described in ``tasks/*.yaml``.
+A regime of one's own stands at the end as the path of its page, ``sum_max_med@pages/dense.yaml``. Any subset of the
+operations is a task, in any order of the words. The curated ones are described in ``tasks/*.yaml``.
 """
 
 from __future__ import annotations
@@ -15,53 +17,39 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 
-from listops_bench._base.options import check
-from listops_bench._base.records import Range, Share
+from listops_bench._base.records import Range
 from listops_bench._base.resources import resource_path
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.tasks.expression import MAX_MODULUS, MIN_MODULUS, OPERATIONS, TraceStyle
+from listops_bench.tasks.expression import MAX_MODULUS, MIN_MODULUS, OPERATIONS
+from listops_bench.tasks.regime import DIGEST, MAX_DEPTH, Regime, find_regime, read_regime, regimes
 
 DATASET_VERSION = "1.0.0"
 """Raised whenever any row of any task changes."""
 
-MAX_OPERANDS, MAX_DEPTH, MAX_TOKENS = 8, 8, 1024
 NumRows = Annotated[int, Range(1, 2**31 - 1)]
 
 
 @dataclass(frozen=True)
-class TaskSpec:
-    """What decides a task's rows, besides the dataset version, the split and the seed.
+class TaskSpec(Regime):
+    """What decides a task's rows, besides the dataset version, the split and the seed: a `Regime`, and what follows.
 
     Attributes:
         operations: names, in canonical order.
         modulus: numbers are ``0 .. modulus-1``.
-        min_operands, max_operands: operands of one operation. MED takes the odd counts among them.
         max_depth: nesting; 1 is an operation on numbers.
-        nest_probability: the chance that an operand is an expression, where the depth allows one.
-        depth_weights: shares of the rows of depth 1, 2, ...; the last one is that of all deeper rows together. The
-            same for single and joint tasks, since the share of depth 1 decides whether an operation can be learned
-            as a table.
-        max_tokens: longest row, ``<eos>`` included, in the longest trace style: so the prompts of a
-            task do not depend on the style, and each style fits the context.
-        trace: style of the completions.
-        unique: no train row stands twice. False keeps the multiplicity of sampling.
+        regime: the word that the regime has in the task's name; ``""`` for what holds everywhere.
         num_train, num_validation, num_test: rows of these splits; ``num_extra``: rows of the other evaluation splits.
     """
 
     operations: tuple[str, ...]
     modulus: Annotated[int, Range(MIN_MODULUS, MAX_MODULUS)] = 10
-    min_operands: Annotated[int, Range(2, MAX_OPERANDS)] = 2
-    max_operands: Annotated[int, Range(2, MAX_OPERANDS)] = 3
     max_depth: Annotated[int, Range(1, MAX_DEPTH)] = 2
-    nest_probability: Share = 0.5
-    depth_weights: tuple[float, ...] = (0.015, 0.985)
-    max_tokens: Annotated[int, Range(8, MAX_TOKENS)] = 128
-    trace: TraceStyle = "parallel"
-    unique: bool = True
+    regime: str = ""
     num_train: NumRows = 50_000
     num_validation: NumRows = 1_000
     num_test: NumRows = 5_000
@@ -69,14 +57,14 @@ class TaskSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "operations", _canonical_operations(self.operations))
-        object.__setattr__(self, "depth_weights", _as_weights(self.depth_weights))
-        check(self)
-        if self.max_operands < self.min_operands:
-            raise InvalidInput(f"max_operands {self.max_operands} is not in {self.min_operands}..{MAX_OPERANDS}")
+        super().__post_init__()
         if self.max_depth > 1 and self.nest_probability == 0:
             raise InvalidInput("nest_probability 0 never nests, so max_depth must be 1")
         if not any(self.depth_weights[: self.max_depth]):
             raise InvalidInput(f"depth_weights {list(self.depth_weights)} leave no rows for depth 1..{self.max_depth}")
+        if self.hold_out == "triples" and (self.modulus < 3 or self.max_operands < 3):
+            short = f"modulus {self.modulus}" if self.modulus < 3 else f"max_operands {self.max_operands}"
+            raise InvalidInput(f"hold_out 'triples' needs three different operands, and {short} is below 3")
         for name in self.operations:
             if not self.operand_counts(name):
                 span = f"{self.min_operands}..{self.max_operands}"
@@ -90,11 +78,12 @@ class TaskSpec:
             words.append(f"mod{self.modulus}")
         if self.max_depth != 2:
             words.append(f"depth{self.max_depth}")
+        words += [self.regime] if self.regime else []
         return "_".join(words)
 
     def operand_counts(self, operation: str, *, wider: bool = False) -> tuple[int, ...]:
         """The operand counts an operation may have; ``wider`` appends the next one that it can take."""
-        takes = OPERATIONS[operation].takes
+        takes = (lambda _: True) if self.med_operands == "any" else OPERATIONS[operation].takes
         counts = [k for k in range(self.min_operands, self.max_operands + 1) if takes(k)]
         if wider:
             counts.append(next(k for k in range(self.max_operands + 1, self.max_operands + 3) if takes(k)))
@@ -117,9 +106,15 @@ class TaskSpec:
     def fingerprint(self) -> str:
         """Canonical JSON of what decides which expressions are drawn: neither row counts nor the trace style do."""
         fields = dataclasses.asdict(self)
-        for field in ("trace", "unique", "num_train", "num_validation", "num_test", "num_extra"):
+        for field in _NOT_DRAWN:
             del fields[field]
+        for field in ("med_operands", "hold_out"):  # newer than the rows: their usual values are not part of the key
+            if fields[field] == getattr(TaskSpec, field):
+                del fields[field]
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+
+
+_NOT_DRAWN = ("regime", "trace", "unique", "num_train", "num_validation", "num_test", "num_extra")
 
 
 def _canonical_operations(operations: object) -> tuple[str, ...]:
@@ -130,16 +125,6 @@ def _canonical_operations(operations: object) -> tuple[str, ...]:
     if not names or len(set(names)) != len(names):
         raise InvalidInput(f"operations {names!r} must be one or more different ones of: {', '.join(OPERATIONS)}")
     return tuple(name for name in OPERATIONS if name in names)
-
-
-def _as_weights(weights: Any) -> tuple[float, ...]:
-    try:
-        shares = tuple(float(weight) for weight in weights)
-    except (TypeError, ValueError):
-        shares = ()
-    if not shares or any(not 0 <= x <= 1 for x in shares) or abs(sum(shares) - 1) > 1e-9:
-        raise InvalidInput(f"depth_weights {weights!r} are not shares that add up to 1, such as (0.015, 0.985)")
-    return shares
 
 
 # --- by name ----------------------------------------------------------------------------------------------------------
@@ -162,17 +147,38 @@ def get_task(name: str, **overrides: Any) -> TaskSpec:
             raise unknown("task parameter", field, PARAMETERS)
     operations: list[str] = []
     fields: dict[str, Any] = {}
-    for word in str(name).lower().split("_"):
+
+    def set_once(field: str, value: object) -> None:
+        if field in fields or overrides.get(field, value) != value:
+            raise InvalidInput(f"task {name!r} sets {field} to {value}, and it is given a second time")
+        fields[field] = value
+
+    text, at, page = str(name).partition("@")
+    if at:
+        set_once("regime", read_regime(Path(page)))
+    elif str(overrides.get("regime", "")).endswith((".yaml", ".yml")):
+        overrides["regime"] = read_regime(Path(overrides["regime"]))
+    words = text.lower().split("_")
+    if re.fullmatch(DIGEST, words[-1]):  # the second half of the name of a page of one's own
+        words[-2:] = ["_".join(words[-2:])]
+    for word in words:
         if parameter := re.fullmatch(r"(mod|depth)(\d+)", word):
-            field, value = _WORD_FIELDS[parameter[1]], int(parameter[2])
-            if field in fields or overrides.get(field, value) != value:
-                raise InvalidInput(f"task {name!r} sets {field} to {value}, and it is given a second time")
-            fields[field] = value
+            set_once(_WORD_FIELDS[parameter[1]], int(parameter[2]))
         elif word in OPERATIONS:
             operations.append(word)
+        elif word in regimes() or "_" in word:
+            set_once("regime", word)
         else:
-            raise unknown("task", name, [*curated_tasks(), *OPERATIONS])
-    return TaskSpec(tuple(operations), **(fields | overrides))
+            nearly = (str(name).lower().replace(word, regime) for regime in regimes())
+            raise unknown("task", name, [*curated_tasks(), *OPERATIONS, *nearly])
+    fields |= overrides
+    return TaskSpec(tuple(operations), **(_values(fields.get("regime", "")) | fields))
+
+
+def _values(regime: str) -> dict[str, Any]:
+    """The values that a regime gives a task."""
+    found = find_regime(regime)
+    return {field.name: getattr(found, field.name) for field in dataclasses.fields(Regime)}
 
 
 @cache
@@ -196,7 +202,7 @@ def task_order(name: str) -> tuple[object, ...]:
     """Single operations first, then by number of operations; variants of modulus and depth after them."""
     task = get_task(name)
     places = [list(OPERATIONS).index(operation) for operation in task.operations]
-    return task.modulus != 10, task.max_depth != 2, len(places), places, task.modulus, task.max_depth
+    return task.regime, task.modulus != 10, task.max_depth != 2, len(places), places, task.modulus, task.max_depth
 
 
 @cache
@@ -208,7 +214,7 @@ def single_tasks(task: str) -> tuple[str, ...]:
     spec = get_task(task)
     if len(spec.operations) == 1:
         return ()
-    return tuple(get_task(name, modulus=spec.modulus, max_depth=spec.max_depth).name for name in spec.operations)
+    return tuple(dataclasses.replace(spec, operations=(name,)).name for name in spec.operations)
 
 
 def with_single_tasks(names: Iterable[str]) -> list[str]:
