@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import stat
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
@@ -26,7 +27,8 @@ def read_bytes(path: Path, *, kind: str = "file", max_bytes: int | None = None, 
         path: the file.
         kind: what it is, for the error: ``"curriculum file"``.
         max_bytes: the most it may hold; what strangers write need not be read to its end.
-        within: a folder that the file must lie in, links followed.
+        within: a folder that the file must lie in, links followed. (Those of a snapshot in the Hub's cache lead to
+            the ``blobs`` beside it.)
 
     Raises:
         InvalidInput: there is no such file, it is too large, no regular file, or elsewhere.
@@ -42,11 +44,12 @@ def read_bytes(path: Path, *, kind: str = "file", max_bytes: int | None = None, 
     return content
 
 
-def open_regular(path: Path, *, kind: str = "file", within: Path | None = None) -> BinaryIO:
+def open_regular(path: Path, *, kind: str = "file", within: Path | None = None) -> io.BufferedReader:
     """Opens a regular file, without waiting. Arguments and errors are those of `read_bytes`."""
     try:
         place = path if within is None else Path(os.path.realpath(path))
-        if within is not None and not place.is_relative_to(os.path.realpath(within)):
+        roots = [] if within is None else _roots(Path(os.path.realpath(within)))
+        if roots and not any(place.is_relative_to(root) for root in roots):
             raise InvalidInput(f"{path}: a link that leads out of {within}")
         # A FIFO would wait for its writer; what the checks have seen must not become a link meanwhile.
         flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -58,6 +61,10 @@ def open_regular(path: Path, *, kind: str = "file", within: Path | None = None) 
         file.close()
         raise InvalidInput(f"cannot read {kind} {str(path)!r}: not a regular file")
     return file
+
+
+def _roots(folder: Path) -> list[Path]:
+    return [folder, folder.parents[1] / "blobs"] if folder.parent.name == "snapshots" else [folder]
 
 
 def read_json(

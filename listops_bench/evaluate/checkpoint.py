@@ -11,7 +11,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from listops_bench._base.text import slug
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
+from listops_bench.model.checkpoint import read_checkpoint
 from listops_bench.model.ladder import find_family, modulus_of
 from listops_bench.model.origin import resolve
 from listops_bench.result.format import Architecture, Model, Recipe
@@ -54,10 +54,10 @@ def open_checkpoint(
         InvalidInput: as `resolve` and `load_checkpoint`, or provenance that is not what `train` writes.
     """
     source = resolve(checkpoint, revision, trust_remote_code=trust_remote_code)
-    model, _, run = load_checkpoint(source.folder, trust_remote_code=trust_remote_code)
+    model, _, run, sha256 = read_checkpoint(source.folder, trust_remote_code=trust_remote_code)
     where = str(RunFiles(source.folder).record)
     recipe = recipe_of(run, model.config, where)
-    identity = Model(source.id or recipe.id, source.revision, weights_sha256(source.folder))
+    identity = Model(source.id or recipe.id, source.revision, sha256)
     learning = read_learning(source.folder, run) if run.training else {}
     return Checkpoint(model, run, identity, recipe, _trace(run, where), learning)
 

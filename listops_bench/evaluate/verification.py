@@ -20,9 +20,9 @@ from typing import Literal
 from listops_bench._base.text import utc_timestamp, version_order
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.evaluate._compare import compare, differences
-from listops_bench.evaluate.checkpoint import Checkpoint, architecture
+from listops_bench.evaluate.checkpoint import Checkpoint, architecture, open_checkpoint
 from listops_bench.evaluate.run import evaluate_checkpoint, slice_columns
-from listops_bench.evaluate.strangers import Checkpoints, open_stranger
+from listops_bench.evaluate.strangers import Checkpoints
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.ladder import build_model, config_at, make_config, model_names, parameter_counts
 from listops_bench.result.files import read_result, result_path
@@ -124,7 +124,7 @@ def _problems(path: Path, result: Result, checkpoints: Checkpoints | None) -> It
             yield from (f"splits.{name}.{problem}" for problem in _row_problems(result.task.name, name, result, split))
     local = checkpoints.local(result.model.weights_sha256) if checkpoints else None
     if local is not None:
-        yield from _checkpoint_problems(result, open_stranger(local))
+        yield from _checkpoint_problems(result, open_checkpoint(local))
 
 
 def _versions(result: Result) -> dict[str, tuple[str, str]]:
@@ -237,7 +237,7 @@ def verify_file(path: str | os.PathLike[str], checkpoints: Checkpoints, *, devic
         if sha256 != result.model.weights_sha256:
             claimed = (result.model.weights_sha256 or "")[:12]
             return Verdict(path, "refuted", f"{path}: the weights are {sha256[:12]}, and the result is of {claimed}")
-        found = open_stranger(folder)
+        found = open_checkpoint(folder)
     except (InvalidInput, EnvironmentFailed) as error:
         return Verdict(path, "unverifiable", f"{path}: {error}")
     for problem in _checkpoint_problems(result, found):

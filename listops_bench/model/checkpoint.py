@@ -16,31 +16,24 @@ import glob
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import yaml
-from transformers import (
-    CONFIG_MAPPING,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    GenerationConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
-from transformers.utils import logging as transformers_logging
+from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from listops_bench._base.files import read_json
+from listops_bench._base.files import open_regular
 from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput, file_error
+from listops_bench.model._loading import load_model, quiet
 from listops_bench.model.ladder import modulus_of, parameter_counts
 from listops_bench.model.origin import WEIGHTS, check_weights
-from listops_bench.model.tokenizer import modulus_of as modulus_of_tokenizer, save_tokenizer
+from listops_bench.model.tokenizer import build_tokenizer, save_tokenizer
 from listops_bench.runs.record import RunRecord, read_run, write_run
+from listops_bench.tasks.expression import check_modulus
 from listops_bench.tasks.task import TaskSpec
 
 CARD = "README.md"
@@ -96,7 +89,7 @@ def remove_unfinished(folder: str | os.PathLike[str]) -> None:
 
 def _write(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: RunRecord) -> None:
     model.generation_config = _generation_config(model, run)
-    with _quiet():
+    with quiet():
         model.save_pretrained(folder)
     save_tokenizer(tokenizer, folder)
     complete = dataclasses.replace(run, parameters=parameter_counts(model), weights_sha256=weights_sha256(folder))
@@ -133,7 +126,8 @@ def _flush(folder: Path) -> None:
 
 def weights_sha256(folder: str | os.PathLike[str]) -> str:
     """SHA-256 of ``model.safetensors``, as ``sha256sum`` prints it."""
-    with (Path(folder) / WEIGHTS).open("rb") as file:
+    path = Path(folder)
+    with open_regular(path / WEIGHTS, kind="weights", within=path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -178,28 +172,46 @@ def load_checkpoint(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, RunRecord]:
     """The model (float32, in evaluation mode, on the CPU), its tokenizer, and its record (empty if none).
 
-    Reads safetensors only, and runs no code from the folder unless ``trust_remote_code`` says so.
+    The tokenizer is the one of the model's modulus, whatever lies in the folder.
+
+    Args:
+        trust_remote_code: have `transformers` load the model, with the code that comes with it and whatever else its
+            config.json asks for. Without, nothing but config.json, model.safetensors and run.json is read, and
+            nothing of them is run, whoever wrote them.
 
     Raises:
-        InvalidInput: no such folder; a part is missing, cut off or does not fit; pickled weights only; a model that
-            needs code of its own, unasked for; the tokenizer is not that of a ListOps modulus, or not the model's.
+        InvalidInput: no such folder; a part is missing, cut off, too large, or not allowed; pickled weights only; the
+            vocabulary is that of no modulus.
     """
+    return read_checkpoint(folder, trust_remote_code=trust_remote_code)[:3]
+
+
+def read_checkpoint(
+    folder: str | os.PathLike[str], *, trust_remote_code: bool = False
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, RunRecord, str]:
+    """As `load_checkpoint`, and the SHA-256 of the weights' file that the model was loaded from."""
     path = Path(folder)
-    _check_files(path)
+    if not path.is_dir():
+        raise InvalidInput(f"checkpoint {str(path)!r} is not a folder")
+    check_weights([file.name for file in path.iterdir()], str(path))
+    model, sha256 = _load_as_transformers_does(path) if trust_remote_code else load_model(path)
     run = read_run(path) or RunRecord()
-    if not trust_remote_code:
-        _check_architecture(path)
+    model.generation_config = _generation_config(model, run)
+    return model, build_tokenizer(modulus_of(model.config)), run, sha256
+
+
+def _load_as_transformers_does(path: Path) -> tuple[PreTrainedModel, str]:
+    """With code that comes with the model, which its user has asked for."""
     try:
-        with _quiet():
+        with quiet():
             model, report = AutoModelForCausalLM.from_pretrained(
                 path,
                 local_files_only=True,
-                trust_remote_code=trust_remote_code,
+                trust_remote_code=True,
                 use_safetensors=True,
                 output_loading_info=True,
                 dtype="float32",
             )
-            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=trust_remote_code)
     except Exception as error:  # safetensors, json, torch and transformers each have their own kinds
         raise InvalidInput(f"checkpoint {str(path)!r} cannot be read: {one_line(error, with_type=True)}") from None
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
@@ -207,44 +219,5 @@ def load_checkpoint(
             first = sorted(map(str, report[problem]))[0]
             what = problem.replace("_", " ")
             raise InvalidInput(f"checkpoint {str(path)!r} does not fit its config.json: {what} {first}")
-    ours, theirs = modulus_of(model.config), modulus_of_tokenizer(tokenizer)
-    if ours != theirs:
-        raise InvalidInput(
-            f"checkpoint {str(path)!r} has a tokenizer of modulus {theirs} and a model of modulus {ours}"
-        )
-    return model.eval(), tokenizer, run
-
-
-def _check_files(path: Path) -> None:
-    if not path.is_dir():
-        raise InvalidInput(f"checkpoint {str(path)!r} is not a folder")
-    check_weights([file.name for file in path.iterdir() if file.is_file()], str(path))
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        if not (path / name).is_file():
-            raise InvalidInput(f"checkpoint {str(path)!r} has no {name}")
-
-
-def _check_architecture(path: Path) -> None:
-    """Refuses a model that `transformers` and this package know nothing of, but for code that lies beside it."""
-    config = read_json(path / "config.json")
-    if not isinstance(config, dict):
-        raise InvalidInput(f"checkpoint {str(path)!r} has a config.json that is no object")
-    if "auto_map" in config and config.get("model_type") not in CONFIG_MAPPING:
-        raise InvalidInput(
-            f"checkpoint {str(path)!r} needs code of its own to be loaded ({config['auto_map']}), which is not run "
-            "unless you say --trust-remote-code"
-        )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' progress bars and load reports: files of some kilobytes."""
-    level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bars:
-            transformers_logging.enable_progress_bar()
+    check_modulus(modulus_of(model.config))
+    return model.eval(), weights_sha256(path)

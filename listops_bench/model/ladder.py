@@ -23,12 +23,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, LlamaConfig, PreTrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PreTrainedConfig, PreTrainedModel
 
 from listops_bench._base.hashing import key64
 from listops_bench._base.resources import resource_path
 from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput, unknown
+from listops_bench.model._config_file import read_config
+from listops_bench.model._weights_file import stored_tensors
 from listops_bench.model.configuration_looped import LoopedConfig
 from listops_bench.runs.record import Parameters
 from listops_bench.tasks.expression import EOS_ID, FIRST_NUMBER_ID, PAD_ID, check_modulus, vocabulary
@@ -136,15 +138,24 @@ def load_config(name_or_path: str | os.PathLike[str], modulus: int | None = 10) 
     folder = path.parent if path.is_file() else path
     if not (folder / "config.json").is_file():
         raise InvalidInput(f"model {str(name_or_path)!r} has no config.json")
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    except (ValueError, KeyError, TypeError, OSError, AttributeError) as error:
-        raise InvalidInput(f"model {str(name_or_path)!r} has an unusable config.json: {one_line(error)}") from None
+    config = read_config(folder / "config.json")
     if modulus is not None:
-        check_modulus(modulus)
-        config.vocab_size = len(vocabulary(modulus))
-        config.pad_token_id, config.bos_token_id, config.eos_token_id = PAD_ID, None, EOS_ID
+        use_our_vocabulary(config, modulus, str(name_or_path))
     return config
+
+
+def use_our_vocabulary(config: PreTrainedConfig, modulus: int, where: str) -> None:
+    """Sets the vocabulary of a modulus and its special tokens.
+
+    Raises:
+        InvalidInput: there is no such modulus; ``where`` stands in front.
+    """
+    try:
+        check_modulus(modulus)
+    except InvalidInput as error:
+        raise InvalidInput(f"{where}: {error}") from None
+    config.vocab_size = len(vocabulary(modulus))
+    config.pad_token_id, config.bos_token_id, config.eos_token_id = PAD_ID, None, EOS_ID
 
 
 _NOT_THE_MODEL = frozenset(
@@ -204,8 +215,8 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key64(f"listops/init/{seed}") >> 1)
         try:
-            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-        except (ValueError, KeyError, TypeError, RuntimeError, AssertionError) as error:
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
+        except Exception as error:  # every class checks its values in its own way
             reason = f"no language model can be made from {config.model_type!r}: {one_line(error)}"
             raise InvalidInput(reason) from None
     return model
@@ -214,8 +225,9 @@ def build_model(
 def parameter_counts(model: PreTrainedModel) -> Parameters:
     """Sizes computed from the weights.
 
-    ``total`` counts every parameter once, however often it is used; ``embedding`` are those of token and position
-    tables and of the output layer, ``non_embedding`` the rest. ``flops_per_token`` are the floating-point operations
+    ``total`` counts everything that the model stores once, however often it is used, buffers that training or a hand
+    could set among it; ``embedding`` are those of token and position tables and of the output layer, ``non_embedding``
+    the rest. ``flops_per_token`` are the floating-point operations
     of the forward pass's matrix products (a multiply-add counts as two, a block applied three times three times), per
     token of a row of `FLOPS_CONTEXT` tokens.
     """
@@ -223,7 +235,7 @@ def parameter_counts(model: PreTrainedModel) -> Parameters:
     output = model.get_output_embeddings()
     if output is not None:
         tables.append(output.weight)
-    total, embedding = _count(model.parameters()), _count(tables)
+    total, embedding = sum(tensor.numel() for _, tensor in stored_tensors(model)), _count(tables)
     return Parameters(total, embedding, total - embedding, _flops_per_token(model))
 
 

@@ -15,6 +15,7 @@ from listops_bench._base.records import Count, Line, OneOf, Positive, Seconds, S
 from listops_bench.runs.folder import RunFiles
 from listops_bench.tasks.expression import OPERATIONS
 
+MAX_RECORD_BYTES = 1_000_000
 OperationName = Annotated[str, OneOf(tuple(OPERATIONS))]
 
 
@@ -154,7 +155,9 @@ def read_run(folder: str | os.PathLike[str]) -> RunRecord | None:
         EnvironmentFailed: it cannot be read.
     """
     path = RunFiles(folder).record
-    return decode_run(read_json(path), path) if path.exists() else None
+    if not os.path.lexists(path):
+        return None
+    return decode_run(read_json(path, max_bytes=MAX_RECORD_BYTES, within=path.parent), path)
 
 
 def decode_run(value: Any, path: str | Path) -> RunRecord:

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models
-from transformers import PreTrainedTokenizerFast
 
 from listops_bench.analysis.comparison import compare_checkpoints
 from listops_bench.analysis.findings import FILE_NAME, read_findings
@@ -261,18 +259,9 @@ def test_the_command_leaves_nothing_of_an_earlier_report(
     assert files == {"index.html", "analysis.json"} | pictures
 
 
-def foreign(folder: Path) -> Path:
-    """A checkpoint whose words are not ours."""
-    make_checkpoint(folder, run_record("sum:30"))
-    words = Tokenizer(models.WordLevel({f"w{i}": i for i in range(22)}, unk_token="w0"))
-    PreTrainedTokenizerFast(tokenizer_object=words, unk_token="w0").save_pretrained(folder)
-    return folder
-
-
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
-        (foreign, "the tokenizer's vocabulary is not that of a ListOps modulus"),
         (lambda folder: folder, "is not a folder"),
         (lambda folder: make_checkpoint(folder, {"name": "x"}), "does not say what it was trained on; name the tasks"),
         (

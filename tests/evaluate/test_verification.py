@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from listops_bench._base import records
-from listops_bench.errors import InvalidInput
 from listops_bench.evaluate import strangers
 from listops_bench.evaluate._compare import Reproduction, compare
 from listops_bench.evaluate.run import evaluate_checkpoint
-from listops_bench.evaluate.strangers import Checkpoints, open_stranger
+from listops_bench.evaluate.strangers import Checkpoints
 from listops_bench.evaluate.verification import Verdict, validate_files, verify_file, verify_files
 from listops_bench.result.files import MAX_FILE_BYTES, write_result
 from listops_bench.result.format import Model, Result
@@ -289,13 +288,13 @@ WANTS_CODE = {"AutoConfig": "mine.MyConfig", "AutoModelForCausalLM": "mine.MyMod
 STRANGE_CHECKPOINTS: dict[str, tuple[Callable[[dict[str, bytes]], object], str]] = {
     "a pickle": (as_pickle, "has pickled weights, which may run code"),
     "code of its own": (config(model_type="mine", auto_map=WANTS_CODE), "needs code of its own"),
-    "code under a known name": (config(auto_map=WANTS_CODE, hidden_size=16), "asks for|cannot be read|does not fit"),
-    "a huge shape": (config(hidden_size=10_000_000), "asks for .* parameters, and its weights are"),
-    "endless loops": (config(n_loop=10**9), "asks for n_loop = 1000000000"),
-    "a nested config": (lambda files: files.update({"config.json": b'{"a":' * 100_000}), "nested too deeply"),
+    "code under a known name": (config(auto_map=WANTS_CODE, hidden_size=16), "and config.json asks for"),
+    "a huge shape": (config(hidden_size=10_000_000), "'hidden_size': 10000000 is not in"),
+    "endless loops": (config(n_loop=10**9), "'n_loop': 1000000000 is not in"),
+    "a nested config": (lambda files: files.update({"config.json": b'{"a":' * 10_000}), "nested too deeply"),
     "a nested run.json": (lambda files: files.update({"run.json": b'{"a":' * 100_000}), "run.json"),
     "no weights": (lambda files: files.pop("model.safetensors"), "has no model.safetensors"),
-    "broken weights": (lambda files: files.update({"model.safetensors": b"\xff" * 100}), "cannot be read"),
+    "broken weights": (lambda files: files.update({"model.safetensors": b"\xff" * 100}), "a header of"),
     "a strange run.json": (lambda files: files.update({"run.json": b'{"training": 5}'}), "training"),
 }  # fmt: skip
 
@@ -324,12 +323,6 @@ def test_nothing_large_is_fetched(
     verdict = verdict_of(write_result(tmp_path / "results", submission))
     assert "the most that is fetched is 1,000" in verdict.reason
     assert not [path for _, path, _ in hub.requests if "/resolve/" in path]
-
-
-def test_large_texts_are_not_read(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strangers, "MAX_TEXT_BYTES", 100)
-    with pytest.raises(InvalidInput, match=r"has a config\.json of more than 100 bytes"):
-        open_stranger(folder)
 
 
 # --- tolerance --------------------------------------------------------------------------------------------------------

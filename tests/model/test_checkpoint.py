@@ -166,13 +166,13 @@ def refused(folder: Path) -> str:
     return str(caught.value)
 
 
-PARTS = ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json")
+PARTS = ("model.safetensors", "config.json")
 
 
 @pytest.mark.parametrize("name", PARTS)
 def test_a_missing_part_is_named(copied: Path, name: str) -> None:
     (copied / name).unlink()
-    assert f"has no {name}" in refused(copied)
+    assert name in refused(copied)
 
 
 @pytest.mark.parametrize("name", [*PARTS, "run.json"])
@@ -194,12 +194,8 @@ def change_config(folder: Path, **values: object) -> None:
         (shutil.rmtree, "is not a folder"),
         (lambda folder: (folder / "model.safetensors").rename(folder / "pytorch_model.bin"), "pickled weights"),
         (lambda folder: (folder / "config.json").write_text("[]"), "config.json that is no object"),
-        (lambda folder: change_config(folder, hidden_size=24), "cannot be read"),
-        (lambda folder: change_config(folder, tie_word_embeddings=False), "missing keys lm_head.weight"),
-        (
-            lambda folder: save_tokenizer(build_tokenizer(20), folder),
-            "tokenizer of modulus 20 and a model of modulus 10",
-        ),
+        (lambda folder: change_config(folder, hidden_size=24), "is [22, 16], and config.json asks for [22, 24]"),
+        (lambda folder: change_config(folder, tie_word_embeddings=False), "'lm_head.weight' is missing"),
     ],
 )
 def test_what_does_not_fit_is_refused(copied: Path, spoil: Callable[[Path], Any], message: str) -> None:
@@ -212,7 +208,7 @@ def test_code_in_a_folder_is_never_run(copied: Path) -> None:
     change_config(copied, model_type="theirs", auto_map=classes)
     (copied / "evil.py").write_text("raise SystemExit('it ran')")
     message = refused(copied)
-    assert "evil.Model" in message
+    assert "code of its own" in message
     assert "--trust-remote-code" in message
 
 
@@ -231,3 +227,13 @@ def test_a_folder_without_provenance_is_read_all_the_same(copied: Path) -> None:
     (copied / "run.json").unlink()
     assert load_checkpoint(copied)[2] == RunRecord()
     assert AutoTokenizer.from_pretrained(copied).padding_side == "left"
+
+
+def test_the_tokenizer_is_that_of_the_models_modulus_whatever_lies_there(copied: Path) -> None:
+    save_tokenizer(build_tokenizer(20), copied)
+    assert load_checkpoint(copied)[1].get_vocab() == build_tokenizer(10).get_vocab()
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
+        (copied / name).write_text("{%")
+    model, tokenizer, _ = load_checkpoint(copied)
+    assert tokenizer(PROMPT).input_ids == build_tokenizer(10)(PROMPT).input_ids
+    assert model.generation_config.max_new_tokens == 64

@@ -375,11 +375,11 @@ def test_unknown_models_are_refused_with_a_near_name(name: str, message: str) ->
     ("content", "message"),
     [
         (None, "has no config.json"),
-        ("{", "unusable config.json"),
-        ("{}", "unusable config.json"),
-        ('{"model_type": "nonsense"}', "unusable config.json"),
+        ("{", "not valid JSON"),
+        ("{}", "model_type is not a text"),
+        ('{"model_type": "nonsense"}', "unknown model_type 'nonsense'"),
         ('{"model_type": "listops_looped", "num_attention_heads": 5}', "5 heads do not divide"),
-        ('{"model_type": "vit"}', "no language model can be made from 'vit'"),
+        ('{"model_type": "vit"}', "unknown model_type 'vit'"),
     ],
 )
 def test_unusable_configs_are_refused(tmp_path: Path, content: str | None, message: str) -> None:
