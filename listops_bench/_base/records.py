@@ -92,11 +92,17 @@ class OneOf:
         return {"const": self.values[0]} if len(self.values) == 1 else {"enum": list(self.values)}
 
 
-Count = Annotated[int, Range(0)]
-Positive = Annotated[int, Range(1)]
+MOST = 10**15
+"""More than anything here counts; far below where a float, or another program's integer, ends."""
+Count = Annotated[int, Range(0, MOST)]
+Positive = Annotated[int, Range(1, MOST)]
 Share = Annotated[float, Range(0, 1)]
-Seconds = Annotated[float, Range(0)]
-Line = Annotated[str, Text(r"[^\x00-\x1f\x7f]*", 300)]
+Seconds = Annotated[float, Range(0, 10**10)]
+VISIBLE = (
+    r"[^\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb]"
+)
+"""A character that ends no line, and neither hides nor turns around what stands beside it."""
+Line = Annotated[str, Text(rf"{VISIBLE}*", 300)]
 Sha256 = Annotated[str, Text(r"[0-9a-f]{64}", 64)]
 Timestamp = Annotated[str, Text(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", 20)]
 

@@ -29,6 +29,7 @@ def add_verbs(parser: Parser) -> None:
     verb.add("--runs DIR...", "checkpoints whose learning curves to draw", default=[])
     verb.add("--curve-task TASK", "of the learning curves", default="sum")
     verb.add("--title TEXT", "of the page", default="listops_bench board")
+    verb.add("--verified-only", "show those results alone that have been verified")
 
     verb = board.add_verb(
         "claims",
@@ -39,6 +40,7 @@ def add_verbs(parser: Parser) -> None:
     verb.add("results DIR", default="leaderboard/results", nargs="?")
     verb.add("--analysis DIR", "folders that analyze wrote lie below it (default: analysis beside the page)")
     verb.add("--output FILE", default="leaderboard/CLAIMS.md")
+    verb.add("--verified-only", "decide by those results alone that have been verified")
 
     verb = board.add_verb(
         "thresholds",
@@ -47,6 +49,7 @@ def add_verbs(parser: Parser) -> None:
         "runs/results",
     )
     verb.add("results DIR", default="leaderboard/results", nargs="?")
+    verb.add("--verified-only", "count those results alone that have been verified")
     verb.add("--times", "also print after how many steps, by size")
     verb.add("--json", "print everything as JSON instead")
 
@@ -78,24 +81,25 @@ def build_board(*, results: str, output_dir: str, **options: Any) -> None:
     from listops_bench.claims.page import FILE_NAME, write_claims
     from listops_bench.leaderboard.output import build
 
-    built = build(results, output_dir, **options)
+    built = build(results, output_dir, **options, on_left_out=_warn_left_out)
     claims = write_claims(built.boards, results, Path(output_dir) / FILE_NAME)
     print(f"{built.num_results} results: {built.page}, {built.markdown}, {claims}")
 
 
-def print_claims(*, results: str, analysis: str | None, output: str) -> None:
+def print_claims(*, results: str, analysis: str | None, output: str, verified_only: bool) -> None:
     from listops_bench.claims.page import write_claims
     from listops_bench.leaderboard.board import read_boards
 
-    print(write_claims(read_boards(results), results, output, analysis))
+    found = read_boards(results, verified_only=verified_only, on_left_out=_warn_left_out)
+    print(write_claims(found, results, output, analysis))
 
 
-def show_thresholds(*, results: str, times: bool, json: bool) -> None:
+def show_thresholds(*, results: str, times: bool, json: bool, verified_only: bool) -> None:
     from listops_bench.leaderboard.board import read_boards
     from listops_bench.leaderboard.records import thresholds_json
     from listops_bench.leaderboard.tables import print_thresholds
 
-    found = read_boards(results)
+    found = read_boards(results, verified_only=verified_only, on_left_out=_warn_left_out)
     if json:
         print(thresholds_json(found), end="")
         return
@@ -104,6 +108,10 @@ def show_thresholds(*, results: str, times: bool, json: bool) -> None:
         raise InvalidInput(f"{results}: no task was learned, or failed, at two sizes in one way of training")
     for board in measured:
         print_thresholds(board, times=times)
+
+
+def _warn_left_out(problem: str) -> None:
+    print(f"left out: {problem}", file=sys.stderr)
 
 
 def validate_results(*, files: Sequence[str], checkpoints: str | None) -> int:

@@ -8,22 +8,30 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from listops_bench.errors import InvalidInput
+from listops_bench.evaluate.checkpoint import Checkpoint, open_checkpoint
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.origin import WEIGHTS, resolve
+from listops_bench.model.tensors import tensors_sha256
 from listops_bench.result.format import Result
+from listops_bench.result.rules import against
 
 MAX_CHECKPOINT_BYTES = 1_000_000_000
 """Of all files together that are read of a repository; the largest rung of the ladder has 3.4 MB."""
 
 
 class Checkpoints:
-    """Where checkpoints are looked for: below a folder, by their weights' hash; then on the Hub, at their revision."""
+    """Where checkpoints are looked for: on the Hub, at their revision; those without one below a folder, by their hash.
+
+    Attributes:
+        tensors: of those opened, by the SHA-256 of the weights' file, that of the tensors.
+    """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
         if folder is not None and not Path(folder).is_dir():
             raise InvalidInput(f"checkpoints folder {str(folder)!r} does not exist")
         self._folder = None if folder is None else Path(folder)
         self._places: dict[str, Path] | None = None
+        self.tensors: dict[str | None, str | None] = {}
 
     def local(self, sha256: str | None) -> Path | None:
         """The folder with these weights, if there is one."""
@@ -39,12 +47,25 @@ class Checkpoints:
             InvalidInput: it is nowhere to be had, too large, or not one that is loaded without running code.
         """
         model = result.model
+        if model.revision is not None:  # what lies at hand may be anybody's
+            try:
+                return resolve(model.id, model.revision, max_bytes=MAX_CHECKPOINT_BYTES).folder
+            except InvalidInput as error:
+                raise InvalidInput(against("revision", error)) from None
         place = self.local(model.weights_sha256)
-        if place is not None:
-            return place
-        if model.revision is None:
-            raise InvalidInput(f"no checkpoint with the weights {(model.weights_sha256 or '')[:12]} is at hand")
-        return resolve(model.id, model.revision, max_bytes=MAX_CHECKPOINT_BYTES).folder
+        if place is None:
+            claimed = (model.weights_sha256 or "")[:12]
+            raise InvalidInput(against("weights", f"no checkpoint with the weights {claimed} is at hand"))
+        return place
+
+    def open(self, folder: Path) -> Checkpoint:
+        """A checkpoint found here, loaded: see `open_checkpoint`. Raises InvalidInput by the rule of checkpoints."""
+        try:
+            found = open_checkpoint(folder)
+        except InvalidInput as error:
+            raise InvalidInput(against("checkpoint", error)) from None
+        self.tensors[found.identity.weights_sha256] = tensors_sha256(found.model)
+        return found
 
 
 def _checkpoint_folders(root: Path) -> Iterator[Path]:

@@ -11,23 +11,31 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from listops_bench._base.text import utc_timestamp, version_order
+from listops_bench._base.text import utc_timestamp
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.evaluate._compare import compare, differences
-from listops_bench.evaluate.checkpoint import Checkpoint, architecture, open_checkpoint
+from listops_bench.evaluate.checkpoint import Checkpoint, architecture
 from listops_bench.evaluate.run import evaluate_checkpoint, slice_columns
 from listops_bench.evaluate.strangers import Checkpoints
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.ladder import build_model, config_at, make_config, model_names, parameter_counts
-from listops_bench.result.files import read_result, result_path
+from listops_bench.result.files import find_results, read_result, result_path
 from listops_bench.result.format import Architecture, Result, SplitResult
-from listops_bench.result.verified import Verification, read_verified, result_sha256, write_verified
+from listops_bench.result.identity import conflicts
+from listops_bench.result.rules import against
+from listops_bench.result.verified import (
+    Verification,
+    read_verified,
+    result_sha256,
+    verified_files,
+    write_verified,
+)
 from listops_bench.runs.record import Parameters
 from listops_bench.score.completion import SCORER_VERSION
 from listops_bench.tasks.expression import TraceStyle, vocabulary
@@ -58,18 +66,27 @@ class Verdict:
 def validate_files(
     paths: Sequence[str | os.PathLike[str]], checkpoints: Checkpoints | None = None
 ) -> Iterator[tuple[Path, str | None]]:
-    """Checks files, and that no two of them are one model under two names; yields each with what is wrong, or None."""
-    seen: dict[tuple[str | None, str, str], Path] = {}
-    for name in paths:
-        path = Path(name)
+    """Checks files, each by itself and beside the others; yields each with what is wrong, or None."""
+    problems: dict[Path, str] = {}
+    files: dict[Path, Result] = {}
+    for path in map(Path, paths):
         try:
-            result = validate_file(path, checkpoints)
+            files[path] = validate_file(path, checkpoints)
         except InvalidInput as error:
-            yield path, str(error)
-            continue
-        model, task = result.model, result.task
-        first = seen.setdefault((model.weights_sha256 or f"{model.id}@{model.revision}", task.name, task.trace), path)
-        yield path, None if first == path else f"{path}: has the weights of {first}"
+            problems[path] = str(error)
+    tensors = {} if checkpoints is None else checkpoints.tensors
+    problems |= {path: found.problem for path, found in conflicts(files, _verified(files), tensors).items()}
+    yield from ((path, problems.get(path)) for path in map(Path, paths))
+
+
+def _verified(files: Mapping[Path, Result]) -> dict[Path, Verification]:
+    """The records of files, each from beside its own results folder."""
+    found: dict[Path, Verification] = {}
+    for root in {results_folder(path) for path in files}:
+        own = {Path(os.path.abspath(path)): path for path in files if results_folder(path) == root}
+        records = verified_files(root, {place: files[path] for place, path in own.items()})
+        found |= {own[place]: record for place, record in records.items()}
+    return found
 
 
 def validate_file(path: str | os.PathLike[str], checkpoints: Checkpoints | None = None) -> Result:
@@ -98,41 +115,34 @@ def _problems(path: Path, result: Result, checkpoints: Checkpoints | None) -> It
     place = Path(os.path.abspath(path))
     root = results_folder(path)
     if place != result_path(root, result):
-        yield f"belongs at {'/'.join(result_path(root, result).parts[-3:])}"
+        yield against("place", f"belongs at {'/'.join(result_path(root, result).parts[-3:])}")
     if place.resolve() != root.resolve() / place.relative_to(root):
-        yield "is a link to another place"
+        yield against("place", "is a link to another place")
+    yield from (against("training", problem) for problem in _training_problems(result))
+    for key in ("family", "name", "model_type"):
+        text = getattr(result.architecture, key)
+        if not re.fullmatch(r"[A-Za-z0-9][\w./+-]*", text, re.ASCII):
+            yield against("format", f"architecture.{key}: {text[:60]!r} is no plain name")
+    # A model of the ladder, on a rung or between two, has the size that it has, whoever trained it.
+    shape = result.architecture
+    known = _size_on_ladder(shape.name, shape.family, shape.hidden_size, result.task.modulus)
+    if known is not None:
+        yield from _size_problems(result, *known)
+    if result.dataset_version == DATASET_VERSION:
+        for name, split in result.splits.items():
+            for problem in _row_problems(result.task.name, name, result, split):
+                yield against("rows", f"splits.{name}.{problem}")
+    local = checkpoints.local(result.model.weights_sha256) if checkpoints else None
+    if checkpoints is not None and local is not None:
+        yield from _checkpoint_problems(result, checkpoints.open(local))
+
+
+def _training_problems(result: Result) -> Iterator[str]:
     if result.track == "reference" and (result.training is None or result.recipe.seed is None):
         yield "track: a reference result says how it was trained, and its seed"
     training = result.training
     if training is not None and (training.steps > training.budget or training.loss_tokens > training.tokens):
         yield "training: more steps than were allowed, or more loss-bearing tokens than tokens"
-    for key in ("family", "name", "model_type"):
-        text = getattr(result.architecture, key)
-        if not re.fullmatch(r"[A-Za-z0-9][\w./+-]*", text, re.ASCII):
-            yield f"architecture.{key}: {text[:60]!r} is no plain name"
-    for what, (version, ours) in _versions(result).items():
-        if version_order(version) > version_order(ours):
-            yield f"{what}_version: there is no {what} version {version}; the newest is {ours}"
-    # A model of the ladder, on a rung or between two, has the size that it has, whoever trained it.
-    shape = result.architecture
-    known = _size_on_ladder(shape.name, shape.family, shape.hidden_size, result.task.modulus)
-    if known is not None:
-        yield from _differences("parameters", result.parameters, known[0])
-        yield from _differences("architecture", shape, known[1])
-    if result.dataset_version == DATASET_VERSION:
-        for name, split in result.splits.items():
-            yield from (f"splits.{name}.{problem}" for problem in _row_problems(result.task.name, name, result, split))
-    local = checkpoints.local(result.model.weights_sha256) if checkpoints else None
-    if local is not None:
-        yield from _checkpoint_problems(result, open_checkpoint(local))
-
-
-def _versions(result: Result) -> dict[str, tuple[str, str]]:
-    """The versions that a result names, and those of this package."""
-    return {
-        "dataset": (result.dataset_version, DATASET_VERSION),
-        "scorer": (result.scorer_version, SCORER_VERSION),
-    }
 
 
 def _row_problems(task: str, name: str, result: Result, split: SplitResult) -> Iterator[str]:
@@ -175,16 +185,21 @@ def _size_on_ladder(name: str, family: str, width: int | None, modulus: int) -> 
 
 def _checkpoint_problems(result: Result, found: Checkpoint) -> Iterator[str]:
     """What a checkpoint says otherwise than its result."""
-    yield from _differences("parameters", result.parameters, parameter_counts(found.model))
-    yield from _differences("architecture", result.architecture, architecture(found.model.config))
-    yield from _differences("recipe", result.recipe, found.recipe)
+    yield from _size_problems(result, parameter_counts(found.model), architecture(found.model.config))
+    yield from (against("seeds", problem) for problem in _differences("recipe", result.recipe, found.recipe))
     if result.training != found.training:
-        yield "training: not what the checkpoint's run.json says"
+        yield against("training", "training: not what the checkpoint's run.json says")
     # Results that are older than this field lack it.
     if result.learning not in (None, found.learning.get(result.task.name)):
-        yield "learning: not what the checkpoint's log says"
+        yield against("training", "learning: not what the checkpoint's log says")
     if result.model.revision is None and result.model.id != found.recipe.id:
-        yield f"model.id: {result.model.id!r}, and a checkpoint without a revision is named {found.recipe.id!r}"
+        problem = f"model.id: {result.model.id!r}, and a checkpoint without a revision is named {found.recipe.id!r}"
+        yield against("revision", problem)
+
+
+def _size_problems(result: Result, parameters: Parameters, shape: Architecture) -> Iterator[str]:
+    yield from (against("size", problem) for problem in _differences("parameters", result.parameters, parameters))
+    yield from (against("size", problem) for problem in _differences("architecture", result.architecture, shape))
 
 
 def _differences(where: str, claimed: object, measured: object) -> Iterator[str]:
@@ -212,9 +227,12 @@ def verify_files(
         write: record in ``verified.json`` beside each results folder what was verified, and take out what was refuted.
         on_file: called with each verdict.
     """
+    places = checkpoints or Checkpoints()
+    found = [_look_at(Path(path), places) for path in paths]
+    stopped = _stopped_by_others([one for one in found if isinstance(one, _Candidate)], places)
     verdicts = []
-    for path in paths:
-        verdict = verify_file(path, checkpoints or Checkpoints(), device=device)
+    for one in found:
+        verdict = one if isinstance(one, Verdict) else stopped.get(one.path) or _evaluate(one, device)
         verdicts.append(verdict)
         if write:
             _record(verdict)
@@ -224,8 +242,21 @@ def verify_files(
 
 
 def verify_file(path: str | os.PathLike[str], checkpoints: Checkpoints, *, device: str | None = None) -> Verdict:
-    """Evaluates the checkpoint of one result again, and compares every count; see `_compare.compare`."""
-    path = Path(path)
+    """Verifies one result and records nothing; see `verify_files`."""
+    return verify_files([path], checkpoints, device=device, write=False)[0]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A valid result with its checkpoint, which says the same of itself."""
+
+    path: Path
+    result: Result
+    folder: Path
+    tensors_sha256: str | None
+
+
+def _look_at(path: Path, checkpoints: Checkpoints) -> _Candidate | Verdict:
     try:
         result = validate_file(path)
     except InvalidInput as error:
@@ -236,13 +267,39 @@ def verify_file(path: str | os.PathLike[str], checkpoints: Checkpoints, *, devic
         sha256 = weights_sha256(folder)
         if sha256 != result.model.weights_sha256:
             claimed = (result.model.weights_sha256 or "")[:12]
-            return Verdict(path, "refuted", f"{path}: the weights are {sha256[:12]}, and the result is of {claimed}")
-        found = open_checkpoint(folder)
+            problem = against("weights", f"the weights are {sha256[:12]}, and the result is of {claimed}")
+            return Verdict(path, "refuted", f"{path}: {problem}")
+        found = checkpoints.open(folder)
     except (InvalidInput, EnvironmentFailed) as error:
         return Verdict(path, "unverifiable", f"{path}: {error}")
     for problem in _checkpoint_problems(result, found):
         return Verdict(path, "refuted", f"{path}: {problem}")
-    return _compare(path, result, folder, device)
+    return _Candidate(path, result, folder, checkpoints.tensors[sha256])
+
+
+def _stopped_by_others(candidates: Sequence[_Candidate], checkpoints: Checkpoints) -> dict[Path, Verdict]:
+    """Of candidates that must not stand beside other results of their folders, what that comes to.
+
+    Nothing has been evaluated yet: no candidate is first because it is looked at first. Other results that nobody has
+    verified count where their checkpoint can be had.
+    """
+    files = {one.path: one.result for one in candidates}
+    own = {os.path.abspath(path) for path in files}
+    for path in (path for root in {results_folder(path) for path in files} for path in find_results(root)):
+        if str(path) not in own:
+            try:
+                files[path] = read_result(path)
+            except InvalidInput:  # which stands beside nothing
+                continue
+    verified = _verified(files)
+    for path in conflicts(files, verified, checkpoints.tensors):
+        is_other = path not in verified and os.path.abspath(path) not in own
+        if is_other and isinstance(_look_at(path, checkpoints), Verdict):
+            del files[path]
+    return {
+        path: Verdict(path, "refuted" if conflict.is_settled else "unverifiable", conflict.problem)
+        for path, conflict in conflicts(files, verified, checkpoints.tensors).items()
+    }
 
 
 def _check_comparable(result: Result) -> None:
@@ -251,23 +308,36 @@ def _check_comparable(result: Result) -> None:
             "imported from another harness, whose answers are not here to be compared; have `listops-bench submit` "
             "evaluate the checkpoint"
         )
-    for what, (version, ours) in _versions(result).items():
+    versions = {
+        "dataset": (result.dataset_version, DATASET_VERSION),
+        "scorer": (result.scorer_version, SCORER_VERSION),
+    }
+    for what, (version, ours) in versions.items():
         if version != ours:
-            raise InvalidInput(f"of {what} version {version}, and this package has {ours}")
+            raise InvalidInput(against("versions", f"of {what} version {version}, and this package has {ours}"))
 
 
-def _compare(path: Path, result: Result, folder: Path, device: str | None) -> Verdict:
+def _evaluate(one: _Candidate, device: str | None) -> Verdict:
+    path, result = one.path, one.result
     (measured,) = evaluate_checkpoint(
-        folder, result.task.name, list(result.splits), trace=result.task.trace, track=result.track, device=device
+        one.folder, result.task.name, list(result.splits), trace=result.task.trace, track=result.track, device=device
     )
     found = {name: compare(claimed, measured.splits[name]) for name, claimed in result.splits.items()}
     for name, split in found.items():
         if split.problem is not None:
-            return Verdict(path, "refuted", f"{path}: {name}: {split.problem}")
+            return Verdict(path, "refuted", f"{path}: {against('answers', f'{name}: {split.problem}')}")
     rows, differing = sum(s.n for s in result.splits.values()), sum(s.differing for s in found.values())
     same = all(split.same_predictions for split in found.values())
-    where = measured.evaluation.environment
-    record = Verification("/".join(path.parts[-3:]), rows, differing, same, utc_timestamp(), where)
+    record = Verification(
+        path="/".join(path.parts[-3:]),
+        rows=rows,
+        differing=differing,
+        same_predictions=same,
+        created=utc_timestamp(),
+        environment=measured.evaluation.environment,
+        tensors_sha256=one.tensors_sha256,
+        splits={name: measured.splits[name] for name, split in found.items() if not split.same_predictions},
+    )
     answers = "the same answers" if same else f"{differing} rows or more differ, which is within the tolerance"
     return Verdict(path, "verified", f"{rows:,} rows evaluated again: {answers}", record)
 

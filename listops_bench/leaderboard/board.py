@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 
 from listops_bench._base.text import count, version_order
@@ -16,7 +15,8 @@ from listops_bench.leaderboard.arms import Arm, Comparison, all_arms, by_difficu
 from listops_bench.leaderboard.groups import Group, groups
 from listops_bench.result.files import find_results, read_result
 from listops_bench.result.format import TRACKS, Model, Result
-from listops_bench.result.verified import read_verified
+from listops_bench.result.identity import conflicts
+from listops_bench.result.verified import verified_files
 from listops_bench.tasks.training_kinds import KINDS
 
 
@@ -121,23 +121,50 @@ class Board:
         return sum(len(group.runs) for group in self.groups)
 
 
-def read_boards(results_dir: str | os.PathLike[str]) -> list[Board]:
+def read_boards(
+    results_dir: str | os.PathLike[str],
+    *,
+    verified_only: bool = False,
+    on_left_out: Callable[[str], None] | None = None,
+) -> list[Board]:
     """The boards of a results folder, the newest dataset and scorer first.
 
+    Where evaluating a checkpoint again gave other figures than its result has, those of the evaluation are shown.
+
+    Args:
+        results_dir: ``MODEL/REVISION/TASK.json``.
+        verified_only: show those alone that have been verified.
+        on_left_out: called with a line for each file that is no valid result, or must not stand beside another; they
+            are left out. Without it, the first of them is an error.
+
     Raises:
-        InvalidInput: no such folder, or an invalid result file.
+        InvalidInput: no such folder, or a file that cannot be shown.
     """
     if not Path(results_dir).is_dir():
         raise InvalidInput(f"results folder {str(results_dir)!r} does not exist")
-    files = {path: read_result(path, results_dir) for path in find_results(results_dir)}
-    records = read_verified(results_dir)
-    named = {record.path for record in records.values()}
-    verified = {
-        (result.model, result.task.name)
+
+    def leave_out(error: InvalidInput) -> None:
+        if on_left_out is None:
+            raise error
+        on_left_out(str(error))
+
+    files: dict[Path, Result] = {}
+    for path in find_results(results_dir):
+        try:
+            files[path] = read_result(path, results_dir)
+        except InvalidInput as error:
+            leave_out(error)
+    verified = verified_files(results_dir, files)
+    for path, conflict in conflicts(files, verified).items():
+        leave_out(InvalidInput(conflict.problem))
+        del files[path]
+    if verified_only:
+        files = {path: result for path, result in files.items() if path in verified}
+    measured = {
+        path: replace(result, splits=result.splits | verified[path].splits) if path in verified else result
         for path, result in files.items()
-        if path.relative_to(results_dir).as_posix() in named and sha256(path.read_bytes()).hexdigest() in records
     }
-    return boards(files.values(), verified)
+    return boards(measured.values(), {(files[p].model, files[p].task.name) for p in verified if p in files})
 
 
 def boards(results: Iterable[Result], verified: Collection[tuple[Model, str]] = ()) -> list[Board]:

@@ -12,7 +12,7 @@ Results of another dataset or scorer version are never mixed in: they stand on b
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,20 +55,22 @@ def build(
     curve_task: str = "sum",
     title: str = "listops_bench board",
     lead: str = "",
+    verified_only: bool = False,
+    on_left_out: Callable[[str], None] | None = None,
 ) -> Built:
     """Builds the board of a results folder.
 
     Args:
-        results_dir: ``MODEL/REVISION/TASK.json``; every file must be valid.
+        results_dir: with ``verified_only`` and ``on_left_out``, see `read_boards`.
         out_dir: gets ``README.md`` and ``site/``; may be the folder that the results lie in.
         runs: checkpoint folders whose learning curves on ``curve_task`` are drawn.
         title: of the page.
         lead: a sentence to stand above everything.
 
     Raises:
-        InvalidInput: no such folder, an invalid result file, a run without a log, or an analysis that cannot be read.
+        InvalidInput: as `read_boards`; or a run without a log.
     """
-    found = read_boards(results_dir)
+    found = read_boards(results_dir, verified_only=verified_only, on_left_out=on_left_out)
     curves = [read_curve(run, curve_task) for run in runs]
     drawn = figures(found[0], curves, f"Learning curves on {curve_task}, validation rows") if found else []
     readme, site = Path(out_dir) / "README.md", Path(out_dir) / SITE

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-from listops_bench.errors import InvalidInput
-from listops_bench.result.format import Result, SplitResult
-from listops_bench.score.completion import METRICS, SLICES, Metrics
+from listops_bench.errors import InvalidInput, unknown
+from listops_bench.result.format import Result, SplitResult, TaskId
+from listops_bench.result.rules import against
+from listops_bench.score.completion import METRICS, SCORER_VERSIONS, SLICES, Metrics
 from listops_bench.score.held_out import HeldOutSteps
 from listops_bench.stats.intervals import Summary
 from listops_bench.tasks.expression import TraceStyle
-from listops_bench.tasks.task import DATASET_VERSION, get_task
+from listops_bench.tasks.task import DATASET_VERSION, DATASET_VERSIONS, get_task
 
 
 def validate(result: Result, where: str = "result") -> None:
@@ -26,29 +26,44 @@ def validate(result: Result, where: str = "result") -> None:
 
 def _problems(result: Result) -> Iterator[str]:
     parameters, task = result.parameters, result.task
+    for what, version, known in (
+        ("dataset", result.dataset_version, DATASET_VERSIONS),
+        ("scorer", result.scorer_version, SCORER_VERSIONS),
+    ):
+        if version not in known:
+            yield against("versions", f"{what}_version: {unknown(f'{what} version', version, known)}")
     if result.model.revision is None and result.model.weights_sha256 is None:
-        yield "model: neither a revision nor the weights' hash says which weights they are"
+        yield against("weights", "model: neither a revision nor the weights' hash says which weights they are")
     parts = (parameters.embedding, parameters.non_embedding)
     if parts != (None, None) and parameters.total != sum(part or 0 for part in parts):
-        yield "parameters: total is not embedding + non_embedding"
-    spec = get_task(task.name)
+        yield against("size", "parameters: total is not embedding + non_embedding")
+    yield from (against("task", problem) for problem in _task_problems(task))
+    if not result.splits:
+        yield against("rows", "splits: there is none")
+    if result.learning is not None:
+        for step, correct in result.learning.correct.items():
+            if correct > result.learning.n:
+                yield against("counts", f"learning.correct.{step}: {correct} correct of {result.learning.n}")
+    for name, split in result.splits.items():
+        rows = get_task(task.name).num_rows(name)
+        if result.dataset_version == DATASET_VERSION and split.n > rows:
+            yield against("rows", f"splits.{name}.n: {split.n} rows, and the split has {rows}")
+        for problem in _split_problems(split, result.task.trace):
+            yield against("counts", f"splits.{name}.{problem}")
+        if split.held_out and name != "test_unseen_operands":
+            yield against("counts", f"splits.{name}.held_out: only test_unseen_operands has held-out steps")
+
+
+def _task_problems(task: TaskId) -> Iterator[str]:
+    try:
+        spec = get_task(task.name)
+    except InvalidInput as error:
+        yield f"task.name: {error}"
+        return
     if spec.name != task.name:
         yield f"task.name: {task.name!r} is spelled {spec.name!r}"
     if spec.modulus != task.modulus:
         yield f"task.modulus: {task.modulus} is not that of {task.name!r}, {spec.modulus}"
-    if not result.splits:
-        yield "splits: there is none"
-    if result.learning is not None:
-        for step, correct in result.learning.correct.items():
-            if correct > result.learning.n:
-                yield f"learning.correct.{step}: {correct} correct of {result.learning.n}"
-    for name, split in result.splits.items():
-        if result.dataset_version == DATASET_VERSION and split.n > spec.num_rows(name):
-            yield f"splits.{name}.n: {split.n} rows, and the split has {spec.num_rows(name)}"
-        for problem in _split_problems(split, result.task.trace):
-            yield f"splits.{name}.{problem}"
-        if split.held_out and name != "test_unseen_operands":
-            yield f"splits.{name}.held_out: only test_unseen_operands has held-out steps"
 
 
 def _split_problems(split: SplitResult, trace: TraceStyle) -> Iterator[str]:
@@ -57,8 +72,6 @@ def _split_problems(split: SplitResult, trace: TraceStyle) -> Iterator[str]:
     if metrics.answer_accuracy.n != split.n:
         yield f"metrics: {metrics.answer_accuracy.n} rows were scored, and n is {split.n}"
     wrong = sum(split.first_wrong_step.values())
-    if not all(re.fullmatch(r"[1-9][0-9]*", step) for step in split.first_wrong_step):
-        yield "first_wrong_step: steps are 1, 2, ..."
     # A row without a wrong step ends in the right answer; with a trace, a row that equals the reference has none.
     if split.n - wrong > metrics.answer_accuracy.correct:
         yield "first_wrong_step: more rows without a wrong step than right answers"

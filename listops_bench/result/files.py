@@ -11,6 +11,7 @@ from listops_bench._base.files import read_json, write_atomic
 from listops_bench.errors import InvalidInput
 from listops_bench.result.checks import validate
 from listops_bench.result.format import Result
+from listops_bench.result.rules import against
 
 MAX_FILE_BYTES = 4_000_000
 
@@ -45,7 +46,7 @@ def read_result(path: str | os.PathLike[str], results_dir: str | os.PathLike[str
 
     Args:
         path: the file.
-        results_dir: where given, the file must lie at its proper place below it.
+        results_dir: where given, the file must lie at its proper place below it, and not be a link out of it.
 
     Raises:
         InvalidInput: naming the file and what is wrong: not JSON, an unknown, missing or repeated key, a wrong type,
@@ -53,14 +54,22 @@ def read_result(path: str | os.PathLike[str], results_dir: str | os.PathLike[str
         EnvironmentFailed: it is there and cannot be read.
     """
     path = Path(path)
-    result = _decode(read_json(path, kind="result", max_bytes=MAX_FILE_BYTES), str(path))
+    try:
+        within = None if results_dir is None else Path(results_dir)
+        value = read_json(path, kind="result", max_bytes=MAX_FILE_BYTES, within=within)
+    except InvalidInput as error:
+        raise InvalidInput(against("format", error)) from None
+    result = _decode(value, str(path))
     if results_dir is not None and path != result_path(results_dir, result):
-        raise InvalidInput(f"{path}: belongs at {result_path(results_dir, result)}")
+        raise InvalidInput(against("place", f"{path}: belongs at {result_path(results_dir, result)}"))
     return result
 
 
 def _decode(value: Any, where: str) -> Result:
-    result: Result = records.decode(Result, value, where)
+    try:
+        result: Result = records.decode(Result, value, where)
+    except InvalidInput as error:
+        raise InvalidInput(against("format", error)) from None
     validate(result, where)
     return result
 

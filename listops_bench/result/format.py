@@ -18,10 +18,10 @@ from typing import Annotated, Any, Literal, get_args
 
 from listops_bench._base import records
 from listops_bench._base.records import Line, OneOf, Positive, Range, Seconds, Sha256, Text, Timestamp
-from listops_bench.runs.record import Environment, Learning, OperationName, Parameters, Training
+from listops_bench.runs.record import Environment, Learning, OperationName, Parameters, Step, Training
 from listops_bench.score.completion import SLICES, Metrics
 from listops_bench.score.held_out import HeldOutSteps
-from listops_bench.tasks.expression import TraceStyle
+from listops_bench.tasks.expression import MAX_MODULUS, MIN_MODULUS, TraceStyle
 from listops_bench.tasks.split import EVALUATION_SPLITS
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -38,6 +38,8 @@ ModelId = Annotated[str, Text(rf"{_NAME}(?:/{_NAME})?", 160)]
 RecipeId = Annotated[str, Text(_NAME, 160)]
 Revision = Annotated[str, Text(r"[0-9a-f]{40}", 40)]  # a commit: branches and tags move
 Version = Annotated[str, Text(r"[0-9]+(?:\.[0-9A-Za-z+-]+)*", 40)]
+Seed = Annotated[int, Range(0, 2**63 - 1)]
+SliceValue = Annotated[str, Text(r"[0-9]{1,4}|[a-z]{1,12}", 12)]
 TaskName = Annotated[str, Text(r"[a-z0-9]+(?:_[a-z0-9]+)*", 80)]
 
 
@@ -58,7 +60,7 @@ class Recipe:
     """How it was trained, the seed apart: rows of one recipe are grouped over seeds."""
 
     id: RecipeId
-    seed: int | None
+    seed: Seed | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class TaskId:
     """The task, and the style of the reference completions."""
 
     name: TaskName
-    modulus: Annotated[int, Range(2)]
+    modulus: Annotated[int, Range(MIN_MODULUS, MAX_MODULUS)]
     trace: TraceStyle
 
 
@@ -103,8 +105,8 @@ class SplitResult:
     rows_sha256: Sha256
     predictions_sha256: Sha256
     metrics: Metrics
-    first_wrong_step: dict[str, Positive]
-    slices: dict[SliceName, dict[str, Metrics]]
+    first_wrong_step: dict[Step, Positive]
+    slices: dict[SliceName, dict[SliceValue, Metrics]]
     held_out: dict[OperationName, HeldOutSteps] = field(default_factory=dict)
 
 

@@ -9,16 +9,17 @@ A record belongs to the content of a result: change a digit in a result, and it 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 from listops_bench._base import records
 from listops_bench._base.files import read_json, write_atomic
 from listops_bench._base.records import Count, Positive, Sha256, Text, Timestamp
-from listops_bench.result.format import Result
+from listops_bench.result.format import EvaluationSplit, Result, SplitResult
 from listops_bench.runs.record import Environment
 
 FILE_NAME = "verified.json"
@@ -30,13 +31,15 @@ class Verification:
     """One evaluation that repeated a result.
 
     Attributes:
-        path: of the result, below the results folder, for people.
+        path: of the result, below the results folder.
         rows: rows evaluated again, over all splits.
         differing: the least number of them whose scores must have differed; float ties may fall otherwise on other
             hardware.
         same_predictions: every completion was the same, character for character.
         created: when.
         environment: where.
+        tensors_sha256: of the weights' tensors (`model.tensors`), whatever file they lie in.
+        splits: the scores found by evaluating again, of the splits where they are not those of the result.
     """
 
     path: Annotated[str, Text(r"[^\x00-\x1f\x7f]*", 400)]
@@ -45,6 +48,8 @@ class Verification:
     same_predictions: bool
     created: Timestamp
     environment: Environment
+    tensors_sha256: Sha256 | None = None
+    splits: dict[EvaluationSplit, SplitResult] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +59,9 @@ class _File:
 
 
 def result_sha256(result: Result) -> str:
-    """SHA-256 of a result as `write_result` writes it: what ``sha256sum`` says of the file."""
-    return hashlib.sha256(records.dumps(result).encode()).hexdigest()
+    """SHA-256 of what a result says, however its file is laid out: as JSON with sorted keys and without spaces."""
+    text = json.dumps(records.encode(result), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def verified_file(results_dir: str | os.PathLike[str]) -> Path:
@@ -77,6 +83,19 @@ def read_verified(results_dir: str | os.PathLike[str]) -> dict[str, Verification
         return {}
     decoded: _File = records.decode(_File, read_json(path, max_bytes=MAX_FILE_BYTES), str(path))
     return decoded.results
+
+
+def verified_files(results_dir: str | os.PathLike[str], files: Mapping[Path, Result]) -> dict[Path, Verification]:
+    """The records of those among some files below a results folder that are verified as they stand, each in its place.
+
+    Raises as `read_verified`.
+    """
+    known, found = read_verified(results_dir), {}
+    for path, result in files.items() if known else ():
+        record = known.get(result_sha256(result))
+        if record is not None and record.path == path.relative_to(results_dir).as_posix():
+            found[path] = record
+    return found
 
 
 def write_verified(results_dir: str | os.PathLike[str], verified: Mapping[str, Verification]) -> Path:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from listops_bench._base import records
 from listops_bench._base.files import read_json
-from listops_bench._base.records import Count, Line, OneOf, Positive, Seconds, Sha256, Text
+from listops_bench._base.records import VISIBLE, Count, Line, OneOf, Positive, Seconds, Sha256, Text
 from listops_bench.runs.folder import RunFiles
 from listops_bench.tasks.expression import OPERATIONS
 
@@ -20,8 +20,9 @@ OperationName = Annotated[str, OneOf(tuple(OPERATIONS))]
 
 
 # Never the name of a YAML file, which a curriculum may be elsewhere: reading a result opens no other file.
-CurriculumText = Annotated[str, Text(r"(?!.*\.ya?ml\s*$)[^\x00-\x1f\x7f]*", 2000)]
+CurriculumText = Annotated[str, Text(rf"(?!.*\.ya?ml\s*$){VISIBLE}*", 2000)]
 Step = Annotated[str, Text(r"[1-9][0-9]*", 12)]
+PackageName = Annotated[str, Text(r"[A-Za-z0-9][A-Za-z0-9._-]*", 80)]
 _Long = Annotated[str, Text(max_length=100_000)]
 
 
@@ -29,7 +30,7 @@ _Long = Annotated[str, Text(max_length=100_000)]
 class Environment:
     """Where something ran: package versions, the code's commit and whether it was altered, the hardware."""
 
-    packages: dict[str, Line]
+    packages: dict[PackageName, Line]
     commit: Line | None
     dirty: bool | None
     hardware: Line | None

@@ -40,8 +40,10 @@ from listops_bench.tasks.expression import (
     render,
 )
 
-SCORER_VERSION = "1.0"
-"""Raised whenever any completion could get another score; boards never mix versions."""
+SCORER_VERSIONS = ("1.0",)
+"""All that there have been, the newest last; as `tasks.task.DATASET_VERSIONS`."""
+SCORER_VERSION = SCORER_VERSIONS[-1]
+"""Raised, by a new entry, whenever any completion could get another score; boards never mix versions."""
 
 SLICES = ("depth", "root_operation", "operand_count", "decisive_depth")
 

@@ -28,8 +28,11 @@ from listops_bench.errors import InvalidInput, unknown
 from listops_bench.tasks.expression import MAX_MODULUS, MIN_MODULUS, OPERATIONS
 from listops_bench.tasks.regime import DIGEST, MAX_DEPTH, Regime, find_regime, read_regime, regimes
 
-DATASET_VERSION = "1.0.0"
-"""Raised whenever any row of any task changes."""
+DATASET_VERSIONS = ("1.0.0",)
+"""All that there have been, the newest last. Results of an older one stand on a board of their own, where nothing is
+generated or evaluated again; a result of any other is refused."""
+DATASET_VERSION = DATASET_VERSIONS[-1]
+"""Raised, by a new entry, whenever any row of any task changes."""
 
 NumRows = Annotated[int, Range(1, 2**31 - 1)]
 

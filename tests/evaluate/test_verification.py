@@ -17,6 +17,7 @@ from listops_bench.evaluate._compare import Reproduction, compare
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.evaluate.strangers import Checkpoints
 from listops_bench.evaluate.verification import Verdict, validate_files, verify_file, verify_files
+from listops_bench.result import checks
 from listops_bench.result.files import MAX_FILE_BYTES, write_result
 from listops_bench.result.format import Model, Result
 from listops_bench.result.verified import read_verified, result_sha256
@@ -123,7 +124,10 @@ def test_weights_set_by_hand_are_verified_like_any(tmp_path: Path) -> None:
     assert verdict.status == "verified", verdict.reason
 
 
-def test_of_another_harness_or_version_there_is_nothing_to_compare(measured: Result, tmp_path: Path) -> None:
+def test_of_another_harness_or_version_there_is_nothing_to_compare(
+    measured: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "DATASET_VERSIONS", ("0.9.0", "1.0.0"))
     imported = {"model": Model(NAME, "0" * 40, None)}
     for changes, reason in ((imported, "imported from"), ({"dataset_version": "0.9.0"}, "dataset version 0.9.0")):
         verdict = verify_file(write_result(tmp_path, dataclasses.replace(measured, **changes)), Checkpoints())
@@ -180,9 +184,9 @@ FORGED: dict[str, tuple[Change, str]] = {
     "a revision that is none": (set_at("model", "revision", to="0" * 40), "the Hub says"),
     "a branch": (set_at("model", "revision", to="main"), "model.revision: \"main\" is not a text of the form"),
     "another model": (set_at("model", "id", to="org/second"), "the Hub says"),
-    "another dataset version": (set_at("dataset_version", to="1.0.1"), "there is no dataset version 1.0.1"),
-    "an older dataset version": (set_at("dataset_version", to="0.9.0"), "of dataset version 0.9.0, and this package"),
-    "another scorer version": (set_at("scorer_version", to="99"), "there is no scorer version 99"),
+    "another dataset version": (set_at("dataset_version", to="1.0.1"), "version .1.0.1.; did you mean .1.0.0."),
+    "an older dataset version": (set_at("dataset_version", to="0.9.0"), "unknown dataset version .0.9.0."),
+    "another scorer version": (set_at("scorer_version", to="99"), "unknown scorer version .99.; known: 1.0"),
     "wrong n": (set_at("splits", "validation", "n", to=2000), "the split has 1000"),
     "rows of another split": (all_rows_of_another, "rows_sha256: not the rows of sum, validation"),
     "another task's name": (set_at("task", "name", to="max"), "rows_sha256: not the rows of max|not those of the rows"),
@@ -266,7 +270,10 @@ def test_a_part_of_a_split_is_no_split(folder: Path, tmp_path: Path) -> None:
 def test_one_model_under_two_names_is_caught(submission: Result, tmp_path: Path) -> None:
     copied = dataclasses.replace(submission, model=dataclasses.replace(submission.model, id="org/second"))
     first, second = (write_result(tmp_path, one) for one in (submission, copied))
-    assert dict(validate_files([first, second])) == {first: None, second: f"{second}: has the weights of {first}"}
+    problem = "{}: has the weights of {}, and neither has been verified (rule weights)"
+    assert dict(validate_files([first, second])) == {
+        first: problem.format(first, second), second: problem.format(second, first),
+    }  # fmt: skip
 
 
 # --- forged submissions: the checkpoint -------------------------------------------------------------------------------

@@ -17,15 +17,16 @@ from listops_bench.leaderboard.board import Board, boards, read_boards
 from listops_bench.leaderboard.figures import Curve, figures
 from listops_bench.leaderboard.output import build, read_curve
 from listops_bench.pages.chart import COLOURS, WIDTH, Figure
+from listops_bench.result import checks
 from listops_bench.result.files import result_path
-from listops_bench.result.format import Architecture, Model, Recipe
+from listops_bench.result.format import Architecture, Model, Recipe, Result
 from listops_bench.result.learned import learned
-from listops_bench.result.verified import Verification, result_sha256, write_verified
+from listops_bench.result.verified import Verification, read_verified, result_sha256, write_verified
 from listops_bench.runs.record import Parameters
 from listops_bench.score.held_out import HeldOutSteps
 from listops_bench.tasks.task import single_tasks
 from listops_bench.tasks.training_kinds import plan_of, training_kind
-from tests.support.commands import run_python
+from tests.support.commands import Run, run_python
 from tests.support.fake_results import (
     CURVES,
     NASTY,
@@ -189,7 +190,10 @@ def test_an_empty_board_says_how_to_begin(tmp_path: Path) -> None:
     assert "No results yet" in built.markdown.read_text()
 
 
-def test_older_boards_have_pages_and_go_away_with_their_results(tmp_path: Path) -> None:
+def test_older_boards_have_pages_and_go_away_with_their_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "DATASET_VERSIONS", ("0.0.9", "1.0.0"))
     results = tmp_path / "results"
     write(results, [result(seed=0), result(seed=1, dataset_version="0.0.9")])
     build(results, tmp_path)
@@ -209,13 +213,22 @@ def test_older_boards_have_pages_and_go_away_with_their_results(tmp_path: Path) 
     assert (tmp_path / "site/notes.html").exists()
 
 
-def test_one_invalid_file_stops_the_build_and_is_named(tmp_path: Path) -> None:
+def test_files_that_fail_are_named_and_left_out(tmp_path: Path, command: Run) -> None:
     results = write(tmp_path / "results", demo_results())
     path = next(results.rglob("sum_max_med.json"))
-    path.write_text(path.read_text().replace('"correct": 4955', '"correct": 4956', 1))
-    with pytest.raises(InvalidInput, match=re.escape(str(path))):
-        build(results, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    good = path.read_text()
+    for text in (
+        good.replace('"correct": 4955', '"correct": 4956', 1),
+        "{",
+        good.replace('"total": 35', '"total": 9' * 300),
+    ):
+        path.write_text(text)
+        with pytest.raises(InvalidInput, match=re.escape(str(path))):
+            build(results, tmp_path / "strict")
+        assert not (tmp_path / "strict").exists()
+    code, out, err = command("leaderboard", "build", str(results), "--output-dir", str(tmp_path))
+    assert (code, out.startswith("7 results:"), len(err.splitlines())) == (0, True, 1)
+    assert err.startswith(f"left out: {path}: ")
     with pytest.raises(InvalidInput, match="does not exist"):
         build(tmp_path / "nothing", tmp_path / "out")
 
@@ -270,20 +283,48 @@ def test_each_model_has_a_page_with_every_seed_slice_and_origin(tmp_path: Path) 
     assert links == {f"models/{path.name}" for path in names.values()}
 
 
+def verify_in(results: Path, one: Result, **found: Any) -> Path:
+    """Records that a result is verified, and gives its file."""
+    path, where = result_path(results, one), one.evaluation.environment
+    name = path.relative_to(results).as_posix()
+    record = Verification(name, 11_000, 0, True, "2026-11-24T12:00:00Z", where, **found)
+    write_verified(results, {result_sha256(one): record})
+    return path
+
+
 def test_what_was_verified_is_marked_until_a_digit_changes(tmp_path: Path) -> None:
     results = write(tmp_path / "results", demo_results())
-    path = result_path(results, demo_results()[0])
-    where = demo_results()[0].evaluation.environment
-    record = Verification(path.relative_to(results).as_posix(), 11_000, 0, True, "2026-11-24T12:00:00Z", where)
-    write_verified(results, {result_sha256(demo_results()[0]): record})
-    (board,) = read_boards(results)
-    assert [group.verified for group in board.groups] == ["1/2", "no", "no", "no"]
+    path = verify_in(results, demo_results()[0])
+    for layout in ({}, {"indent": 2}, {"sort_keys": True}):
+        path.write_text(json.dumps(json.loads(path.read_text()), **layout))
+        (board,) = read_boards(results)
+        assert [group.verified for group in board.groups] == ["1/2", "no", "no", "no"]
     build(results, tmp_path)
     assert ", verified</small>" in (tmp_path / "site/index.html").read_text()
     assert "| reference | 1/2 |" in (tmp_path / "README.md").read_text()
     path.write_text(path.read_text().replace("110.5", "110.6"))
     (board,) = read_boards(results)
     assert [group.verified for group in board.groups] == ["no"] * 4
+
+
+def test_a_verified_row_shows_what_was_measured(tmp_path: Path) -> None:
+    claimed, measured = result(accuracy=0.95), result(accuracy=0.9498)
+    results = write(tmp_path / "results", [claimed, result(seed=1)])
+    verify_in(results, claimed, splits={"test": measured.splits["test"]})
+    ((group,),) = (board.groups for board in read_boards(results))
+    assert [(s.correct, run.learned, run.verified) for run, s in group.scored] == [
+        (4749, False, True),
+        (4850, True, False),
+    ]
+    ((alone,),) = (board.groups for board in read_boards(results, verified_only=True))
+    assert [run.seed for run in alone.runs] == ["seed 0"]
+    other = write(tmp_path / "elsewhere" / "results", [claimed])
+    write_verified(other, read_verified(results))
+    path = result_path(other, claimed)
+    path.parent.rename(path.parent.parent / "moved")
+    left: list[str] = []
+    assert read_boards(other, on_left_out=left.append) == []
+    assert "belongs at" in left[0]
 
 
 def test_models_that_another_harness_has_run_stand_beside_ours(tmp_path: Path) -> None:

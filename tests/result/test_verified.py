@@ -1,13 +1,13 @@
 """The file of verified results: it belongs to the content of a result, and nothing strange is read."""
 
 import dataclasses
-import hashlib
+import json
 from pathlib import Path
 
 import pytest
 
 from listops_bench.errors import InvalidInput
-from listops_bench.result.files import write_result
+from listops_bench.result.files import read_result, write_result
 from listops_bench.result.verified import Verification, read_verified, result_sha256, verified_file, write_verified
 from tests.support.fake_results import environment, result
 
@@ -16,9 +16,12 @@ def record(path: str = "a/b/sum.json") -> Verification:
     return Verification(path, 11_000, 3, False, "2026-11-24T15:00:00Z", environment())
 
 
-def test_the_key_is_the_checksum_of_the_file(tmp_path: Path) -> None:
+def test_the_key_is_of_the_content_however_it_is_laid_out(tmp_path: Path) -> None:
     path = write_result(tmp_path, result())
-    assert result_sha256(result()) == hashlib.sha256(path.read_bytes()).hexdigest()
+    content, before = json.loads(path.read_text()), result_sha256(result())
+    for text in (json.dumps(content, indent=2), json.dumps(content, sort_keys=True), json.dumps(content) + "\n" * 9):
+        path.write_text(text.replace('"wall_seconds": 110.5', '"wall_seconds": 1.105e2'))
+        assert result_sha256(read_result(path)) == before
     assert result_sha256(dataclasses.replace(result(), track="open")) != result_sha256(result())
 
 
