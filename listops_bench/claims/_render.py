@@ -135,7 +135,7 @@ def _setting(of: Setting) -> str:
     word = "loop" if of.family.startswith(("looped", "listops_looped")) else "layer"
     shape = [count(n, noun) for n, noun in ((of.layers, word), (of.heads, "head")) if n is not None]
     data = f"modulus {of.modulus}", f"depth {of.depth}", f"{of.trace} traces", f"{of.track} track"
-    return ", ".join([code(of.family), *shape, *data])
+    return ", ".join([code(of.family), *shape, *data, *([f"regime {of.regime}"] if of.regime else [])])
 
 
 _FILTERS: dict[str, Any] = {

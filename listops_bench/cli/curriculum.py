@@ -29,7 +29,7 @@ def add_verbs(parser: Parser) -> None:
     verb.add("--by MEASURE", "with --like: steps, tokens, or an operation's reductions")
     verb.add("--stage N", "with --like: the only stage to scale (default: all)", type=positive)
     verb.add("--rows-per-step N", type=positive, default=128)
-    verb.add("--trace NAME", "parallel, single or none", default="parallel")
+    verb.add("--trace NAME", "parallel, single or none (default: that of the tasks)")
 
 
 def curriculum(*, curriculum: str, like: str | None, by: str | None, stage: int | None, **options: Any) -> None:

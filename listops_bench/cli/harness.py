@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from listops_bench._base.command import Parser
+from listops_bench.errors import InvalidInput
 
 
 def add_verbs(parser: Parser) -> None:
@@ -15,6 +17,7 @@ def add_verbs(parser: Parser) -> None:
         "",
     )
     verb.add("--write DIR", "make the task files there from the task registry instead")
+    verb.add("--task TASK...", "with --write: those of these tasks (default: of all curated ones)", dest="tasks")
 
     verb = parser.add_verb(
         "import-lm-eval",
@@ -29,13 +32,15 @@ def add_verbs(parser: Parser) -> None:
 # --- what they do ---------------------------------------------------------------------------------------------------
 
 
-def lm_eval_path(*, write: str | None) -> None:
+def lm_eval_path(*, write: str | None, tasks: Sequence[str] | None) -> None:
     from listops_bench.harness import lm_eval_files
 
     if write is None:
+        if tasks:
+            raise InvalidInput("--task says of which tasks --write DIR makes the files; give both")
         print(lm_eval_files.lm_eval_path())
         return
-    written = lm_eval_files.write_files(write)
+    written = lm_eval_files.write_files(write, tasks)
     print(f"{write}: {len(written)} files", file=sys.stderr)
 
 

@@ -83,7 +83,8 @@ def evaluate_checkpoint(
         revision: of a model on the Hub: a branch, tag or commit.
         trust_remote_code: run the Python files that come with the model, where it needs some of its own.
         num_rows: the first rows of each split, where it has more.
-        trace: style of the reference completions; by default the style it was trained on.
+        trace: style of the reference completions; by default the style it was trained on, or where that is not known
+            the task's.
         track: see the rules of the board.
         batch_size: rows at a time, chosen by their length where it is not given.
         device: where to compute; a GPU if there is one.
@@ -110,8 +111,9 @@ def evaluate_checkpoint(
                 f"modulus {loaded.modulus}"
             )
     loaded.model.to(device_of(device))
-    style, results = trace or loaded.trace, []
+    results = []
     for task in specs:
+        style = trace or (loaded.trace if "trace" in loaded.run.config else task.trace)
         started = time.monotonic()
         scored, predictions = dict[EvaluationSplit, SplitResult](), list[dict[str, Any]]()
         for split in chosen:
@@ -207,7 +209,7 @@ def score_split(rows: Rows, completions: Sequence[str]) -> tuple[SplitResult, li
         metrics=summarise(scores),
         first_wrong_step=count_first_wrong_steps(scores),
         slices=summarise_slices(scores, slice_columns(rows, prompts)),
-        held_out=held_out_steps(prompts, completions, modulus) if unseen else {},
+        held_out=held_out_steps(prompts, completions, modulus, rows.task.hold_out) if unseen else {},
     )
     columns = zip(rows.row_ids(), prompts, references, completions, scores, strict=True)
     lines = [

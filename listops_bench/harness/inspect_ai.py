@@ -25,7 +25,7 @@ from listops_bench.tasks.task import DATASET_VERSION, get_task
 
 @inspect_task
 def listops(
-    task: str = "sum_max_med", split: str = "test", num_rows: int | None = None, trace: str = "parallel"
+    task: str = "sum_max_med", split: str = "test", num_rows: int | None = None, trace: str | None = None
 ) -> Task:
     """One split of one task.
 
@@ -33,9 +33,9 @@ def listops(
         task: any operations joined by ``_``.
         split: an evaluation split.
         num_rows: its first rows; all of them by default.
-        trace: style of the reference completions.
+        trace: style of the reference completions, if not the task's.
     """
-    spec = get_task(task, trace=trace)
+    spec = get_task(task, **({} if trace is None else {"trace": trace}))
     if split not in SPLITS[1:]:
         raise unknown("evaluation split", split, SPLITS[1:])
     rows = generate(spec, split, num_rows=num_rows)

@@ -7,7 +7,7 @@ it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import datasets
@@ -18,18 +18,27 @@ from listops_bench.errors import InvalidInput
 from listops_bench.harness.lm_eval_files import EXAMPLES, description, few_shot_limit
 from listops_bench.score.completion import score
 from listops_bench.tasks.generator import Rows, generate
+from listops_bench.tasks.regime import remember_regimes
 from listops_bench.tasks.task import TaskSpec, get_task
 
 
-def dataset(task: str, split: str = "test", few_shot: bool = False, **others: Any) -> dict[str, datasets.Dataset]:
+def dataset(
+    task: str,
+    split: str = "test",
+    few_shot: bool = False,
+    regimes: Mapping[str, Any] | None = None,
+    **others: Any,
+) -> dict[str, datasets.Dataset]:
     """The rows of a split under ``test``, and the examples of a few-shot prompt under ``train``.
 
     Args:
+        regimes: the values of a regime of somebody's own in the task's name.
         others: lm-eval's metadata and model arguments; ``pretrained`` among them says which model is to be asked.
 
     Raises:
         InvalidInput: the model is one of another modulus, or its context too short for a prompt and its answer.
     """
+    remember_regimes(regimes or {}, "dataset_kwargs")
     spec = get_task(task)
     rows = generate(spec, split)
     shown = examples(spec) if few_shot else []

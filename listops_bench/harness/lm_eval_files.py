@@ -5,11 +5,14 @@ listops_sum_max_med_few_shot         the test split as plain text, for models wi
 listops_sum_max_med_splits           group: all test splits of a task
 listops, listops_mod20               groups: the test splits of all curated tasks of a modulus
 listops_few_shot, ..._mod20_few_shot
+
+Any other task has files of its own by ``listops-bench lm-eval-path --write DIR --task sum_max_med_nrgpt``.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -21,6 +24,7 @@ from listops_bench._base.files import remove_others, write_atomic
 from listops_bench._base.resources import resource_path
 from listops_bench.score.completion import SCORER_VERSION
 from listops_bench.tasks.expression import OPERATIONS
+from listops_bench.tasks.regime import own_regimes
 from listops_bench.tasks.split import SPLITS
 from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, curated_tasks, get_task
 
@@ -50,18 +54,19 @@ def lm_eval_path() -> Path:
     return resource_path("tasks", "lm_eval")
 
 
-def write_files(folder: str | os.PathLike[str]) -> list[Path]:
-    """Writes all task files into a folder, and deletes task files there that are not among them."""
-    pages = {Path(folder) / name: text for name, text in task_files().items()}
+def write_files(folder: str | os.PathLike[str], tasks: Sequence[str] | None = None) -> list[Path]:
+    """Writes the files of some tasks into a folder (by default, all that are curated), and deletes other task files
+    there."""
+    pages = {Path(folder) / name: text for name, text in task_files(tasks).items()}
     for path, text in pages.items():
         write_atomic(path, text)
     remove_others(Path(folder), ["*.yaml"], pages.keys())
     return list(pages)
 
 
-def task_files() -> dict[str, str]:
-    """The text of every task file, by name."""
-    tasks = [get_task(name) for name in curated_tasks()]
+def task_files(names: Sequence[str] | None = None) -> dict[str, str]:
+    """The text of every task file, by name; without names, of the curated tasks, with groups of all of one modulus."""
+    tasks = [get_task(name) for name in names or curated_tasks()]
     pages = {_TEMPLATE: _shared({"num_fewshot": 0}), _FEW_SHOT_TEMPLATE: _shared(_EXAMPLES)}
     for task in tasks:
         for split in SPLITS[1:]:
@@ -69,7 +74,7 @@ def task_files() -> dict[str, str]:
         pages[f"{task_name(task, few_shot=True)}.yaml"] = _few_shot_task(task)
         group = f"{task_name(task)}_splits"
         pages[f"{group}.yaml"] = _group(group, [task_name(task, split) for split in SPLITS[2:]])
-    for modulus in sorted({task.modulus for task in tasks}):
+    for modulus in sorted({task.modulus for task in tasks}) if names is None else ():
         among = [task for task in tasks if task.modulus == modulus]
         group = "listops" if modulus == 10 else f"listops_mod{modulus}"
         pages[f"{group}.yaml"] = _group(group, [task_name(task) for task in among])
@@ -92,11 +97,20 @@ def few_shot_limit(task: TaskSpec) -> int:
 def description(task: TaskSpec) -> str:
     """What a model that has never seen the task is told before the examples."""
     told = " ".join(_OPERATIONS[name].format(n=task.modulus) for name in task.operations)
+    if "med" in task.operations and task.med_operands == "any":
+        told += " Of an even number of operands the middle one is the upper of the two in the middle."
     return (
-        f"Evaluate nested expressions on the numbers 0 to {task.modulus - 1}. {told} In each step, copy the whole "
-        "expression with every innermost operation replaced by its value; stop when a single number is left. Separate "
+        f"Evaluate nested expressions on the numbers 0 to {task.modulus - 1}. {told} {_STEPS[task.trace]} Separate "
         "tokens by one space and steps by ' = '.\n\n"
     )
+
+
+_STEP = "In each step, copy the whole expression with {} replaced by its value; stop when a single number is left."
+_STEPS = {
+    "parallel": _STEP.format("every innermost operation"),
+    "single": _STEP.format("the leftmost innermost operation"),
+    "none": "Write the value alone.",
+}
 
 
 _OPERATIONS = {
@@ -136,7 +150,7 @@ def _task(task: TaskSpec, split: str) -> str:
         {
             "include": _TEMPLATE,
             "task": task_name(task, split),
-            "dataset_kwargs": {"task": task.name, "split": split},
+            "dataset_kwargs": {"task": task.name, "split": split, **_own(task)},
             # Nothing but <eos> ends an answer, which lm-eval adds by itself.
             "generation_kwargs": {"until": [], "do_sample": False, "max_gen_toks": task.completion_limit},
         }
@@ -149,10 +163,15 @@ def _few_shot_task(task: TaskSpec) -> str:
             "include": _FEW_SHOT_TEMPLATE,
             "task": task_name(task, few_shot=True),
             "description": description(task),
-            "dataset_kwargs": {"task": task.name, "split": "test", "few_shot": True},
+            "dataset_kwargs": {"task": task.name, "split": "test", "few_shot": True, **_own(task)},
             "generation_kwargs": {"until": ["\n"], "do_sample": False, "max_gen_toks": few_shot_limit(task)},
         }
     )
+
+
+def _own(task: TaskSpec) -> dict[str, Any]:
+    """The regime's values, where they are those of a page of somebody's own."""
+    return {"regimes": own} if (own := own_regimes([task.regime])) else {}
 
 
 def _group(name: str, tasks: list[str]) -> str:

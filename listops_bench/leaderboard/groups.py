@@ -23,7 +23,10 @@ RANKED_SEEDS = 3
 
 @dataclass(frozen=True)
 class Setting:
-    """All that runs must share before anything else about them is compared; ``depth`` is the deepest expression's."""
+    """All that runs must share before anything else about them is compared.
+
+    ``depth`` is the deepest expression's; ``regime`` is how rows are drawn, ``""`` where they are drawn as usual.
+    """
 
     family: str
     layers: int | None
@@ -32,12 +35,13 @@ class Setting:
     depth: int
     trace: str
     track: str
+    regime: str
 
     @staticmethod
     def of(result: Result) -> Setting:
         of, task = result.architecture, result.task
-        depth = get_task(task.name).max_depth
-        return Setting(of.family, of.num_layers, of.num_heads, task.modulus, depth, task.trace, result.track)
+        shape, spec = (of.family, of.num_layers, of.num_heads), get_task(task.name)
+        return Setting(*shape, task.modulus, spec.max_depth, task.trace, result.track, spec.regime)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ this looks at the one step that the split is about, where the model has reached 
      [SUM 3 8 4 ] = 5                       not reached: these are other operands
 
 The multisets are few (22 modulo 10), and a model that has memorised some of them is right whenever they come: rows of
-one multiset are no independent evidence. So intervals are clustered by multiset.
+one multiset are no independent evidence. So intervals are clustered by multiset. (Where
+ordered triples are held out, see `split`, by triple.)
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from listops_bench._base.records import Count, Share
 from listops_bench.score.completion import completion_lines, read_line
 from listops_bench.stats.intervals import clustered_interval
 from listops_bench.tasks.expression import Expression, Node, evaluate, parse
-from listops_bench.tasks.split import is_held_out
+from listops_bench.tasks.regime import HoldOut
+from listops_bench.tasks.split import RULES
 
 Multiset = tuple[int, ...]
 
@@ -55,7 +57,9 @@ class HeldOutSteps:
         return cls(steps, n, correct, len(clusters), round(accuracy, 6), round(low, 6), round(high, 6))
 
 
-def held_out_steps(prompts: Iterable[str], completions: Iterable[str], modulus: int = 10) -> dict[str, HeldOutSteps]:
+def held_out_steps(
+    prompts: Iterable[str], completions: Iterable[str], modulus: int = 10, hold_out: HoldOut = "multisets"
+) -> dict[str, HeldOutSteps]:
     """The score of the held-out steps of some rows, by operation."""
     steps = Counter[str]()
     clusters: defaultdict[str, dict[Multiset, tuple[int, int]]] = defaultdict(dict)
@@ -64,12 +68,12 @@ def held_out_steps(prompts: Iterable[str], completions: Iterable[str], modulus: 
         lines = [root, *(read_line(line, modulus) for line in completion_lines(completion))]
         for path, node in _nodes(root, ()):
             values = tuple(evaluate(operand, modulus) for operand in node.operands)
-            if not is_held_out(values, modulus):
+            multiset = RULES[hold_out].held_out(values, modulus)
+            if multiset is None:
                 continue
             steps[node.operation] += 1
             right = _done_rightly(lines, path, Node(node.operation, values), modulus)
             if right is not None:
-                multiset = tuple(sorted(values))
                 correct, n = clusters[node.operation].get(multiset, (0, 0))
                 clusters[node.operation][multiset] = correct + right, n + 1
     return {name: HeldOutSteps.of(steps[name], clusters[name]) for name in sorted(steps)}

@@ -30,6 +30,7 @@ from typing import Any
 
 from listops_bench._base.files import read_yaml
 from listops_bench.errors import InvalidInput, unknown
+from listops_bench.tasks.expression import TraceStyle
 from listops_bench.tasks.task import get_task
 
 _KEEP_OPTIMIZER, _FREEZE, _UNTIL = "keep-optimizer", "freeze", "until"
@@ -140,6 +141,18 @@ class Curriculum:
     def modulus(self) -> int:
         return get_task(self.tasks[0]).modulus
 
+    @property
+    def trace(self) -> TraceStyle:
+        """The style of completions that its tasks have.
+
+        Raises:
+            InvalidInput: they have not the same.
+        """
+        styles = {name: get_task(name).trace for name in self.tasks}
+        if len(set(styles.values())) > 1:
+            raise InvalidInput(f"tasks of a curriculum have one trace style, and here {styles}; give --trace")
+        return styles[self.tasks[0]]
+
     def start(self, index: int) -> int:
         """Steps before a stage, if those before it use up theirs."""
         return sum(stage.steps for stage in self.stages[:index])
@@ -178,8 +191,8 @@ def parse_curriculum(text: str) -> Curriculum:
 
 
 def _parse_stage(text: str) -> Stage:
-    body, *options = (word.strip() for word in text.split("/"))
-    mixture, _, steps = (part.strip() for part in body.rpartition(":"))
+    mixture, _, rest = (part.strip() for part in text.rpartition(":"))  # a task may hold the path of a page
+    steps, *options = (word.strip() for word in rest.split("/"))
     if not mixture:
         raise InvalidInput(f"stage {text!r} is not TASK:STEPS; a curriculum looks like {_EXAMPLE}")
     pairs = []

@@ -39,9 +39,12 @@ class Exposure:
 
 
 def exposure(
-    curriculum: Curriculum, *, rows_per_step: int = 128, trace: TraceStyle = "parallel", dataset_seed: int = 0
+    curriculum: Curriculum, *, rows_per_step: int = 128, trace: TraceStyle | None = None, dataset_seed: int = 0
 ) -> Exposure:
-    """What a curriculum shows on average, over the order of the rows, if all its stages use up their steps."""
+    """What a curriculum shows on average, over the order of the rows, if all its stages use up their steps.
+
+    Without a ``trace``, completions are in the style of their task.
+    """
     tokens, reductions = 0.0, dict.fromkeys(OPERATIONS, 0.0)
     for stage in curriculum.stages:
         for name, share in zip(stage.tasks, stage.shares, strict=True):
@@ -53,7 +56,7 @@ def exposure(
 
 
 @lru_cache(maxsize=256)
-def _mean_row(task: str, trace: TraceStyle, dataset_seed: int) -> Exposure:
+def _mean_row(task: str, trace: TraceStyle | None, dataset_seed: int) -> Exposure:
     """What one of a task's train rows shows on average."""
     from listops_bench.tasks.generator import generate
 

@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -145,6 +145,15 @@ def get_task(name: str, **overrides: Any) -> TaskSpec:
     Raises:
         InvalidInput: an unknown word or parameter (the nearest known one is named), or a value out of range.
     """
+    return _make_task(str(name), overrides) if overrides or "@" in str(name) else _named_task(str(name))
+
+
+@lru_cache(maxsize=4096)
+def _named_task(name: str) -> TaskSpec:
+    return _make_task(name, {})
+
+
+def _make_task(name: str, overrides: dict[str, Any]) -> TaskSpec:
     for field in overrides:
         if field not in PARAMETERS:
             raise unknown("task parameter", field, PARAMETERS)
@@ -156,7 +165,7 @@ def get_task(name: str, **overrides: Any) -> TaskSpec:
             raise InvalidInput(f"task {name!r} sets {field} to {value}, and it is given a second time")
         fields[field] = value
 
-    text, at, page = str(name).partition("@")
+    text, at, page = name.partition("@")
     if at:
         set_once("regime", read_regime(Path(page)))
     elif str(overrides.get("regime", "")).endswith((".yaml", ".yml")):
@@ -172,7 +181,7 @@ def get_task(name: str, **overrides: Any) -> TaskSpec:
         elif word in regimes() or "_" in word:
             set_once("regime", word)
         else:
-            nearly = (str(name).lower().replace(word, regime) for regime in regimes())
+            nearly = (name.lower().replace(word, regime) for regime in regimes())
             raise unknown("task", name, [*curated_tasks(), *OPERATIONS, *nearly])
     fields |= overrides
     return TaskSpec(tuple(operations), **(_values(fields.get("regime", "")) | fields))

@@ -54,7 +54,7 @@ class TrainRecipe:
         max_steps: optimizer steps on the task (default: 3000).
         model: a rung of the ladder (default: looped_d048), or a config of your own.
         init_from: a checkpoint folder to start from, instead of a fresh model.
-        trace: style of the completions.
+        trace: style of the completions (default: that of the tasks).
         loss_on: tokens that bear loss.
         per_device_train_batch_size: rows per process and backward pass.
         gradient_accumulation_steps: backward passes per step.
@@ -87,7 +87,7 @@ class TrainRecipe:
     max_steps: Positive | None = None
     model: str | None = None
     init_from: str | None = None
-    trace: Literal["parallel", "single", "none"] = "parallel"
+    trace: Literal["parallel", "single", "none"] = None  # type: ignore[assignment]
     loss_on: Literal["completion", "all"] = "completion"
     per_device_train_batch_size: _Many = 128
     gradient_accumulation_steps: _Many = 1
@@ -111,6 +111,8 @@ class TrainRecipe:
     early_stop_patience: Positive = 1
 
     def __post_init__(self) -> None:
+        style: str | None = self.trace  # None in what was asked for, never in a recipe
+        object.__setattr__(self, "trace", style or "parallel")
         check(self, TrainRecipe)
         if (self.task is None) == (self.curriculum is None):
             raise InvalidInput("give either a task (--task sum) or a curriculum (--curriculum max_med:1200,sum:1800)")
@@ -120,6 +122,7 @@ class TrainRecipe:
             raise InvalidInput("init_from brings its own model; leave --model out")
         if self.goes_by_validation and not self.eval_steps:
             raise InvalidInput("stopping at an accuracy needs validation; eval_steps is 0")
+        object.__setattr__(self, "trace", style or self.plan().trace)
 
     @property
     def goes_by_validation(self) -> bool:

@@ -255,6 +255,24 @@ def test_every_file_says_what_its_task_is(name: str) -> None:
     assert few_shot["generation_kwargs"]["until"] == ["\n"]
 
 
+def test_any_task_has_files_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hooks: Any) -> None:
+    page = tmp_path / "mine.yaml"
+    page.write_text("med_operands: any\ntrace: single\n")
+    cli.main(["lm-eval-path", "--write", str(tmp_path / "files"), "--task", "sum_max_nrgpt", f"med@{page}"])
+    own = get_task(f"med@{page}").name
+    assert {path.name for path in (tmp_path / "files").glob("*_splits.yaml")} == {
+        "listops_sum_max_nrgpt_splits.yaml", f"listops_{own}_splits.yaml",
+    }  # fmt: skip
+    monkeypatch.setattr("listops_bench.tasks.regime._own", {})  # another process
+    asked = yaml.safe_load((tmp_path / "files" / f"listops_{own}.yaml").read_text())["dataset_kwargs"]
+    rows = hooks.dataset(**asked)["test"]
+    assert rows["prompt"][:9] == generate(get_task(own), "test", num_rows=9).prompts()
+    assert hooks.process_results(rows[0], [rows[0]["completion"]])["trace_accuracy"] == 1
+    text = yaml.safe_load((tmp_path / "files" / f"listops_{own}_few_shot.yaml").read_text())["description"]
+    assert "leftmost innermost" in text
+    assert "upper of the two" in text
+
+
 # --- what lm-eval would do in silence ---------------------------------------------------------------------------------
 
 

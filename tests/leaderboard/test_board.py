@@ -15,6 +15,7 @@ from listops_bench.errors import InvalidInput
 from listops_bench.leaderboard import _page, arms as arms_module, board as board_module
 from listops_bench.leaderboard.board import Board, boards, read_boards
 from listops_bench.leaderboard.figures import Curve, figures
+from listops_bench.leaderboard.groups import Setting
 from listops_bench.leaderboard.output import build, read_curve
 from listops_bench.pages.chart import COLOURS, WIDTH, Figure
 from listops_bench.result import checks
@@ -89,12 +90,22 @@ def test_other_versions_stand_on_boards_of_their_own_newest_first() -> None:
         ("max_med:1200,sum:1800", "max", "transfer"),
         ("max_med:3000", "sum", "other"),
         ("sum_mod20:3000", "sum_mod20", "alone"),
+        ("sum_max_nrgpt:3000", "sum_nrgpt", "joint"),
+        ("sum_max_nrgpt:3000", "sum", "other"),
+        ("sum_max:3000", "sum_nrgpt", "other"),
+        ("max:1000,sum_nrgpt:2000", "sum_nrgpt", "other"),
         ("not stated", "sum", "other"),
     ],
 )
 def test_kinds_of_training(curriculum: str, task: str, kind: str) -> None:
     assert training_kind(curriculum, task) == kind
     assert kind in COLOURS
+
+
+def test_regimes_are_settings_of_their_own() -> None:
+    one, other = result("sum", curriculum="sum:3000"), result("sum_nrgpt", curriculum="sum_nrgpt:3000")
+    assert Setting.of(one).regime == ""
+    assert Setting.of(other) == dataclasses.replace(Setting.of(one), regime="nrgpt")
 
 
 def test_plans_in_words() -> None:

@@ -67,6 +67,13 @@ def test_of_right_traces_every_step_is_reached_and_right(style: str) -> None:
     assert held_out_steps(test.prompts(), test.completions()) == {}
 
 
+def test_where_triples_are_held_out_a_step_is_one_on_a_triple() -> None:
+    rows = generate(get_task("sum_max_med_nrgpt"), "test_unseen_operands", num_rows=200)
+    found = held_out_steps(rows.prompts(), rows.completions(), hold_out="triples")
+    assert sum(steps.steps for steps in found.values()) == rows.unseen.sum()
+    assert all(steps.steps == steps.correct and 1 < steps.multisets <= 49 for steps in found.values())
+
+
 # --- intervals --------------------------------------------------------------------------------------------------------
 
 clusters = st.lists(st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), max_size=25)

@@ -37,7 +37,7 @@ from listops_bench.train._processes import check_processes
 from listops_bench.train._rows import using_rows
 from listops_bench.train._validation import TeacherForced
 from listops_bench.train.command import main
-from listops_bench.train.config import TrainConfig, TrainRecipe, read_config
+from listops_bench.train.config import TrainConfig, TrainRecipe, make_config, read_config
 from listops_bench.train.run import train
 from tests.support.runs import EXAMPLES, environment, interrupt_at, log_of, small
 
@@ -595,6 +595,9 @@ def test_accelerate_launch(
         ("--output-dir {out} --task sum --steps 0", "max_steps 0 is not at least 1"),
         ("--output-dir {out} --task sun", "unknown task 'sun'; did you mean 'sum'"),
         ("--output-dir {out} --task sum_mod1", "modulus 1 is not in"),
+        ("--output-dir {out} --task sum_nrgtp", "unknown task 'sum_nrgtp'; did you mean 'sum_nrgpt'"),
+        ("--output-dir {out} --task sum@none.yaml", "cannot read regime page 'none.yaml'"),
+        ("--output-dir {out} --curriculum sum_nrgpt:3,sum:3", "have one trace style"),
         ("--output-dir {out} --task sum --model looped_d47", "did you mean 'looped_d048'"),
         ("--output-dir {out} --task sum --lerning-rate 1", "'--lerning-rate'; did you mean '--learning-rate'"),
         ("--output-dir {out} --task sum --learning-rate nan", "learning_rate nan"),
@@ -618,6 +621,17 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert message in error
     assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_trace_style_is_the_task_s_unless_another_is_asked_for(tmp_path: Path) -> None:
+    def style(**options: str) -> str:
+        return make_config({"output_dir": "x", **options}).trace
+
+    (tmp_path / "mine.yaml").write_text("trace: none")
+    assert style(task="sum") == "parallel"
+    assert style(task="sum_nrgpt") == style(curriculum="sum_nrgpt:3,max_nrgpt:4/until=0.5") == "single"
+    assert style(task=f"sum@{tmp_path}/mine.yaml") == style(task="sum_nrgpt", trace="none") == "none"
+    assert style(curriculum="sum_nrgpt:3,sum:3", trace="single") == "single"
 
 
 def test_flags_in_both_spellings_and_a_file_below_them(tmp_path: Path) -> None:
