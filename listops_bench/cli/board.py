@@ -115,6 +115,10 @@ def _warn_left_out(problem: str) -> None:
 
 
 def validate_results(*, files: Sequence[str], checkpoints: str | None) -> int:
+    from listops_bench.evaluate.examiner import examiner
+
+    if checkpoints is not None:
+        examiner().start()  # while this process imports what it needs itself
     from listops_bench.evaluate.strangers import Checkpoints
     from listops_bench.evaluate.verification import validate_files
 
@@ -127,6 +131,9 @@ def validate_results(*, files: Sequence[str], checkpoints: str | None) -> int:
 
 
 def verify_results(*, files: Sequence[str], checkpoints: str | None, device: str | None, dry_run: bool) -> int:
+    from listops_bench.evaluate.examiner import examiner
+
+    examiner().start()
     from listops_bench.evaluate.strangers import Checkpoints
     from listops_bench.evaluate.verification import Verdict, verify_files
 

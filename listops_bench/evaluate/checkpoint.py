@@ -13,7 +13,7 @@ from listops_bench._base.text import slug
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.model.checkpoint import read_checkpoint
 from listops_bench.model.ladder import find_family, modulus_of
-from listops_bench.model.origin import resolve
+from listops_bench.model.origin import Origin, resolve
 from listops_bench.result.format import Architecture, Model, Recipe
 from listops_bench.runs.folder import RunFiles
 from listops_bench.runs.learning import read_learning
@@ -53,7 +53,13 @@ def open_checkpoint(
     Raises:
         InvalidInput: as `resolve` and `load_checkpoint`, or provenance that is not what `train` writes.
     """
-    source = resolve(checkpoint, revision, trust_remote_code=trust_remote_code)
+    return open_origin(
+        resolve(checkpoint, revision, trust_remote_code=trust_remote_code), trust_remote_code=trust_remote_code
+    )
+
+
+def open_origin(source: Origin, *, trust_remote_code: bool = False) -> Checkpoint:
+    """As `open_checkpoint`, of a folder whose origin is known."""
     model, _, run, sha256 = read_checkpoint(source.folder, trust_remote_code=trust_remote_code)
     where = str(RunFiles(source.folder).record)
     recipe = recipe_of(run, model.config, where)

@@ -57,7 +57,7 @@ OnSplit = Callable[[str, str], None]
 
 
 def evaluate_checkpoint(
-    checkpoint: str | os.PathLike[str],
+    checkpoint: str | os.PathLike[str] | Checkpoint,
     tasks: str | Sequence[str] | None = None,
     splits: str | Sequence[str] | None = None,
     *,
@@ -76,7 +76,7 @@ def evaluate_checkpoint(
 
     Args:
         checkpoint: a folder as `train` writes it, or with any Hugging Face causal model and our tokenizer; or the id of
-            such a model on the Hub.
+            such a model on the Hub; or one that is open.
         tasks: names; by default those that it was trained on, and each of their operations alone, by which it is
             decided whether a joint task has been learned.
         splits: by default all test splits.
@@ -102,12 +102,15 @@ def evaluate_checkpoint(
     if track not in TRACKS:
         raise unknown("track", track, TRACKS)
     wanted = None if tasks is None else [get_task(name) for name in ([tasks] if isinstance(tasks, str) else tasks)]
-    loaded = open_checkpoint(checkpoint, revision, trust_remote_code=trust_remote_code)
-    specs = wanted or _own_tasks(loaded, checkpoint)
+    if isinstance(checkpoint, Checkpoint):
+        loaded, name = checkpoint, checkpoint.identity.id
+    else:
+        loaded, name = open_checkpoint(checkpoint, revision, trust_remote_code=trust_remote_code), str(checkpoint)
+    specs = wanted or _own_tasks(loaded, name)
     for task in specs:
         if task.modulus != loaded.modulus:
             raise InvalidInput(
-                f"task {task.name!r} has modulus {task.modulus}, and checkpoint {str(checkpoint)!r} was made for "
+                f"task {task.name!r} has modulus {task.modulus}, and checkpoint {name!r} was made for "
                 f"modulus {loaded.modulus}"
             )
     loaded.model.to(device_of(device))
@@ -155,9 +158,9 @@ def _splits(names: Sequence[str] | None) -> list[str]:
     return [split for split in EVALUATION_SPLITS if split in (names or TEST_SPLITS)]
 
 
-def _own_tasks(loaded: Checkpoint, folder: str | os.PathLike[str]) -> list[TaskSpec]:
+def _own_tasks(loaded: Checkpoint, name: str) -> list[TaskSpec]:
     if loaded.training is None:
-        raise InvalidInput(f"checkpoint {str(folder)!r} does not say what it was trained on; name the tasks")
+        raise InvalidInput(f"checkpoint {name!r} does not say what it was trained on; name the tasks")
     trained = parse_curriculum(loaded.training.curriculum).tasks
     return [get_task(name) for name in with_single_tasks(trained)]
 

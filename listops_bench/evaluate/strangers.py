@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from listops_bench.errors import InvalidInput
-from listops_bench.evaluate.checkpoint import Checkpoint, open_checkpoint
+from listops_bench.evaluate.examiner import Description, examiner
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.origin import WEIGHTS, resolve
-from listops_bench.model.tensors import tensors_sha256
 from listops_bench.result.format import Result
 from listops_bench.result.rules import against
 
@@ -32,6 +31,7 @@ class Checkpoints:
         self._folder = None if folder is None else Path(folder)
         self._places: dict[str, Path] | None = None
         self.tensors: dict[str | None, str | None] = {}
+        self._seen: dict[Path, Description | InvalidInput] = {}
 
     def local(self, sha256: str | None) -> Path | None:
         """The folder with these weights, if there is one."""
@@ -58,13 +58,17 @@ class Checkpoints:
             raise InvalidInput(against("weights", f"no checkpoint with the weights {claimed} is at hand"))
         return place
 
-    def open(self, folder: Path) -> Checkpoint:
-        """A checkpoint found here, loaded: see `open_checkpoint`. Raises InvalidInput by the rule of checkpoints."""
-        try:
-            found = open_checkpoint(folder)
-        except InvalidInput as error:
-            raise InvalidInput(against("checkpoint", error)) from None
-        self.tensors[found.identity.weights_sha256] = tensors_sha256(found.model)
+    def look(self, folder: Path) -> Description:
+        """What a checkpoint found here says of itself. Raises InvalidInput by the rule of checkpoints."""
+        if folder not in self._seen:
+            try:
+                self._seen[folder] = examiner().look(folder)
+            except InvalidInput as error:
+                self._seen[folder] = InvalidInput(against("checkpoint", error))
+        found = self._seen[folder]
+        if isinstance(found, InvalidInput):
+            raise found
+        self.tensors[found.identity.weights_sha256] = found.tensors_sha256
         return found
 
 

@@ -20,8 +20,9 @@ from typing import Literal
 from listops_bench._base.text import utc_timestamp
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.evaluate._compare import compare, differences
-from listops_bench.evaluate.checkpoint import Checkpoint, architecture
-from listops_bench.evaluate.run import evaluate_checkpoint, slice_columns
+from listops_bench.evaluate.checkpoint import architecture
+from listops_bench.evaluate.examiner import Description, examiner
+from listops_bench.evaluate.run import slice_columns
 from listops_bench.evaluate.strangers import Checkpoints
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.ladder import build_model, config_at, make_config, model_names, parameter_counts
@@ -134,7 +135,7 @@ def _problems(path: Path, result: Result, checkpoints: Checkpoints | None) -> It
                 yield against("rows", f"splits.{name}.{problem}")
     local = checkpoints.local(result.model.weights_sha256) if checkpoints else None
     if checkpoints is not None and local is not None:
-        yield from _checkpoint_problems(result, checkpoints.open(local))
+        yield from _checkpoint_problems(result, checkpoints.look(local))
 
 
 def _training_problems(result: Result) -> Iterator[str]:
@@ -183,9 +184,9 @@ def _size_on_ladder(name: str, family: str, width: int | None, modulus: int) -> 
     return parameter_counts(build_model(config)), architecture(config)
 
 
-def _checkpoint_problems(result: Result, found: Checkpoint) -> Iterator[str]:
+def _checkpoint_problems(result: Result, found: Description) -> Iterator[str]:
     """What a checkpoint says otherwise than its result."""
-    yield from _size_problems(result, parameter_counts(found.model), architecture(found.model.config))
+    yield from _size_problems(result, found.parameters, found.architecture)
     yield from (against("seeds", problem) for problem in _differences("recipe", result.recipe, found.recipe))
     if result.training != found.training:
         yield against("training", "training: not what the checkpoint's run.json says")
@@ -269,7 +270,7 @@ def _look_at(path: Path, checkpoints: Checkpoints) -> _Candidate | Verdict:
             claimed = (result.model.weights_sha256 or "")[:12]
             problem = against("weights", f"the weights are {sha256[:12]}, and the result is of {claimed}")
             return Verdict(path, "refuted", f"{path}: {problem}")
-        found = checkpoints.open(folder)
+        found = checkpoints.look(folder)
     except (InvalidInput, EnvironmentFailed) as error:
         return Verdict(path, "unverifiable", f"{path}: {error}")
     for problem in _checkpoint_problems(result, found):
@@ -319,9 +320,18 @@ def _check_comparable(result: Result) -> None:
 
 def _evaluate(one: _Candidate, device: str | None) -> Verdict:
     path, result = one.path, one.result
-    (measured,) = evaluate_checkpoint(
-        one.folder, result.task.name, list(result.splits), trace=result.task.trace, track=result.track, device=device
-    )
+    try:
+        (measured,) = examiner().score(
+            one.folder,
+            [result.task.name],
+            list(result.splits),
+            weights_sha256=result.model.weights_sha256,
+            trace=result.task.trace,
+            track=result.track,
+            device=device,
+        )
+    except InvalidInput as error:
+        return Verdict(path, "unverifiable", f"{path}: {against('checkpoint', error)}")
     found = {name: compare(claimed, measured.splits[name]) for name, claimed in result.splits.items()}
     for name, split in found.items():
         if split.problem is not None:

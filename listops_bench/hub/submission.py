@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.evaluate.run import OnSplit, evaluate_checkpoint
+from listops_bench.evaluate.examiner import OnSplit, examiner
 from listops_bench.evaluate.strangers import MAX_CHECKPOINT_BYTES
 from listops_bench.evaluate.verification import validate_files
 from listops_bench.hub.client import Publication, open_pull_request, push
@@ -104,8 +104,15 @@ def _evaluate(
     if not Path(name).is_dir():
         name, _, revision = name.partition("@")
     source = resolve(name, revision or None, max_bytes=MAX_CHECKPOINT_BYTES)
-    return evaluate_checkpoint(
-        name, tasks, EVALUATION_SPLITS, revision=source.revision, track=track, device=device, on_split=on_split
+    return examiner().score(
+        source.folder,
+        None if tasks is None else list(tasks),
+        EVALUATION_SPLITS,
+        model_id=source.id,
+        revision=source.revision,
+        on_split=on_split,
+        track=track,
+        device=device,
     )
 
 

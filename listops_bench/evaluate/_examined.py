@@ -1,0 +1,101 @@
+"""The child of an `Examiner`: opens and scores what it is asked to, in as much memory as it is given."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from listops_bench._base import records
+from listops_bench._base.text import one_line
+from listops_bench.errors import EnvironmentFailed, InvalidInput
+
+
+def main() -> None:
+    """Answers questions until there are no more, which is also when the parent has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers, questions = os.fdopen(os.dup(1), "wb"), os.fdopen(os.dup(0), "rb")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):  # what libraries print is nobody's, and may be a stranger's text
+        os.dup2(nowhere, stream)
+    waiting: queue.Queue[bytes] = queue.Queue()
+    threading.Thread(target=_listen, args=(questions, waiting), daemon=True).start()
+
+    import torch
+
+    from listops_bench.evaluate import checkpoint, run  # noqa: F401 - before the limit, which is on what comes after
+
+    if not torch.cuda.is_available():  # whose driver takes address space as it likes
+        _limit_memory(int(sys.argv[2]))
+    while True:
+        question = json.loads(waiting.get())
+        try:
+            _say(answers, found=_answer(question, answers))
+        except EnvironmentFailed as error:
+            _say(answers, error=str(error), kind="environment")
+        except InvalidInput as error:
+            _say(answers, error=str(error))
+        except Exception as error:  # whatever a model does when it is run
+            _say(answers, error=f"checkpoint {question['folder']!r} cannot be run: {one_line(error, with_type=True)}")
+
+
+def _listen(questions: IO[bytes], waiting: queue.Queue[bytes]) -> None:
+    for line in questions:
+        waiting.put(line)
+    os._exit(0)
+
+
+def _limit_memory(size: int) -> None:
+    """Limits what this process writes to, from now on. No core dumps."""
+    with suppress(ImportError, OSError, ValueError):  # not on Windows; a system may keep no such limits
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        taken = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData:"))
+        resource.setrlimit(resource.RLIMIT_DATA, (taken + size, taken + size))
+
+
+def _say(answers: IO[bytes], **answer: Any) -> None:
+    answers.write(json.dumps(answer).encode() + b"\n")
+    answers.flush()
+
+
+def _answer(question: dict[str, Any], answers: IO[bytes]) -> Any:
+    from listops_bench.evaluate.checkpoint import architecture, open_origin
+    from listops_bench.evaluate.examiner import Description
+    from listops_bench.evaluate.run import evaluate_checkpoint
+    from listops_bench.model.ladder import parameter_counts
+    from listops_bench.model.origin import Origin
+    from listops_bench.model.tensors import tensors_sha256
+
+    folder = Path(question["folder"])
+    found = open_origin(Origin(folder, question.get("id"), question.get("revision")))
+    if question["asked"] == "look":
+        description = Description(
+            found.identity,
+            found.recipe,
+            parameter_counts(found.model),
+            architecture(found.model.config),
+            found.training,
+            found.learning,
+            tensors_sha256(found.model),
+        )
+        return records.encode(description)
+    wanted = question["weights_sha256"]
+    if wanted not in (None, found.identity.weights_sha256):
+        raise InvalidInput(f"checkpoint {str(folder)!r} has other weights than it had a moment ago")
+    results = evaluate_checkpoint(
+        found,
+        question["tasks"],
+        question["splits"],
+        on_split=lambda task, split: _say(answers, split=[task, split]),
+        **question["options"],
+    )
+    return records.encode(results)

@@ -1,0 +1,210 @@
+"""A process of its own for strangers' checkpoints: whatever goes wrong with one there is one line here.
+
+    parent                                   child (`_examined`): no network, no standard output, limits of memory
+    {"folder": ..., "asked": "look"}     ->  opens the checkpoint
+                                         <-  {"found": what it says of itself}
+    {"folder": ..., "asked": "score"}    ->  evaluates it on one task
+                                         <-  {"split": ["sum", "test"]} ... {"found": [result]}
+
+Messages are lines of JSON, read by their types. The child is started once and asked many times; one that has ended, or
+said nothing for too long, is replaced. It costs what importing torch costs, so `start` it before anything heavy is
+imported here: nothing that this module imports is.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO, Any
+
+from listops_bench._base import records
+from listops_bench.errors import EnvironmentFailed, InvalidInput
+from listops_bench.result.format import Architecture, Model, Recipe, Result
+from listops_bench.runs.record import Learning, Parameters, Training
+
+SECONDS = 600.0
+"""What opening a checkpoint, or answering one split, may take."""
+MEMORY_BYTES = 4 * 2**30
+"""What evaluating a checkpoint on the CPU may take beside the libraries."""
+
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from listops_bench.evaluate._examined import main; main()"
+)
+_MAX_MESSAGE = 64_000_000
+
+OnSplit = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a checkpoint says of itself, without the model."""
+
+    identity: Model
+    recipe: Recipe
+    parameters: Parameters
+    architecture: Architecture
+    training: Training | None
+    learning: dict[str, Learning]
+    tensors_sha256: str
+
+
+class Examiner:
+    """Asks the process; one question at a time.
+
+    Args:
+        seconds: how long it may say nothing.
+        memory_bytes: what it may take beside the libraries, where the system keeps such a limit (Linux).
+    """
+
+    def __init__(self, seconds: float = SECONDS, memory_bytes: int = MEMORY_BYTES) -> None:
+        self._seconds, self._memory_bytes = seconds, memory_bytes
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lines: queue.Queue[bytes] = queue.Queue()
+        self._turn = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process; None where none was started, or it was ended."""
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Starts the process, where none runs, and does not wait for it."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        self.close()
+        offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "USE_HUB_KERNELS": "0"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _START, json.dumps(sys.path), str(self._memory_bytes)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **offline},
+            start_new_session=True,  # Ctrl-C is for us, and we close it
+        )
+        assert self._process.stdout is not None
+        self._lines = queue.Queue()
+        threading.Thread(target=_read, args=(self._process.stdout, self._lines), daemon=True).start()
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._process = None
+
+    def look(self, folder: Path) -> Description:
+        """What the checkpoint of a folder says of itself.
+
+        Raises:
+            InvalidInput: as `open_checkpoint`, or it took too much memory or time.
+        """
+        found: Description = records.decode(Description, self._ask(folder, {"asked": "look"}), str(folder))
+        return found
+
+    def score(
+        self,
+        folder: Path,
+        tasks: Sequence[str] | None,
+        splits: Sequence[str],
+        *,
+        model_id: str | None = None,
+        revision: str | None = None,
+        weights_sha256: str | None = None,
+        on_split: OnSplit | None = None,
+        **options: str | None,
+    ) -> list[Result]:
+        """The results of the checkpoint of a folder; see `evaluate_checkpoint`, which takes the ``options``.
+
+        Args:
+            model_id, revision: what the folder holds, where it comes from the Hub.
+            weights_sha256: what the weights' file must have, where that is known.
+
+        Raises:
+            InvalidInput: as `evaluate_checkpoint`, or it took too much memory or time.
+        """
+        question = {
+            "asked": "score", "tasks": tasks, "splits": list(splits), "id": model_id, "revision": revision,
+            "weights_sha256": weights_sha256, "options": options,
+        }  # fmt: skip
+        found: list[Result] = records.decode(list[Result], self._ask(folder, question, on_split), str(folder))
+        return found
+
+    def _ask(self, folder: Path, question: dict[str, Any], on_split: OnSplit | None = None) -> Any:
+        with self._turn:
+            self.start()
+            process = self._process
+            assert process is not None
+            assert process.stdin is not None
+            try:
+                process.stdin.write(json.dumps({"folder": str(folder), **question}).encode() + b"\n")
+                process.stdin.flush()
+            except OSError:  # it has ended: what is read next says so
+                pass
+            while True:
+                answer = self._next(folder)
+                if "split" in answer:
+                    task, split = records.decode(list[str], answer["split"], str(folder))
+                    if on_split is not None:
+                        on_split(task, split)
+                elif "found" in answer:
+                    return answer["found"]
+                else:
+                    kind = EnvironmentFailed if answer.get("kind") == "environment" else InvalidInput
+                    raise kind(str(answer.get("error")))
+
+    def _next(self, folder: Path) -> dict[str, Any]:
+        """The next answer.
+
+        Raises:
+            InvalidInput: there is none.
+        """
+        process = self._process
+        assert process is not None
+        try:
+            line = self._lines.get(timeout=self._seconds)
+        except queue.Empty:
+            self.close()
+            reason = f"took more than {self._seconds:,.0f} s for opening it, or for one split"
+        except BaseException:  # whoever asked has been stopped: nobody waits for the answer any more
+            self.close()
+            raise
+        else:
+            if line.endswith(b"\n"):
+                answer = records.loads(line, str(folder))
+                if isinstance(answer, dict):
+                    return answer
+            code = process.wait() if not line else None
+            self.close()
+            reason = "ended the process that opened it" + ("" if code is None else f" ({_ending(code)})")
+        raise InvalidInput(f"checkpoint {str(folder)!r} {reason}")
+
+
+@cache
+def examiner() -> Examiner:
+    """The one of this process."""
+    one = Examiner()
+    atexit.register(one.close)
+    return one
+
+
+def _read(stream: IO[bytes], lines: queue.Queue[bytes]) -> None:
+    """Hands over lines, and an empty one at the end; one that has no end is cut."""
+    while line := stream.readline(_MAX_MESSAGE):
+        lines.put(line)
+    lines.put(b"")
+    stream.close()
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"signal {-code}; out of memory?"
