@@ -2,6 +2,7 @@
 #
 #   make demo ARGS="--seeds 0"      options for the demo
 #   make test ARGS="-k split -x"    options for pytest
+#   make fuzz MINUTES=60            input of strangers, changed at random
 #   PYTHON=python3.12 make demo     another interpreter
 
 VENV := .venv
@@ -21,7 +22,7 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 \
 # Tiny models are slower on many threads than on one, and tests that share two cores even more so.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test check-all lint format bench clean
+.PHONY: demo test check-all lint format bench fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -46,6 +47,9 @@ format: $(READY_TEST)
 
 bench: $(READY_TEST)
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+
+fuzz: $(READY_TEST)
+	@$(TEST_ENV) $(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10) $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,136 @@
+"""One command line in a forked process with limits, and what came of it.
+
+The parent has imported everything and made each verb run once, so an attempt costs what the verb costs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import select
+import signal
+import sys
+import tempfile
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+GIGABYTE = 1 << 30
+OUTPUTS = ("stdout", "stderr", "watched")
+_PROGRESS = re.compile(r"scoring |drawing$|c: [\w ]+$")
+_UNPICKLED = ("numba", "numpy", "copyreg", "listops_bench", "builtins.object")  # by numba, from its own cache
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an attempt.
+
+    Attributes:
+        kind: "accepted", "refused" (in one line), "noisy" (refused, in several), "traceback", "hang" or "killed".
+        code: exit code; minus a signal's number.
+        err: the end of stderr.
+        watched: what the process did that reading must not do: writing elsewhere, connections, unpickling, programs.
+    """
+
+    kind: str
+    code: int
+    err: str
+    watched: tuple[str, ...]
+
+
+def run(words: list[str], folder: Path, *, seconds: float, num_bytes: int, allowed: tuple[Path, ...]) -> Outcome:
+    """Runs a command line in a process of its own, which has a folder for its working directory.
+
+    Args:
+        seconds: of processor time; ten times as long on the clock.
+        num_bytes: memory beyond what the parent has.
+        allowed: where it may write, beside its folder.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        code = 99
+        try:
+            code = _work(words, folder, seconds, num_bytes, (folder, *allowed))
+        finally:
+            os._exit(code)
+    handle = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    in_time = bool(poll.poll(seconds * 10_000))
+    os.close(handle)
+    if not in_time:
+        os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)  # what it has started and left behind
+    return _judge(os.waitstatus_to_exitcode(status), in_time, folder)
+
+
+def _work(words: list[str], folder: Path, seconds: float, num_bytes: int, allowed: tuple[Path, ...]) -> int:
+    os.setsid()
+    os.chdir(folder)
+    for number, name in enumerate(("/dev/null", *OUTPUTS)):
+        handle = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
+        os.dup2(handle, number if number < 3 else 9)
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + num_bytes, size + num_bytes))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (GIGABYTE, GIGABYTE))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used + seconds) + 1, int(used + seconds) + 2))
+    tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+    from listops_bench.cli import command
+
+    _watch([str(path) for path in allowed])
+    try:
+        return command.main(words)
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+        return 98
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _watch(allowed: list[str]) -> None:
+    """Notes from here on what this process does beyond reading, computing and writing where it may."""
+
+    def note(text: str) -> None:
+        os.write(9, (" ".join(text.split())[:300] + "\n").encode("utf-8", "replace"))
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(arguments[0], str) and (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR):
+            place = os.path.realpath(arguments[0])
+            if not place.startswith((*allowed, "/dev/")) and "__pycache__" not in place:
+                note(f"writes {place}")
+        elif event in ("socket.connect", "os.system", "os.exec", "os.posix_spawn") or (
+            event == "pickle.find_class" and not ".".join(map(str, arguments)).startswith(_UNPICKLED)
+        ):
+            note(f"{event} {arguments!r:.200}")
+        elif event == "subprocess.Popen" and str(arguments[0]) not in (sys.executable, "git"):
+            note(f"starts {arguments[0]} {arguments[1]!r:.200}")
+
+    sys.addaudithook(hook)
+
+
+def _judge(code: int, in_time: bool, folder: Path) -> Outcome:
+    out, err, watched = ((folder / name).read_text("utf-8", "replace") for name in OUTPUTS)
+    lines = [line for line in err.splitlines() if line and not _PROGRESS.match(line)]
+    if "Traceback (most recent call last)" in err + out:
+        kind = "traceback"
+    elif not in_time or code in (-signal.SIGXCPU, -signal.SIGKILL):
+        kind = "hang"
+    elif code == 0:
+        kind = "accepted"
+    elif code not in (1, 2, 3):
+        kind = "killed"
+    else:
+        kind = "refused" if len(lines) == 1 and len(lines[0]) < 2000 and lines[0].isprintable() else "noisy"
+    return Outcome(kind, code, err[-3000:], tuple(watched.splitlines()))

@@ -1,0 +1,71 @@
+"""Changed input ends in a value or in one line; a short run of what `make fuzz` does for as long as one likes."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from listops_bench._base import records
+from listops_bench.errors import InvalidInput
+from listops_bench.result.checks import validate
+from listops_bench.result.format import Result
+from listops_bench.tasks.curriculum import parse_curriculum
+from listops_bench.tasks.expression import parse
+from listops_bench.tasks.task import get_task
+from tests.fuzz.mutations import PIECES, changed_text, changed_value, json_bytes
+from tests.fuzz.pages import CURRICULUM
+from tests.support.fake_results import result
+
+HONEST = records.encode(result())
+
+
+def read_result(draw: Random) -> None:
+    value: Any = HONEST
+    for _ in range(draw.choice([1, 2])):
+        value = changed_value(draw, value)
+    validate(records.decode(Result, records.loads(json_bytes(draw, value), "result"), "result"))
+
+
+def read_text(read: Callable[[str], Any], text: str) -> Callable[[Random], None]:
+    pieces = (*PIECES, "[SUM ", " ]", "[MED 1 2 ]", "_mod", "_depth9", "*", "/until=", "/freeze=", ":")
+
+    def check(draw: Random) -> None:
+        changed = text
+        for _ in range(draw.choice([1, 1, 3])):
+            changed = changed_text(draw, changed, pieces)
+        read(changed)
+
+    return check
+
+
+READERS: dict[str, Callable[[Random], None]] = {
+    "result": read_result,
+    "expression": read_text(parse, "[SUM 3 [MAX 2 9 ] 4 ] ="),
+    "curriculum": read_text(parse_curriculum, CURRICULUM),
+    "task": read_text(get_task, "sum_max_mod20_depth3"),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@given(st.randoms(use_true_random=False))
+def test_changed_input_is_read_or_refused_in_one_line(name: str, draw: Random) -> None:
+    try:
+        READERS[name](draw)
+    except InvalidInput as error:
+        assert str(error).isprintable()
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_commands_take_what_strangers_write(tmp_path: Path) -> None:
+    words = ["--attempts", "6", "--seed", "0", "--output-dir", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz", *words], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
