@@ -30,10 +30,15 @@ def unknown(kind: str, value: object, known: Iterable[str]) -> InvalidInput:
     >>> str(unknown("model", "looped_d47", ["looped_d008", "looped_d048"]))
     "unknown model 'looped_d47'; did you mean 'looped_d048'?"
     """
-    names = sorted(known)
-    near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
+    names, text = sorted(known), shortened(str(value))
+    near = difflib.get_close_matches(text, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(names)
-    return InvalidInput(f"unknown {kind} {str(value)!r}; {hint}")
+    return InvalidInput(f"unknown {kind} {text!r}; {hint}")
+
+
+def shortened(text: str, limit: int = 200) -> str:
+    """A text as an error names it: cut where it goes on for ever."""
+    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def file_error(action: str, path: object, error: OSError) -> InvalidInput | EnvironmentFailed:

@@ -23,17 +23,19 @@ or, the same things spelt out, as a YAML file::
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from listops_bench._base.files import read_yaml
-from listops_bench.errors import InvalidInput, unknown
+from listops_bench.errors import InvalidInput, shortened, unknown
 from listops_bench.tasks.expression import TraceStyle
 from listops_bench.tasks.task import get_task
 
 _KEEP_OPTIMIZER, _FREEZE, _UNTIL = "keep-optimizer", "freeze", "until"
+MAX_STEPS, MAX_WEIGHT = 10**12, 10**9
 _EXAMPLE = "'max_med:1200,sum:1800'"
 
 
@@ -65,10 +67,12 @@ class Stage:
         if not names or len(set(names)) != len(names):
             raise InvalidInput(f"a stage needs one or more different tasks, not {names}")
         for name, weight in mixture:
-            if not _is_number(weight) or weight <= 0:
-                raise InvalidInput(f"weight {weight!r} of task {name!r} is not a number above 0")
-        if not isinstance(self.steps, int) or isinstance(self.steps, bool) or self.steps < 1:
-            raise InvalidInput(f"steps {self.steps!r} is not a number of steps; the least is 1")
+            if not _is_number(weight) or not 0 < weight <= MAX_WEIGHT:
+                raise InvalidInput(
+                    f"weight {weight!r} of task {name!r} is not a number above 0 and at most {MAX_WEIGHT}"
+                )
+        if not isinstance(self.steps, int) or isinstance(self.steps, bool) or not 1 <= self.steps <= MAX_STEPS:
+            raise InvalidInput(f"steps {self.steps!r} is not a number of steps from 1 to {MAX_STEPS:,}")
         if not isinstance(self.reset_optimizer, bool):
             raise InvalidInput(f"reset_optimizer {self.reset_optimizer!r} is neither true nor false")
         if self.until is not None and not (_is_number(self.until) and 0 < self.until <= 1):
@@ -100,7 +104,7 @@ class Stage:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= MAX_WEIGHT
 
 
 def _text(value: float) -> str:
@@ -208,7 +212,7 @@ def _parse_stage(text: str) -> Stage:
             until = _number(value)
         elif option != _KEEP_OPTIMIZER:
             raise unknown("stage option", key, [_KEEP_OPTIMIZER, _FREEZE, _UNTIL])
-    num_steps: Any = int(steps) if steps.isascii() and steps.isdigit() else steps
+    num_steps: Any = int(steps) if re.fullmatch("[0-9]{1,15}", steps) else shortened(steps)
     return Stage(tuple(pairs), num_steps, _KEEP_OPTIMIZER not in options, tuple(freeze), until)
 
 

@@ -19,13 +19,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+import re
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, get_args
 
-from listops_bench.errors import InvalidInput, unknown
+from listops_bench.errors import InvalidInput, shortened, unknown
 
 MIN_MODULUS, MAX_MODULUS = 2, 64
 """Sets of possible values are 64-bit masks in the generator; nothing else bounds the modulus."""
@@ -156,6 +157,7 @@ PAD_ID, EOS_ID = 0, 1
 EQUALS_ID, CLOSE_ID, FIRST_OPERATION_ID = 3, 4, 5
 FIRST_NUMBER_ID = FIRST_OPERATION_ID + len(OPERATIONS)
 
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 # NYU's and LRA's files write SM for SUM.
 _BY_TOKEN = {op.token: op.name for op in OPERATIONS.values()} | {"[SM": "sum", "[MEDIAN": "med"}
 
@@ -200,14 +202,14 @@ def parse(text: str, modulus: int | None = None) -> Expression:
         elif word == "]":
             name, operands = stack.pop()
             if not stack or not operands:
-                raise _malformed(f"']' at token {position + 1} closes nothing in {text.strip()!r}")
+                raise _malformed(f"']' at token {position + 1} closes nothing in {shortened(text.strip())!r}")
             stack[-1][1].append(Node(name, tuple(operands)))
         else:
             stack[-1][1].append(_parse_number(word, modulus))
     if len(stack) > 1:
-        raise _malformed(f"{OPERATIONS[stack[-1][0]].token!r} is never closed in {text.strip()!r}")
+        raise _malformed(f"{OPERATIONS[stack[-1][0]].token!r} is never closed in {shortened(text.strip())!r}")
     if len(stack[0][1]) != 1:
-        raise _malformed(f"{text.strip()!r} holds {len(stack[0][1])} expressions, not one")
+        raise _malformed(f"{shortened(text.strip())!r} holds {len(stack[0][1])} expressions, not one")
     return stack[0][1][0]
 
 
@@ -216,12 +218,17 @@ def _malformed(why: str) -> InvalidInput:
 
 
 def _parse_number(word: str, modulus: int | None) -> int:
-    # "06" is no token of ours, and int() would also take "1_0" and other scripts' digits.
-    if not (word.isascii() and word.isdigit() and str(int(word)) == word):
-        raise _malformed(f"{word!r} is neither a number, an operation nor ']'")
+    # "06" is no token of ours, and int() would also take "1_0" and other scripts' digits, but not thousands of them.
+    if not _NUMBER.fullmatch(word):
+        raise _malformed(f"{shortened(word)!r} is neither a number, an operation nor ']'")
     if modulus is not None and int(word) >= modulus:
-        raise InvalidInput(f"number {word} is outside 0..{modulus - 1}; the nearest valid one is {modulus - 1}")
+        raise _outside(int(word), modulus)
     return int(word)
+
+
+def _outside(number: int, modulus: int) -> InvalidInput:
+    nearest = min(max(number, 0), modulus - 1)
+    return InvalidInput(f"number {number} is outside 0..{modulus - 1}; the nearest valid one is {nearest}")
 
 
 def render(expression: Expression) -> str:
@@ -245,8 +252,14 @@ def completion_text(expression: Expression, modulus: int = 10, style: TraceStyle
 
 
 def evaluate(expression: Expression, modulus: int = 10, median: MedianRule = "upper") -> int:
-    """The value of an expression. ``median`` only matters for MED of an even number of operands, in foreign data."""
+    """The value of an expression. ``median`` only matters for MED of an even number of operands, in foreign data.
+
+    Raises:
+        InvalidInput: a number outside ``0 .. modulus-1``.
+    """
     if isinstance(expression, int):
+        if not 0 <= expression < modulus:
+            raise _outside(expression, modulus)
         return expression
     values = [evaluate(operand, modulus, median) for operand in expression.operands]
     if expression.operation == "med" and median == "floor_mean":

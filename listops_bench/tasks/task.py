@@ -174,7 +174,7 @@ def _make_task(name: str, overrides: dict[str, Any]) -> TaskSpec:
     if re.fullmatch(DIGEST, words[-1]):  # the second half of the name of a page of one's own
         words[-2:] = ["_".join(words[-2:])]
     for word in words:
-        if parameter := re.fullmatch(r"(mod|depth)(\d+)", word):
+        if parameter := re.fullmatch(r"(mod|depth)([0-9]{1,9})", word):
             set_once(_WORD_FIELDS[parameter[1]], int(parameter[2]))
         elif word in OPERATIONS:
             operations.append(word)

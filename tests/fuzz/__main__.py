@@ -17,16 +17,15 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", OMP_NUM_THREADS="1")
 os.environ.update(TOKENIZERS_PARALLELISM="false", MKL_NUM_THREADS="1", HF_TOKEN="")
 
-from tests.fuzz import child
-from tests.fuzz.attempt import Attempt, make_base
-from tests.fuzz.inputs import KINDS, make_attempt
+from tests.fuzz.attempt import make_base
+from tests.fuzz.child import OUTCOMES
+from tests.fuzz.inputs import KINDS, attempt_once
 
-SPEC = {"checkpoint": 5, "result": 20, "sweep": 10, "curriculum": 4, "expression": 4, "lm-eval": 6}
+OFTEN = {"checkpoint": 5, "result": 20, "sweep": 10, "curriculum": 4, "expression": 4, "lm-eval": 6}
 """How often each kind is tried, one beside the other."""
 
 
@@ -68,7 +67,7 @@ class Session:
             self.attempt(kind, "0")
         print(f"seeds from {self.options.seed}", flush=True)
         turns = itertools.cycle(
-            [kind for kind, often in SPEC.items() for _ in range(often) if kind in self.options.kind]
+            [kind for kind, often in OFTEN.items() for _ in range(often) if kind in self.options.kind]
         )
         if self.options.attempts:
             turns = iter([kind for kind in self.options.kind for _ in range(self.options.attempts)])
@@ -83,35 +82,19 @@ class Session:
     def attempt(self, kind: str, seed: str, *, show: bool = False) -> None:
         name = f"{kind}/{seed}"
         folder = self.work / "attempts" / name
-        attempt = make_attempt(kind, seed, self.base, folder)
-        outcome = child.run(
-            attempt.words, folder, seconds=self.options.seconds, num_bytes=child.GIGABYTE, allowed=(self.work,)
-        )
-        problems = self.problems(attempt, outcome)
-        self.counts[kind][outcome.kind] += 1
+        tried = attempt_once(kind, seed, self.base, folder, seconds=self.options.seconds)
+        words, outcome = tried.attempt.words, tried.outcome
+        self.counts[kind].update({outcome.kind, *(problem.partition(":")[0] for problem in tried.problems)})
         if show:
-            print(attempt.words, outcome.kind, outcome.code, *outcome.watched, outcome.err, sep="\n")
-        if problems:
+            print(words, outcome.kind, outcome.code, *outcome.watched, outcome.err, sep="\n")
+        if tried.problems:
             self.failed.append(name)
-            for problem in problems:
-                self.counts[kind][problem.partition(":")[0]] += problem != outcome.kind
             kept = self.options.output_dir / name
             shutil.rmtree(kept, ignore_errors=True)
             _move(folder, kept)
-            (kept / "attempt.json").write_text(json.dumps({"words": attempt.words, "problems": problems}))
-            print(f"{name}: {'; '.join(problems)}: {attempt.words}\n  {_last_line(outcome.err)}", flush=True)
+            (kept / "attempt.json").write_text(json.dumps({"words": words, "problems": tried.problems}))
+            print(f"{name}: {'; '.join(tried.problems)}: {words}\n  {_last_line(outcome.err)}", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
-
-    def problems(self, attempt: Attempt, outcome: child.Outcome) -> list[str]:
-        """What must not happen, and did."""
-        found = [outcome.kind] if outcome.kind in ("traceback", "hang", "killed", "noisy") else []
-        found += ["code run"] if attempt.canary.exists() else []
-        found += [f"watched: {line}" for line in outcome.watched[:3]]
-        if attempt.is_honest and outcome.kind != "accepted":
-            found.append("honest refused")
-        if attempt.words[:2] == ["leaderboard", "verify"] and outcome.code == 0 and attempt.result is not None:
-            found += ["false verdict"] if _differs(attempt.result, attempt.honest) else []
-        return found
 
     def report(self) -> int:
         for kind, counts in self.counts.items():
@@ -121,16 +104,6 @@ class Session:
         for name in self.failed[:50]:
             print(f"  python -m tests.fuzz --repeat {name}")
         return 1 if self.failed else 0
-
-
-OUTCOMES = ("accepted", "refused", "noisy", "traceback", "hang", "killed")
-
-
-def _differs(path: Path, honest: Any) -> bool:
-    """Whether a verified result says something else than the honest one, of what is measured."""
-    found = json.loads(path.read_bytes())
-    measured = ("model", "recipe", "parameters", "architecture", "task", "splits", "learning", "dataset_version")
-    return any(found.get(key) != honest.get(key) for key in (*measured, "scorer_version", "schema_version"))
 
 
 def _move(folder: Path, target: Path) -> None:

@@ -18,7 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from listops_bench.cli import command
+from listops_bench.sweep import _cost
+
 GIGABYTE = 1 << 30
+OUTCOMES = ("accepted", "refused", "noisy", "traceback", "hang", "killed")
 OUTPUTS = ("stdout", "stderr", "watched")
 _PROGRESS = re.compile(r"scoring |drawing$|c: [\w ]+$")
 _UNPICKLED = ("numba", "numpy", "copyreg", "listops_bench", "builtins.object")  # by numba, from its own cache
@@ -29,7 +33,7 @@ class Outcome:
     """What came of an attempt.
 
     Attributes:
-        kind: "accepted", "refused" (in one line), "noisy" (refused, in several), "traceback", "hang" or "killed".
+        kind: one of `OUTCOMES`: "refused" is in one line, "noisy" in several.
         code: exit code; minus a signal's number.
         err: the end of stderr.
         watched: what the process did that reading must not do: writing elsewhere, connections, unpickling, programs.
@@ -84,8 +88,8 @@ def _work(words: list[str], folder: Path, seconds: float, num_bytes: int, allowe
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     resource.setrlimit(resource.RLIMIT_CPU, (int(used + seconds) + 1, int(used + seconds) + 2))
     tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
-    from listops_bench.cli import command
-
+    sys.stdout, sys.stderr = (os.fdopen(os.dup(n), "w", encoding="utf-8", errors="backslashreplace") for n in (1, 2))
+    _cost.estimate = lambda *arguments: []  # times some steps: seconds
     _watch([str(path) for path in allowed])
     try:
         return command.main(words)

@@ -1,7 +1,5 @@
 """Changed input ends in a value or in one line; a short run of what `make fuzz` does for as long as one likes."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -17,6 +15,8 @@ from listops_bench.result.format import Result
 from listops_bench.tasks.curriculum import parse_curriculum
 from listops_bench.tasks.expression import parse
 from listops_bench.tasks.task import get_task
+from tests.fuzz.attempt import make_base
+from tests.fuzz.inputs import KINDS, attempt_once
 from tests.fuzz.mutations import PIECES, changed_text, changed_value, json_bytes
 from tests.fuzz.pages import CURRICULUM
 from tests.support.fake_results import result
@@ -54,18 +54,17 @@ READERS: dict[str, Callable[[Random], None]] = {
 @pytest.mark.parametrize("name", READERS)
 @given(st.randoms(use_true_random=False))
 def test_changed_input_is_read_or_refused_in_one_line(name: str, draw: Random) -> None:
+    refused = ""
     try:
         READERS[name](draw)
     except InvalidInput as error:
-        assert str(error).isprintable()
-
-
-ROOT = Path(__file__).resolve().parents[2]
+        refused = str(error)
+    assert "\n" not in refused
 
 
 def test_the_commands_take_what_strangers_write(tmp_path: Path) -> None:
-    words = ["--attempts", "6", "--seed", "0", "--output-dir", str(tmp_path)]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz", *words], capture_output=True, text=True, cwd=ROOT, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    base = make_base(tmp_path / "base")
+    for kind in KINDS:
+        for seed in map(str, range(6)):
+            tried = attempt_once(kind, seed, base, tmp_path / kind / seed)
+            assert tried.problems == [], (kind, seed, tried.attempt.words, tried.outcome.err)

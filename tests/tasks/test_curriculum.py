@@ -105,6 +105,12 @@ def test_one_task_is_one_stage() -> None:
         ("sum:10/until=nan", "until nan is not an accuracy"),
         ("sum:10/until", "until '' is not an accuracy"),
         ("sum:10/util=0.5", "did you mean 'until'"),
+        (f"sum:{'9' * 5000}", "steps '9+...' is not a number of steps from 1 to"),
+        ("sum:1000000000001", "steps 1000000000001 is not a number of steps"),
+        (f"sum*{'9' * 5000}:5", "weight inf"),
+        ("sum*1e308+max*1e308:5", "weight 1e.308"),
+        (f"sum:5/until={'9' * 5000}", "until inf is not an accuracy"),
+        (f"sum_mod{'9' * 5000}:5", "unknown task 'sum_mod9+...'"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(text: str, message: str) -> None:
@@ -142,6 +148,8 @@ def test_yaml(tmp_path: Path) -> None:
         ({"stages": [{"tasks": "sum", "steps": 3, "reset_optimizer": "no"}]}, "neither true nor false"),
         ({"stages": [{"tasks": "sum", "steps": 3, "freeze": 3}]}, "not a list of patterns"),
         ({"stages": [{"tasks": "sum", "steps": 3, "until": "0.9"}]}, "until '0.9' is not an accuracy"),
+        ({"stages": [{"tasks": {"sum": 10**400}, "steps": 3}]}, "weight 10+ of task"),
+        ({"stages": [{"tasks": "sum", "steps": 10**400}]}, "steps 10+ is not a number of steps"),
         ({"stages": "sum"}, "no list of stages"),
         ({"stages": []}, "needs a stage"),
         ([], "is not a mapping"),

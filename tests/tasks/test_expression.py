@@ -152,6 +152,21 @@ def test_bad_expressions_get_one_line(text: str, said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("number", ["9" * 19, "9" * 5000, "9" * 100_000, "-1", "１", "1_0", "+1", "0x1", "1e3"])
+def test_a_number_is_a_short_row_of_digits(number: str) -> None:
+    with pytest.raises(InvalidInput, match="is neither a number, an operation nor") as error:
+        parse(f"[SUM 1 {number} ] =")
+    assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("number", [-1, 10, 10**400])
+def test_a_number_outside_the_modulus_has_no_value(name: str, number: int) -> None:
+    for inner in (number, Node("max", (number, 1))):
+        with pytest.raises(InvalidInput, match=r"is outside 0\.\.9; the nearest valid one is"):
+            evaluate(Node(name, (1, inner, 2)))
+
+
 def test_vocabulary_is_closed_and_shared() -> None:
     words = vocabulary(11)
     assert len(set(words)) == len(words) == 5 + len(OPERATIONS) + 11

@@ -80,6 +80,10 @@ def test_defaults_are_the_data_contract() -> None:
         ("sum", {"unique": "yes"}, "unique 'yes'"),
         ("sum", {"depth_weights": "abc"}, "depth_weights 'abc'"),
         ("sum", {"depth_weights": 3}, "depth_weights 3"),
+        (f"sum_mod{'9' * 5000}", {}, "unknown task 'sum_mod99"),
+        (f"sum_depth{'9' * 5000}", {}, "unknown task 'sum_depth99"),
+        ("sum_mod１２", {}, "unknown task 'sum_mod１２'"),
+        ("x" * 1_000_000, {}, "unknown task 'xxx"),
     ],
 )
 def test_bad_parameters_get_one_line(name: str, parameters: dict[str, object], said: str) -> None:
