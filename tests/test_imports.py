@@ -25,6 +25,8 @@ NO_TORCH = {"errors", "_base", "stats", "tasks", "runs", "score", "result", "pag
 NO_DATASETS = {"model", "train", "evaluate", "sweep"}
 TORCH_AT_LAST = {"runs.provenance"}
 """Names the device, so it needs torch; nothing else of its package does."""
+NEEDS_TRITON = {"train.packed._kernels"}
+"""Imported only where there is a GPU; torch for GPUs brings Triton along."""
 
 
 def modules(package: Path) -> dict[str, Path]:
@@ -235,7 +237,7 @@ sys.meta_path.insert(0, Block())
 
 def import_all(packages: set[str], blocked: set[str]) -> None:
     """In one process, since starting one with torch takes seconds; the traceback names the module that fails."""
-    names = [m for m in modules(PACKAGE) if m.partition(".")[0] in packages and m not in TORCH_AT_LAST]
+    names = [m for m in modules(PACKAGE) if m.partition(".")[0] in packages and m not in TORCH_AT_LAST | NEEDS_TRITON]
     names = [name for name in names if not name.endswith("__main__")]
     run_python(BLOCK.format(blocked=blocked) + "".join(f"import listops_bench.{name}\n" for name in names))
 

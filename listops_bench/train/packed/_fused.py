@@ -1,0 +1,191 @@
+"""The packed training step as a handful of Triton kernels: `_kernels` says how, this launches them.
+
+What autograd makes of `_plain`, `FusedLooped` computes in four launches, and clipping and AdamW in two more: the rows
+of a batch are put into tiles of 32, 64 or 128 places, then come a forward and a backward pass over the tiles, and a sum
+over the backward pass's programs. No launch depends on what a tensor holds, so that a CUDA graph can hold them all; all
+memory is taken inside the calls, so that it comes from a graph's pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+
+from listops_bench.model.configuration_looped import LoopedConfig
+from listops_bench.model.modeling_looped import rotation_angles
+from listops_bench.model.packed import PackedLooped
+from listops_bench.train.packed._data import FlatBatch
+from listops_bench.train.packed._plain import Adam
+
+PRECISIONS = ("float32", "tf32", "bf16", "bf16x6")
+"""What the factors of a product are rounded to; float32: to two half-precision numbers, whose sum is as exact."""
+
+ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
+LARGEST_WIDTH = 128
+LONGEST_ROW = 128
+BLOCK = 1024
+"""Weights that one program of the optimizer takes."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How one kernel is run: warps of a program, hidden units taken at once, stages of loads, programs on a
+    multiprocessor at once (which says how many partial sums the backward pass makes)."""
+
+    warps: int
+    units: int = 64
+    stages: int = 1
+    residents: int = 2
+
+
+def forward_launch(width: int) -> Launch:
+    """What is fastest by padded width."""
+    return Launch(warps=4 if width <= 64 else 8)
+
+
+def backward_launch(width: int) -> Launch:
+    """What is fastest by padded width."""
+    return Launch(warps=4 if width <= 64 else 8, residents=4 if width <= 32 else 2 if width <= 64 else 1)
+
+
+def supported(config: LoopedConfig, precision: str, device: torch.device, longest: int) -> bool:
+    """Whether the kernels can train a model of this shape."""
+    return (
+        find_spec("triton") is not None
+        and device.type == "cuda"
+        and precision in PRECISIONS
+        and config.hidden_act in ACTIVATIONS
+        and config.hidden_size <= LARGEST_WIDTH
+        and longest <= LONGEST_ROW
+    )
+
+
+def tile_of(longest: int) -> int:
+    """Places of a tile: attention computes all pairs of them, but in few places rows leave gaps."""
+    return 32 if longest <= 12 else 64 if longest <= 64 else 128
+
+
+class FusedLooped:
+    """What `_plain` computes, in the same terms, for models of one shape.
+
+    Args:
+        precision: one of `PRECISIONS`.
+    """
+
+    def __init__(self, model: PackedLooped, device: torch.device, precision: str) -> None:
+        config = model.config
+        width, heads, head = config.hidden_size, config.num_attention_heads, config.head_dim
+        self.rotary = config.positions == "rotary"
+        offsets, self.size = {}, 0
+        for name, shape in model.shapes.items():
+            offsets[name.removeprefix("model.").removesuffix(".weight")] = self.size
+            self.size += torch.Size(shape).numel()
+        self._places = (offsets.get("position_embedding", 0), config.max_position_embeddings, width)
+        self.shape: dict[str, Any] = {
+            "EMBEDDING": offsets["embedding"],
+            "PLACES": self._places[0],
+            "NORM1": offsets["block.ln_attention"],
+            "QKV": offsets["block.qkv"],
+            "OUT": offsets["block.out"],
+            "NORM2": offsets["block.ln_feed_forward"],
+            "UP": offsets["block.up"],
+            "UP_BIAS": offsets["block.up.bias"],
+            "DOWN": offsets["block.down"],
+            "DOWN_BIAS": offsets["block.down.bias"],
+            "NORM": offsets["ln"],
+            "POSITIONS": config.max_position_embeddings,
+            "V": config.vocab_size,
+            "TV": _padded(config.vocab_size),
+            "D": width,
+            "TD": _padded(width),
+            "HEADS": heads,
+            "C": head,
+            "TC": 2 * _padded(head // 2, 8) if self.rotary else _padded(head),
+            "HIDDEN": config.intermediate_size,
+            "LOOPS": config.n_loop,
+            "ACTIVATION": ACTIVATIONS[config.hidden_act],
+            "ROTARY": self.rotary,
+            "EPSILON": config.layer_norm_eps,
+            "PRECISION": precision,
+        }
+        self.forward_launch, self.backward_launch = forward_launch(self.shape["TD"]), backward_launch(self.shape["TD"])
+        if device.type == "cuda":
+            self._multiprocessors = torch.cuda.get_device_properties(device).multi_processor_count
+        else:
+            self._multiprocessors = 1
+        places = torch.arange(LONGEST_ROW, device=device)[None]
+        cos, sin = rotation_angles(places, head, config.rotary_base)
+        self._cos, self._sin = cos.flatten(0, 2).contiguous(), sin.flatten(0, 2).contiguous()
+
+    def loss_and_gradient(
+        self, weights: torch.Tensor, batch: FlatBatch, scale: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Losses [K] and the gradient [K, P] of their sum, of float32 weights."""
+        from listops_bench.train.packed import _kernels
+
+        k, n = batch.ids.shape
+        rows, tile = batch.starts.shape[1] - 1, tile_of(batch.shape.width)
+        # Two tiles that follow each other cannot both be at most half full, or best fit had made one of them.
+        tiles = min(2 * n // tile + 1, rows)
+        slots = tiles * tile
+        width, loops = self.shape["D"], self.shape["LOOPS"]
+
+        def new(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+            return torch.empty(shape, dtype=dtype, device=weights.device)
+
+        source, used, n_tiles = (new(k, x, dtype=torch.int32) for x in (slots, tiles, 1))
+        saved, tile_losses, losses = new(3 * loops + 1, k, slots, width), new(k, tiles), new(k)
+        launch = self.backward_launch
+        programs = max(1, min(tiles, self._multiprocessors * launch.residents // k))
+        partial, gradient = new(programs, k, self.size), new(k, self.size)
+        _kernels.place_kernel[(k,)](
+            batch.starts, source, used, n_tiles, rows, slots, T=tile, TILES=_padded(tiles), num_warps=1
+        )
+        tokens = (batch.ids, batch.positions, batch.targets)
+        given = (weights, *tokens, scale, self._cos, self._sin, source, used, n_tiles, saved)
+        sizes = (n, slots, self.size)
+        _kernels.forward_kernel[(tiles, k)](
+            *given, tile_losses, *sizes, T=tile, **self.shape, **_options(self.forward_launch, self.shape)
+        )
+        _kernels.backward_kernel[(programs, k)](
+            *given, partial, *sizes, T=tile, **self.shape, **_options(launch, self.shape)
+        )
+        first, positions, _ = self._places
+        never = (0, 0) if self.rotary else (first + min(tile, positions) * width, first + positions * width)
+        _kernels.reduce_kernel[(-(-self.size // BLOCK), k)](
+            partial, tile_losses, n_tiles, gradient, losses, k, self.size, programs, tiles, *never, BLOCK=BLOCK
+        )
+        return losses, gradient
+
+    @staticmethod
+    def update(
+        state: Mapping[str, torch.Tensor], gradient: torch.Tensor, adam: Adam, scalars_Kx4: torch.Tensor
+    ) -> torch.Tensor:
+        """Clips and steps, in place. Returns the gradients' norms [K] before they were clipped."""
+        from listops_bench.train.packed import _kernels
+
+        k, size = gradient.shape
+        blocks = -(-size // BLOCK)
+        squares = torch.empty(k, blocks, dtype=torch.float32, device=gradient.device)
+        norms = torch.empty(k, dtype=torch.float32, device=gradient.device)
+        _kernels.squares_kernel[(blocks, k)](gradient, squares, size, BLOCK=BLOCK)
+        tensors = (state[name] for name in ("weights", "first_moments", "second_moments"))
+        columns = (adam.rest1, adam.beta2, adam.rest2, adam.epsilon, adam.max_norm)
+        _kernels.update_kernel[(blocks, k)](
+            *tensors, gradient, squares, norms, scalars_Kx4, *columns, size, BLOCK=BLOCK, BLOCKS=_padded(blocks)
+        )
+        return norms
+
+
+def _padded(n: int, least: int = 16) -> int:
+    """The next power of two."""
+    return max(least, 1 << (n - 1).bit_length())
+
+
+def _options(launch: Launch, shape: dict[str, Any]) -> dict[str, int]:
+    units = min(launch.units, _padded(shape["HIDDEN"]))
+    return {"U": units, "num_warps": launch.warps, "num_stages": launch.stages}

@@ -1,0 +1,535 @@
+"""Triton kernels of one training step of K looped decoders; `_fused` launches them and says what they compute.
+
+A *tile* is T places that hold whole rows of one member, so that all of a forward or backward pass of a tile can be done
+by one program that keeps what it works on on the chip; between the two passes only what goes into each half block, and
+what the heads made, is kept in memory. A program of the backward pass takes every G-th tile of its member and adds each
+tile's gradient to a partial sum of its own, in a fixed order; `reduce_kernel` adds the G sums in a fixed order as well.
+So no result depends on which program comes first, and a step that is repeated gives the same bits.
+
+Half blocks, for x [T, D] and the weights of one member; n(x) is x normalised, norm(x) = n(x) w + b a layer norm:
+
+    attention      h = norm(x)   q, k, v = h Wq', h Wk', h Wv'   P = softmax(q k' / sqrt(C))   A = P v
+                                 y = x + A Wo'
+    feed-forward   h = norm(x)   u = h Wu' + bu   y = x + act(u) Wd' + bd
+
+and backward, where dz is the loss's derivative by z (what was not kept is computed again):
+
+    product        y = a W'        da = dy W      dW = dy' a
+    layer norm     h = n w + b     dn = dh w      dw = sum dh n   db = sum dh
+                                                 dx = (dn - mean(dn) - n mean(dn n)) / sigma
+    softmax        P = softmax(S)  dS = P (dP - sum(dP P)), and sum(dP P) = sum(dA A)
+    attention      A = P v         dP = dA v'     dv = P' dA     dq = dS k / sqrt(C)     dk = dS' q / sqrt(C)
+    cross entropy                  dlogits = (softmax(logits) - one_hot(target)) scale
+
+Products are made of half-precision ones, see `_parts`. Small derivatives would leave half precision's range: those of
+each tile are in a unit of their own, a power of two, which is multiplied in when they are added up.
+
+Names: T places of a tile, D width, C columns of a head, U hidden units taken at once, V words; TD, TC, TV: such
+a number padded to a power of two of at least 16, as products on the chip have it. Padding is loaded as zero everywhere.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+# --- pieces of both passes --------------------------------------------------------------------------------------------
+
+
+@triton.jit
+def _parts(x, PRECISION: tl.constexpr):
+    """What stands for x in products: two half-precision numbers, high + low / 2048, with 22 bits and more of its 24; or
+    one number of less precision."""
+    if PRECISION == "float32":
+        high = x.to(tl.float16)
+        middle = ((x - high.to(tl.float32)) * 2048.0).to(tl.float16)
+        low = middle
+    elif PRECISION == "bf16x6":
+        high = x.to(tl.bfloat16)
+        rest = x - high.to(tl.float32)
+        middle = rest.to(tl.bfloat16)
+        low = (rest - middle.to(tl.float32)).to(tl.bfloat16)
+    elif PRECISION == "bf16":
+        high = x.to(tl.bfloat16)
+        middle, low = high, high
+    else:
+        high, middle, low = x, x, x
+    return high, middle, low
+
+
+@triton.jit
+def _turned(x):
+    """Parts, transposed."""
+    return tl.trans(x[0]), tl.trans(x[1]), tl.trans(x[2])
+
+
+@triton.jit
+def _product(a, b, PRECISION: tl.constexpr):
+    """a b, of parts, in float32: what is left out is less than its rounding. The small terms come first."""
+    if PRECISION == "float32":
+        c = tl.dot(a[1], b[0])
+        c = tl.dot(a[0], b[1], c)
+        c = tl.dot(a[0], b[0], c * (1.0 / 2048.0))
+    elif PRECISION == "bf16x6":
+        c = tl.dot(a[1], b[1])
+        c = tl.dot(a[0], b[2], c)
+        c = tl.dot(a[2], b[0], c)
+        c = tl.dot(a[0], b[1], c)
+        c = tl.dot(a[1], b[0], c)
+        c = tl.dot(a[0], b[0], c)
+    else:
+        c = tl.dot(a[0], b[0], input_precision="tf32")
+    return c
+
+
+@triton.jit
+def _matrix(at, rows, rows_ok, columns, columns_ok, STRIDE: tl.constexpr):
+    """Some rows and columns of a matrix in memory."""
+    ok = rows_ok[:, None] & columns_ok[None, :]
+    return tl.load(at + rows[:, None] * STRIDE + columns[None, :], mask=ok, other=0.0)
+
+
+@triton.jit
+def _weight(at, rows, rows_ok, columns, columns_ok, STRIDE: tl.constexpr, PRECISION: tl.constexpr):
+    """Parts of a matrix in memory."""
+    return _parts(_matrix(at, rows, rows_ok, columns, columns_ok, STRIDE), PRECISION)
+
+
+@triton.jit
+def _normal(x, d_ok, D: tl.constexpr, EPSILON: tl.constexpr):
+    """(x - mean) / sigma, and 1 / sigma."""
+    mean = tl.sum(x, 1) / D
+    centred = tl.where(d_ok[None, :], x - mean[:, None], 0.0)
+    inverse = tl.math.rsqrt(tl.sum(centred * centred, 1) / D + EPSILON)
+    return centred * inverse[:, None], inverse
+
+
+@triton.jit
+def _norm(at, x, d, d_ok, D: tl.constexpr, EPSILON: tl.constexpr):
+    """The layer norm whose weight and bias lie at ``at``."""
+    n, _ = _normal(x, d_ok, D, EPSILON)
+    w, b = tl.load(at + d, mask=d_ok, other=0.0), tl.load(at + D + d, mask=d_ok, other=0.0)
+    return n * w[None, :] + b[None, :]
+
+
+@triton.jit
+def _normal_backward(dn, n, inverse, D: tl.constexpr):
+    """dx of n(x); dn is zero in the padding, dx is not."""
+    along = tl.sum(dn * n, 1) / D
+    return (dn - (tl.sum(dn, 1) / D)[:, None] - n * along[:, None]) * inverse[:, None]
+
+
+@triton.jit
+def _activation(u, ACTIVATION: tl.constexpr):
+    """act(u) and its derivative."""
+    if ACTIVATION == "relu":
+        value = tl.maximum(u, 0.0)
+        slope = tl.where(u > 0.0, 1.0, 0.0)
+    elif ACTIVATION == "gelu":
+        # The normal distribution's tail as exp(-u^2 / 2) t f(t), t = 1 / (1 + 0.4 |u| / sqrt(2)), with f fitted to an
+        # error of 3e-8: a third of the work of an error function, for the slope needs the exponential anyway.
+        t = 1.0 / (1.0 + 0.28284271247461906 * tl.abs(u))
+        e = tl.exp(-0.5 * u * u)
+        f = 0.3545899158867766 - 0.10013344904399707 * t
+        f = -0.18548136907086217 + t * f
+        f = 0.2341601561469056 + t * f
+        f = 0.08090219289609515 + t * f
+        f = 0.1159626393183827 + t * f
+        tail = e * t * f
+        below = tl.where(u > 0.0, 1.0 - tail, tail)
+        value = u * below
+        slope = below + u * e * 0.3989422804014327
+    else:  # GELU's form with a hyperbolic tangent; (1 + tanh z) / 2 = sigmoid(2 z)
+        below = tl.sigmoid(1.5957691216057308 * (u + 0.044715 * u * u * u))
+        value = u * below
+        slope = below + value * (1.0 - below) * (1.5957691216057308 * (1.0 + 0.134145 * u * u))
+    return value, slope
+
+
+@triton.jit
+def _turn(x, cos, sin, T: tl.constexpr, HALF: tl.constexpr):
+    """Rotary positions: pairs (x[i], x[i + HALF]) turned by their angles; with -sin, turned back."""
+    a, b = tl.split(tl.permute(tl.reshape(x, (T, 2, HALF)), (0, 2, 1)))
+    turned = tl.join(a * cos - b * sin, a * sin + b * cos)
+    return tl.reshape(tl.permute(turned, (0, 2, 1)), (T, 2 * HALF))
+
+
+@triton.jit
+def _columns_of_head(C: tl.constexpr, TC: tl.constexpr, ROTARY: tl.constexpr):
+    """Which column of a head lies in each padded place, and whether one does: rotary halves are padded separately."""
+    place = tl.arange(0, TC)
+    if ROTARY:
+        half = place // (TC // 2)
+        inside = place - half * (TC // 2)
+        return half * (C // 2) + inside, inside < C // 2
+    return place, place < C
+
+
+@triton.jit
+def _angles(table, position, C: tl.constexpr, TC: tl.constexpr):
+    """[T, TC/2] of a table [positions, C/2] of cosines or sines."""
+    i = tl.arange(0, TC // 2)
+    return tl.load(table + position[:, None] * (C // 2) + i[None, :], mask=(i < C // 2)[None, :], other=0.0)
+
+
+@triton.jit
+def _probabilities(q, k, t, row, SCALE: tl.constexpr, PRECISION: tl.constexpr):
+    """Attention to earlier places of the own row, [T, T]; q and k are parts."""
+    scores = _product(q, _turned(k), PRECISION) * SCALE
+    scores = tl.where((row[:, None] == row[None, :]) & (t[:, None] >= t[None, :]), scores, float("-inf"))
+    e = tl.exp(scores - tl.max(scores, 1)[:, None])
+    return e / tl.sum(e, 1)[:, None]
+
+
+@triton.jit
+def _place(source, used, k, tile, S, T: tl.constexpr):
+    """Of the places of a tile: their numbers, which hold a token, and where among a member's tokens it lies."""
+    t = tl.arange(0, T)
+    filled = t < tl.load(used + k * (S // T) + tile)
+    return t, filled, tl.load(source + k * S + tile * T + t, mask=filled, other=0)
+
+
+# --- rows into tiles --------------------------------------------------------------------------------------------------
+
+
+@triton.jit
+def place_kernel(starts, source, used, n_tiles, B, S, T: tl.constexpr, TILES: tl.constexpr):
+    """Each row of a member goes to the fullest tile that has room for it (best fit); a program per member."""
+    k = tl.program_id(0)
+    starts += k * (B + 1)
+    number = tl.arange(0, TILES)
+    room = tl.full((TILES,), T, tl.int32)
+    t = tl.arange(0, T)
+    start = tl.load(starts)
+    for r in range(B):
+        stop = tl.load(starts + r + 1)
+        length = stop - start
+        best = tl.min(tl.where(room >= length, room * TILES + number, (T + 1) * TILES))
+        tile, left = best % TILES, best // TILES
+        tl.store(source + k * S + tile * T + (T - left) + t, start + t, mask=t < length)
+        room = tl.where(number == tile, room - length, room)
+        start = stop
+    tl.store(used + k * (S // T) + number, T - room, mask=number < S // T)
+    tl.store(n_tiles + k, tl.sum((room < T).to(tl.int32)))
+
+
+# --- the forward pass -------------------------------------------------------------------------------------------------
+
+
+@triton.jit
+def forward_kernel(  # noqa: PLR0915
+    weights, ids, positions, targets, scale, cos, sin, source, used, n_tiles, saved, losses, N, S, P,
+    EMBEDDING: tl.constexpr, PLACES: tl.constexpr, NORM1: tl.constexpr, QKV: tl.constexpr, OUT: tl.constexpr,
+    NORM2: tl.constexpr, UP: tl.constexpr, UP_BIAS: tl.constexpr, DOWN: tl.constexpr, DOWN_BIAS: tl.constexpr,
+    NORM: tl.constexpr,
+    POSITIONS: tl.constexpr, V: tl.constexpr, TV: tl.constexpr, D: tl.constexpr, TD: tl.constexpr, HEADS: tl.constexpr,
+    C: tl.constexpr, TC: tl.constexpr, HIDDEN: tl.constexpr, U: tl.constexpr, LOOPS: tl.constexpr,
+    T: tl.constexpr, ACTIVATION: tl.constexpr, ROTARY: tl.constexpr, EPSILON: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Losses [K, tiles] of all tiles, and ``saved`` [3 * LOOPS + 1, K, S, D]: of each loop, what goes into the
+    attention half, what the heads made of it, and what goes into the feed-forward half; last, what comes out."""
+    tile, k = tl.program_id(0), tl.program_id(1)
+    if tile >= tl.load(n_tiles + k):
+        return
+    weights += k.to(tl.int64) * P
+    t, filled, token = _place(source, used, k, tile, S, T)
+    d = tl.arange(0, TD)
+    d_ok = d < D
+    c, c_ok = _columns_of_head(C, TC, ROTARY)
+    every = t < T
+    token += k * N
+    word = tl.load(ids + token, mask=filled, other=0).to(tl.int32)
+    position = tl.load(positions + token, mask=filled, other=0).to(tl.int32)
+    row = t - position
+    x = _matrix(weights + EMBEDDING, word, every, d, d_ok, D)
+    if ROTARY:
+        turn_cos, turn_sin = _angles(cos, position, C, TC), _angles(sin, position, C, TC)
+    else:
+        x += _matrix(weights + PLACES, position, every, d, d_ok, D)
+    here = (tile * T + t)[:, None] * D + d[None, :]
+    saved += k.to(tl.int64) * S * D
+    layer = tl.num_programs(1).to(tl.int64) * S * D
+    for _ in range(LOOPS):
+        tl.store(saved + here, x, mask=d_ok[None, :])
+        h = _parts(_norm(weights + NORM1, x, d, d_ok, D, EPSILON), PRECISION)
+        for head in range(HEADS):
+            at = weights + QKV + head * C * D
+            q = _product(h, _turned(_weight(at, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
+            key = _product(h, _turned(_weight(at + D * D, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
+            if ROTARY:
+                q, key = _turn(q, turn_cos, turn_sin, T, TC // 2), _turn(key, turn_cos, turn_sin, T, TC // 2)
+            p = _probabilities(_parts(q, PRECISION), _parts(key, PRECISION), t, row, C**-0.5, PRECISION)
+            v = _product(h, _turned(_weight(at + 2 * D * D, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
+            attended = _product(_parts(p, PRECISION), _parts(v, PRECISION), PRECISION)
+            own = (tile * T + t)[:, None] * D + (head * C + c)[None, :]
+            tl.store(saved + layer + own, attended, mask=c_ok[None, :])
+            attended = _parts(attended, PRECISION)
+            out = _weight(weights + OUT + head * C, d, d_ok, c, c_ok, D, PRECISION)
+            x += _product(attended, _turned(out), PRECISION)
+        tl.store(saved + 2 * layer + here, x, mask=d_ok[None, :])
+        saved += 3 * layer
+        h = _parts(_norm(weights + NORM2, x, d, d_ok, D, EPSILON), PRECISION)
+        x += tl.load(weights + DOWN_BIAS + d, mask=d_ok, other=0.0)[None, :]
+        for first in range(0, HIDDEN, U):
+            unit = first + tl.arange(0, U)
+            unit_ok = unit < HIDDEN
+            u = _product(h, _turned(_weight(weights + UP, unit, unit_ok, d, d_ok, D, PRECISION)), PRECISION)
+            u += tl.load(weights + UP_BIAS + unit, mask=unit_ok, other=0.0)[None, :]
+            a, _s = _activation(u, ACTIVATION)
+            down = _weight(weights + DOWN, d, d_ok, unit, unit_ok, HIDDEN, PRECISION)
+            x += _product(_parts(a, PRECISION), _turned(down), PRECISION)
+    tl.store(saved + here, x, mask=d_ok[None, :])
+    h = _parts(_norm(weights + NORM, x, d, d_ok, D, EPSILON), PRECISION)
+    _e, total, logits, v_number, target = _output(
+        weights, targets + token, h, filled, d, d_ok, EMBEDDING, V, TV, D, PRECISION
+    )
+    right = tl.sum(tl.where(v_number[None, :] == target[:, None], logits, 0.0), 1)
+    loss = tl.sum(tl.where(target >= 0, tl.log(total) - right, 0.0), 0)
+    tl.store(losses + k * (S // T) + tile, loss * tl.load(scale + k))
+
+
+@triton.jit
+def _output(
+    weights, targets, h, filled, d, d_ok, OUTPUT: tl.constexpr, V: tl.constexpr, TV: tl.constexpr, D: tl.constexpr,
+    PRECISION: tl.constexpr,
+):  # fmt: skip
+    """e = exp(logits - their maximum) [T, TV], its sums [T], those shifted logits, the words' numbers, the targets."""
+    v = tl.arange(0, TV)
+    logits = _product(h, _turned(_weight(weights + OUTPUT, v, v < V, d, d_ok, D, PRECISION)), PRECISION)
+    logits = tl.where((v < V)[None, :], logits, float("-inf"))
+    logits -= tl.max(logits, 1)[:, None]
+    e = tl.exp(logits)
+    target = tl.load(targets, mask=filled, other=-100).to(tl.int32)
+    return e, tl.sum(e, 1), logits, v, target
+
+
+# --- the backward pass ------------------------------------------------------------------------------------------------
+
+
+@triton.jit
+def _add_matrix(
+    at, rows, rows_ok, columns, columns_ok, a, b, unit, again, STRIDE: tl.constexpr, PRECISION: tl.constexpr
+):
+    """Adds unit * a' b, of parts, to a matrix in memory, or sets it where nothing was added before."""
+    ok = rows_ok[:, None] & columns_ok[None, :]
+    at += rows[:, None] * STRIDE + columns[None, :]
+    before = tl.load(at, mask=ok & again, other=0.0)
+    tl.store(at, before + unit * _product(_turned(a), b, PRECISION), mask=ok)
+
+
+@triton.jit
+def _add_row(at, columns, columns_ok, values, unit, again):
+    """Adds unit times the sum over the places of [T, ...] to a vector in memory."""
+    before = tl.load(at + columns, mask=columns_ok & again, other=0.0)
+    tl.store(at + columns, before + unit * tl.sum(values, 0), mask=columns_ok)
+
+
+@triton.jit
+def _norm_backward(at, gradient, x, dh, d, d_ok, unit, again, D: tl.constexpr, EPSILON: tl.constexpr):
+    """dx of a layer norm whose weight and bias lie at ``at``; adds their gradients."""
+    n, inverse = _normal(x, d_ok, D, EPSILON)
+    _add_row(gradient, d, d_ok, dh * n, unit, again)
+    _add_row(gradient + D, d, d_ok, dh, unit, again)
+    w = tl.load(at + d, mask=d_ok, other=0.0)
+    return tl.where(d_ok[None, :], _normal_backward(dh * w[None, :], n, inverse, D), 0.0)
+
+
+@triton.jit
+def backward_kernel(  # noqa: PLR0915
+    weights, ids, positions, targets, scale, cos, sin, source, used, n_tiles, saved, partial, N, S, P,
+    EMBEDDING: tl.constexpr, PLACES: tl.constexpr, NORM1: tl.constexpr, QKV: tl.constexpr, OUT: tl.constexpr,
+    NORM2: tl.constexpr, UP: tl.constexpr, UP_BIAS: tl.constexpr, DOWN: tl.constexpr, DOWN_BIAS: tl.constexpr,
+    NORM: tl.constexpr,
+    POSITIONS: tl.constexpr, V: tl.constexpr, TV: tl.constexpr, D: tl.constexpr, TD: tl.constexpr, HEADS: tl.constexpr,
+    C: tl.constexpr, TC: tl.constexpr, HIDDEN: tl.constexpr, U: tl.constexpr, LOOPS: tl.constexpr,
+    T: tl.constexpr, ACTIVATION: tl.constexpr, ROTARY: tl.constexpr, EPSILON: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Gradients of the losses' sum: ``partial`` [G, K, P], a sum over every G-th tile of each member."""
+    g, k = tl.program_id(0), tl.program_id(1)
+    programs, members = tl.num_programs(0), tl.num_programs(1)
+    weights += k.to(tl.int64) * P
+    partial += (g.to(tl.int64) * members + k) * P
+    d = tl.arange(0, TD)
+    d_ok = d < D
+    c, c_ok = _columns_of_head(C, TC, ROTARY)
+    layer = members.to(tl.int64) * S * D
+    saved += k.to(tl.int64) * S * D
+    for tile in range(g, tl.load(n_tiles + k), programs):
+        old = tile != g
+        t, filled, token = _place(source, used, k, tile, S, T)
+        token += k * N
+        position = tl.load(positions + token, mask=filled, other=0).to(tl.int32)
+        row = t - position
+        if ROTARY:
+            turn_cos, turn_sin = _angles(cos, position, C, TC), _angles(sin, position, C, TC)
+        here = (tile * T + t)[:, None] * D + d[None, :]
+        kept = saved + 3 * LOOPS * layer
+
+        # Output layer. Derivatives are in units in which the largest of the tile's logits' is 4 to 8.
+        x = tl.load(kept + here, mask=d_ok[None, :], other=0.0)
+        h = _parts(_norm(weights + NORM, x, d, d_ok, D, EPSILON), PRECISION)
+        e, total, _l, v_number, target = _output(
+            weights, targets + token, h, filled, d, d_ok, EMBEDDING, V, TV, D, PRECISION
+        )
+        right = tl.where(v_number[None, :] == target[:, None], 1.0, 0.0)
+        dlogits = tl.where((target >= 0)[:, None], e / total[:, None] - right, 0.0)
+        largest = tl.maximum(tl.max(tl.max(tl.abs(dlogits), 1), 0), 1e-30)
+        unit = (largest.to(tl.int32, bitcast=True) & 0x7F800000).to(tl.float32, bitcast=True) * 0.25
+        dlogits = _parts(dlogits * (1.0 / unit), PRECISION)
+        unit *= tl.load(scale + k)
+        _add_matrix(partial + EMBEDDING, v_number, v_number < V, d, d_ok, dlogits, h, unit, old, D, PRECISION)
+        table = _weight(weights + EMBEDDING, v_number, v_number < V, d, d_ok, D, PRECISION)
+        dh = _product(dlogits, table, PRECISION)
+        dx = _norm_backward(weights + NORM, partial + NORM, x, dh, d, d_ok, unit, old, D, EPSILON)
+
+        for i in range(LOOPS):
+            # What the last turn has written, other threads of this program read in this one.
+            tl.debug_barrier()
+            again = old | (i > 0)
+
+            # Feed-forward half.
+            kept -= layer
+            x = tl.load(kept + here, mask=d_ok[None, :], other=0.0)
+            h = _parts(_norm(weights + NORM2, x, d, d_ok, D, EPSILON), PRECISION)
+            dy = _parts(dx, PRECISION)
+            _add_row(partial + DOWN_BIAS, d, d_ok, dx, unit, again)
+            dh = tl.zeros((T, TD), tl.float32)
+            for first in range(0, HIDDEN, U):
+                j = first + tl.arange(0, U)
+                j_ok = j < HIDDEN
+                up = _weight(weights + UP, j, j_ok, d, d_ok, D, PRECISION)
+                u = _product(h, _turned(up), PRECISION)
+                u += tl.load(weights + UP_BIAS + j, mask=j_ok, other=0.0)[None, :]
+                a, slope = _activation(u, ACTIVATION)
+                _add_matrix(partial + DOWN, d, d_ok, j, j_ok, dy, _parts(a, PRECISION), unit, again, HIDDEN, PRECISION)
+                down = _weight(weights + DOWN, d, d_ok, j, j_ok, HIDDEN, PRECISION)
+                du = _product(dy, down, PRECISION) * slope
+                _add_row(partial + UP_BIAS, j, j_ok, du, unit, again)
+                du = _parts(du, PRECISION)
+                _add_matrix(partial + UP, j, j_ok, d, d_ok, du, h, unit, again, D, PRECISION)
+                dh += _product(du, up, PRECISION)
+            x = tl.load(kept + here, mask=d_ok[None, :], other=0.0)
+            dx += _norm_backward(weights + NORM2, partial + NORM2, x, dh, d, d_ok, unit, again, D, EPSILON)
+
+            # Attention half.
+            kept -= 2 * layer
+            x = tl.load(kept + here, mask=d_ok[None, :], other=0.0)
+            h = _parts(_norm(weights + NORM1, x, d, d_ok, D, EPSILON), PRECISION)
+            dy = _parts(dx, PRECISION)
+            dh = tl.zeros((T, TD), tl.float32)
+            for head in range(HEADS):
+                at, to = weights + QKV + head * C * D, partial + QKV + head * C * D
+                own = (tile * T + t)[:, None] * D + (head * C + c)[None, :]
+                attended = tl.load(kept + layer + own, mask=c_ok[None, :], other=0.0)
+                da = _product(dy, _weight(weights + OUT + head * C, d, d_ok, c, c_ok, D, PRECISION), PRECISION)
+                along = tl.sum(da * attended, 1)  # = sum(dP P), for A = P v
+                attended = _parts(attended, PRECISION)
+                _add_matrix(partial + OUT + head * C, d, d_ok, c, c_ok, dy, attended, unit, again, D, PRECISION)
+                da = _parts(da, PRECISION)
+                wv = _weight(at + 2 * D * D, c, c_ok, d, d_ok, D, PRECISION)
+                v = _parts(_product(h, _turned(wv), PRECISION), PRECISION)
+                dp = _product(da, _turned(v), PRECISION)
+                q = _product(h, _turned(_weight(at, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
+                key = _product(h, _turned(_weight(at + D * D, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
+                if ROTARY:
+                    q, key = _turn(q, turn_cos, turn_sin, T, TC // 2), _turn(key, turn_cos, turn_sin, T, TC // 2)
+                q, key = _parts(q, PRECISION), _parts(key, PRECISION)
+                p = _probabilities(q, key, t, row, C**-0.5, PRECISION)
+                ds = _parts(p * (dp - along[:, None]) * (C**-0.5), PRECISION)
+                dv = _parts(_product(_turned(_parts(p, PRECISION)), da, PRECISION), PRECISION)
+                _add_matrix(to + 2 * D * D, c, c_ok, d, d_ok, dv, h, unit, again, D, PRECISION)
+                dh += _product(dv, _weight(at + 2 * D * D, c, c_ok, d, d_ok, D, PRECISION), PRECISION)
+                dq = _product(ds, key, PRECISION)
+                if ROTARY:
+                    dq = _turn(dq, turn_cos, -turn_sin, T, TC // 2)
+                dq = _parts(dq, PRECISION)
+                _add_matrix(to, c, c_ok, d, d_ok, dq, h, unit, again, D, PRECISION)
+                dh += _product(dq, _weight(at, c, c_ok, d, d_ok, D, PRECISION), PRECISION)
+                dk = _product(_turned(ds), q, PRECISION)
+                if ROTARY:
+                    dk = _turn(dk, turn_cos, -turn_sin, T, TC // 2)
+                dk = _parts(dk, PRECISION)
+                _add_matrix(to + D * D, c, c_ok, d, d_ok, dk, h, unit, again, D, PRECISION)
+                dh += _product(dk, _weight(at + D * D, c, c_ok, d, d_ok, D, PRECISION), PRECISION)
+            x = tl.load(kept + here, mask=d_ok[None, :], other=0.0)
+            dx += _norm_backward(weights + NORM1, partial + NORM1, x, dh, d, d_ok, unit, again, D, EPSILON)
+
+        # Embeddings: products with one-hot rows. A row has no position beyond the tile.
+        word = tl.where(filled, tl.load(ids + token, mask=filled, other=0).to(tl.int32), -1)
+        tl.debug_barrier()
+        hot = _parts(tl.where(word[:, None] == v_number[None, :], 1.0, 0.0), "float32")
+        dx = _parts(dx, "float32")
+        _add_matrix(partial + EMBEDDING, v_number, v_number < V, d, d_ok, hot, dx, unit, True, D, "float32")
+        if not ROTARY:
+            hot = _parts(tl.where((position[:, None] == t[None, :]) & filled[:, None], 1.0, 0.0), "float32")
+            _add_matrix(partial + PLACES, t, t < POSITIONS, d, d_ok, hot, dx, unit, old, D, "float32")
+        tl.debug_barrier()
+
+
+# --- sums over programs, and the optimizer ----------------------------------------------------------------------------
+
+
+@triton.jit
+def reduce_kernel(
+    partial, tile_losses, n_tiles, gradient, losses, K, P, G, TILES, NEVER, NEVER_END, BLOCK: tl.constexpr
+):
+    """gradient [K, P] from the G partial sums of each member, and losses [K] from those of its tiles.
+
+    Nothing was written from NEVER up to NEVER_END: the positions that no row of a tile can have.
+    """
+    k = tl.program_id(1)
+    tiles = tl.load(n_tiles + k)
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    written = (at < P) & ((at < NEVER) | (at >= NEVER_END))
+    total = tl.zeros((BLOCK,), tl.float32)
+    for g in range(0, tl.minimum(G, tiles)):
+        total += tl.load(partial + (tl.cast(g, tl.int64) * K + k) * P + at, mask=written, other=0.0)
+    tl.store(gradient + k.to(tl.int64) * P + at, total, mask=at < P)
+    if tl.program_id(0) == 0:
+        number = tl.arange(0, BLOCK)
+        loss = 0.0
+        for first in range(0, tiles, BLOCK):
+            here = tl.load(tile_losses + k * TILES + first + number, mask=first + number < tiles, other=0.0)
+            loss += tl.sum(here, 0)
+        tl.store(losses + k, loss)
+
+
+@triton.jit
+def squares_kernel(gradient, squares, P, BLOCK: tl.constexpr):
+    """[K, blocks]: sums of squares of the gradient."""
+    k = tl.program_id(1)
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    x = tl.load(gradient + k.to(tl.int64) * P + at, mask=at < P, other=0.0)
+    tl.store(squares + k * tl.num_programs(0) + tl.program_id(0), tl.sum(x * x, 0))
+
+
+@triton.jit
+def update_kernel(
+    weights, first_moments, second_moments, gradient, squares, norms, scalars, rest1, beta2, rest2, epsilon,
+    max_norm, P, BLOCK: tl.constexpr, BLOCKS: tl.constexpr,
+):  # fmt: skip
+    """Clipping and AdamW as `_plain.update` has them; norms [K] are those before clipping.
+
+    scalars: [K, 4], decay, step size, root of the second correction, and what is not used here.
+    """
+    k = tl.program_id(1)
+    number = tl.arange(0, BLOCKS)
+    parts = tl.load(squares + k * tl.num_programs(0) + number, mask=number < tl.num_programs(0), other=0.0)
+    norm = tl.sqrt_rn(tl.sum(parts, 0))
+    if tl.program_id(0) == 0:
+        tl.store(norms + k, norm)
+    decay, step_size, root = tl.load(scalars + k * 4), tl.load(scalars + k * 4 + 1), tl.load(scalars + k * 4 + 2)
+    clip = tl.minimum(tl.load(max_norm + k) / (norm + 1e-6), 1.0, propagate_nan=tl.PropagateNan.ALL)
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    ok = at < P
+    at = at + k.to(tl.int64) * P
+    g = tl.load(gradient + at, mask=ok, other=0.0) * clip
+    m = tl.load(first_moments + at, mask=ok, other=0.0)
+    m += tl.load(rest1 + k) * (g - m)
+    v = tl.load(second_moments + at, mask=ok, other=0.0)
+    v = v * tl.load(beta2 + k) + g * (g * tl.load(rest2 + k))
+    size = tl.div_rn(tl.sqrt_rn(v), root) + tl.load(epsilon + k)
+    w = tl.load(weights + at, mask=ok, other=0.0) * decay - tl.div_rn(m * step_size, size)
+    tl.store(first_moments + at, m, mask=ok)
+    tl.store(second_moments + at, v, mask=ok)
+    tl.store(weights + at, w, mask=ok)
