@@ -142,7 +142,7 @@ def _take(x_KxNxD: torch.Tensor, keep_KxM: torch.Tensor) -> torch.Tensor:
 
 def shape_of(config: Any) -> str | None:
     """What models must have in common to be packed, as one text; None where a family cannot be."""
-    if not isinstance(config, LoopedConfig):
+    if not isinstance(config, LoopedConfig) or not config.tie_word_embeddings:
         return None
     names = ("vocab_size", "hidden_size", "num_attention_heads", "n_loop", "feed_forward_ratio", "hidden_act")
     more = ("positions", "rotary_base", "max_position_embeddings", "layer_norm_eps")

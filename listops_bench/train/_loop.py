@@ -23,12 +23,14 @@ from listops_bench.train._batches import Pool, Pools, lay_out, loss_tokens
 from listops_bench.train._linear import fast_linear
 from listops_bench.train._log import Meter, Progress, TrainingFailed, numbers_in
 from listops_bench.train._optimizer import frozen_parameters, has_dropout, learning_rate, make_optimizer
+from listops_bench.train._precision import autocast
 from listops_bench.train._processes import agreed, on_main
 from listops_bench.train._rows import attention_by_rows, using_attention, using_rows
 from listops_bench.train._run_state import RunState, Stopwatch, initial_model
 from listops_bench.train._state import RunFolder
 from listops_bench.train._validation import TeacherForced
 from listops_bench.train.config import TrainConfig, rows_per_step
+from listops_bench.train.packed.alone import CapturedRun, can_be_captured
 
 Validate = Callable[[PreTrainedModel, int], dict[str, float]]
 OnStep = Callable[[Progress], None]
@@ -60,6 +62,9 @@ class Trainer:
         self.wrapped: Any = None
         self.optimizer: Any = None
         self.pools = Pools()
+        self.captured: CapturedRun | None = None
+        if can_be_captured(config, self.model, accelerator):
+            self.captured = CapturedRun(config, self.pools, self.model, accelerator)
         self.meter = Meter()
         self.resumed_at = 0
         self.environment = environment(accelerator.device)
@@ -135,7 +140,23 @@ class Trainer:
             # DistributedDataParallel fixes the set of trained parameters when it wraps the model.
             self.wrapped = self.accelerator.prepare_model(self.model)
 
+    def _captured_step(self, captured: CapturedRun) -> None:
+        taken = captured(self.state.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = taken.learning_rate
+        self.state.seen.add(taken.tokens, taken.loss_tokens, taken.reductions)
+        self.meter.add(taken.loss, taken.norm if self.config.max_grad_norm else None, taken.tokens)
+
+    def _give_back(self) -> None:
+        """The model and the optimizer hold what has been trained so far."""
+        if self.captured is not None:
+            first, _ = self.state.position.schedule
+            self.captured.give(self.model, self.optimizer, self.state.step - first)
+
     def _train_step(self) -> None:
+        if self.captured is not None:
+            self._captured_step(self.captured)
+            return
         config, pool, accelerator, state = self.config, self.pool, self.accelerator, self.state
         rows = pool.rows_of_step(state.step - state.position.starts[-1])
         total = int(loss_tokens(pool.lengths[rows], pool.prompt_lengths[rows], config.loss_on))
@@ -148,7 +169,8 @@ class Trainer:
             batch = lay_out(pool, part, config.loss_on, padded=not self.by_rows).to(accelerator.device)
             with accelerator.no_sync(self.wrapped) if i < len(mine) - 1 else nullcontext():
                 # Gradients are averaged over the processes; the loss is the mean over the tokens of all of them.
-                loss = batch.loss(self.wrapped) * (accelerator.num_processes / total)
+                with autocast(config.precision, accelerator.device):
+                    loss = batch.loss(self.wrapped) * (accelerator.num_processes / total)
                 accelerator.backward(loss)
             losses.append(loss.detach())
         norm = None
@@ -196,6 +218,7 @@ class Trainer:
 
     def _validate(self) -> dict[str, float]:
         assert self.validate
+        self._give_back()
         with _for_validation(self.model, self.attention):
             return {key: float(value) for key, value in self.validate(self.model, self.state.step).items()}
 
@@ -205,6 +228,7 @@ class Trainer:
         """Keeps the weights as they are now. Before the state of the same step, so that a state vouches for them."""
         if not self.config.checkpoint_steps or self.state.step == self.state.position.end:
             return
+        self._give_back()
 
         def write() -> None:
             target = self.folder.files.step_checkpoint(self.state.step)
@@ -214,6 +238,7 @@ class Trainer:
         on_main(self.accelerator, write)
 
     def _save(self) -> None:
+        self._give_back()
         scaler = self.accelerator.scaler
         # What a bad loss has spoilt must not become a state to go on from.
         losses = self.meter.settle(self.accelerator, self.state.step)
@@ -240,6 +265,8 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self._begin_stage()
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.captured is not None:
+            self.captured.take(self.model, self.optimizer)
         if self.accelerator.scaler is not None and state["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.stopwatch.before = state["seconds"]
@@ -247,6 +274,7 @@ class Trainer:
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def _finish(self) -> RunRecord:
+        self._give_back()
         if not all(bool(weight.isfinite().all()) for weight in self.model.parameters()):
             raise TrainingFailed(self.state.step, self.state.loss)
         with self.folder.writing():
@@ -273,7 +301,7 @@ class Trainer:
     def release(self) -> None:
         """Lets go of the wrapped model: its threads must have ended before the process group does, or the process may
         abort when it exits."""
-        self.wrapped = None
+        self.wrapped = self.captured = None
         self.accelerator.free_memory()
 
 

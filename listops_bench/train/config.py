@@ -69,6 +69,7 @@ class TrainRecipe:
         adam_epsilon: AdamW's epsilon.
         momentum: momentum of sgd and rmsprop.
         max_grad_norm: gradient norm to clip to; 0 switches it off.
+        precision: of matrix products: fp32, or on a GPU tf32, or bf16. The rest is float32 in each of them.
         seed: of the initial weights, and of the order of the rows unless data_seed is given.
         data_seed: of the order of the rows.
         dataset_seed: of the train rows themselves; 0 are the published ones.
@@ -102,6 +103,7 @@ class TrainRecipe:
     adam_epsilon: _Decay = 1e-8
     momentum: Share = 0.9
     max_grad_norm: _NotNegative = 1.0
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     seed: _Seed = 0
     data_seed: _Seed | None = None
     dataset_seed: _Seed = 0
@@ -175,7 +177,8 @@ class TrainRecipe:
         """
         unused = ("eval_steps", "eval_rows", "early_stop_patience") if not self.goes_by_validation else ()
         said_by_curriculum = ("task", "max_steps")
-        left_out = {*unused, *said_by_curriculum, *_NOT_OF[self.optim]}
+        plain = ("precision",) if self.precision == "fp32" else ()
+        left_out = {*unused, *said_by_curriculum, *plain, *_NOT_OF[self.optim]}
         names = [field.name for field in dataclasses.fields(TrainRecipe)]
         values = {name: getattr(self, name) for name in names if name not in left_out}
         values["curriculum"] = str(self.plan())

@@ -19,6 +19,7 @@ from listops_bench.runs.folder import working_files
 from listops_bench.runs.record import RunRecord
 from listops_bench.train._log import TrainingFailed
 from listops_bench.train._loop import OnStep, Trainer, Validate
+from listops_bench.train._precision import float32_products, precision_in_use
 from listops_bench.train._processes import make_accelerator, on_main
 from listops_bench.train._state import RunFolder
 from listops_bench.train.config import TrainConfig
@@ -71,7 +72,8 @@ def train(
         Stopped: the run was asked to end; called again, it goes on.
     """
     accelerator = make_accelerator(config.report_to, config.num_processes, working_files(config.output_dir).trackers)
-    identity = config.identity(num_processes=accelerator.num_processes, mixed_precision=accelerator.mixed_precision)
+    precision = precision_in_use(config.precision, accelerator.mixed_precision, accelerator.device)
+    identity = config.identity(num_processes=accelerator.num_processes, mixed_precision=precision)
     folder = RunFolder(config.output_dir, identity)
     finished = on_main(accelerator, folder.finished_run)
     if finished is not None:
@@ -79,7 +81,8 @@ def train(
         return result_of(folder.output_dir, finished, already_done=True)
     trainer = Trainer(config, accelerator, folder, validate, on_step, stop)
     try:
-        run = trainer.run()
+        with float32_products(precision):
+            run = trainer.run()
     except TrainingFailed as error:
         if accelerator.is_main_process:
             folder.mark_failed(error.step, str(error))

@@ -85,7 +85,7 @@ def session(case: Case, kind: str, number: int) -> None:
 def train_case(case: Case, on_step: Callable[[Any], None], stop: StopRequest) -> None:
     configs = case.configs()
     if case.packed:
-        engine = Engine(torch.device("cpu"), bf16=False, graph=False)
+        engine = Engine(torch.device("cpu"), precision="no", graph=False)
         results: list[Any] = train_packed(configs, f"{case.name}-pack", engine=engine, on_step=on_step, stop=stop)
     else:
         until = "until" in (configs[0].curriculum or "")

@@ -28,9 +28,9 @@ from listops_bench.train.packed._plain import attention, compact
 from listops_bench.train.packed._step import Engine
 from listops_bench.train.packed.run import pack_key, train_packed, why_not
 from listops_bench.train.run import TrainResult, train
-from tests.support.runs import four, log_of, small
+from tests.support.runs import four, interrupt_at, log_of, small
 
-CPU = Engine(torch.device("cpu"), bf16=False, graph=False)
+CPU = Engine(torch.device("cpu"), precision="no", graph=False)
 
 
 def weights_of(result: TrainResult) -> torch.Tensor:
@@ -161,6 +161,77 @@ def test_attention_by_way_of_a_padded_view_is_that_of_the_compiled_loops(tmp_pat
         assert (exact - rounded).norm() < 0.02 * exact.norm()
 
 
+# --- one run, captured ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stopped_in", ["captured", "ordinary"])
+def test_a_captured_run_is_the_run_and_either_goes_on_from_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_in: str
+) -> None:
+    """As a GPU trains one model, here without a graph: in float64 the same weights, logs, checkpoints and states."""
+    monkeypatch.setattr(train_loop, "initial_model", lambda config: initial_model(config).double())
+    values = {
+        "curriculum": "max:9,sum*0.5+max*0.5:70/keep-optimizer,med:20", "eval_steps": 25, "eval_rows": 9,
+        "save_steps": 30, "per_device_train_batch_size": 4, "logging_steps": 10, "checkpoint_steps": 40,
+        "gradient_accumulation_steps": 2,
+    }  # fmt: skip
+    ordinary = train(small(tmp_path / "ordinary", **values))
+    config = small(tmp_path / "other", **values)
+
+    def train_in(way: str, on_step: Any = None) -> TrainResult:
+        monkeypatch.setattr(train_loop, "can_be_captured", lambda *_: way == "captured")
+        return train(config, on_step=on_step)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_in(stopped_in, interrupt_at(65))
+    other = train_in("ordinary" if stopped_in == "captured" else "captured")
+    assert other.resumed_at == 60
+    for folder in ("", "checkpoints/step-00040", "checkpoints/step-00080"):
+        ours, theirs = (load_file(run.output_dir / folder / "model.safetensors") for run in (other, ordinary))
+        for name, weights in theirs.items():
+            torch.testing.assert_close(ours[name], weights, rtol=1e-9, atol=1e-12)
+    for line, expected in zip(log_of(other), log_of(ordinary), strict=True):
+        for key in ("loss", "grad_norm"):
+            assert line.pop(key) == pytest.approx(expected.pop(key), rel=1e-6)
+        assert {**line, "tokens_per_second": 0} == {**expected, "tokens_per_second": 0}
+    records = [json.loads((run.output_dir / "run.json").read_text()) for run in (other, ordinary)]
+    assert records[0]["identity"] == records[1]["identity"]
+    assert {*records[0]} == {*records[1]}
+
+
+# --- precision --------------------------------------------------------------------------------------------------------
+
+
+def test_a_declared_precision_is_of_the_identity_and_of_the_arithmetic(tmp_path: Path) -> None:
+    """bf16 on a CPU: an identity of its own, other weights, packed or alone near the same; fp32 is what it ever was."""
+    plain, declared = small(tmp_path / "plain"), small(tmp_path / "bf16", precision="bf16")
+    assert "precision" not in plain.identity()
+    assert {**declared.identity(), "precision": None} == {**plain.identity(), "precision": None}
+    assert pack_key(plain) != pack_key(declared)
+    alone = [train(plain), train(declared)]
+    assert alone[0].weights_sha256 != alone[1].weights_sha256
+    (packed,) = finished(train_packed([small(tmp_path / "packed", precision="bf16")], tmp_path / "pack", engine=CPU))
+    exact, rounded, together = map(weights_of, (*alone, packed))
+    assert 0 < (rounded - exact).norm() < 0.02 * exact.norm()
+    assert 0 < (together - exact).norm() < 0.02 * exact.norm()
+    for result in (alone[1], packed):
+        record = json.loads((result.output_dir / "run.json").read_text())
+        assert (record["mixed_precision"], record["identity"]["precision"]) == ("bf16", "bf16")
+
+
+def test_a_precision_that_is_not_there_or_contradicts_the_launch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InvalidInput, match="precision 'tf32' needs a GPU; on 'cpu' there are 'fp32' and 'bf16'"):
+        train(small(tmp_path / "run", precision="tf32"))
+    launched = Engine(torch.device("cpu"), precision="bf16", graph=False)
+    with pytest.raises(InvalidInput, match="precision 'tf32' contradicts mixed precision 'bf16' of the launch"):
+        train_packed([small(tmp_path / "run", precision="tf32")], tmp_path / "pack", engine=launched)
+    with pytest.raises(InvalidInput, match="bf61"):
+        small(tmp_path / "run", precision="bf61")
+    assert not list(tmp_path.iterdir())
+
+
 # --- ends of its own --------------------------------------------------------------------------------------------------
 
 
@@ -240,7 +311,7 @@ def test_on_a_gpu_the_captured_step_is_the_step(tmp_path: Path) -> None:
     """A graph against separate launches: the same losses over chunks, stages and a member's end."""
     losses = []
     for name, graph in (("eager", False), ("graph", True)):
-        engine = Engine(torch.device("cuda"), bf16=False, graph=graph)
+        engine = Engine(torch.device("cuda"), precision="no", graph=graph)
         runs = four(tmp_path / name, 150, model="looped_d016", save_steps=40)
         results = finished(train_packed(runs, tmp_path / f"{name}-pack", engine=engine))
         losses.append(np.concatenate([[line["loss"] for line in log_of(result)] for result in results]))

@@ -64,10 +64,10 @@ class PackTrainer:
         on_step: OnPackStep | None,
         stop: Callable[[], int] = never,
     ) -> None:
-        self.engine, self.on_step, self.stop = engine, on_step, stop
+        self.engine, self.on_step, self.stop = engine.of(configs[0]), on_step, stop
         pools = Pools()
         self.members = [
-            Member(c, c.identity(mixed_precision=engine.mixed_precision), index=index, draws=Draws(c, pools))
+            Member(c, c.identity(mixed_precision=self.engine.precision), index=index, draws=Draws(c, pools))
             for index, c in enumerate(configs)
         ]
         self.folder = RunFolder(str(folder), {"members": [member.identity for member in self.members]})
@@ -204,7 +204,7 @@ class PackTrainer:
         self.train_step.restore(tensors)
 
     def _finish(self, slot: int, member: Member) -> None:
-        if not self.train_step.weights.detach()[slot].isfinite().all():
+        if not self.train_step.weights[slot].isfinite().all():
             member.status = "failed"
             return
         member.status = "done"

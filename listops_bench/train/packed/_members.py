@@ -11,6 +11,9 @@ from typing import Any, Literal
 from listops_bench.train._run_state import RunState
 from listops_bench.train.packed._data import Draws
 
+MOST_ROWS = 32_768
+"""Rows of one packed step: attention kernels count rows of a launch in 16 bits."""
+
 Status = Literal["running", "done", "failed"]
 
 

@@ -11,23 +11,20 @@ from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
 from listops_bench.model.packed import Attend, PackedLooped
 from listops_bench.train._batches import IGNORED
+from listops_bench.train._precision import autocast
 from listops_bench.train._rows import compiled_attention
 from listops_bench.train.config import TrainRecipe
 from listops_bench.train.packed._data import FlatBatch
 
 
 def loss_and_gradient(
-    model: PackedLooped, weights_KxP: torch.Tensor, batch: FlatBatch, scale_K: torch.Tensor, *, bf16: bool
+    model: PackedLooped, weights_KxP: torch.Tensor, batch: FlatBatch, scale_K: torch.Tensor, precision: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Every model's cross entropy [K], summed over its targets and multiplied by its scale, and its gradient [K, P].
-
-    Args:
-        bf16: compute products in bfloat16 (autocast).
-    """
+    """Every model's cross entropy [K], summed over its targets and multiplied by its scale, and its gradient [K, P]."""
     weights = weights_KxP.detach().requires_grad_()
     keep_KxM, targets_KxM = compact(batch.targets, batch.shape.kept)
     with torch.enable_grad():
-        with torch.autocast(weights.device.type, torch.bfloat16, enabled=bf16, cache_enabled=False):
+        with autocast(precision, weights.device, cache_weights=False):
             logits = model.flat_logits(weights, batch.ids, batch.positions, attention(batch), keep_KxM)
         if logits.dtype != torch.float64:
             logits = logits.float()

@@ -8,12 +8,13 @@ step is copied into the same few buffers before it. Nothing waits for the device
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from listops_bench.model.packed import PackedLooped
+from listops_bench.train._precision import precision_in_use
 from listops_bench.train.config import TrainRecipe, rows_per_step
 from listops_bench.train.packed._data import Chunk, RowTable, Shape
 from listops_bench.train.packed._plain import Adam, loss_and_gradient, update
@@ -27,17 +28,21 @@ class Engine:
     """How a pack is computed.
 
     Attributes:
-        bf16: compute products in bfloat16 (autocast).
+        precision: what products are computed in, as `precision_in_use` names it.
         graph: capture the step as a CUDA graph.
     """
 
     device: torch.device
-    bf16: bool
+    precision: str
     graph: bool
 
-    @property
-    def mixed_precision(self) -> str:
-        return "bf16" if self.bf16 else "no"
+    def of(self, recipe: TrainRecipe) -> Engine:
+        """In the precision that a recipe declares.
+
+        Raises:
+            InvalidInput: as `precision_in_use`.
+        """
+        return replace(self, precision=precision_in_use(recipe.precision, self.precision, self.device))
 
 
 class PackedStep:
@@ -107,7 +112,7 @@ class PackedStep:
     def _step(self, shape: Shape) -> None:
         batch = self.table.batch(self._rows, self._starts, shape, self._on_all)
         scale = self._scalars[:, 3]
-        losses, gradient = loss_and_gradient(self.model, self.weights, batch, scale, bf16=self.engine.bf16)
+        losses, gradient = loss_and_gradient(self.model, self.weights, batch, scale, self.engine.precision)
         norms = update(self.tensors, gradient, self._adam, self._scalars)
         self._figures.copy_(torch.stack([losses, norms], dim=1))
 

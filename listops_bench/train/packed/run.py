@@ -24,17 +24,16 @@ from listops_bench.errors import InvalidInput
 from listops_bench.model.ladder import load_config
 from listops_bench.model.packed import shape_of
 from listops_bench.train._log import TrainingFailed
+from listops_bench.train._precision import float32_products
 from listops_bench.train.config import TrainConfig, rows_per_step
 from listops_bench.train.packed._loop import OnPackStep, PackProgress, PackTrainer
+from listops_bench.train.packed._members import MOST_ROWS
 from listops_bench.train.packed._step import Engine
 from listops_bench.train.run import TrainResult, result_of
 
-__all__ = ["Engine", "PackProgress", "pack_key", "this_engine", "train_packed", "why_not"]
+__all__ = ["MOST_ROWS", "Engine", "PackProgress", "pack_key", "this_engine", "train_packed", "why_not"]
 
-MOST_ROWS = 32_768
-"""Rows of one packed step: attention kernels count rows of a launch in 16 bits."""
-
-_SHARED = ("logging_steps", "eval_steps", "save_steps", "eval_rows")
+_SHARED = ("logging_steps", "eval_steps", "save_steps", "eval_rows", "precision")
 
 
 def why_not(config: TrainConfig) -> str | None:
@@ -77,8 +76,7 @@ def this_engine(*, graph: bool | None = None) -> Engine:
     if accelerator.mixed_precision not in ("no", "bf16"):
         raise InvalidInput(f"packed training is done in float32 or bf16, not in {accelerator.mixed_precision}")
     device = accelerator.device
-    bf16 = accelerator.mixed_precision == "bf16"
-    return Engine(device, bf16, device.type == "cuda" if graph is None else graph)
+    return Engine(device, accelerator.mixed_precision, device.type == "cuda" if graph is None else graph)
 
 
 def train_packed(
@@ -114,7 +112,8 @@ def train_packed(
     if all(record is not None for record in records):
         return [result_of(Path(c.output_dir), r, already_done=True) for c, r in zip(configs, records, strict=True) if r]
     try:
-        members = trainer.run()
+        with float32_products(trainer.engine.precision):
+            members = trainer.run()
     finally:
         trainer.folder.close()
     return [trainer.outcome(member) for member in members]
