@@ -22,7 +22,7 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 \
 # Tiny models are slower on many threads than on one, and tests that share two cores even more so.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test check-all lint format bench fuzz clean
+.PHONY: demo test check-all lint format bench fuzz gpu-check clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -46,7 +46,11 @@ format: $(READY_TEST)
 	@$(BIN)/ruff format .
 
 bench: $(READY_TEST)
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+	@set -e; for script in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+
+# On a machine with a GPU, as it is: no installation, only a Python that has torch, transformers, accelerate and pytest.
+gpu-check:
+	@PYTHONPATH=. $(or $(PYTHON),python3) benchmarks/gpu.py $(ARGS)
 
 fuzz: $(READY_TEST)
 	@$(TEST_ENV) $(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),10) $(ARGS)

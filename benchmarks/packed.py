@@ -140,16 +140,20 @@ class Alone:
 
 
 class Packed:
-    """All models as one, with the rows of every step prepared as in training."""
+    """All models as one, with the rows of every step prepared as in training.
 
-    def __init__(self, configs: list[TrainConfig]) -> None:
-        engine, pools = this_engine(), Pools()
+    Attributes:
+        tokens: of all models, in the steps timed last.
+    """
+
+    def __init__(self, configs: list[TrainConfig], pools: Pools | None = None) -> None:
+        engine, pools = this_engine().of(configs[0]), pools or Pools()
         self.draws = [Draws(config, pools) for config in configs]
         self.table = RowTable(pools.rows, engine.device)
         models = [initial_model(config) for config in configs]
         model = PackedLooped(models[0])
         self.step = PackedStep(model, model.flatten(models), configs, self.table, engine)
-        self.number, self.device = 0, engine.device
+        self.number, self.device, self.tokens = 0, engine.device, 0
         self(3)
 
     def __call__(self, steps: int) -> float:
@@ -158,6 +162,7 @@ class Packed:
         chunk = make_chunk(self.number, self.draws, self.table, torch.float32).to(self.device)
         preparing = (_now() - begun) * steps / STEPS
         self.number += 1
+        self.tokens = int(chunk.tokens[:steps].sum())
         _wait()
         begun = _now()
         for i in range(steps):

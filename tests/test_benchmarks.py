@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 from listops_bench.model.checkpoint import save_checkpoint
 from listops_bench.model.ladder import build_model
@@ -72,3 +73,32 @@ def test_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     evaluate.main(["--task", "max", "--good", checkpoint, "--bad", checkpoint])
     figures = json.loads(capsys.readouterr().out)
     assert figures["good"]["rows"] == figures["bad"]["rows"] == 20
+
+
+def test_gpu_check_without_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its command says so. Its parts run on a CPU too; one that fails is told of, and late ones are left out."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    gpu = script("gpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert gpu.main(["--output", str(tmp_path / "check.json")]) == 3
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+    words = "--models 2 --steps 1 --rounds 1 --trained-steps 2 --scored 1 --rows 5 --widths 8"
+    check = gpu.Check(gpu.parser().parse_args(words.split()))
+    for part in [*check.plan()][2:]:
+        check.part(*part)
+    assert "precision 'tf32' needs a GPU" in check.parts["packed d008 tf32"]["failed"]
+    for name, figure in {
+        "packed d008 bf16": "model_steps_per_second",
+        "mixed d008 fp32": "time_per_token_ratio",
+        "trained and scored d008": "seconds_to_score_one",
+        "launched d008 fp32": "steps_per_second",
+    }.items():
+        assert check.parts[name][figure] > 0
+    assert len([*check.lines()]) == len(check.parts)
+    late = gpu.Check(gpu.parser().parse_args([*words.split(), "--seconds", "0"]))
+    for part in late.plan():
+        late.part(*part)
+    assert {"left_out"} == {key for found in late.parts.values() for key in found}

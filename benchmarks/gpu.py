@@ -1,0 +1,220 @@
+"""A check of what the suite does on a GPU, and how fast, in under four minutes: ``make gpu-check``.
+
+    PYTHONPATH=. python3 benchmarks/gpu.py                       # writes benchmarks/results/gpu-CARD.json
+    PYTHONPATH=. python3 benchmarks/gpu.py --output check.json --widths 48
+
+It needs a checkout and a Python with torch, transformers, accelerate and pytest; nothing is installed, and `datasets`
+is not missed. Its parts: the tests that need a GPU; 64 models packed, at each width and in each precision, with the
+rows of every step prepared as in training; one model alone, by the captured step and by separate launches; a pack whose
+rows differ much in length, half of them depth 1, with single-step traces; a real pack, trained and scored. A part that
+fails is told of, and the others go on; one that could not end in time is left out. Prints a short table last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from listops_bench._base.text import one_line
+from listops_bench.errors import EXIT_ENVIRONMENT
+from listops_bench.evaluate.run import evaluate_checkpoint
+from listops_bench.runs.provenance import environment
+from listops_bench.train import _loop as train_loop
+from listops_bench.train._batches import Pools
+from listops_bench.train.config import TrainConfig
+from listops_bench.train.packed.run import this_engine, train_packed
+
+sys.path.insert(0, str(Path(__file__).parent))
+import packed
+
+ROOT = Path(__file__).resolve().parent.parent
+PRECISIONS = ("fp32", "tf32", "bf16")
+MIXED = ("sum_nrgpt:3000", "sum_max_med_nrgpt:3000")
+SCORED = ("test", "test_unseen_operands")
+
+Row = dict[str, Any]
+Part = tuple[str, Callable[[], Row], float]
+"""Its name, what it does, and seconds that must be left."""
+
+
+class Check:
+    """Its options, what it has found so far, and when it must end."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options, self.begun, self.pools = options, time.monotonic(), Pools()
+        self.parts: dict[str, Any] = {}
+        self.seconds: dict[str, float] = {}
+
+    @property
+    def left(self) -> float:
+        """Seconds until it must have ended."""
+        return float(self.options.seconds) - (time.monotonic() - self.begun)
+
+    def part(self, name: str, work: Callable[[], Row], needs: float) -> None:
+        """Does a part if its time is there, and tells of it at once."""
+        begun = time.monotonic()
+        if self.left < needs:
+            found: Row = {"left_out": f"{self.left:.0f} s were left"}
+        else:
+            try:
+                found = work()
+            except Exception as error:
+                found = {"failed": one_line(error, with_type=True)[:300]}
+        self.parts[name], self.seconds[name] = found, round(time.monotonic() - begun, 1)
+        print(f"{name} ({self.seconds[name]} s): {json.dumps(found)}", flush=True)
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+
+    def tests(self) -> Row:
+        """The tests that need a GPU, in a process of their own."""
+        files = [path for path in sorted(ROOT.glob("tests/*/test_*.py")) if "pytest.mark.gpu" in path.read_text()]
+        words = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "--durations=3", "-ra"]
+        done = subprocess.run(
+            [*words, *map(str, files)], capture_output=True, text=True, cwd=ROOT, check=False,
+            timeout=min(self.left, self.options.seconds / 2),
+        )  # fmt: skip
+        counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|errors?)", done.stdout)}
+        lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR", "E  "))]
+        return {**counts, "exit_code": done.returncode, "failures": [line[:200] for line in lines[:20]]}
+
+    def packed(self, width: int, precision: str, **changes: Any) -> Row:
+        """Model-steps/s of a pack, and the time of a token that is there."""
+        configs = [replace(config, precision=precision, **changes) for config in self._configs(width)]
+        way = packed.Packed(configs, self.pools)
+        way(self.options.steps)  # shapes are captured
+        rates, times = [], []
+        for _ in range(self.options.rounds):
+            rates.append(way(self.options.steps))
+            times.append(self.options.steps * len(configs) / rates[-1] / way.tokens)
+        return {"model_steps_per_second": round(median(rates)), "ns_per_token": round(median(times) * 1e9, 3)}
+
+    def mixed(self, width: int) -> Row:
+        """A pack whose rows are of very different length, against one with the rows of every day."""
+        found = []
+        for curricula, trace in ((packed.CURRICULA, "parallel"), (MIXED, "single")):
+            with patch.object(packed, "CURRICULA", curricula):
+                found.append(self.packed(width, "fp32", trace=trace))
+        return {**found[1], "time_per_token_ratio": round(found[1]["ns_per_token"] / found[0]["ns_per_token"], 2)}
+
+    def alone(self, width: int, precision: str, *, captured: bool = True) -> Row:
+        """Steps/s of one model with the trainer."""
+        steps = 4 * self.options.steps if captured else self.options.steps
+        way = train_loop.can_be_captured if captured else lambda *_: False
+        rates = []
+        for _ in range(self.options.rounds):
+            with tempfile.TemporaryDirectory() as folder, patch.object(train_loop, "can_be_captured", way):
+                config = replace(self._configs(width, folder)[0], precision=precision)
+                rates.append(packed.Alone([config])(steps))
+        return {"steps_per_second": round(median(rates), 1)}
+
+    def whole(self, width: int) -> Row:
+        """A pack from its first step to its checkpoints, and what these score."""
+        steps = self.options.trained_steps
+        with tempfile.TemporaryDirectory() as folder:
+            changes: Row = {"curriculum": None, "task": "sum", "max_steps": steps, "eval_steps": 100}
+            configs = [replace(config, **changes) for config in self._configs(width, folder)]
+            begun = time.perf_counter()
+            train_packed(configs, f"{folder}/pack")
+            trained = time.perf_counter()
+            for config in configs[: self.options.scored]:
+                evaluate_checkpoint(
+                    config.output_dir, "sum", SCORED, num_rows=self.options.rows,
+                    device=str(this_engine().device), results_dir=f"{folder}/results",
+                )  # fmt: skip
+            scored = (time.perf_counter() - trained) / self.options.scored
+        return {
+            "models": len(configs), "steps": steps, "seconds": round(trained - begun, 1),
+            "seconds_to_score_one": round(scored, 2),
+        }  # fmt: skip
+
+    def _configs(self, width: int, folder: str = "") -> list[TrainConfig]:
+        return [packed._config(i, width, folder, self.options.steps) for i in range(self.options.models)]
+
+    def plan(self) -> Iterator[Part]:
+        """All parts, those that say most first."""
+        yield "tests", self.tests, 60
+        widths = sorted(self.options.widths, key=lambda width: abs(width - 48))
+        for width in widths:
+            name = f"d{width:03d}"
+            for precision in PRECISIONS:
+                yield f"packed {name} {precision}", partial(self.packed, width, precision), 12
+            yield f"alone {name} fp32", partial(self.alone, width, "fp32"), 12
+        name = f"d{widths[0]:03d}"
+        yield f"mixed {name} fp32", partial(self.mixed, widths[0]), 20
+        yield f"trained and scored {name}", partial(self.whole, widths[0]), 30
+        yield f"alone {name} bf16", partial(self.alone, widths[0], "bf16"), 10
+        yield f"launched {name} fp32", partial(self.alone, widths[0], "fp32", captured=False), 10
+
+    def lines(self) -> Iterator[str]:
+        """The table."""
+        for name, found in self.parts.items():
+            figures = "  ".join(f"{key} {value}" for key, value in found.items() if value != [])
+            yield f"{name:<22}{self.seconds[name]:>6} s   {figures[:160]}"
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--widths", type=int, nargs="+", default=[16, 32, 48, 64])
+    parser.add_argument("--models", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=64, help="in each round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--trained-steps", type=int, default=300, help="of the pack that is trained and scored")
+    parser.add_argument("--scored", type=int, default=4, help="checkpoints that are scored one by one")
+    parser.add_argument("--rows", type=int, help="of each split, where not all are scored")
+    parser.add_argument("--seconds", type=float, default=230, help="when it must have ended")
+    parser.add_argument("--output", type=Path, help="default: benchmarks/results/gpu-CARD.json")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(argv)
+    if not torch.cuda.is_available():
+        print("error: torch sees no GPU here; this check measures one", file=sys.stderr)
+        return EXIT_ENVIRONMENT
+    check = Check(options)
+    for part in check.plan():
+        check.part(*part)
+    card = torch.cuda.get_device_name()
+    figures = {
+        "command": " ".join([Path(sys.executable).name, *sys.argv]),
+        "commit": _commit(),
+        "card": card,
+        "seconds": round(time.monotonic() - check.begun, 1),
+        "models": options.models,
+        "parts": check.parts,
+        "seconds_of_parts": check.seconds,
+        "environment": asdict(environment(this_engine().device)),
+    }
+    output = options.output or ROOT / "benchmarks" / "results" / f"gpu-{re.sub(r'[^a-z0-9]+', '-', card.lower())}.json"
+    output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    print(f"\n{card}, torch {torch.__version__}, {figures['seconds']} s; written to {output}")
+    print("\n".join(check.lines()))
+    tests = check.parts.get("tests", {})
+    return 1 if tests.get("exit_code", 0) or any("failed" in part for part in check.parts.values()) else 0
+
+
+def _commit() -> str | None:
+    git = shutil.which("git")
+    done = git and subprocess.run([git, "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=False)
+    return done.stdout.strip() or None if done else None
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    sys.exit(main())
