@@ -12,7 +12,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from listops_bench._base.text import slug
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.model.checkpoint import read_checkpoint
-from listops_bench.model.ladder import find_family, modulus_of
+from listops_bench.model.ladder import FAMILIES, find_family, modulus_of
 from listops_bench.model.origin import Origin, resolve
 from listops_bench.result.format import Architecture, Model, Recipe
 from listops_bench.runs.folder import RunFiles
@@ -95,12 +95,13 @@ def recipe_of(run: RunRecord, config: PreTrainedConfig, where: str) -> Recipe:
 
 def architecture(config: PreTrainedConfig) -> Architecture:
     """The shape of a model. On the ladder, or at a width between its rungs, it has the family and a name of the ladder
-    (``looped_d048``, ``looped_d040``): found by comparing, not what it calls itself."""
+    (``looped_d048``, ``looped_d040``): found by comparing, not what it calls itself. Off the ladder the family is the
+    model type, ``llama-other`` where that is a family's name too, since another size belongs to it."""
     width, kind = _size(config, "hidden_size"), str(config.model_type)
     layers, family = _size(config, "num_hidden_layers"), find_family(config)
     parts = [family or kind, *([f"d{width:03d}"] if width else []), *([f"l{layers}"] if layers and not family else [])]
     return Architecture(
-        family=family or kind,
+        family=family or (f"{kind}-other" if kind in FAMILIES else kind),
         name="_".join(parts),
         model_type=kind,
         hidden_size=width,

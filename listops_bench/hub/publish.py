@@ -10,9 +10,11 @@ A second push of the same files makes no commit.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from listops_bench.dataset.release import CHECKSUMS, check
 from listops_bench.errors import InvalidInput
@@ -69,9 +71,7 @@ def prepare_model(
     folder = Path(checkpoint)
     files: dict[str, Path | bytes] = {name: folder / name for name in CHECKPOINT_FILES if (folder / name).is_file()}
     run = replace(
-        loaded.run,
-        # Where on the trainer's disk it lay is nobody's business.
-        config={key: value for key, value in loaded.run.config.items() if key != "output_dir"},
+        _without_places(loaded.run),
         parameters=parameter_counts(loaded.model),
         weights_sha256=loaded.identity.weights_sha256,
     )
@@ -91,6 +91,35 @@ def prepare_model(
         files[CURVE] = picture
     files[EVAL_RESULTS] = eval_results(results, dataset_id).encode()
     return Publication("model", repo_id, "Checkpoint, card and results by listops_bench", files)
+
+
+def _without_places(run: RunRecord) -> RunRecord:
+    """Where on the trainer's disk things lay is nobody's business: files keep their names, and folders go."""
+    config = {
+        key: _file_name(value) if isinstance(value, str) and key in ("model", "init_from") else _clean(value)
+        for key, value in run.config.items()
+        if key != "output_dir"
+    }
+    curriculum = config.get("curriculum")
+    if isinstance(curriculum, str) and curriculum.strip().endswith((".yaml", ".yml")):
+        config["curriculum"] = _file_name(curriculum)
+    return replace(run, config=config, model=None if run.model is None else _file_name(run.model))
+
+
+def _file_name(path: str) -> str:
+    return re.split(r"[/\\]", path.strip().rstrip("/\\"))[-1]
+
+
+def _clean(value: Any) -> Any:
+    """A value without the folders of what looks like a path from the root, a home or a drive."""
+    if isinstance(value, dict):
+        return {key: _clean(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    return _FOLDERS.sub("", value) if isinstance(value, str) else value
+
+
+_FOLDERS = re.compile(r"(?:~|\.{1,2}|\b[A-Za-z]:)?[/\\](?:[^\s,;:@'\"/\\]+[/\\])+")
 
 
 def _results_of(sha256: str, results_dir: str | os.PathLike[str], tasks: Sequence[str] | None) -> list[Result]:

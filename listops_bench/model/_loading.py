@@ -25,6 +25,7 @@ from listops_bench.model._config_file import read_config
 from listops_bench.model._weights_file import MAX_PARAMETERS, match, read_weights, stored_tensors
 from listops_bench.model.ladder import modulus_of, use_our_vocabulary
 from listops_bench.model.origin import WEIGHTS
+from listops_bench.tasks.expression import EOS_ID
 
 _NAMES_IN_FILES = {"gpt_neox": {"embed_out.weight": "lm_head.weight"}}
 """Where `transformers` writes another name than the model has."""
@@ -52,7 +53,19 @@ def load_model(folder: Path) -> tuple[PreTrainedModel, str]:
     with torch.no_grad():
         for names, tensor in stored_tensors(model):
             tensor.copy_(found[names[0]])
-    return model.eval(), sha256
+    _try(model.eval(), file)
+    return model, sha256
+
+
+@torch.no_grad()
+def _try(model: PreTrainedModel, file: Path) -> None:
+    """Some shapes fit a class, and no row."""
+    ids = torch.full((1, 3), EOS_ID)
+    try:
+        model(input_ids=ids, use_cache=False)
+    except Exception as error:
+        kind = model.config.model_type
+        raise InvalidInput(f"{file}: the {kind} cannot be run: {one_line(error, with_type=True)}") from None
 
 
 def _build(config: PreTrainedConfig, file: Path) -> PreTrainedModel:

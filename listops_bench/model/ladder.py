@@ -78,6 +78,7 @@ _FAMILIES = {
 }
 
 
+FAMILIES = tuple(_FAMILIES)
 MODEL_TYPES = tuple(dict.fromkeys(family.config.model_type for family in _FAMILIES.values()))
 """The families as `transformers` has them, where positions make no difference."""
 

@@ -190,10 +190,7 @@ class TrainRecipe:
             from listops_bench.model.checkpoint import weights_sha256
 
             del values["init_from"]
-            try:
-                values["initial_weights_sha256"] = weights_sha256(self.init_from)
-            except OSError:
-                raise InvalidInput(f"checkpoint {self.init_from!r} has no model.safetensors") from None
+            values["initial_weights_sha256"] = weights_sha256(self.init_from)
         values["data_seed"] = self.order_seed
         return values
 

@@ -170,6 +170,8 @@ def test_every_rung_is_recognised_by_its_shape(name: str) -> None:
         ("looped_rope_d008", {"hidden_size": 10}, "looped_rope_d010", "looped_rope"),
         ("looped_d048", {"hidden_size": 40, "num_attention_heads": 2}, "listops_looped_d040_l3", "listops_looped"),
         ("looped_d048", {"n_loop": 4}, "listops_looped_d048_l4", "listops_looped"),
+        ("llama_d064", {"num_hidden_layers": 2}, "llama_d064_l2", "llama-other"),
+        ("gpt2_d032", {"num_attention_heads": 2}, "gpt2_d032_l3", "gpt2-other"),
     ],
 )
 def test_a_width_between_rungs_is_of_the_family_and_other_shapes_are_not(

@@ -33,7 +33,15 @@ ROOT = Path(__file__).resolve().parents[2]
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = run_record("max_med:10,sum:20")
     run["name"] = "a run: `<script>` | [x](y) --- # é"
-    run["config"]["output_dir"] = "/home/somebody/secret"
+    run["model"] = "/home/somebody/secret/wide/config.json"
+    run["config"] |= {
+        "output_dir": "/home/somebody/secret",
+        "model": r"C:\Users\somebody\secret\wide",
+        "init_from": "../somebody/runs/first/",
+        "curriculum": "somebody/plan.yaml",
+        "task": "sum@/home/somebody/secret/mine.yaml",
+        "further": [{"data": "~/somebody/data/rows.txt"}],
+    }
     folder = make_checkpoint(tmp_path_factory.mktemp("runs") / "first", run)
     validation = [
         {"step": s, "validation": {"max_med/trace_accuracy": s / 64, "sum/trace_accuracy": 0}} for s in (8, 16)
@@ -99,6 +107,16 @@ def test_what_is_published_of_a_folder(publication: Publication) -> None:
     for content in files.values():
         data = content if isinstance(content, bytes) else content.read_bytes()
         assert b"somebody" not in data
+    kept = json.loads(files["run.json"])
+    assert (kept["model"], kept["curriculum"]) == ("config.json", "max_med:10,sum:20")
+    names = {key: kept["config"][key] for key in ("model", "init_from", "curriculum", "task", "further")}
+    assert names == {
+        "model": "wide",
+        "init_from": "first",
+        "curriculum": "plan.yaml",
+        "task": "sum@mine.yaml",
+        "further": [{"data": "rows.txt"}],
+    }
     assert files[CURVE].startswith(b"\x89PNG")
     (entry, *_) = yaml.safe_load(files[EVAL_RESULTS])
     assert entry["dataset"]["id"] == "org/listops_bench"

@@ -281,6 +281,17 @@ def test_other_files_of_weights_are_not_looked_at(folder: Path) -> None:
     assert all(torch.equal(one, after[name]) for name, one in before.items())
 
 
+@pytest.mark.parametrize("kind", ["theirs", "clip_text_model", "llama"])
+def test_nobody_is_asked_whether_to_run_code(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for a type that nobody knows, nor for one that is no language model, nor for one that is."""
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
+    (folder / "evil.py").write_text(f"open({str(folder / 'canary')!r}, 'w')")
+    change(folder, model_type=kind, auto_map={"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"})
+    (folder / "tokenizer_config.json").write_text('{"auto_map": {"AutoTokenizer": ["evil.Tokenizer", null]}}')
+    assert "config.json" in refused(folder)
+    assert not (folder / "canary").exists()
+
+
 # --- what a folder is made of -----------------------------------------------------------------------------------------
 
 PLACES: dict[str, Callable[[Path], Any]] = {

@@ -607,7 +607,7 @@ def test_accelerate_launch(
         ("--output-dir {out} --task sum --report-to tensorbored", "tracker 'tensorbored' is not installed"),
         ("--output-dir {out} --task sum --num-processes 2", "2 processes were asked for"),
         ("--output-dir {out} --task sum --model looped_d008 --init-from x", "init_from brings its own model"),
-        ("--output-dir {out} --task sum --init-from nowhere", "checkpoint 'nowhere' has no model.safetensors"),
+        ("--output-dir {out} --task sum --init-from nowhere", "cannot read weights 'nowhere/model.safetensors'"),
         ("--output-dir {out} --curriculum sum:3/freeze=nothing", "unknown parameter 'nothing'"),
         ("--output-dir {out} --task sum --config nowhere.yaml", "cannot read config file 'nowhere.yaml'"),
     ],
