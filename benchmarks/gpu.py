@@ -4,7 +4,8 @@
     PYTHONPATH=. python3 benchmarks/gpu.py --output check.json --widths 48
 
 It needs a checkout and a Python with torch, transformers, accelerate and pytest; nothing is installed, and `datasets`
-is not missed. Its parts: the tests that need a GPU; 64 models packed, at each width and in each precision, with the
+is not missed. Its parts: compiling our kernels, in a process for each width
+and precision, and the tests that need a GPU; 64 models packed, at each width and in each precision, with the
 rows of every step prepared as in training; one model alone, by the captured step and by separate launches; a pack whose
 rows differ much in length, half of them depth 1, with single-step traces; a real pack, trained and scored. A part that
 fails is told of, and the others go on; one that could not end in time is left out. Prints a short table last.
@@ -24,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -34,10 +36,14 @@ import torch
 from listops_bench._base.text import one_line
 from listops_bench.errors import EXIT_ENVIRONMENT
 from listops_bench.evaluate.run import evaluate_checkpoint
+from listops_bench.model.ladder import build_model
+from listops_bench.model.packed import PackedLooped
 from listops_bench.runs.provenance import environment
 from listops_bench.train import _loop as train_loop
 from listops_bench.train._batches import Pools
 from listops_bench.train.config import TrainConfig
+from listops_bench.train.packed._data import FlatBatch, Shape
+from listops_bench.train.packed._fused import FusedLooped
 from listops_bench.train.packed.run import this_engine, train_packed
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -79,12 +85,34 @@ class Check:
         self.parts[name], self.seconds[name] = found, round(time.monotonic() - begun, 1)
         print(f"{name} ({self.seconds[name]} s): {json.dumps(found)}", flush=True)
 
+    def compile(self) -> Row:
+        """Lets a process for each width and precision compile our kernels; the longest time that one took."""
+        # With a time of its own for each: what a user waits for at the first use of a shape.
+        words = [sys.executable, str(Path(__file__).resolve()), "--compile"]
+        shapes = [f"{width},{precision}" for width in self.options.widths for precision in PRECISIONS]
+        running = {
+            shape: subprocess.Popen([*words, shape], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            for shape in shapes
+        }
+        ends = time.monotonic() + min(self.left, self.options.seconds / 2)
+        found: Row = {}
+        for shape, process in running.items():
+            try:
+                last = process.communicate(timeout=max(1, ends - time.monotonic()))[0].strip().splitlines()[-1:]
+                found[shape] = float(last[0]) if process.returncode == 0 else last[0][:200]
+            except subprocess.TimeoutExpired:
+                process.kill()
+                found[shape] = "not done in time"
+        return found
+
     # --- parts --------------------------------------------------------------------------------------------------------
 
     def tests(self) -> Row:
         """The tests that need a GPU, in a process of their own."""
         files = [path for path in sorted(ROOT.glob("tests/*/test_*.py")) if "pytest.mark.gpu" in path.read_text()]
         words = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "--durations=3", "-ra"]
+        if find_spec("xdist") is not None:
+            words += ["-n", str(min(8, os.cpu_count() or 1))]
         done = subprocess.run(
             [*words, *map(str, files)], capture_output=True, text=True, cwd=ROOT, check=False,
             timeout=min(self.left, self.options.seconds / 2),
@@ -148,6 +176,7 @@ class Check:
 
     def plan(self) -> Iterator[Part]:
         """All parts, those that say most first."""
+        yield "kernels compiled", self.compile, 60
         yield "tests", self.tests, 60
         widths = sorted(self.options.widths, key=lambda width: abs(width - 48))
         for width in widths:
@@ -177,6 +206,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--trained-steps", type=int, default=300, help="of the pack that is trained and scored")
     parser.add_argument("--scored", type=int, default=4, help="checkpoints that are scored one by one")
     parser.add_argument("--rows", type=int, help="of each split, where not all are scored")
+    parser.add_argument("--compile", metavar="WIDTH,PRECISION", help="only compile the kernels of one shape")
     parser.add_argument("--seconds", type=float, default=230, help="when it must have ended")
     parser.add_argument("--output", type=Path, help="default: benchmarks/results/gpu-CARD.json")
     return parser
@@ -187,6 +217,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not torch.cuda.is_available():
         print("error: torch sees no GPU here; this check measures one", file=sys.stderr)
         return EXIT_ENVIRONMENT
+    if options.compile:
+        width, precision = options.compile.split(",")
+        print(compile_kernels(int(width), precision))
+        return 0
     check = Check(options)
     for part in check.plan():
         check.part(*part)
@@ -207,6 +241,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("\n".join(check.lines()))
     tests = check.parts.get("tests", {})
     return 1 if tests.get("exit_code", 0) or any("failed" in part for part in check.parts.values()) else 0
+
+
+def compile_kernels(width: int, precision: str) -> float:
+    """Seconds of the first step of a shape."""
+    engine = this_engine().of(TrainConfig(output_dir="unused", task="sum", precision=precision))
+    models = [build_model(f"looped_d{width:03d}")] * 2
+    model = PackedLooped(models[0])
+    fused = FusedLooped(model, engine.device, "float32" if precision == "fp32" else precision)
+    k, b, t = 2, 32, 24
+    starts = torch.arange(0, (b + 1) * t, t, dtype=torch.int32).expand(k, -1).contiguous()
+    ids = torch.full((k, b * t), 5, dtype=torch.int32)
+    places = torch.arange(t, dtype=torch.int32).repeat(b).expand(k, -1).contiguous()
+    rows = torch.arange(b, dtype=torch.int32).repeat_interleave(t).expand(k, -1).contiguous()
+    tensors = (x.to(engine.device) for x in (ids, starts, rows, places, ids.long()))
+    weights = model.flatten(models).to(engine.device)
+    begun = time.perf_counter()
+    fused.loss_and_gradient(weights, FlatBatch(*tensors, Shape(b * t, b * t, t)), weights.new_ones(k))
+    torch.cuda.synchronize()
+    return round(time.perf_counter() - begun, 1)
 
 
 def _commit() -> str | None:

@@ -51,9 +51,7 @@ def compare(
     again = fused.loss_and_gradient(state["weights"], batch, scale.float())
     wide = {"loss": losses, "gradient": gradient.clone(), "norm": fused.update(state, gradient, adam, scalars), **state}
     right: dict[str, torch.Tensor] = {}
-    right["loss"], right["gradient"] = _plain.loss_and_gradient(
-        model, exact["weights"], batch, scale.double(), bf16=False
-    )
+    right["loss"], right["gradient"] = _plain.loss_and_gradient(model, exact["weights"], batch, scale.double(), "no")
     doubled = _plain.Adam(*(getattr(adam, name).double() for name in adam.__dict__))
     right["norm"] = _plain.update(exact, gradient.double(), doubled, scalars.double())
     right |= exact

@@ -316,3 +316,19 @@ def test_on_a_gpu_the_captured_step_is_the_step(tmp_path: Path) -> None:
         results = finished(train_packed(runs, tmp_path / f"{name}-pack", engine=engine))
         losses.append(np.concatenate([[line["loss"] for line in log_of(result)] for result in results]))
     np.testing.assert_allclose(losses[0], losses[1], atol=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_on_a_gpu_one_run_is_captured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
+    """The same losses as by separate launches, over a stage's end, validation and a state that it goes on from."""
+    values = {"curriculum": "max:50,sum:50", "model": "looped_d016", "precision": precision, "save_steps": 40}
+    config = small(tmp_path / "captured", eval_steps=30, eval_rows=20, **values)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, on_step=interrupt_at(70))
+    captured = train(config)
+    assert captured.resumed_at == 40
+    monkeypatch.setattr(train_loop, "can_be_captured", lambda *_: False)
+    launched = train(small(tmp_path / "launched", eval_steps=30, eval_rows=20, **values))
+    losses = [[line["loss"] for line in log_of(run)] for run in (captured, launched)]
+    np.testing.assert_allclose(losses[0], losses[1], atol=1e-3 if precision == "fp32" else 0.1)

@@ -7,8 +7,9 @@ step is copied into the same few buffers before it. Nothing waits for the device
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from listops_bench.model.packed import PackedLooped
 from listops_bench.train._precision import precision_in_use
 from listops_bench.train.config import TrainRecipe, rows_per_step
 from listops_bench.train.packed._data import Chunk, RowTable, Shape
+from listops_bench.train.packed._fused import FusedLooped, supported
 from listops_bench.train.packed._plain import Adam, loss_and_gradient, update
 
 WARM_UP_STEPS = 3
@@ -65,6 +67,7 @@ class PackedStep:
         self.model, self.table, self.engine = model, table, engine
         self.weights = weights.to(device, copy=True)
         self.first_moments, self.second_moments = (torch.zeros_like(self.weights) for _ in range(2))
+        self._loss_and_gradient, self._update = _arithmetic(model, self.weights, table, engine)
         self._adam = Adam.of(configs, self.weights)
         self._on_all = torch.tensor([[c.loss_on == "all"] for c in configs], device=device)
         k, b = len(configs), rows_per_step(configs[0])
@@ -111,9 +114,8 @@ class PackedStep:
     @torch.no_grad()
     def _step(self, shape: Shape) -> None:
         batch = self.table.batch(self._rows, self._starts, shape, self._on_all)
-        scale = self._scalars[:, 3]
-        losses, gradient = loss_and_gradient(self.model, self.weights, batch, scale, self.engine.precision)
-        norms = update(self.tensors, gradient, self._adam, self._scalars)
+        losses, gradient = self._loss_and_gradient(self.weights, batch, self._scalars[:, 3].contiguous())
+        norms = self._update(self.tensors, gradient, self._adam, self._scalars)
         self._figures.copy_(torch.stack([losses, norms], dim=1))
 
     def _capture(self, shape: Shape) -> Any:
@@ -132,3 +134,15 @@ class PackedStep:
             self._step(shape)
         self._memory = self._memory or graph.pool()
         return graph
+
+
+def _arithmetic(
+    model: PackedLooped, weights: torch.Tensor, table: RowTable, engine: Engine
+) -> tuple[Callable[..., tuple[torch.Tensor, torch.Tensor]], Callable[..., torch.Tensor]]:
+    """What computes losses and gradient, and what updates: our kernels where they are made for it, or else torch."""
+    precision = "float32" if engine.precision == "no" else engine.precision
+    longest = int(table.store.lengths.max()) - 1
+    if weights.dtype == torch.float32 and supported(model.config, precision, engine.device, longest):
+        fused = FusedLooped(model, engine.device, precision)
+        return fused.loss_and_gradient, fused.update
+    return partial(loss_and_gradient, model, precision=engine.precision), update
