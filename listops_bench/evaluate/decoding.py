@@ -1,20 +1,32 @@
 """Exact greedy answers, fast: what ``generate(do_sample=False)`` would write, row for row, without decoding most rows.
 
-A row's greedy completion equals the reference exactly when, with the reference as input, every next token of it (the
-``<eos>`` included) is the model's first choice. One pass over all rows decides that. Only the rest is decoded, from the
-first token on which model and reference differ::
+A causal model's greedy completion of a row equals the reference exactly when, with the reference as input, every next
+token of it (the ``<eos>`` included) is the model's first choice. One pass over all rows decides that. Only the rest is
+decoded, from the first token on which model and reference differ::
 
     row         [SUM 3 [MAX 2 9 ] 4 ] = [SUM 3 9 4 ] = 6 <eos>
     choices                                   [SUM 3 8 4 ] = 6 <eos>
     same?                                       y  y n              keep "[SUM 3 8", decode on
 
+A model that looks ahead would copy the reference. So nothing counts that a model could not have when it answers: it has
+to show, on the very rows, that it is causal (`model.causality`), and answers to rows that nobody could foresee are
+written from the prompt on, and must be the same. Where either fails, all rows are decoded by ``generate`` itself. The
+standard is the greedy choice given the tokens so far, as ``generate`` makes it with its cache; it is only for models
+that are not causal that the cache makes a difference.
+
+A model that gains on a share f of a split's rows by anything but the tokens so far is found out with a probability of
+at least 1 - (1 - f)^128: 72% at f = 1%, 99.8% at 5%; for a result of four splits 99.4% at 1%. That holds for any model
+whatever. One that looks ahead at all, to its use or not, is found out by the cuts as well: at p of the L places of
+every row, with 1 - (1 - p / L)^(n / 8) over n rows.
+
 All arithmetic is float32 (or float64). Which of two almost equal logits is larger depends on how rows were batched and
-padded, so near ties are decided on the row alone, and the answers do not depend on the batch size.
+padded, so near ties are decided on the tokens so far alone, and the answers do not depend on the batch size. A model
+that has near ties everywhere (all weights zero, say) is one for ``generate`` too, which bounds what they cost.
 """
 
 from __future__ import annotations
 
-import inspect
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +37,9 @@ import numpy.typing as npt
 import torch
 
 from listops_bench.errors import InvalidInput
+from listops_bench.evaluate._generating import generate_all
+from listops_bench.evaluate._reading import logits_of, reader_of, takes
+from listops_bench.model.causality import draw, draw_cuts, first_choices, have_moved
 from listops_bench.tasks.expression import EOS_ID, FIRST_NUMBER_ID, PAD_ID, SPECIAL_TOKENS, vocabulary
 
 if TYPE_CHECKING:
@@ -32,8 +47,11 @@ if TYPE_CHECKING:
 
     from listops_bench.tasks.generator import Rows
 
-NEAR_TIE = 1e-4
-"""Logits closer than this share of their size could change places by rounding (float32 keeps about 1e-6 of them)."""
+RECHECKED_SHARE = 1 / 8
+LEAST_RECHECKED = 8
+"""Of the rows of every batch, those that are read a second time, cut; and how many at the least."""
+AUDITED_ROWS = 128
+"""Rows of a split that are written from the prompt on in any case."""
 
 # Tokens of one batch: enough to keep the arithmetic units busy, few enough to stay in a CPU's cache.
 _CPU_BATCH_TOKENS, _GPU_BATCH_TOKENS = 32_768, 1_048_576
@@ -51,11 +69,13 @@ class Predictions:
         completions: n texts as `Rows.completions` has them, special tokens left out.
         exact: bool [n], the greedy completion is the reference, ``<eos>`` included.
         stopped: bool [n], it ended with ``<eos>``, not at the limit.
+        causal: whether the model was shown to choose by the tokens so far, so that most rows needed no decoding.
     """
 
     completions: list[str]
     exact: Flags
     stopped: Flags
+    causal: bool = True
 
 
 def predict(
@@ -66,7 +86,7 @@ def predict(
     batch_size: int | None = None,
     device: str | torch.device | None = None,
 ) -> Predictions:
-    """Greedy completions of any causal language model with our vocabulary.
+    """Greedy completions of any language model with our vocabulary, as ``generate`` would write them.
 
     A completion is cut at `TaskSpec.completion_limit`, or at the length of its reference where that is longer;
     ``max_new_tokens`` sets another limit, for all rows alike. None goes beyond the context.
@@ -78,7 +98,8 @@ def predict(
         device: moves the model there first.
 
     Raises:
-        InvalidInput: another vocabulary, half-precision weights, or a row longer than the model's context.
+        InvalidInput: another vocabulary, weights in half precision or that are no numbers, or a row longer than the
+            model's context.
     """
     _check(model, rows)
     limits = _limits(model, rows, max_new_tokens)
@@ -86,8 +107,12 @@ def predict(
         model.to(device)
     with exact_arithmetic(model):
         decoder = _Decoder(model, rows, limits, batch_size)
-        decoder.verify()
-        return decoder.predictions(decoder.decode())
+        try:
+            decoder.verify()
+            return _predictions(rows, decoder.decode(), causal=True)
+        except _NotShownError:
+            written = generate_all(model, rows, limits, _allowed_ties(rows))
+            return _predictions(rows, dict(enumerate(written)), causal=False)
 
 
 def context_length(model: PreTrainedModel) -> int | None:
@@ -103,7 +128,9 @@ def _check(model: PreTrainedModel, rows: Rows) -> None:
             f"task {rows.task.name!r} has modulus {rows.task.modulus}, and the model's vocabulary of {size} tokens is "
             f"that of modulus {size - FIRST_NUMBER_ID}"
         )
-    for parameter in model.parameters():
+    for name, parameter in model.named_parameters():
+        if not parameter.isfinite().all():
+            raise InvalidInput(f"the model's weights are not finite: {name} holds NaN or infinity; it cannot be scored")
         if parameter.is_floating_point() and parameter.dtype not in (torch.float32, torch.float64):
             kind = str(parameter.dtype).removeprefix("torch.")
             raise InvalidInput(
@@ -150,14 +177,19 @@ def exact_arithmetic(model: PreTrainedModel) -> Iterator[None]:
         model.train(was_training)
 
 
+class _NotShownError(Exception):
+    """The model is not shown to be one that the fast way is right for."""
+
+
 class _Decoder:
-    """One model on one set of rows.
+    """One model on one set of rows, the fast way.
 
     Attributes:
         limits: int64 [n], how many tokens each row may get.
         proven: int64 [n], how many first ids of each row, the prompt's among them, are also the model's; all but
             ``<eos>`` where the row is exact. Known after `verify`.
         choice: int64 [n], the id that the model puts after those; ``<eos>`` where the row is exact.
+        ties: near ties that may still be decided alone.
     """
 
     def __init__(self, model: PreTrainedModel, rows: Rows, limits: Ids, batch_size: int | None) -> None:
@@ -166,116 +198,132 @@ class _Decoder:
         self.lengths = rows.num_tokens.astype(np.int64)
         self.prompts = rows.prompt_lengths.astype(np.int64)
         self.proven, self.choice = np.zeros_like(self.lengths), np.zeros_like(self.lengths)
+        self.ties = _allowed_ties(rows)
 
     # --- with the reference as input ----------------------------------------------------------------------------------
 
     def verify(self) -> None:
-        """Compares the model's choices with the reference, all rows."""
+        """Compares the model's choices with the reference, all rows.
 
-        def one_batch(batch: Ids) -> None:
-            for row in batch[self._compare(batch)]:
-                self._compare(np.array([row]))
-
+        Raises:
+            _NotShownError: the model looks ahead, or has near ties everywhere.
+        """
         # Longest first: where memory runs out, it does so at once. Prompts of one length stand together.
-        self._in_batches(np.lexsort((self.prompts, -self.lengths)), self.lengths, one_batch)
+        self._in_batches(np.lexsort((self.prompts, -self.lengths)), self.lengths, self._compare)
         # A limit can lie within the reference: no row is proven, or written, beyond it.
         self.proven = np.minimum(self.proven, self.prompts + self.limits)
 
-    def _compare(self, batch: Ids) -> Flags:
-        """Sets ``proven`` and ``choice`` of some rows; bool [B]: which of them hang on a near tie."""
+    def _compare(self, batch: Ids) -> None:
+        """Sets ``proven`` and ``choice`` of some rows."""
         # Padded at the right end, where a causal model's real tokens do not see it: no mask is needed.
-        ids_BxT, _ = self._gather(batch, self.lengths)
+        ids_BxT = self._gather(batch, self.lengths[batch])
         first = int(self.prompts[batch].min()) - 1  # before it, all rows are prompt
         place_T = np.arange(first, ids_BxT.shape[1] - 1)
-        asked = {"logits_to_keep": len(place_T)} if _takes(self.model, "logits_to_keep") else {}
-        logits = self._logits(torch.from_numpy(ids_BxT[:, :-1]), **asked)
-        choices, close = _first_choices(logits[:, -len(place_T) :])
+        asked = {"logits_to_keep": len(place_T)} if takes(self.model, "logits_to_keep") else {}
+        logits = logits_of(self.model, torch.from_numpy(ids_BxT[:, :-1]), **asked)[:, -len(place_T) :]
+        choices, close = first_choices(logits)
+        self._check_causal(batch, logits, first)
         choices_BxT, close_BxT = choices.cpu().numpy(), close.cpu().numpy()
         answered_BxT = (place_T >= self.prompts[batch][:, None] - 1) & (place_T < self.lengths[batch][:, None] - 1)
-        differs = answered_BxT & (choices_BxT != ids_BxT[:, first + 1 :])
+        tied_BxT = answered_BxT & close_BxT
+        differs = answered_BxT & ~tied_BxT & (choices_BxT != ids_BxT[:, first + 1 :])
         end = np.where(differs.any(axis=1), first + differs.argmax(axis=1), self.lengths[batch] - 2)
         self.proven[batch], self.choice[batch] = end + 1, choices_BxT[np.arange(len(batch)), end - first]
-        return np.any(close_BxT & answered_BxT & (place_T <= end[:, None]), axis=1)
+        for b, t in np.argwhere(tied_BxT & (place_T <= end[:, None])):  # row by row, in the order of their places
+            row, place = int(batch[b]), int(place_T[t])
+            if self.proven[row] > place:
+                token = self._next_alone(row, ids_BxT[b, self.prompts[row] : place + 1].tolist())
+                if token != ids_BxT[b, place + 1] or place == end[b]:
+                    self.proven[row], self.choice[row] = place + 1, token
 
-    def _logits(self, ids: torch.Tensor, **options: int) -> torch.Tensor:
-        """The logits [B, T, V] of ids [B, T] that begin where their rows do."""
-        positions = torch.arange(ids.shape[1], device=self.device)[None]
-        output = self.model(input_ids=ids.to(self.device), position_ids=positions, use_cache=False, **options)
-        logits: torch.Tensor = output.logits
-        return logits
+    def _check_causal(self, batch: Ids, logits: torch.Tensor, first: int) -> None:
+        """Reads some rows of a batch again as they are decoded, up to a place that nobody could foresee."""
+        number = max(LEAST_RECHECKED, math.ceil(len(batch) * RECHECKED_SHARE))
+        chosen, ends = draw_cuts(self.prompts[batch], self.lengths[batch], number)
+        cut = zip(batch[chosen], ends, strict=True)
+        again = reader_of(self.model, [self._first_ids(row, end) for row, end in cut]).next_logits()
+        rows, places = (torch.from_numpy(x).to(self.device) for x in (chosen, ends - 1 - first))
+        if have_moved(logits[rows, places], again):
+            raise _NotShownError
 
-    def _gather(self, batch: Ids, lengths: Ids, *, left: bool = False) -> tuple[Ids, Flags]:
-        """int64 [B, T]: the first ids of rows, padded at the right or the left end; bool [B, T]: which are real."""
-        lengths = lengths[batch][:, None]
-        width = int(lengths.max())
-        place = np.arange(width) - (width - lengths if left else 0)
-        real = (place >= 0) & (place < lengths)
+    def _gather(self, batch: Ids, lengths: Ids) -> Ids:
+        """int64 [B, T]: the first ids of rows, padded at the right end."""
+        place, lengths = np.arange(int(lengths.max())), lengths[:, None]
+        real = place < lengths
         ids = self.rows.ids[np.where(real, self.rows.offsets[batch][:, None] + place, 0)]
-        return np.where(real, ids, PAD_ID).astype(np.int64), real
+        return np.where(real, ids, PAD_ID).astype(np.int64)
 
     # --- on its own ---------------------------------------------------------------------------------------------------
 
     def decode(self) -> dict[int, list[int]]:
-        """The ids after the proven part of each row, ``choice`` included."""
+        """The ids that the model writes, of all rows that are not exact.
+
+        Raises:
+            _NotShownError: the model writes something else when asked in another way, or has near ties everywhere.
+        """
         room = self.limits - (self.proven - self.prompts)
-        written = {row: [int(self.choice[row])][: room[row]] for row in range(len(self.rows))}
-        going_on = np.flatnonzero((self.choice != EOS_ID) & (room > 1))
-        order = going_on[np.argsort(-self.proven[going_on], kind="stable")]
-
-        def one_batch(batch: Ids) -> None:
-            written.update(zip(batch.tolist(), self._continue(batch, room[batch]), strict=True))
-
-        # Rows may grow to the full context, which is what their cache then holds.
-        if _takes(self.model, "past_key_values"):
-            self._in_batches(order, self.proven + room, one_batch)
-        else:
-            written |= {int(row): self._continue_alone(int(row), int(room[row])) for row in order}
+        wrong = np.flatnonzero((self.proven < self.lengths - 1) | (self.choice != EOS_ID) | (room < 1))
+        written = {int(row): self._completion(int(row)) for row in wrong}
+        going_on = wrong[(self.choice[wrong] != EOS_ID) & (room[wrong] > 1)]
+        # Some rows are written from the prompt on, whatever has been proven of them, in one go with the others.
+        audited = draw().choice(len(self.rows), min(AUDITED_ROWS, len(self.rows)), replace=False)
+        rows = np.concatenate([going_on, audited])
+        tails: list[list[int]] = [*([*written[row]] for row in going_on.tolist()), *([] for _ in audited)]
+        # Rows may grow to their limit, which is what a cache then holds.
+        self._in_batches(
+            np.argsort([-self.prompts[row] - len(tail) for row, tail in zip(rows, tails, strict=True)], kind="stable"),
+            self.prompts[rows] + self.limits[rows],
+            lambda batch: self._continue(rows[batch], [tails[job] for job in batch]),
+        )
+        written |= dict(zip(going_on.tolist(), tails[: len(going_on)], strict=True))
+        for row, tail in zip(audited.tolist(), tails[len(going_on) :], strict=True):
+            if tail != (written[row] if row in written else self._completion(row)):
+                raise _NotShownError
         return written
 
-    def _continue(self, batch: Ids, room: Ids) -> list[list[int]]:
-        """Decodes a batch, left-padded, until every row has stopped or used its room."""
-        from transformers import DynamicCache
+    def _completion(self, row: int) -> list[int]:
+        """What is proven of a completion, and the model's own choice after it."""
+        begin = int(self.rows.offsets[row])
+        ids = self.rows.ids[begin + self.prompts[row] : begin + self.proven[row]].tolist()
+        return [*ids, int(self.choice[row])][: self.limits[row]]
 
-        tails = [[int(token)] for token in self.choice[batch]]
-        prefixes, real = self._gather(batch, self.proven + 1, left=True)
-        prefixes[:, -1] = self.choice[batch]
-        ids = torch.from_numpy(prefixes).to(self.device)
-        mask = torch.from_numpy(real.astype(np.int64)).to(self.device)
-        cache = DynamicCache(config=self.model.config)
-        positions = (mask.cumsum(1) - 1).clamp(min=0)
-        active = np.arange(len(batch))
+    def _continue(self, rows: Ids, tails: list[list[int]]) -> None:
+        """Lets parts of completions grow until each has stopped or reached its limit."""
+        reader = reader_of(self.model, [self._so_far(row, tail) for row, tail in zip(rows, tails, strict=True)])
+        used, goes_on = np.array([len(tail) for tail in tails]), np.ones(len(rows), np.bool_)
+        active = np.arange(len(rows))
         while True:
-            output = self.model(
-                input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
-            )
-            choices, close = _first_choices(output.logits[:, -1])
+            choices, close = first_choices(reader.next_logits())
             tokens, near_tie = choices.cpu().numpy(), close.cpu().numpy()
-            for place in np.flatnonzero(near_tie):
-                tokens[place] = self._next_alone(int(batch[active[place]]), tails[active[place]])
-            for i, token in zip(active, tokens, strict=True):
-                tails[i].append(int(token))
-            goes_on = np.array([tails[i][-1] != EOS_ID and len(tails[i]) < room[i] for i in active])
+            for place in np.flatnonzero(near_tie & goes_on[active]):
+                tokens[place] = self._next_alone(rows[active[place]], tails[active[place]])
+            for place in np.flatnonzero(goes_on[active]):
+                tails[active[place]].append(int(tokens[place]))
+            used[active] += 1
+            has_room = used[active] < self.limits[rows[active]]
+            goes_on[active] &= has_room & (tokens != EOS_ID)
             if not goes_on.any():
-                return tails
-            ids, positions = torch.from_numpy(tokens).to(self.device)[:, None], positions[:, -1:] + 1
-            if not goes_on.all():
-                keep = torch.from_numpy(np.flatnonzero(goes_on)).to(self.device)
-                active, ids, mask, positions = active[goes_on], ids[keep], mask[keep], positions[keep]
-                cache.batch_select_indices(keep)
-            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+                return
+            # To drop a row, what is remembered of all others is copied: so it is done for many at once.
+            stays = has_room if goes_on[active].mean() > 7 / 8 else goes_on[active]
+            reader.append(tokens, stays)
+            active = active[stays]
 
-    def _continue_alone(self, row: int, room: int) -> list[int]:
-        """Decodes one row without a cache."""
-        tail = [int(self.choice[row])]
-        while tail[-1] != EOS_ID and len(tail) < room:
-            tail.append(self._next_alone(row, tail))
-        return tail
+    def _so_far(self, row: int, tail: list[int]) -> Ids:
+        """A prompt and the first ids of its completion."""
+        return np.concatenate([self._first_ids(row, self.prompts[row]), np.array(tail, np.int64)])
+
+    def _first_ids(self, row: int, number: int) -> Ids:
+        begin = int(self.rows.offsets[row])
+        ids: Ids = self.rows.ids[begin : begin + number].astype(np.int64)
+        return ids
 
     def _next_alone(self, row: int, tail: list[int]) -> int:
-        """The first choice after the proven part of a row and a tail."""
-        begin = int(self.rows.offsets[row])
-        ids = self.rows.ids[begin : begin + self.proven[row]].tolist() + tail
-        return int(self._logits(torch.tensor([ids]))[0, -1].argmax())
+        """The first choice after a prompt and the first ids of its completion."""
+        self.ties -= 1
+        if self.ties < 0:
+            raise _NotShownError
+        return int(logits_of(self.model, torch.from_numpy(self._so_far(row, tail))[None])[0, -1].argmax())
 
     def _in_batches(self, order: Ids, lengths: Ids, work: Callable[[Ids], None]) -> None:
         """Calls ``work`` with consecutive parts of ``order``, smaller ones from where memory runs out."""
@@ -294,35 +342,22 @@ class _Decoder:
                 continue
             start += size
 
-    def predictions(self, written: dict[int, list[int]]) -> Predictions:
-        """The completions, given what `decode` has written."""
-        words = vocabulary(self.rows.task.modulus)
-        completions = self.rows.completions()
-        exact, stopped = np.ones(len(self.rows), np.bool_), np.ones(len(self.rows), np.bool_)
-        for row, tail in written.items():
-            if self.proven[row] == self.lengths[row] - 1 and tail == [EOS_ID]:
-                continue
-            begin = int(self.rows.offsets[row])
-            ids = self.rows.ids[begin + self.prompts[row] : begin + self.proven[row]].tolist() + tail
+
+def _predictions(rows: Rows, written: dict[int, list[int]], *, causal: bool) -> Predictions:
+    """The completions, of which those that are not written are the references."""
+    words, completions = vocabulary(rows.task.modulus), rows.completions()
+    exact, stopped = np.ones(len(rows), np.bool_), np.ones(len(rows), np.bool_)
+    for row, ids in written.items():
+        begin, end = int(rows.offsets[row]), int(rows.offsets[row + 1])
+        if ids != rows.ids[begin + int(rows.prompt_lengths[row]) : end].tolist():
             exact[row], stopped[row] = False, ids[-1] == EOS_ID
             completions[row] = "".join(" " + words[token] for token in ids if token >= len(SPECIAL_TOKENS))
-        return Predictions(completions, exact, stopped)
+    return Predictions(completions, exact, stopped, causal)
 
 
-def _takes(model: PreTrainedModel, name: str) -> bool:
-    """Whether the model's forward pass has an argument of a name; others it may ignore in silence, such as the keys and
-    values of earlier tokens where its memory is of another kind."""
-    return name in inspect.signature(model.forward).parameters
-
-
-def _first_choices(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first choice at each place, and whether the second is so near that rounding could make it the first.
-
-    ``argmax`` takes the first of equal logits, on every device.
-    """
-    two = logits.topk(2, dim=-1).values
-    scale = two[..., 0].abs().clamp(min=1)
-    return logits.argmax(-1), two[..., 0] - two[..., 1] < NEAR_TIE * scale
+def _allowed_ties(rows: Rows) -> int:
+    """Near ties that are decided one by one, each on a row alone; a trained model has a tenth as many."""
+    return 64 + len(rows) // 25
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from listops_bench.model.ladder import build_model, load_config
+from listops_bench.model.tokenizer import build_tokenizer
 from listops_bench.tasks.expression import EOS_ID, FIRST_NUMBER_ID, PAD_ID
 from listops_bench.tasks.generator import Rows, generate
 from listops_bench.tasks.task import get_task
@@ -30,6 +31,28 @@ def half_trained(name: str = "looped_d016", steps: int = 160) -> Any:
     return model.eval()
 
 
+def opinionated(model: Any) -> Any:
+    """Larger weights make a model of decided opinions, which stops on some rows and never on others."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)
+    return model.eval()
+
+
+def by_generate(model: Any, rows: Rows, max_new_tokens: int | None = None) -> tuple[list[str], list[bool]]:
+    """One row at a time, unpadded, with `transformers`' own decoding and our tokenizer."""
+    tokenizer = build_tokenizer(rows.task.modulus)
+    texts, stopped = [], []
+    room = min(max_new_tokens or 64, 64)  # half of the longest row: what `TaskSpec.completion_limit` says
+    options = {"do_sample": False, "max_new_tokens": room, "eos_token_id": EOS_ID, "pad_token_id": PAD_ID}
+    for prompt in rows.prompts():
+        ids = tokenizer(prompt, return_tensors="pt")
+        out = model.generate(**ids, **options)[0, ids.input_ids.shape[1] :]
+        texts.append(tokenizer.decode(out, skip_special_tokens=True))
+        stopped.append(EOS_ID in out.tolist())
+    return texts, stopped
+
+
 def ids_of(rows: Rows, row: int) -> list[int]:
     return [int(i) for i in rows.ids[rows.offsets[row] : rows.offsets[row + 1]]]
 
@@ -46,7 +69,8 @@ def _padded(rows: Rows, chosen: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class Parrot(torch.nn.Module):
-    """A causal "model" that knows the rows by heart, and may write an id of its own at one place of a row."""
+    """A causal "model" that knows the rows by heart, and may write an id of its own at one place of a row. It keeps
+    nothing of earlier tokens."""
 
     def __init__(self, rows: Rows, slips: dict[int, tuple[int, int]] | None = None, goes_on: bool = False) -> None:
         super().__init__()
@@ -60,14 +84,14 @@ class Parrot(torch.nn.Module):
             ids = ids_of(rows, row)
             if row in (slips or {}):
                 place, token = slips[row]
-                ids[int(rows.prompt_lengths[row]) + place] = token
+                ids = [*ids[: int(rows.prompt_lengths[row]) + place], token]
             for end in range(1, len(ids)):
                 self._next.setdefault(tuple(ids[:end]), ids[end])
 
     def get_input_embeddings(self) -> Any:
         return SimpleNamespace(weight=self.table)
 
-    def forward(self, input_ids: Any, position_ids: Any, past_key_values: Any = None, **_: Any) -> Any:
+    def forward(self, input_ids: Any, position_ids: Any, **_: Any) -> Any:
         self.calls += 1
         logits = torch.zeros(*input_ids.shape, len(self.table))
         for b, row in enumerate(input_ids.tolist()):

@@ -1,0 +1,94 @@
+"""Whether a model looks ahead: whether what it says at one place moves when what follows is taken away.
+
+Feeding whole rows, answers included, is a fair question only to a model that cannot see the answer from where it is
+asked. No configuration, model type or class vouches for that; it is shown, on the rows in question::
+
+    read whole     [SUM 3 [MAX 2 9 ] 4 ] = [SUM 3 9 4 ] = 6
+    read again     [SUM 3 [MAX 2 9 ] 4 ] = [SUM 3                 the same logits up to here: the 9 was not seen
+
+What follows is not replaced but absent, so there is nothing by which a model could tell a check from a question and
+behave for as long as it takes. Where a row is cut is drawn anew each time and cannot be foreseen.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import PreTrainedModel
+
+from listops_bench.errors import InvalidInput
+from listops_bench.tasks.expression import PAD_ID
+from listops_bench.tasks.generator import Rows
+
+NEAR_TIE = 1e-4
+"""Logits closer than this share of their size could change places by rounding (float32 keeps about 1e-6 of them)."""
+
+Ids = npt.NDArray[np.int64]
+
+
+def first_choices(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first choice at each place, and whether the second is so near that rounding could make it the first.
+
+    ``argmax`` takes the first of equal logits, on every device.
+
+    Raises:
+        InvalidInput: logits that are no numbers.
+    """
+    two = logits.topk(2, dim=-1).values
+    if not bool(two.isfinite().all()):
+        raise InvalidInput("the model's logits are not finite numbers; there is nothing to score")
+    scale = two[..., 0].abs().clamp(min=1)
+    return logits.argmax(-1), two[..., 0] - two[..., 1] < NEAR_TIE * scale
+
+
+def draw() -> np.random.Generator:
+    """Random numbers that nobody can foresee."""
+    return np.random.default_rng(secrets.randbits(128))
+
+
+def draw_cuts(prompts: Ids, lengths: Ids, number: int) -> tuple[Ids, Ids]:
+    """Some of B rows, int64 [S], and how many first tokens of each to read again, int64 [S].
+
+    A row is cut after the prompt or later, and before the last token that is ever read (all but ``<eos>``).
+    """
+    random = draw()
+    chosen = random.choice(len(lengths), min(number, len(lengths)), replace=False)
+    return chosen, random.integers(prompts[chosen], lengths[chosen] - 1)
+
+
+def have_moved(before: torch.Tensor, after: torch.Tensor) -> bool:
+    """Whether logits [S, V] differ by more than rounding does."""
+    size = torch.maximum(before.abs(), before.amax(-1, keepdim=True).abs()).clamp(min=1)
+    return not bool(((before - after).abs() <= NEAR_TIE * size).all())
+
+
+@torch.no_grad()
+def refuse_look_ahead(model: PreTrainedModel, rows: Rows, number: int = 16) -> None:
+    """Reads some rows twice, whole and cut.
+
+    Raises:
+        InvalidInput: the model looks ahead.
+    """
+    lengths = rows.num_tokens.astype(np.int64)
+    chosen, cuts = draw_cuts(rows.prompt_lengths.astype(np.int64), lengths, number)
+    place = np.arange(int(lengths[chosen].max()) - 1)
+    source = np.minimum(rows.offsets[chosen][:, None] + place, len(rows.ids) - 1)
+
+    def logits(ends: Ids) -> torch.Tensor:
+        """At the cuts, of rows that are padded from ``ends`` on."""
+        ids = np.where(place < ends[:, None], rows.ids[source], PAD_ID).astype(np.int64)
+        positions = torch.from_numpy(place)[None].to(model.device)
+        found: torch.Tensor = model(
+            input_ids=torch.from_numpy(ids).to(model.device), position_ids=positions, use_cache=False
+        ).logits
+        return found[torch.arange(len(chosen)), torch.from_numpy(cuts - 1)]
+
+    if have_moved(logits(lengths[chosen] - 1), logits(cuts)):
+        kind = model.config.model_type
+        raise InvalidInput(
+            f"the model ({kind}) looks ahead: what it says at one place depends on the tokens after it, which it will "
+            "not have when it writes; use a causal model (is_causal, or is_decoder, in its config.json)"
+        )
