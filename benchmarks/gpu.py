@@ -4,11 +4,11 @@
     PYTHONPATH=. python3 benchmarks/gpu.py --output check.json --widths 48
 
 It needs a checkout and a Python with torch, transformers, accelerate and pytest; nothing is installed, and `datasets`
-is not missed. Its parts: compiling our kernels, in a process for each width
-and precision, and the tests that need a GPU; 64 models packed, at each width and in each precision, with the
-rows of every step prepared as in training; one model alone, by the captured step and by separate launches; a pack whose
-rows differ much in length, half of them depth 1, with single-step traces; a real pack, trained and scored. A part that
-fails is told of, and the others go on; one that could not end in time is left out. Prints a short table last.
+is not missed. Its parts: our kernels compiled, by a process for each width and precision; the tests that need a GPU; 64
+models packed, at each width and in each precision, with the rows of every step prepared as in training; one model
+alone, by the captured step and by separate launches; a pack whose rows differ much in length, half of them depth 1,
+with single-step traces; a real pack, trained and scored. A part that fails is told of, and the others go on, in another
+process where the device failed; one that could not end in time is left out. Prints a short table last.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
+from threading import Timer
 from typing import Any
 from unittest.mock import patch
 
@@ -53,6 +54,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PRECISIONS = ("fp32", "tf32", "bf16")
 MIXED = ("sum_nrgpt:3000", "sum_max_med_nrgpt:3000")
 SCORED = ("test", "test_unseen_operands")
+GRACE = 5
+"""Seconds after its time in which a process may still end by itself."""
 
 Row = dict[str, Any]
 Part = tuple[str, Callable[[], Row], float]
@@ -73,8 +76,12 @@ class Check:
         return float(self.options.seconds) - (time.monotonic() - self.begun)
 
     def part(self, name: str, work: Callable[[], Row], needs: float) -> None:
-        """Does a part if its time is there, and tells of it at once."""
-        begun = time.monotonic()
+        """Does a part if its time is there, and tells of it at once, as a line of JSON.
+
+        Raises:
+            RuntimeError: the device failed, which nothing in this process can use any more.
+        """
+        begun, broken = time.monotonic(), None
         if self.left < needs:
             found: Row = {"left_out": f"{self.left:.0f} s were left"}
         else:
@@ -82,8 +89,34 @@ class Check:
                 found = work()
             except Exception as error:
                 found = {"failed": one_line(error, with_type=True)[:300]}
-        self.parts[name], self.seconds[name] = found, round(time.monotonic() - begun, 1)
-        print(f"{name} ({self.seconds[name]} s): {json.dumps(found)}", flush=True)
+                broken = error if "CUDA error" in str(error) else None
+        self.note({"part": name, "seconds": round(time.monotonic() - begun, 1), "found": found})
+        if broken is not None:
+            raise RuntimeError(f"{name} has spoilt the device for this process") from broken
+
+    def note(self, line: Row) -> None:
+        self.parts[line["part"]], self.seconds[line["part"]] = line["found"], line["seconds"]
+        print(json.dumps(line), flush=True)
+
+    def run(self, argv: Sequence[str]) -> None:
+        """All parts, in a process that another follows where it dies: what one part breaks is left to the others."""
+        names = [name for name, *_ in self.plan()]
+        while (begin := len(self.parts)) < len(names):
+            command = [sys.executable, str(Path(__file__).resolve()), *argv]
+            command += ["--begin", str(begin), "--seconds", f"{self.left:.0f}"]
+            since = time.monotonic()
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+                timer = Timer(max(1.0, self.left + GRACE), process.kill)
+                timer.start()
+                assert process.stdout is not None
+                for line in process.stdout:
+                    if line.startswith('{"part"'):
+                        self.note(json.loads(line))
+                timer.cancel()
+            if len(self.parts) == begin:
+                seconds = round(time.monotonic() - since, 1)
+                found = {"failed": f"its process ended with {process.returncode}"}
+                self.note({"part": names[begin], "seconds": seconds, "found": found})
 
     def compile(self) -> Row:
         """Lets a process for each width and precision compile our kernels; the longest time that one took."""
@@ -178,17 +211,20 @@ class Check:
         """All parts, those that say most first."""
         yield "kernels compiled", self.compile, 60
         yield "tests", self.tests, 60
-        widths = sorted(self.options.widths, key=lambda width: abs(width - 48))
-        for width in widths:
-            name = f"d{width:03d}"
-            for precision in PRECISIONS:
-                yield f"packed {name} {precision}", partial(self.packed, width, precision), 12
-            yield f"alone {name} fp32", partial(self.alone, width, "fp32"), 12
-        name = f"d{widths[0]:03d}"
-        yield f"mixed {name} fp32", partial(self.mixed, widths[0]), 20
-        yield f"trained and scored {name}", partial(self.whole, widths[0]), 30
-        yield f"alone {name} bf16", partial(self.alone, widths[0], "bf16"), 10
-        yield f"launched {name} fp32", partial(self.alone, widths[0], "fp32", captured=False), 10
+        first, *others = sorted(self.options.widths, key=lambda width: abs(width - 48))
+        yield from self._of_width(first)
+        name = f"d{first:03d}"
+        yield f"mixed {name} fp32", partial(self.mixed, first), 15
+        yield f"trained and scored {name}", partial(self.whole, first), 25
+        for width in others:
+            yield from self._of_width(width)
+        yield f"alone {name} bf16", partial(self.alone, first, "bf16"), 10
+        yield f"launched {name} fp32", partial(self.alone, first, "fp32", captured=False), 10
+
+    def _of_width(self, width: int) -> Iterator[Part]:
+        for precision in PRECISIONS:
+            yield f"packed d{width:03d} {precision}", partial(self.packed, width, precision), 8
+        yield f"alone d{width:03d} fp32", partial(self.alone, width, "fp32"), 8
 
     def lines(self) -> Iterator[str]:
         """The table."""
@@ -207,6 +243,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--scored", type=int, default=4, help="checkpoints that are scored one by one")
     parser.add_argument("--rows", type=int, help="of each split, where not all are scored")
     parser.add_argument("--compile", metavar="WIDTH,PRECISION", help="only compile the kernels of one shape")
+    parser.add_argument("--begin", type=int, metavar="N", help="do the parts from the N-th on, and no more than that")
     parser.add_argument("--seconds", type=float, default=230, help="when it must have ended")
     parser.add_argument("--output", type=Path, help="default: benchmarks/results/gpu-CARD.json")
     return parser
@@ -222,8 +259,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(compile_kernels(int(width), precision))
         return 0
     check = Check(options)
-    for part in check.plan():
-        check.part(*part)
+    if options.begin is not None:
+        for part in [*check.plan()][options.begin :]:
+            check.part(*part)
+        return 0
+    check.run(sys.argv[1:] if argv is None else argv)
     card = torch.cuda.get_device_name()
     figures = {
         "command": " ".join([Path(sys.executable).name, *sys.argv]),
