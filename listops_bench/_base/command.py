@@ -10,8 +10,9 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
+from listops_bench._base.escape import terminal
 from listops_bench._base.stopping import Stopped
 from listops_bench.errors import EXIT_ENVIRONMENT, EXIT_INVALID, EnvironmentFailed, InvalidInput, unknown
 
@@ -105,7 +106,7 @@ def run_command(
         return EXIT_INTERRUPTED
     except Stopped as stopped:
         if not quiet:
-            print(f"{stopped}; the same command goes on from there", file=sys.stderr)
+            print_line(f"{stopped}; the same command goes on from there", file=sys.stderr)
         return stopped.code
     except BrokenPipeError:
         # `listops-bench tasks | head -1`: the reader has left. Python would complain once more when it flushes at exit.
@@ -124,7 +125,12 @@ def run_command(
 
 def print_error(message: str) -> None:
     """Prints one line on stderr, however many the message has."""
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    print_line("error: " + " ".join(message.split()), file=sys.stderr)
+
+
+def print_line(text: object, file: TextIO | None = None) -> None:
+    """Prints one line of which parts come from outside: names of files, what stands in them."""
+    print(terminal(str(text)), file=file)
 
 
 # --- what flags take --------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal
 
+from listops_bench._base.escape import terminal
 from listops_bench.errors import InvalidInput, unknown
 
 MAX_TEXT = 2000
@@ -310,7 +311,7 @@ def _list(item: _Shape) -> _Shape:
 def _dict(key: _Shape, item: _Shape) -> _Shape:
     def read(value: Any, where: str) -> dict[Any, Any]:
         _check_object(value, where)
-        return {key.read(k, where): item.read(each, f"{where}.{k[:80]}") for k, each in value.items()}
+        return {key.read(k, where): item.read(each, f"{where}.{terminal(k[:80])}") for k, each in value.items()}
 
     def schema(definitions: Definitions) -> dict[str, Any]:
         names = {word: rule for word, rule in key.schema(definitions).items() if word != "type"}

@@ -8,6 +8,7 @@ from importlib.resources import files
 from statistics import fmean
 from typing import Any
 
+from listops_bench._base.escape import markdown, markdown_code
 from listops_bench._base.text import count, p_text
 from listops_bench.analysis.findings import SIGNIFICANT
 from listops_bench.claims._evidence import (
@@ -24,7 +25,6 @@ from listops_bench.claims._evidence import (
 from listops_bench.claims._specs import Decision
 from listops_bench.leaderboard.arms import Arm, spell_limits, spell_threshold, time_to_learn
 from listops_bench.leaderboard.groups import Setting
-from listops_bench.pages.tables import code, plain
 from listops_bench.result.learned import LEARNED
 from listops_bench.stats.differences import Difference
 from listops_bench.stats.intervals import Summary, mean_difference
@@ -68,7 +68,7 @@ def render(name: str, **values: Any) -> str:
 def spell(number: Threshold | Ratio) -> str:
     """``12,300 (9,100 to 20,000)`` or ``&gt; 34,560``."""
     limits = spell_limits(number)
-    return plain(spell_threshold(number) + (f" ({limits})" if limits else ""))
+    return markdown(spell_threshold(number) + (f" ({limits})" if limits else ""))
 
 
 def spell_difference(found: Difference | None, digits: int = 0) -> str:
@@ -123,11 +123,11 @@ def _median(rung: Rung) -> str:
 
 def _trained_on(arm: Arm) -> str:
     several = "" if arm.recipes == 1 else " (best recipe on validation)" if arm.chosen else " (several recipes)"
-    return code(arm.curriculum) + several
+    return markdown_code(arm.curriculum) + several
 
 
 def _scored(contrast: Contrast) -> str:
-    return " and ".join(dict.fromkeys(code(arm.task) for arm in (contrast.first, contrast.second)))
+    return " and ".join(dict.fromkeys(markdown_code(arm.task) for arm in (contrast.first, contrast.second)))
 
 
 def _setting(of: Setting) -> str:
@@ -135,11 +135,11 @@ def _setting(of: Setting) -> str:
     word = "loop" if of.family.startswith(("looped", "listops_looped")) else "layer"
     shape = [count(n, noun) for n, noun in ((of.layers, word), (of.heads, "head")) if n is not None]
     data = f"modulus {of.modulus}", f"depth {of.depth}", f"{of.trace} traces", f"{of.track} track"
-    return ", ".join([code(of.family), *shape, *data, *([f"regime {of.regime}"] if of.regime else [])])
+    return ", ".join([markdown_code(of.family), *shape, *data, *([f"regime {of.regime}"] if of.regime else [])])
 
 
 _FILTERS: dict[str, Any] = {
-    "code": code,
+    "code": markdown_code,
     "figure": spell_figure,
     "hours": lambda seconds: f"{seconds / 3600:.2f}",
     "lines": lambda text, between: between.join(filter(None, text.split("\n"))),
@@ -147,7 +147,7 @@ _FILTERS: dict[str, Any] = {
     "median": _median,
     "n50": lambda arm: spell(arm.threshold) if arm.is_ladder else "one size",
     "number": spell,
-    "p": lambda p: plain(p_text(p)),
+    "p": lambda p: markdown(p_text(p)),
     "percent": _percent,
     "points": spell_difference,
     "setting": _setting,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
+from listops_bench._base.escape import markdown
 from listops_bench._base.text import p_text
 from listops_bench.analysis.findings import (
     FILE_NAME,
@@ -29,7 +30,6 @@ from listops_bench.claims._evidence import NO_RISE, SEPARATED, side_of, stages_o
 from listops_bench.claims._render import spell_difference
 from listops_bench.claims._specs import Decision
 from listops_bench.errors import InvalidInput
-from listops_bench.pages.tables import plain
 from listops_bench.result.learned import LEARNED
 from listops_bench.stats.differences import Difference
 from listops_bench.stats.intervals import mean_difference, mean_interval
@@ -133,7 +133,7 @@ def structure(alone: GroupFindings, joint: GroupFindings) -> list[Part]:
         ),
         Part("unseen operands, joint minus alone", _rises(fresh), f"{_points(fresh)}, {both}"),
     ]
-    return [replace(part, words=plain(part.words).replace("-", "−")) for part in parts]
+    return [replace(part, words=markdown(part.words).replace("-", "−")) for part in parts]
 
 
 def reliance(alone: GroupFindings, joint: GroupFindings) -> list[Part]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from listops_bench._base.command import Parser, positive
+from listops_bench._base.command import Parser, positive, print_line
 
 
 def add_verbs(parser: Parser) -> None:
@@ -27,8 +27,8 @@ def analyze(*, output_dir: str, **options: Any) -> None:
     from listops_bench.analysis.study import analyse
 
     def show(text: str) -> None:
-        print(text, file=sys.stderr)
+        print_line(text, file=sys.stderr)
 
     analyses = analyse(**options, on_stage=lambda name, stage: show(f"{name}: {stage}"))
     show("drawing")
-    print(write_report(analyses, output_dir).page)
+    print_line(write_report(analyses, output_dir).page)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from listops_bench._base.command import Parser
+from listops_bench._base.command import Parser, print_error, print_line
 from listops_bench.errors import InvalidInput
 
 
@@ -83,7 +83,7 @@ def build_board(*, results: str, output_dir: str, **options: Any) -> None:
 
     built = build(results, output_dir, **options, on_left_out=_warn_left_out)
     claims = write_claims(built.boards, results, Path(output_dir) / FILE_NAME)
-    print(f"{built.num_results} results: {built.page}, {built.markdown}, {claims}")
+    print_line(f"{built.num_results} results: {built.page}, {built.markdown}, {claims}")
 
 
 def print_claims(*, results: str, analysis: str | None, output: str, verified_only: bool) -> None:
@@ -91,7 +91,7 @@ def print_claims(*, results: str, analysis: str | None, output: str, verified_on
     from listops_bench.leaderboard.board import read_boards
 
     found = read_boards(results, verified_only=verified_only, on_left_out=_warn_left_out)
-    print(write_claims(found, results, output, analysis))
+    print_line(write_claims(found, results, output, analysis))
 
 
 def show_thresholds(*, results: str, times: bool, json: bool, verified_only: bool) -> None:
@@ -111,7 +111,7 @@ def show_thresholds(*, results: str, times: bool, json: bool, verified_only: boo
 
 
 def _warn_left_out(problem: str) -> None:
-    print(f"left out: {problem}", file=sys.stderr)
+    print_line(f"left out: {problem}", file=sys.stderr)
 
 
 def validate_results(*, files: Sequence[str], checkpoints: str | None) -> int:
@@ -125,7 +125,7 @@ def validate_results(*, files: Sequence[str], checkpoints: str | None) -> int:
     paths = _result_files(files)
     problems = [problem for _, problem in validate_files(paths, Checkpoints(checkpoints)) if problem is not None]
     for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
+        print_error(problem)
     print(f"{len(paths) - len(problems)} of {len(paths)} result files are valid")
     return 2 if problems else 0
 
@@ -139,9 +139,9 @@ def verify_results(*, files: Sequence[str], checkpoints: str | None, device: str
 
     def show(verdict: Verdict) -> None:
         if verdict.status == "verified":
-            print(f"verified: {verdict.path} ({verdict.reason})")
+            print_line(f"verified: {verdict.path} ({verdict.reason})")
         else:
-            print(f"{verdict.status}: {verdict.reason}", file=sys.stderr)
+            print_line(f"{verdict.status}: {verdict.reason}", file=sys.stderr)
 
     paths = _result_files(files)
     verdicts = verify_files(paths, Checkpoints(checkpoints), device=device, write=not dry_run, on_file=show)

@@ -8,7 +8,7 @@ from argparse import SUPPRESS
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from listops_bench._base.command import Parser, boolean, positive
+from listops_bench._base.command import Parser, boolean, positive, print_line
 from listops_bench.pages.console import make_table, print_tables
 from listops_bench.tasks.task import TaskSpec, curated_tasks, describe_task, get_task
 
@@ -126,7 +126,7 @@ def baselines(*, task: str, split: str, seed: int, **parameters: Any) -> None:
 def prepare(*, task: str, **options: Any) -> None:
     from listops_bench.dataset import builder
 
-    print(builder.prepare(task, **options))
+    print_line(builder.prepare(task, **options))
 
 
 def export(*, folder: str, tasks: Sequence[str] | None, check: bool) -> None:
@@ -134,12 +134,12 @@ def export(*, folder: str, tasks: Sequence[str] | None, check: bool) -> None:
 
     if check:
         files = list(release.check(folder))
-        print(f"{folder}: {len(files)} files hold the {sum(file.rows for file in files):,} rows they should")
+        print_line(f"{folder}: {len(files)} files hold the {sum(file.rows for file in files):,} rows they should")
         return
     written = release.export(
-        folder, tasks or release.FLAGSHIP, on_file=lambda path: print(f"writing {path}", file=sys.stderr)
+        folder, tasks or release.FLAGSHIP, on_file=lambda path: print_line(f"writing {path}", file=sys.stderr)
     )
-    print(f"{folder}: {sum(file.rows for file in written):,} rows in {len(written)} files")
+    print_line(f"{folder}: {sum(file.rows for file in written):,} rows in {len(written)} files")
 
 
 def trace(*, expression: str, modulus: int, style: TraceStyle) -> None:

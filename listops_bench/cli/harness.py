@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from listops_bench._base.command import Parser
+from listops_bench._base.command import Parser, print_line
 from listops_bench.errors import InvalidInput
 
 
@@ -38,10 +38,10 @@ def lm_eval_path(*, write: str | None, tasks: Sequence[str] | None) -> None:
     if write is None:
         if tasks:
             raise InvalidInput("--task says of which tasks --write DIR makes the files; give both")
-        print(lm_eval_files.lm_eval_path())
+        print_line(lm_eval_files.lm_eval_path())
         return
     written = lm_eval_files.write_files(write, tasks)
-    print(f"{write}: {len(written)} files", file=sys.stderr)
+    print_line(f"{write}: {len(written)} files", file=sys.stderr)
 
 
 def import_lm_eval(*, output: str, output_dir: str) -> None:
@@ -51,5 +51,5 @@ def import_lm_eval(*, output: str, output_dir: str) -> None:
 
     results = lm_eval_import.import_lm_eval(output)
     for result in results:
-        print(write_result(output_dir, result), file=sys.stderr)
+        print_line(write_result(output_dir, result), file=sys.stderr)
     print_results(results)

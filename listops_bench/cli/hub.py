@@ -6,7 +6,7 @@ import sys
 from argparse import SUPPRESS
 from typing import TYPE_CHECKING, Any
 
-from listops_bench._base.command import Parser
+from listops_bench._base.command import Parser, print_line
 from listops_bench.errors import InvalidInput
 from listops_bench.pages.console import make_table, print_tables
 
@@ -79,7 +79,9 @@ def push(
         _show(publication)
         return
     done = upload(publication, private=private, revision=revision, create_pr=create_pr)
-    print(f"{done.url} at {done.commit}" if done.changed else f"{done.url}: nothing has changed since {done.commit}")
+    print_line(
+        f"{done.url} at {done.commit}" if done.changed else f"{done.url}: nothing has changed since {done.commit}"
+    )
 
 
 def _show(publication: Publication) -> None:
@@ -89,7 +91,8 @@ def _show(publication: Publication) -> None:
         table.add_row(path, f"{len(file) if isinstance(file, bytes) else file.stat().st_size:,}")
     print_tables(f"would be uploaded to {publication.repo_type} {publication.repo_id}:", table)
     card = publication.files["README.md"]
-    print(card.decode() if isinstance(card, bytes) else card.read_text(encoding="utf-8"), end="")
+    for line in (card.decode() if isinstance(card, bytes) else card.read_text(encoding="utf-8")).splitlines():
+        print_line(line)
 
 
 def submit(**options: Any) -> None:
@@ -97,13 +100,13 @@ def submit(**options: Any) -> None:
 
     done = hand_over(**options, on_split=_show_split)
     for line in summary(done.results):
-        print(line)
+        print_line(line)
     if done.pull_request is not None:
-        print(f"{'opened' if done.opened else 'open already:'} {done.pull_request}")
+        print_line(f"{'opened' if done.opened else 'open already:'} {done.pull_request}")
         print("next: a maintainer runs `listops-bench leaderboard verify` on it, and merges what is verified")
         return
     for path in done.paths:
-        print(path)
+        print_line(path)
     if any(result.model.revision is None for result in done.results):
         print(
             "next: let verifiers have the weights: push the checkpoint and submit ORG/NAME instead, or add its folder"
@@ -113,4 +116,4 @@ def submit(**options: Any) -> None:
 
 
 def _show_split(task: str, split: str) -> None:
-    print(f"scoring {task}, {split}", file=sys.stderr)
+    print_line(f"scoring {task}, {split}", file=sys.stderr)

@@ -6,7 +6,7 @@ import sys
 from dataclasses import astuple
 from typing import Any
 
-from listops_bench._base.command import Parser, positive
+from listops_bench._base.command import Parser, positive, print_line
 from listops_bench.errors import InvalidInput
 from listops_bench.pages.console import make_table, print_tables
 
@@ -62,7 +62,7 @@ def evaluate(*, prompt: str | None, **options: Any) -> None:
         _answer(prompt, options["checkpoint"], options["revision"], options["trust_remote_code"])
         return
     results = evaluate_checkpoint(
-        **options, on_split=lambda task, split: print(f"scoring {task}, {split}", file=sys.stderr)
+        **options, on_split=lambda task, split: print_line(f"scoring {task}, {split}", file=sys.stderr)
     )
     print_results(results)
 
@@ -91,4 +91,5 @@ def _answer(prompt: str, checkpoint: str, revision: str | None, trust_remote_cod
     written = model.generate(**inputs, do_sample=False, max_new_tokens=min(limit, (context or size + limit) - size))
     completion = " " + tokenizer.decode(written[0, size:], skip_special_tokens=True)
     right = "right" if score(text, completion, modulus=modulus).answer else "wrong"
-    print(f"{text}{completion}\n{right}: {reference.strip()}")
+    print_line(f"{text}{completion}")
+    print_line(f"{right}: {reference.strip()}")

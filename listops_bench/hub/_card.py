@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from importlib.resources import files
 
 import yaml
 from jinja2 import StrictUndefined, Template
 
+from listops_bench._base.escape import markdown, markdown_code
 from listops_bench._base.extras import needs
 from listops_bench._base.text import LEFT, markdown_table
 from listops_bench.model.checkpoint import CARD_DATA, card_text
 from listops_bench.pages.results import score_table
-from listops_bench.pages.tables import code as code_span, to_markdown
+from listops_bench.pages.tables import to_markdown
 from listops_bench.result.format import Result
 from listops_bench.runs.record import RunRecord, Training
 
@@ -45,7 +45,7 @@ def write_model_card(
     training = next((result.training for result in results if result.training is not None), None)
     card = Template(page, undefined=StrictUndefined, trim_blocks=True).render(
         header=_header(run, results, repo_id, dataset_id),
-        title=_plain(run.name or repo_id),
+        title=markdown(run.name or repo_id),
         text=card_text(run, modulus, json.dumps(repo_id)),
         results=results,
         scores=to_markdown(score_table(results)),
@@ -101,13 +101,8 @@ def _training_facts(run: RunRecord, training: Training) -> str:
         "code": f"listops_bench {where.packages.get('listops_bench', '')}, {code}",
         "packages": ", ".join(f"{name} {version}" for name, version in where.packages.items()),
     }
-    rows = [(key, code_span(value) if key == "curriculum" else _plain(value)) for key, value in facts.items()]
+    rows = [(key, markdown_code(value) if key == "curriculum" else markdown(value)) for key, value in facts.items()]
     return markdown_table([("", LEFT), ("", LEFT)], rows)
-
-
-def _plain(text: str) -> str:
-    """A text from a file as Markdown that says just that: one line, no markup."""
-    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(text.split())).replace("\\<", "&lt;")
 
 
 def eval_results(results: Sequence[Result], dataset_id: str) -> str:

@@ -25,6 +25,7 @@ from typing import Any
 import yaml
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from listops_bench._base.escape import markdown, markdown_code
 from listops_bench._base.files import open_regular
 from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput, file_error
@@ -134,7 +135,7 @@ def weights_sha256(folder: str | os.PathLike[str]) -> str:
 def _card(model: PreTrainedModel, run: RunRecord) -> str:
     """A short model card."""
     header = yaml.safe_dump(CARD_DATA, sort_keys=False, default_flow_style=None)
-    title = run.name or model.config.model_type
+    title = markdown(run.name or model.config.model_type)
     return f"---\n{header}---\n\n# {title}\n\n{card_text(run, modulus_of(model.config))}"
 
 
@@ -158,7 +159,7 @@ def card_text(run: RunRecord, modulus: int, place: str = "path") -> str:
     return Template(text).substitute(
         parameters=f"{run.parameters.total:,}",
         modulus=modulus,
-        trained=f"Trained on `{run.curriculum}`." if run.curriculum else "",
+        trained=f"Trained on {markdown_code(run.curriculum)}." if run.curriculum else "",
         place=place,
         weights=run.weights_sha256,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from listops_bench._base.escape import terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -10,11 +12,18 @@ if TYPE_CHECKING:
 
 
 def make_table(*columns: str) -> Table:
-    """An empty table in the one style of all commands; its columns' texts are folded where they do not fit."""
+    """An empty table in the one style of all commands; its columns' texts are folded where they do not fit.
+
+    Nothing in its cells commands the terminal, whoever wrote them.
+    """
     from rich import box
     from rich.table import Table
 
-    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left", title_justify="left")
+    class SafeTable(Table):
+        def add_row(self, *cells: Any, **options: Any) -> None:
+            super().add_row(*(terminal(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+
+    table = SafeTable(*columns, box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left", title_justify="left")
     for column in table.columns:
         column.overflow = "fold"
     return table

@@ -13,7 +13,8 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateNotFound
 from markupsafe import Markup, escape
 
-from listops_bench.pages.tables import Table, plain
+from listops_bench._base.escape import markdown
+from listops_bench.pages.tables import Table
 
 _TEMPLATES = "_template"
 
@@ -74,5 +75,5 @@ def _environment(package: str) -> Environment:
     environment.globals["file"] = lambda name: Markup(read(name))
     environment.globals |= {"table_html": to_html, "attributes": _attributes, "zip": zip}
     environment.filters["number"] = lambda value: f"{value:,}"
-    environment.filters |= {"breakable": breakable, "plain": plain}
+    environment.filters |= {"breakable": breakable, "markdown": markdown}
     return environment

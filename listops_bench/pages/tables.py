@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from listops_bench._base.escape import markdown, markdown_code, terminal
 from listops_bench._base.text import LEFT, RIGHT, markdown_table
 
 if TYPE_CHECKING:
@@ -165,15 +166,15 @@ def to_markdown(table: Table) -> str:
     """The table without its caption and notes; empty where it has no rows."""
     columns, lines = list[tuple[str, str]](), list[list[str]]()
     for column in table.columns:
-        title = code(column.title) if column.is_name else column.title
+        title = markdown_code(column.title) if column.is_name else column.title
         columns += [(text, _RULES[column.align]) for text in _with_detail(column, title, column.detail_title)]
     for row in table.rows:
         lines.append([])
         for column, cell in zip(table.columns, row.cells, strict=True):
-            text = code(cell.text) if cell.is_name else _safe(cell.text)
+            text = markdown_code(cell.text) if cell.is_name else markdown(cell.text)
             text = f"[{text}]({cell.link})" if cell.link else text
             text = f"**{text}**" if row.strong and text else text
-            lines[-1] += _with_detail(column, text, _safe(cell.detail))
+            lines[-1] += _with_detail(column, text, markdown(cell.detail))
     return markdown_table(columns, lines)
 
 
@@ -184,21 +185,6 @@ def _with_detail(column: Column, text: str, detail: str) -> list[str]:
     return [f"{text} ({detail})" if detail else text]
 
 
-def _safe(text: str) -> str:
-    return plain(text).replace("|", "\\|")
-
-
-def code(text: str) -> str:
-    """Text in which nothing is Markdown or HTML; a pipe would still end the table's cell."""
-    safe = " ".join(text.split()).replace("`", "'").replace("|", "\\|")
-    return f"`{safe}`" if safe else ""
-
-
-def plain(text: str) -> str:
-    """Text of one line in which nothing is HTML."""
-    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 # --- terminal and programs --------------------------------------------------------------------------------------------
 
 
@@ -207,8 +193,8 @@ def to_console(table: Table) -> rich.table.Table:
     from listops_bench.pages.console import make_table
 
     drawn = make_table()
-    drawn.title = table.caption or None
-    drawn.caption = "\n".join(table.notes) or None
+    drawn.title = terminal(table.caption) or None
+    drawn.caption = "\n".join(map(terminal, table.notes)) or None
     for column in table.columns:
         for title in _with_detail(column, column.title, column.detail_title):
             drawn.add_column(title, justify=column.align, overflow="fold")

@@ -19,8 +19,8 @@ MAX_RECORD_BYTES = 1_000_000
 OperationName = Annotated[str, OneOf(tuple(OPERATIONS))]
 
 
-# Never the name of a YAML file, which a curriculum may be elsewhere: reading a result opens no other file.
-CurriculumText = Annotated[str, Text(rf"(?!.*\.ya?ml\s*$){VISIBLE}*", 2000)]
+# Never a YAML file, which a curriculum or a regime may be elsewhere: reading a result opens no other file.
+CurriculumText = Annotated[str, Text(rf"(?!.*(?:@|\.ya?ml)){VISIBLE}*", 2000)]
 Step = Annotated[str, Text(r"[1-9][0-9]*", 12)]
 PackageName = Annotated[str, Text(r"[A-Za-z0-9][A-Za-z0-9._-]*", 80)]
 _Long = Annotated[str, Text(max_length=100_000)]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Self
 
+from listops_bench._base.escape import terminal
 from listops_bench.pages.console import clock, make_table
 from listops_bench.pages.tables import Table, from_records, to_console
 from listops_bench.runs.record import RunRecord
@@ -142,7 +143,7 @@ def print_summary(console: Console, folder: SweepFolder) -> None:
     results = sum(len(folder.scores(job)) for job in jobs)
     console.print(to_console(summary_table(folder)))
     for name, failure in sorted(folder.failures().items()):
-        console.print(f"failed: {name}: {failure.reason}", style="red", soft_wrap=True, markup=False)
+        console.print(terminal(f"failed: {name}: {failure.reason}"), style="red", soft_wrap=True, markup=False)
     console.print(f"{done} of {len(folder.sweep)} runs done, {results} result files", markup=False)
     if results:
         console.print(f"the board: listops-bench leaderboard build {folder.results}", soft_wrap=True, markup=False)

@@ -19,6 +19,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from listops_bench._base.escape import terminal
 from listops_bench._base.processes import ONE_THREAD, Command, run_commands, usable_cores
 from listops_bench.errors import file_error
 from listops_bench.pages.console import make_console
@@ -90,7 +91,9 @@ def work_side_by_side(
         _wait_for_others(folder)  # another command's, or those of one that was killed a moment ago
     for worker in workers:
         if worker.status == "failed":
-            console.print(f"{worker.name} ended: {worker.last_line()} (see {worker.log})", style="red", markup=False)
+            console.print(
+                terminal(f"{worker.name} ended: {worker.last_line()} (see {worker.log})"), style="red", markup=False
+            )
 
 
 def plan_sweep(options: Options, devices: int) -> None:
@@ -156,7 +159,7 @@ def work(options: Options, worker: tuple[int, int] | None) -> int:
 
     def print_event(line: str) -> None:
         if not console.is_terminal or worker is not None:
-            print(line, flush=True)
+            print(terminal(line), flush=True)
 
     with_parent = worker is not None or size > 1
     with Display(console, folder) if leads else nullcontext():

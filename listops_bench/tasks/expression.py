@@ -353,7 +353,7 @@ def decisive_depth(expression: Expression, modulus: int = 10) -> int:
 
 def _possible_values(expression: Expression, levels: int, modulus: int) -> set[int]:
     if isinstance(expression, int):
-        return {expression}
+        return {evaluate(expression, modulus)}
     if levels == 0:
         return set(range(modulus))
     operands = [_possible_values(operand, levels - 1, modulus) for operand in expression.operands]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from accelerate import PartialState
 
-from listops_bench._base.command import run_command
+from listops_bench._base.command import print_line, run_command
 from listops_bench._base.stopping import StopRequest
 from listops_bench.train._log import Progress, TrainingFailed
 from listops_bench.train._loop import OnStep
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with StopRequest() as stop, _progress_shown(main_process) as on_step:
             result = train(config, on_step=on_step, stop=stop)
         if main_process:
-            print(_summary(result))
+            print_line(_summary(result))
 
     try:
         return run_command(work, failures=(TrainingFailed,), quiet=not main_process)

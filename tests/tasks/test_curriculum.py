@@ -226,3 +226,11 @@ def test_the_command_shows_and_matches(capsys: pytest.CaptureFixture[str]) -> No
     assert "3,000" in capsys.readouterr().out
     assert main(["curriculum", "sum:3000", "--like", "sum_max_med:3000"]) == 2
     assert "--like and --by go together" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["sum:{}", "sum*{}:10", "sum:10/until={}", "sum_mod{}:10", "sum*1+max*{}:10"])
+@pytest.mark.parametrize("digits", [16, 400, 5_000])
+def test_numbers_of_thousands_of_digits_are_one_line(text: str, digits: int) -> None:
+    with pytest.raises(InvalidInput) as error:
+        parse_curriculum(text.format("9" * digits))
+    assert len(str(error.value)) < 700

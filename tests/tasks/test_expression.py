@@ -190,3 +190,12 @@ def test_ssum_is_a_renamed_sum_and_not_sum(modulus: int) -> None:
     values = [evaluate(Node("ssum", pair), modulus) for pair in pairs]
     assert all(p[v] == (p[a] + p[b]) % modulus for v, (a, b) in zip(values, pairs, strict=True))
     assert values != [(a + b) % modulus for a, b in pairs]
+
+
+@pytest.mark.parametrize("number", [10, -1, 12, 10**400])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_numbers_outside_the_modulus_are_refused_by_every_function(number: int, name: str) -> None:
+    node = Node(name, (1, 2, number))
+    for work in (evaluate, trace, completion_text, decisive_depth):
+        with pytest.raises(InvalidInput, match=r"is outside 0\.\.9; the nearest valid one is [09]$"):
+            work(node, 10)

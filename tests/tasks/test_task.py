@@ -99,3 +99,11 @@ def test_the_fingerprint_holds_what_decides_the_rows_and_nothing_else() -> None:
     assert same.fingerprint() == task.fingerprint()
     for change in ({"modulus": 11}, {"max_operands": 4}, {"nest_probability": 0.25}, {"depth_weights": (0.5, 0.5)}):
         assert TaskSpec(("sum",), **change).fingerprint() != task.fingerprint()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("word", ["mod", "depth"])
+@pytest.mark.parametrize("number", ["9" * 5_000, "9" * 400, "\u0663", "9" * 10])
+def test_strange_numbers_in_names_are_one_line(word: str, number: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        get_task(f"sum_{word}{number}")
+    assert len(str(error.value)) < 700
