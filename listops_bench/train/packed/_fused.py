@@ -1,7 +1,7 @@
 """The packed training step as a handful of Triton kernels: `_kernels` says how, this launches them.
 
 What autograd makes of `_plain`, `FusedLooped` computes in four launches, and clipping and AdamW in two more: the rows
-of a batch are put into tiles of 32, 64 or 128 places, then come a forward and a backward pass over the tiles, and a sum
+of a batch are put into tiles of 64 or 128 places, then come a forward and a backward pass over the tiles, and a sum
 over the backward pass's programs. No launch depends on what a tensor holds, so that a CUDA graph can hold them all; all
 memory is taken inside the calls, so that it comes from a graph's pool.
 """
@@ -21,7 +21,7 @@ from listops_bench.model.packed import PackedLooped
 from listops_bench.train.packed._data import FlatBatch
 from listops_bench.train.packed._plain import Adam
 
-PRECISIONS = ("float32", "tf32", "bf16", "bf16x6")
+PRECISIONS = ("float32", "tf32", "bf16")
 """What the factors of a product are rounded to; float32: to two half-precision numbers, whose sum is as exact."""
 
 ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
@@ -33,27 +33,33 @@ BLOCK = 1024
 
 @dataclass(frozen=True)
 class Launch:
-    """How one kernel is run: warps of a program, hidden units taken at once, stages of loads, programs on a
-    multiprocessor at once (which says how many partial sums the backward pass makes)."""
+    """How a kernel is run.
+
+    Attributes:
+        warps: of a program; two do without Hopper's wide products (wgmma).
+        residents: programs that a multiprocessor holds at once.
+        units: hidden units taken at once.
+    """
 
     warps: int
-    units: int = 64
-    stages: int = 1
     residents: int = 2
+    units: int = 64
 
 
-def forward_launch(width: int) -> Launch:
-    """What is fastest by padded width."""
-    return Launch(warps=4 if width <= 64 else 8)
+def launches(padded: set[int], precision: str) -> tuple[Launch, Launch]:
+    """What is fastest of what is right, forward and backward, by the padded widths of model and head.
 
-
-def backward_launch(width: int) -> Launch:
-    """What is fastest by padded width."""
-    return Launch(warps=4 if width <= 64 else 8, residents=4 if width <= 32 else 2 if width <= 64 else 1)
+    Triton 3.6 and 3.7 make of some narrow factors wide products that read beyond shared memory
+    (triton-lang/triton#11366).
+    """
+    if padded == {128}:
+        return Launch(8, residents=1), Launch(8, residents=1)
+    right = padded == {64} or (padded == {16} and precision != "tf32")
+    return (Launch(4), Launch(4)) if right else (Launch(2, residents=4), Launch(2, residents=4))
 
 
 def supported(config: LoopedConfig, precision: str, device: torch.device, longest: int) -> bool:
-    """Whether the kernels can train a model of this shape."""
+    """Whether the kernels can train a model of this shape on rows of up to so many tokens."""
     return (
         find_spec("triton") is not None
         and device.type == "cuda"
@@ -66,7 +72,7 @@ def supported(config: LoopedConfig, precision: str, device: torch.device, longes
 
 def tile_of(longest: int) -> int:
     """Places of a tile: attention computes all pairs of them, but in few places rows leave gaps."""
-    return 32 if longest <= 12 else 64 if longest <= 64 else 128
+    return 64 if longest <= 64 else 128
 
 
 class FusedLooped:
@@ -79,15 +85,14 @@ class FusedLooped:
     def __init__(self, model: PackedLooped, device: torch.device, precision: str) -> None:
         config = model.config
         width, heads, head = config.hidden_size, config.num_attention_heads, config.head_dim
-        self.rotary = config.positions == "rotary"
+        rotary = config.positions == "rotary"
         offsets, self.size = {}, 0
         for name, shape in model.shapes.items():
             offsets[name.removeprefix("model.").removesuffix(".weight")] = self.size
             self.size += torch.Size(shape).numel()
-        self._places = (offsets.get("position_embedding", 0), config.max_position_embeddings, width)
         self.shape: dict[str, Any] = {
             "EMBEDDING": offsets["embedding"],
-            "PLACES": self._places[0],
+            "PLACES": offsets.get("position_embedding", 0),
             "NORM1": offsets["block.ln_attention"],
             "QKV": offsets["block.qkv"],
             "OUT": offsets["block.out"],
@@ -104,15 +109,15 @@ class FusedLooped:
             "TD": _padded(width),
             "HEADS": heads,
             "C": head,
-            "TC": 2 * _padded(head // 2, 8) if self.rotary else _padded(head),
+            "TC": 2 * _padded(head // 2, 8) if rotary else _padded(head),
             "HIDDEN": config.intermediate_size,
             "LOOPS": config.n_loop,
             "ACTIVATION": ACTIVATIONS[config.hidden_act],
-            "ROTARY": self.rotary,
+            "ROTARY": rotary,
             "EPSILON": config.layer_norm_eps,
             "PRECISION": precision,
         }
-        self.forward_launch, self.backward_launch = forward_launch(self.shape["TD"]), backward_launch(self.shape["TD"])
+        self.forward_launch, self.backward_launch = launches({self.shape["TD"], self.shape["TC"]}, precision)
         if device.type == "cuda":
             self._multiprocessors = torch.cuda.get_device_properties(device).multi_processor_count
         else:
@@ -141,7 +146,7 @@ class FusedLooped:
         saved, tile_losses, losses = new(3 * loops + 1, k, slots, width), new(k, tiles), new(k)
         launch = self.backward_launch
         programs = max(1, min(tiles, self._multiprocessors * launch.residents // k))
-        partial, gradient = new(programs, k, self.size), new(k, self.size)
+        partial, gradient = new(programs, k, self.size).zero_(), new(k, self.size)
         _kernels.place_kernel[(k,)](
             batch.starts, source, used, n_tiles, rows, slots, T=tile, TILES=_padded(tiles), num_warps=1
         )
@@ -154,10 +159,8 @@ class FusedLooped:
         _kernels.backward_kernel[(programs, k)](
             *given, partial, *sizes, T=tile, **self.shape, **_options(launch, self.shape)
         )
-        first, positions, _ = self._places
-        never = (0, 0) if self.rotary else (first + min(tile, positions) * width, first + positions * width)
         _kernels.reduce_kernel[(-(-self.size // BLOCK), k)](
-            partial, tile_losses, n_tiles, gradient, losses, k, self.size, programs, tiles, *never, BLOCK=BLOCK
+            partial, tile_losses, n_tiles, gradient, losses, k, self.size, programs, tiles, BLOCK=BLOCK
         )
         return losses, gradient
 
@@ -188,4 +191,4 @@ def _padded(n: int, least: int = 16) -> int:
 
 def _options(launch: Launch, shape: dict[str, Any]) -> dict[str, int]:
     units = min(launch.units, _padded(shape["HIDDEN"]))
-    return {"U": units, "num_warps": launch.warps, "num_stages": launch.stages}
+    return {"U": units, "num_warps": launch.warps, "num_stages": 1}

@@ -42,25 +42,19 @@ def _parts(x, PRECISION: tl.constexpr):
     one number of less precision."""
     if PRECISION == "float32":
         high = x.to(tl.float16)
-        middle = ((x - high.to(tl.float32)) * 2048.0).to(tl.float16)
-        low = middle
-    elif PRECISION == "bf16x6":
-        high = x.to(tl.bfloat16)
-        rest = x - high.to(tl.float32)
-        middle = rest.to(tl.bfloat16)
-        low = (rest - middle.to(tl.float32)).to(tl.bfloat16)
+        low = ((x - high.to(tl.float32)) * 2048.0).to(tl.float16)
     elif PRECISION == "bf16":
         high = x.to(tl.bfloat16)
-        middle, low = high, high
+        low = high
     else:
-        high, middle, low = x, x, x
-    return high, middle, low
+        high, low = x, x
+    return high, low
 
 
 @triton.jit
 def _turned(x):
     """Parts, transposed."""
-    return tl.trans(x[0]), tl.trans(x[1]), tl.trans(x[2])
+    return tl.trans(x[0]), tl.trans(x[1])
 
 
 @triton.jit
@@ -70,13 +64,6 @@ def _product(a, b, PRECISION: tl.constexpr):
         c = tl.dot(a[1], b[0])
         c = tl.dot(a[0], b[1], c)
         c = tl.dot(a[0], b[0], c * (1.0 / 2048.0))
-    elif PRECISION == "bf16x6":
-        c = tl.dot(a[1], b[1])
-        c = tl.dot(a[0], b[2], c)
-        c = tl.dot(a[2], b[0], c)
-        c = tl.dot(a[0], b[1], c)
-        c = tl.dot(a[1], b[0], c)
-        c = tl.dot(a[0], b[0], c)
     else:
         c = tl.dot(a[0], b[0], input_precision="tf32")
     return c
@@ -307,29 +294,26 @@ def _output(
 
 
 @triton.jit
-def _add_matrix(
-    at, rows, rows_ok, columns, columns_ok, a, b, unit, again, STRIDE: tl.constexpr, PRECISION: tl.constexpr
-):
-    """Adds unit * a' b, of parts, to a matrix in memory, or sets it where nothing was added before."""
+def _add_matrix(at, rows, rows_ok, columns, columns_ok, a, b, unit, STRIDE: tl.constexpr, PRECISION: tl.constexpr):
+    """Adds unit * a' b, of parts, to a matrix in memory that no other program adds to. Being atomic only spares waiting
+    for what is there; what one program adds arrives in its order."""
     ok = rows_ok[:, None] & columns_ok[None, :]
     at += rows[:, None] * STRIDE + columns[None, :]
-    before = tl.load(at, mask=ok & again, other=0.0)
-    tl.store(at, before + unit * _product(_turned(a), b, PRECISION), mask=ok)
+    tl.atomic_add(at, unit * _product(_turned(a), b, PRECISION), mask=ok, sem="relaxed")
 
 
 @triton.jit
-def _add_row(at, columns, columns_ok, values, unit, again):
+def _add_row(at, columns, columns_ok, values, unit):
     """Adds unit times the sum over the places of [T, ...] to a vector in memory."""
-    before = tl.load(at + columns, mask=columns_ok & again, other=0.0)
-    tl.store(at + columns, before + unit * tl.sum(values, 0), mask=columns_ok)
+    tl.atomic_add(at + columns, unit * tl.sum(values, 0), mask=columns_ok, sem="relaxed")
 
 
 @triton.jit
-def _norm_backward(at, gradient, x, dh, d, d_ok, unit, again, D: tl.constexpr, EPSILON: tl.constexpr):
+def _norm_backward(at, gradient, x, dh, d, d_ok, unit, D: tl.constexpr, EPSILON: tl.constexpr):
     """dx of a layer norm whose weight and bias lie at ``at``; adds their gradients."""
     n, inverse = _normal(x, d_ok, D, EPSILON)
-    _add_row(gradient, d, d_ok, dh * n, unit, again)
-    _add_row(gradient + D, d, d_ok, dh, unit, again)
+    _add_row(gradient, d, d_ok, dh * n, unit)
+    _add_row(gradient + D, d, d_ok, dh, unit)
     w = tl.load(at + d, mask=d_ok, other=0.0)
     return tl.where(d_ok[None, :], _normal_backward(dh * w[None, :], n, inverse, D), 0.0)
 
@@ -355,7 +339,6 @@ def backward_kernel(  # noqa: PLR0915
     layer = members.to(tl.int64) * S * D
     saved += k.to(tl.int64) * S * D
     for tile in range(g, tl.load(n_tiles + k), programs):
-        old = tile != g
         t, filled, token = _place(source, used, k, tile, S, T)
         token += k * N
         position = tl.load(positions + token, mask=filled, other=0).to(tl.int32)
@@ -377,22 +360,18 @@ def backward_kernel(  # noqa: PLR0915
         unit = (largest.to(tl.int32, bitcast=True) & 0x7F800000).to(tl.float32, bitcast=True) * 0.25
         dlogits = _parts(dlogits * (1.0 / unit), PRECISION)
         unit *= tl.load(scale + k)
-        _add_matrix(partial + EMBEDDING, v_number, v_number < V, d, d_ok, dlogits, h, unit, old, D, PRECISION)
+        _add_matrix(partial + EMBEDDING, v_number, v_number < V, d, d_ok, dlogits, h, unit, D, PRECISION)
         table = _weight(weights + EMBEDDING, v_number, v_number < V, d, d_ok, D, PRECISION)
         dh = _product(dlogits, table, PRECISION)
-        dx = _norm_backward(weights + NORM, partial + NORM, x, dh, d, d_ok, unit, old, D, EPSILON)
+        dx = _norm_backward(weights + NORM, partial + NORM, x, dh, d, d_ok, unit, D, EPSILON)
 
-        for i in range(LOOPS):
-            # What the last turn has written, other threads of this program read in this one.
-            tl.debug_barrier()
-            again = old | (i > 0)
-
+        for _ in range(LOOPS):
             # Feed-forward half.
             kept -= layer
             x = tl.load(kept + here, mask=d_ok[None, :], other=0.0)
             h = _parts(_norm(weights + NORM2, x, d, d_ok, D, EPSILON), PRECISION)
             dy = _parts(dx, PRECISION)
-            _add_row(partial + DOWN_BIAS, d, d_ok, dx, unit, again)
+            _add_row(partial + DOWN_BIAS, d, d_ok, dx, unit)
             dh = tl.zeros((T, TD), tl.float32)
             for first in range(0, HIDDEN, U):
                 j = first + tl.arange(0, U)
@@ -401,15 +380,15 @@ def backward_kernel(  # noqa: PLR0915
                 u = _product(h, _turned(up), PRECISION)
                 u += tl.load(weights + UP_BIAS + j, mask=j_ok, other=0.0)[None, :]
                 a, slope = _activation(u, ACTIVATION)
-                _add_matrix(partial + DOWN, d, d_ok, j, j_ok, dy, _parts(a, PRECISION), unit, again, HIDDEN, PRECISION)
+                _add_matrix(partial + DOWN, d, d_ok, j, j_ok, dy, _parts(a, PRECISION), unit, HIDDEN, PRECISION)
                 down = _weight(weights + DOWN, d, d_ok, j, j_ok, HIDDEN, PRECISION)
                 du = _product(dy, down, PRECISION) * slope
-                _add_row(partial + UP_BIAS, j, j_ok, du, unit, again)
+                _add_row(partial + UP_BIAS, j, j_ok, du, unit)
                 du = _parts(du, PRECISION)
-                _add_matrix(partial + UP, j, j_ok, d, d_ok, du, h, unit, again, D, PRECISION)
+                _add_matrix(partial + UP, j, j_ok, d, d_ok, du, h, unit, D, PRECISION)
                 dh += _product(du, up, PRECISION)
             x = tl.load(kept + here, mask=d_ok[None, :], other=0.0)
-            dx += _norm_backward(weights + NORM2, partial + NORM2, x, dh, d, d_ok, unit, again, D, EPSILON)
+            dx += _norm_backward(weights + NORM2, partial + NORM2, x, dh, d, d_ok, unit, D, EPSILON)
 
             # Attention half.
             kept -= 2 * layer
@@ -424,11 +403,10 @@ def backward_kernel(  # noqa: PLR0915
                 da = _product(dy, _weight(weights + OUT + head * C, d, d_ok, c, c_ok, D, PRECISION), PRECISION)
                 along = tl.sum(da * attended, 1)  # = sum(dP P), for A = P v
                 attended = _parts(attended, PRECISION)
-                _add_matrix(partial + OUT + head * C, d, d_ok, c, c_ok, dy, attended, unit, again, D, PRECISION)
+                _add_matrix(partial + OUT + head * C, d, d_ok, c, c_ok, dy, attended, unit, D, PRECISION)
                 da = _parts(da, PRECISION)
-                wv = _weight(at + 2 * D * D, c, c_ok, d, d_ok, D, PRECISION)
-                v = _parts(_product(h, _turned(wv), PRECISION), PRECISION)
-                dp = _product(da, _turned(v), PRECISION)
+                v = _product(h, _turned(_weight(at + 2 * D * D, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
+                dp = _product(da, _turned(_parts(v, PRECISION)), PRECISION)
                 q = _product(h, _turned(_weight(at, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
                 key = _product(h, _turned(_weight(at + D * D, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
                 if ROTARY:
@@ -437,53 +415,45 @@ def backward_kernel(  # noqa: PLR0915
                 p = _probabilities(q, key, t, row, C**-0.5, PRECISION)
                 ds = _parts(p * (dp - along[:, None]) * (C**-0.5), PRECISION)
                 dv = _parts(_product(_turned(_parts(p, PRECISION)), da, PRECISION), PRECISION)
-                _add_matrix(to + 2 * D * D, c, c_ok, d, d_ok, dv, h, unit, again, D, PRECISION)
+                _add_matrix(to + 2 * D * D, c, c_ok, d, d_ok, dv, h, unit, D, PRECISION)
                 dh += _product(dv, _weight(at + 2 * D * D, c, c_ok, d, d_ok, D, PRECISION), PRECISION)
                 dq = _product(ds, key, PRECISION)
                 if ROTARY:
                     dq = _turn(dq, turn_cos, -turn_sin, T, TC // 2)
                 dq = _parts(dq, PRECISION)
-                _add_matrix(to, c, c_ok, d, d_ok, dq, h, unit, again, D, PRECISION)
+                _add_matrix(to, c, c_ok, d, d_ok, dq, h, unit, D, PRECISION)
                 dh += _product(dq, _weight(at, c, c_ok, d, d_ok, D, PRECISION), PRECISION)
                 dk = _product(_turned(ds), q, PRECISION)
                 if ROTARY:
                     dk = _turn(dk, turn_cos, -turn_sin, T, TC // 2)
                 dk = _parts(dk, PRECISION)
-                _add_matrix(to + D * D, c, c_ok, d, d_ok, dk, h, unit, again, D, PRECISION)
+                _add_matrix(to + D * D, c, c_ok, d, d_ok, dk, h, unit, D, PRECISION)
                 dh += _product(dk, _weight(at + D * D, c, c_ok, d, d_ok, D, PRECISION), PRECISION)
             x = tl.load(kept + here, mask=d_ok[None, :], other=0.0)
-            dx += _norm_backward(weights + NORM1, partial + NORM1, x, dh, d, d_ok, unit, again, D, EPSILON)
+            dx += _norm_backward(weights + NORM1, partial + NORM1, x, dh, d, d_ok, unit, D, EPSILON)
 
         # Embeddings: products with one-hot rows. A row has no position beyond the tile.
         word = tl.where(filled, tl.load(ids + token, mask=filled, other=0).to(tl.int32), -1)
-        tl.debug_barrier()
         hot = _parts(tl.where(word[:, None] == v_number[None, :], 1.0, 0.0), "float32")
         dx = _parts(dx, "float32")
-        _add_matrix(partial + EMBEDDING, v_number, v_number < V, d, d_ok, hot, dx, unit, True, D, "float32")
+        _add_matrix(partial + EMBEDDING, v_number, v_number < V, d, d_ok, hot, dx, unit, D, "float32")
         if not ROTARY:
             hot = _parts(tl.where((position[:, None] == t[None, :]) & filled[:, None], 1.0, 0.0), "float32")
-            _add_matrix(partial + PLACES, t, t < POSITIONS, d, d_ok, hot, dx, unit, old, D, "float32")
-        tl.debug_barrier()
+            _add_matrix(partial + PLACES, t, t < POSITIONS, d, d_ok, hot, dx, unit, D, "float32")
 
 
 # --- sums over programs, and the optimizer ----------------------------------------------------------------------------
 
 
 @triton.jit
-def reduce_kernel(
-    partial, tile_losses, n_tiles, gradient, losses, K, P, G, TILES, NEVER, NEVER_END, BLOCK: tl.constexpr
-):
-    """gradient [K, P] from the G partial sums of each member, and losses [K] from those of its tiles.
-
-    Nothing was written from NEVER up to NEVER_END: the positions that no row of a tile can have.
-    """
+def reduce_kernel(partial, tile_losses, n_tiles, gradient, losses, K, P, G, TILES, BLOCK: tl.constexpr):
+    """gradient [K, P] from the G partial sums of each member, and losses [K] from those of its tiles."""
     k = tl.program_id(1)
     tiles = tl.load(n_tiles + k)
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    written = (at < P) & ((at < NEVER) | (at >= NEVER_END))
     total = tl.zeros((BLOCK,), tl.float32)
-    for g in range(0, tl.minimum(G, tiles)):
-        total += tl.load(partial + (tl.cast(g, tl.int64) * K + k) * P + at, mask=written, other=0.0)
+    for g in range(G):
+        total += tl.load(partial + (tl.cast(g, tl.int64) * K + k) * P + at, mask=at < P, other=0.0)
     tl.store(gradient + k.to(tl.int64) * P + at, total, mask=at < P)
     if tl.program_id(0) == 0:
         number = tl.arange(0, BLOCK)
