@@ -68,6 +68,7 @@ class Examiner:
     def __init__(self, seconds: float = SECONDS, memory_bytes: int = MEMORY_BYTES) -> None:
         self._seconds, self._memory_bytes = seconds, memory_bytes
         self._process: subprocess.Popen[bytes] | None = None
+        self._owner = os.getpid()
         self._lines: queue.Queue[bytes] = queue.Queue()
         self._turn = threading.Lock()
 
@@ -83,7 +84,7 @@ class Examiner:
         self.close()
         offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "USE_HUB_KERNELS": "0"}
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, json.dumps(sys.path), str(self._memory_bytes)],
+            [sys.executable, "-c", _START, json.dumps(_import_path()), str(self._memory_bytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -95,8 +96,8 @@ class Examiner:
         threading.Thread(target=_read, args=(self._process.stdout, self._lines), daemon=True).start()
 
     def close(self) -> None:
-        """Ends the process."""
-        if self._process is not None:
+        """Ends the process; one that a process has which this one was forked from is left to it."""
+        if self._process is not None and self._owner == os.getpid():
             self._process.kill()
             self._process.wait()
             assert self._process.stdin is not None
@@ -195,7 +196,14 @@ def examiner() -> Examiner:
     """The one of this process."""
     one = Examiner()
     atexit.register(one.close)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=examiner.cache_clear)
     return one
+
+
+def _import_path() -> list[str]:
+    """Where this process imports from, but for its working directory: the place of this package stands for that."""
+    return [*filter(os.path.isabs, sys.path), str(Path(__file__).parents[2])]
 
 
 def _read(stream: IO[bytes], lines: queue.Queue[bytes]) -> None:

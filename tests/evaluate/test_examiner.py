@@ -62,6 +62,17 @@ def test_a_process_that_ends_is_one_line_and_is_replaced(folder: Path) -> None:
     assert one.look(folder).recipe.seed == 3
 
 
+def test_a_forked_process_asks_one_of_its_own(folder: Path) -> None:
+    examiner().look(folder)
+    mine, pid = examiner(), examiner().pid
+    child = os.fork()
+    if child == 0:
+        mine.close()
+        os._exit(0 if examiner() is not mine and examiner().pid is None else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert (examiner().look(folder).recipe.seed, examiner().pid) == (3, pid)
+
+
 def test_silence_and_memory_have_limits(tmp_path: Path) -> None:
     large = make_checkpoint(tmp_path / "large", run_record("sum:30"), "looped_d256")
     quick = Examiner(seconds=0.01)
