@@ -195,10 +195,16 @@ def _finite(text: str) -> float:
 # --- records ----------------------------------------------------------------------------------------------------------
 
 
+IF_ANY = {"left out where None": True}
+"""Metadata of a field that is left out of the JSON where it is None: of records that were written before the field was
+there, not a byte changes."""
+
+
 def encode(record: Any) -> Any:
     """A record as dictionaries, lists and plain values, fields in their order of declaration."""
     if dataclasses.is_dataclass(record):
-        return {field.name: encode(getattr(record, field.name)) for field in dataclasses.fields(record)}
+        fields = ((field, getattr(record, field.name)) for field in dataclasses.fields(record))
+        return {f.name: encode(value) for f, value in fields if value is not None or f.metadata != IF_ANY}
     if isinstance(record, dict):
         return {key: encode(value) for key, value in record.items()}
     if isinstance(record, (list, tuple)):

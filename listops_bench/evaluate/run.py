@@ -48,6 +48,7 @@ from listops_bench.score.held_out import held_out_steps
 from listops_bench.tasks.curriculum import parse_curriculum
 from listops_bench.tasks.expression import OPERATIONS, TraceStyle, parse
 from listops_bench.tasks.generator import Rows, generate, rows_checksum
+from listops_bench.tasks.regime import own_regimes
 from listops_bench.tasks.split import EVALUATION_SPLITS
 from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, get_task, with_single_tasks
 
@@ -191,6 +192,7 @@ def _result(
             environment=environment(loaded.model.device),
         ),
         learning=loaded.learning.get(task.name),
+        regimes=own_regimes([task.regime, *(loaded.run.regimes or {})]) or None,
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.result.format import Result, SplitResult, TaskId
+from listops_bench.result.format import Result, SplitResult
 from listops_bench.result.rules import against
 from listops_bench.score.completion import METRICS, SCORER_VERSIONS, SLICES, Metrics
 from listops_bench.score.held_out import HeldOutSteps
 from listops_bench.stats.intervals import Summary
 from listops_bench.tasks.expression import TraceStyle
+from listops_bench.tasks.regime import remember_regimes
 from listops_bench.tasks.task import DATASET_VERSION, DATASET_VERSIONS, get_task
 
 
@@ -37,7 +38,7 @@ def _problems(result: Result) -> Iterator[str]:
     parts = (parameters.embedding, parameters.non_embedding)
     if parts != (None, None) and parameters.total != sum(part or 0 for part in parts):
         yield against("size", "parameters: total is not embedding + non_embedding")
-    yield from (against("task", problem) for problem in _task_problems(task))
+    yield from (against("task", problem) for problem in _task_problems(result))
     if not result.splits:
         yield against("rows", "splits: there is none")
     if result.learning is not None:
@@ -54,8 +55,10 @@ def _problems(result: Result) -> Iterator[str]:
             yield against("counts", f"splits.{name}.held_out: only test_unseen_operands has held-out steps")
 
 
-def _task_problems(task: TaskId) -> Iterator[str]:
+def _task_problems(result: Result) -> Iterator[str]:
+    task = result.task
     try:
+        remember_regimes(result.regimes or {}, "result")
         spec = get_task(task.name)
     except InvalidInput as error:
         yield f"task.name: {error}"

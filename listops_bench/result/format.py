@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
 from listops_bench._base import records
-from listops_bench._base.records import Line, OneOf, Positive, Range, Seconds, Sha256, Text, Timestamp
+from listops_bench._base.records import IF_ANY, Line, OneOf, Positive, Range, Seconds, Sha256, Text, Timestamp
 from listops_bench.runs.record import Environment, Learning, OperationName, Parameters, Step, Training
 from listops_bench.score.completion import SLICES, Metrics
 from listops_bench.score.held_out import HeldOutSteps
 from listops_bench.tasks.expression import MAX_MODULUS, MIN_MODULUS, TraceStyle
+from listops_bench.tasks.regime import OWN_NAME
 from listops_bench.tasks.split import EVALUATION_SPLITS
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -40,6 +41,7 @@ Revision = Annotated[str, Text(r"[0-9a-f]{40}", 40)]  # a commit: branches and t
 Version = Annotated[str, Text(r"[0-9]+(?:\.[0-9A-Za-z+-]+)*", 40)]
 Seed = Annotated[int, Range(0, 2**63 - 1)]
 SliceValue = Annotated[str, Text(r"[0-9]{1,4}|[a-z]{1,12}", 12)]
+RegimeName = Annotated[str, Text(OWN_NAME, 29)]
 TaskName = Annotated[str, Text(r"[a-z0-9]+(?:_[a-z0-9]+)*", 80)]
 
 
@@ -124,7 +126,7 @@ class Result:
     """One model on one task.
 
     ``training`` is None for weights that were not trained here, and ``learning`` for those whose training did not
-    validate on the task.
+    validate on the task. ``regimes`` holds the values of those in names of tasks that are pages of somebody's own.
     """
 
     schema_version: Literal[1]
@@ -140,6 +142,7 @@ class Result:
     training: Training | None
     evaluation: Evaluation
     learning: Learning | None = None
+    regimes: dict[RegimeName, dict[str, Any]] | None = field(default=None, metadata=IF_ANY)
 
 
 def json_schema() -> dict[str, Any]:

@@ -55,6 +55,8 @@ def read_learning(folder: str | os.PathLike[str], record: RunRecord) -> dict[str
 
 def _validation_rows(task: str, where: str) -> int:
     try:
+        if "@" in task:
+            raise InvalidInput(f"task {task[:80]!r} names a page, and a log names what it says")
         return get_task(task).num_validation
     except InvalidInput as error:
         raise InvalidInput(f"{where}: {error}") from None

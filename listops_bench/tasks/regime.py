@@ -93,7 +93,8 @@ def _as_weights(weights: Any) -> tuple[float, ...]:
 # --- by word ----------------------------------------------------------------------------------------------------------
 
 DIGEST = r"[0-9a-f]{12}"
-_WORD = rf"(?P<stem>[a-z][a-z0-9]{{0,15}})_(?P<digest>{DIGEST})"
+STEM = r"[a-z][a-z0-9]{0,15}"
+OWN_NAME = rf"{STEM}_{DIGEST}"
 _TEXTS = ("title", "description")
 
 _own: dict[str, Regime] = {}  # pages of the user's own, by what they say: nothing here can change its meaning
@@ -115,7 +116,7 @@ def find_regime(word: str) -> Regime:
         return Regime()
     if word in _own:
         return _own[word]
-    if re.fullmatch(_WORD, word):
+    if re.fullmatch(OWN_NAME, word):
         stem = word.partition("_")[0]
         raise InvalidInput(f"regime {word!r} is somebody's own page; name it by its path, as in sum@{stem}.yaml")
     return _shipped(word)[0]
@@ -158,7 +159,7 @@ def read_regime(path: Path) -> str:
     """
     regime, _ = _read_page(path)
     taken = path.stem in OPERATIONS or re.fullmatch(r"(mod|depth)\d+", path.stem)
-    if taken or not re.fullmatch(r"[a-z][a-z0-9]{0,15}", path.stem):
+    if taken or not re.fullmatch(STEM, path.stem):
         raise InvalidInput(
             f"regime page {str(path)!r}: its name becomes a word of task names, up to 16 small letters and digits, and "
             "no operation; call it for example 'mine.yaml'"
@@ -185,13 +186,12 @@ def remember_regimes(regimes: Mapping[str, Any], where: str) -> None:
         InvalidInput: values that do not fit, or that are not those of the name.
     """
     for word, values in regimes.items():
-        named = re.fullmatch(_WORD, word)
-        if not named or not isinstance(values, dict):
+        if not re.fullmatch(OWN_NAME, word) or not isinstance(values, dict):
             raise InvalidInput(f"{where}: regimes: {word[:80]!r} is not a regime's name with its values")
         try:
             regime = from_mapping(Regime, values, what="key")
         except InvalidInput as error:
             raise InvalidInput(f"{where}: regimes.{word}: {error}") from None
-        if _digest(regime) != named["digest"]:
+        if not word.endswith(_digest(regime)):
             raise InvalidInput(f"{where}: regimes.{word}: its values are those of {_digest(regime)!r}")
         _own[word] = regime

@@ -19,7 +19,8 @@ from listops_bench.model.checkpoint import load_checkpoint
 from listops_bench.model.ladder import build_model, modulus_of
 from listops_bench.runs.record import Environment, RunRecord, StageSteps, Training
 from listops_bench.tasks.curriculum import Curriculum
-from listops_bench.tasks.task import DATASET_VERSION
+from listops_bench.tasks.regime import own_regimes
+from listops_bench.tasks.task import DATASET_VERSION, get_task
 from listops_bench.train.config import TrainConfig, TrainRecipe, rows_per_step
 from listops_bench.train.position import Position, Seen
 
@@ -188,6 +189,7 @@ class RunState:
             mixed_precision=identity["mixed_precision"],
             layout=layout,
             packed_runs=packed_runs,
+            regimes=own_regimes(get_task(task).regime for task in curriculum.tasks) or None,
             earlier_environments=[one for one in self.environments if one != environment] or None,
         )
 

@@ -1,0 +1,113 @@
+"""A page of one's own from training to the board, where it is named by what it says."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from listops_bench.errors import InvalidInput
+from listops_bench.evaluate.run import evaluate_checkpoint
+from listops_bench.leaderboard.board import read_boards
+from listops_bench.leaderboard.groups import Setting
+from listops_bench.result.files import read_result, read_results
+from listops_bench.runs.record import read_run
+from listops_bench.tasks.task import get_task
+from listops_bench.train.config import TrainConfig, make_config
+from listops_bench.train.run import train
+
+PAGE = "nest_probability: 0.3\nmed_operands: any\nunique: false\nhold_out: triples\ntrace: single\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of its own page and one of rows as usual, with their results; the page is gone."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "mine.yaml").write_text(PAGE)
+    for name, curriculum in (
+        ("own", f"max_med@{folder}/mine.yaml:3,med@{folder}/mine.yaml:3"),
+        ("usual", "max:3,med:3"),
+    ):
+        train(config_of(folder / name, curriculum))
+        evaluate_checkpoint(folder / name, splits="test_unseen_operands", num_rows=20, results_dir=folder / "results")
+    (folder / "mine.yaml").rename(folder / "moved.yaml")
+    return folder
+
+
+def config_of(output_dir: Path, curriculum: str, **options: Any) -> TrainConfig:
+    small = {
+        "model": "looped_d008",
+        "per_device_train_batch_size": 4,
+        "eval_steps": 3,
+        "eval_rows": 4,
+        "report_to": "none",
+    }
+    return make_config({"output_dir": str(output_dir), "curriculum": curriculum, **small, **options})
+
+
+@pytest.fixture
+def another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has read no page."""
+    from listops_bench.tasks import task
+
+    monkeypatch.setattr("listops_bench.tasks.regime._own", {})
+    task._named_task.cache_clear()
+
+
+def own_name(folder: Path, operations: str = "med") -> str:
+    content = json.loads((folder / "own" / "run.json").read_text())
+    (word,) = content["regimes"]
+    return f"{operations}_{word}"
+
+
+def test_records_and_results_name_the_page_by_what_it_says(folder: Path, another_process: None) -> None:
+    name = own_name(folder)
+    with pytest.raises(InvalidInput, match="somebody's own page"):
+        get_task(name)
+    record = read_run(folder / "own")
+    assert record is not None
+    assert record.identity is not None
+    assert record.curriculum == record.identity["curriculum"] == f"max_{name}:3,{name}:3"
+    assert record.identity["trace"] == "single"
+    assert get_task(name).nest_probability == 0.3
+    assert (read_run(folder / "usual") or record).regimes is None
+
+
+def test_results_are_read_where_the_page_is_not(folder: Path, another_process: None) -> None:
+    name = own_name(folder)
+    found = {result.task.name: result for result in read_results(folder / "results")}
+    assert found.keys() == {f"max_{name}", name, name.replace("med", "max", 1), "max", "med"}
+    assert found[name].regimes == {
+        name.partition("_")[2]: json.loads((folder / "own" / "run.json").read_text())["regimes"][name.partition("_")[2]]
+    }
+    assert found["med"].regimes is None
+    assert found[name].task.trace == "single"
+    assert sum(step.steps for step in found[name].splits["test_unseen_operands"].held_out.values()) >= 20
+    assert {Setting.of(result).regime for result in found.values()} == {"", name.partition("_")[2]}
+    (board,) = read_boards(folder / "results")
+    assert board.num_results == 5
+
+
+def test_a_result_whose_page_says_something_else_is_refused(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "results", tmp_path / "results")
+    (path,) = (tmp_path / "results").rglob(f"{own_name(folder)}.json")
+    content = json.loads(path.read_text())
+    (word,) = content["regimes"]
+    content["regimes"][word]["nest_probability"] = 0.4
+    path.write_text(json.dumps(content))
+    with pytest.raises(InvalidInput, match=f"regimes.{word}: its values are those of"):
+        read_result(path)
+
+
+def test_the_same_page_elsewhere_is_the_same_run(folder: Path) -> None:
+    a, b = (config_of(folder / "own", f"med@{path}:3") for path in (folder / "moved.yaml", page_in(folder / "else")))
+    assert a.identity() == b.identity()
+    c = config_of(folder / "own", f"med@{page_in(folder / 'other', PAGE + 'max_operands: 4')}:3")
+    assert c.identity() != a.identity()
+
+
+def page_in(folder: Path, text: str = PAGE) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "moved.yaml").write_text(text)
+    return folder / "moved.yaml"
