@@ -23,12 +23,14 @@ from listops_bench.analysis.anatomy import logits
 from listops_bench.analysis.embedding import Ints
 from listops_bench.stats.intervals import Summary
 from listops_bench.tasks.expression import CLOSE_ID, EQUALS_ID, FIRST_NUMBER_ID, FIRST_OPERATION_ID, OPERATIONS
+from listops_bench.tasks.regime import Regime
 from listops_bench.tasks.split import is_held_out
 
 MAX_ORDERED_TRIPLES = 10_000
 """Above so many triples (beyond modulus 21) each multiset is asked about once, in ascending order."""
 
 _BATCH_ROWS = 1_000
+_AS_USUAL = Regime()
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Triples:
 
     Attributes:
         multisets: int64 [M, 3], ascending.
-        held_out: bool [M], never evaluated in training.
+        held_out: bool [M], never evaluated in training; none where only some orders of one are held out.
         asked: int64 [M], orders asked about.
         correct: int64 [M], those of them answered rightly.
     """
@@ -88,14 +90,14 @@ class OperationTable:
     triples: Triples | None
 
 
-def operation_table(model: PreTrainedModel, operation: str, modulus: int) -> OperationTable:
-    """Asks a model for all facts of an operation."""
-    takes = OPERATIONS[operation].takes
+def operation_table(model: PreTrainedModel, operation: str, modulus: int, regime: Regime = _AS_USUAL) -> OperationTable:
+    """Asks a model for all facts of an operation; ``regime`` (a task is one) says which were held out."""
+    by_multiset = regime.hold_out == "multisets"
     return OperationTable(
         operation,
         modulus,
-        _pairs(model, operation, modulus) if takes(2) else None,
-        _triples(model, operation, modulus) if takes(3) else None,
+        _pairs(model, operation, modulus) if regime.takes(operation, 2) else None,
+        _triples(model, operation, modulus, by_multiset) if regime.takes(operation, 3) else None,
     )
 
 
@@ -105,7 +107,7 @@ def _pairs(model: PreTrainedModel, operation: str, modulus: int) -> Pairs:
     return Pairs(*(table.reshape(modulus, modulus) for table in found))
 
 
-def _triples(model: PreTrainedModel, operation: str, modulus: int) -> Triples:
+def _triples(model: PreTrainedModel, operation: str, modulus: int, by_multiset: bool) -> Triples:
     multisets = np.array(list(itertools.combinations_with_replacement(range(modulus), 3)))
     operands = multisets
     if modulus**3 <= MAX_ORDERED_TRIPLES:
@@ -115,7 +117,7 @@ def _triples(model: PreTrainedModel, operation: str, modulus: int) -> Triples:
     of = np.array([place[tuple(sorted(values))] for values in operands.tolist()])
     return Triples(
         multisets,
-        np.array([is_held_out(tuple(values), modulus) for values in multisets.tolist()]),
+        np.array([by_multiset and is_held_out(tuple(values), modulus) for values in multisets.tolist()]),
         np.bincount(of, minlength=len(multisets)),
         np.bincount(of, weights=right, minlength=len(multisets)).astype(np.int64),
     )

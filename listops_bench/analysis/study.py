@@ -194,7 +194,7 @@ class _Subject:
             relied_on = reliance(model, self.rows("test"), [*self.rows("validation").values()])
             on_stage(self.name, "memorisation")
             unseen = {name: accuracy(model, rows) for name, rows in self.rows("test_unseen_operands").items()}
-            tables = tuple(operation_table(model, name, modulus) for name in self.tasks)
+            tables = tuple(operation_table(model, name, modulus, task) for name, task in self.tasks.items())
         on_stage(self.name, "dynamics")
         return Analysis(
             name=self.name,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from listops_bench._base.command import Parser, boolean, positive, print_line
 from listops_bench.pages.console import make_table, print_tables
+from listops_bench.tasks.regime import describe_regime, find_regime, regimes
 from listops_bench.tasks.task import TaskSpec, curated_tasks, describe_task, get_task
 
 if TYPE_CHECKING:
@@ -96,11 +97,12 @@ _FLAG_TYPES: dict[type, Callable[[str], Any]] = {int: int, float: float, bool: b
 
 def tasks(*, task: str | None, split: str, rows: int, **parameters: Any) -> None:
     if task is None:
-        print_tables(_task_table())
+        print_tables(_task_table(), _regime_table())
         return
     spec = get_task(task, **parameters)
     shown = _row_table(spec, split, rows)
-    print_tables(f"{spec.name}: {describe_task(spec.name).get('description', 'not one of the curated tasks')}")
+    about = {**describe_regime(spec.regime), **describe_task(spec.name)}
+    print_tables(f"{spec.name}: {about.get('description', 'not one of the curated tasks')}")
     print_tables(_parameter_table(spec), shown)
 
 
@@ -163,6 +165,17 @@ def _task_table() -> Table:
             describe_task(name).get("title", ""),
         )
     table.caption = "any other subset of the operations is a task too, in any order: see `tasks NAME`"
+    return table
+
+
+def _regime_table() -> Table:
+    table = make_table("regime", "values", "what it is")
+    for name in regimes():
+        values = (f"{key} {value}" for key, value in find_regime(name).changes().items())
+        table.add_row(name, ", ".join(values), describe_regime(name)["title"])
+    table.caption = (
+        "how rows are drawn: a last word of any task's name, sum_max_med_nrgpt, or a page, sum@pages/mine.yaml"
+    )
     return table
 
 

@@ -111,8 +111,6 @@ def mix(x):
 def _is_held_out(tables, values, count):
     if count < FACT_OPERANDS:
         return False
-    if tables.hold_out == TRIPLES:
-        return _has_held_triple(tables, values, count)
     total = _HELD + u64(tables.modulus)
     for i in range(count):
         total += tables.number_keys_n[values[i]]
@@ -127,18 +125,6 @@ def _is_held_out(tables, values, count):
     for p in range(tables.held_patterns_K[count]):
         if tables.held_codes_KP[count, p] == code:
             return mix(total) < tables.held_cutoffs_KP[count, p]
-    return False
-
-
-@njit(cache=True)
-def _has_held_triple(tables, values, count):
-    for i in range(count - 2):
-        a, b, c = values[i], values[i + 1], values[i + 2]
-        if a not in (b, c) and b != c:
-            place = mix(_TRIPLE + u64(tables.modulus) + tables.number_keys_n[a])
-            place = mix(mix(place + tables.number_keys_n[b]) + tables.number_keys_n[c])
-            if place < tables.triple_cutoff:
-                return True
     return False
 
 
@@ -209,7 +195,7 @@ def scan(tables, scratch, line, length, out, parallel, counting):
                 o += 1
                 reduced = True
             if top == 0:
-                home, form = _home(tables, s, line, length, held_anywhere, form)
+                home = _home(tables, s, form)
                 break
             _close(tables, s, top, operation, operand_sum, form, value)
             top -= 1
@@ -239,25 +225,66 @@ def _close(tables, s, top, operation, operand_sum, form, value):
 
 
 @njit(cache=True)
-def _home(tables, s, line, length, held_anywhere, form):
-    """The home of a line, and the hash that decides it."""
-    if tables.hold_out == TRIPLES:
-        form = _text_hash(tables, line, length)
-        if not held_anywhere:
-            home = TRAIN
-        else:
-            home = UNSEEN if form < _TRIPLE_UNSEEN_BELOW else VALIDATION if form < _TRIPLE_VALIDATION_BELOW else TEST
-    elif s.flat_numbers_L[0] == 1 and s.flat_count_L[0] <= FACT_OPERANDS:
-        home = UNSEEN if _is_held_out(tables, s.flat_values_LF[0], s.flat_count_L[0]) else TRAIN
-    elif form < _TRAIN_BELOW:
-        home = UNSEEN if form < _UNSEEN_BELOW else TRAIN
-    else:
-        home = VALIDATION if form < _VALIDATION_BELOW else TEST
-    return home, form
+def _home(tables, s, form):
+    if s.flat_numbers_L[0] == 1 and s.flat_count_L[0] <= FACT_OPERANDS:
+        return UNSEEN if _is_held_out(tables, s.flat_values_LF[0], s.flat_count_L[0]) else TRAIN
+    if form < _UNSEEN_BELOW:
+        return UNSEEN
+    if form < _TRAIN_BELOW:
+        return TRAIN
+    return VALIDATION if form < _VALIDATION_BELOW else TEST
 
 
 @njit(cache=True)
-def _text_hash(tables, line, length):
+def _has_held_triple(tables, values, count):
+    for i in range(count - 2):
+        a, b, c = values[i], values[i + 1], values[i + 2]
+        if a not in (b, c) and b != c:
+            place = mix(_TRIPLE + u64(tables.modulus) + tables.number_keys_n[a])
+            place = mix(mix(place + tables.number_keys_n[b]) + tables.number_keys_n[c])
+            if place < tables.triple_cutoff:
+                return True
+    return False
+
+
+@njit(cache=True)
+def home_by_triples(tables, scratch, line, length):
+    """The home of a line where triples are held out; counts the operations that are evaluated on one.
+
+    A pass of its own beside `scan`, which would be slower for all other tasks if it looked for triples, too.
+    """
+    s = scratch
+    top, held_anywhere = -1, False
+    for i in range(length):
+        token = np.int64(line[i])
+        if FIRST_OPERATION_ID <= token < FIRST_NUMBER_ID:
+            top += 1
+            s.operation_L[top] = token - FIRST_OPERATION_ID
+            s.count_L[top] = 0
+            continue
+        value = token - FIRST_NUMBER_ID
+        if value < 0:
+            operation, count = s.operation_L[top], s.count_L[top]
+            if _has_held_triple(tables, s.values_LK[top], count):
+                held_anywhere = True
+                s.unseen_A[operation] += 1
+            if top == 0:
+                break
+            value = _value(tables, operation, s.values_LK[top], count)
+            top -= 1
+        s.values_LK[top, s.count_L[top]] = value
+        s.count_L[top] += 1
+    if not held_anywhere:
+        return TRAIN
+    form = text_hash(tables, line, length)
+    if form < _TRIPLE_UNSEEN_BELOW:
+        return UNSEEN
+    return VALIDATION if form < _TRIPLE_VALIDATION_BELOW else TEST
+
+
+@njit(cache=True)
+def text_hash(tables, line, length):
+    """`split.Rule.form_hash` of the rule ``triples``."""
     place = ZERO
     for i in range(length):
         token = np.int64(line[i])

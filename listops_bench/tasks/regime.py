@@ -72,6 +72,10 @@ class Regime:
         if self.max_operands < self.min_operands:
             raise InvalidInput(f"max_operands {self.max_operands} is not in {self.min_operands}..{MAX_OPERANDS}")
 
+    def takes(self, operation: str, num_operands: int) -> bool:
+        """Whether an operation takes so many operands, whatever the range of their numbers."""
+        return num_operands >= 2 if self.med_operands == "any" else OPERATIONS[operation].takes(num_operands)
+
     def changes(self) -> dict[str, Any]:
         """The values that are not as everywhere."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(Regime)}

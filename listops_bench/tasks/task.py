@@ -86,10 +86,10 @@ class TaskSpec(Regime):
 
     def operand_counts(self, operation: str, *, wider: bool = False) -> tuple[int, ...]:
         """The operand counts an operation may have; ``wider`` appends the next one that it can take."""
-        takes = (lambda _: True) if self.med_operands == "any" else OPERATIONS[operation].takes
-        counts = [k for k in range(self.min_operands, self.max_operands + 1) if takes(k)]
+        counts = [k for k in range(self.min_operands, self.max_operands + 1) if self.takes(operation, k)]
         if wider:
-            counts.append(next(k for k in range(self.max_operands + 1, self.max_operands + 3) if takes(k)))
+            more = range(self.max_operands + 1, self.max_operands + 3)
+            counts.append(next(k for k in more if self.takes(operation, k)))
         return tuple(counts)
 
     def num_rows(self, split: str) -> int:

@@ -240,6 +240,11 @@ def test_a_fact_is_known_only_in_every_order() -> None:
 def test_operand_counts_are_those_of_the_operation() -> None:
     assert operation_table(Answerer(truth("med", 10), 10), "med", 10).pairs is None  # type: ignore[arg-type]
     many = Answerer(truth("max", 22), 22)
+    of_any_order = operation_table(Answerer(truth("med", 10), 10), "med", 10, get_task("med_nrgpt"))  # type: ignore[arg-type]
+    assert of_any_order.pairs is not None
+    assert of_any_order.triples is not None
+    assert of_any_order.pairs.correct.accuracy == of_any_order.triples.known(held_out=False).accuracy == 1
+    assert of_any_order.triples.known(held_out=True).n == 0
     table = operation_table(many, "max", 22)
     assert set(table.triples.asked.tolist()) == {1}, "in ascending order only: too many otherwise"
     assert many.asked == 22**2 + 22 * 23 * 24 // 6
