@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, TextIO
@@ -156,3 +157,13 @@ def shard(text: str) -> tuple[int, int]:
     if not slash or not index.isdecimal() or not count.isdecimal() or not 1 <= int(index) <= int(count):
         raise argparse.ArgumentTypeError(f"{text!r} is not I/N, with I in 1..N")
     return int(index) - 1, int(count)
+
+
+def duration(text: str) -> float:
+    """Seconds: ``8m`` as 480.0, ``1h30m``, ``90s`` or ``90``."""
+    parts = re.fullmatch(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6}(?:\.\d{1,3})?)s?)?", text, re.ASCII)
+    hours, minutes, seconds = (float(part or 0) for part in (parts.groups() if parts else "000"))
+    seconds += 3600 * hours + 60 * minutes
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 8m, 1h30m or 90s")
+    return seconds

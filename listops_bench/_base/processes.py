@@ -1,7 +1,8 @@
 """Commands side by side, each in a process of its own, none of which outlives us.
 
-A command that fails is noted and the others go on. Whatever ends the caller's loop (Ctrl-C, SIGTERM, an error) ends the
-processes that still run, with everything that they started.
+A command that fails is noted and the others go on. Whatever ends the caller's loop (a signal, a time limit, an error)
+asks the processes that still run to end, with everything that they started, and kills them if they do not. One that
+calls `stopping.end_with_stdin` ends also where we are killed: it is then at the end of its input.
 """
 
 from __future__ import annotations
@@ -10,20 +11,20 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Literal
+
+from listops_bench._base.stopping import SECONDS_TO_SAVE, Stopped, StopRequest
 
 Status = Literal["waiting", "running", "done", "failed"]
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 """The environment of processes that share the cores: for small models a second thread costs more than it brings."""
 
-GRACE_SECONDS = 5.0
-"""What a process has to finish what it is writing after it was asked to end."""
+GRACE_SECONDS = SECONDS_TO_SAVE
 
 
 def usable_cores() -> int:
@@ -59,7 +60,7 @@ class Command:
             # A session of its own: Ctrl-C reaches us alone, and one signal reaches it with all its children.
             self._process = subprocess.Popen(
                 list(self.words),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # never written to: it ends when we do
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=dict(environment),
@@ -74,6 +75,8 @@ class Command:
         self.seconds = time.monotonic() - self._started
         self.exit_code = self._process.poll()
         if self.exit_code is not None:
+            if self._process.stdin is not None:
+                self._process.stdin.close()
             self.status = "done" if self.exit_code == 0 else "failed"
 
     def signal(self, number: int) -> None:
@@ -102,11 +105,21 @@ def run_commands(
     environment: Mapping[str, str],
     on_tick: Callable[[], None] = lambda: None,
     interval: float = 0.5,
+    stop: StopRequest | None = None,
 ) -> None:
-    """Runs all waiting commands in their order, so many at a time, and calls ``on_tick`` while they run."""
-    with _interrupted_by_sigterm():
+    """Runs all waiting commands in their order, so many at a time, and calls ``on_tick`` while they run.
+
+    Args:
+        stop: asks us to end; by default, signals do.
+
+    Raises:
+        Stopped: we were asked to end; all commands have ended by then.
+    """
+    with nullcontext(stop) if stop is not None else StopRequest() as asked:
         try:
             while any(command.status in ("waiting", "running") for command in commands):
+                if asked():
+                    raise Stopped(asked(), "stopped")
                 for command in commands:
                     if command.status == "waiting" and sum(other.status == "running" for other in commands) < at_once:
                         command.start(environment)
@@ -125,21 +138,4 @@ def _stop(commands: Sequence[Command]) -> None:
         deadline = time.monotonic() + GRACE_SECONDS
         for command in commands:
             command.wait(max(0.0, deadline - time.monotonic()))
-
-
-@contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """Makes a request to end (from a scheduler, a closing terminal) what Ctrl-C is: an exception that cleans up."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    except ValueError:  # signals belong to the main thread; elsewhere it is for the caller to stop us
-        previous = {}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+            command.poll()

@@ -120,6 +120,12 @@ class StopRequest:
             self._raises = False
 
 
+def die_quietly() -> None:
+    """Has Ctrl-C end this process without a traceback until a `StopRequest` begins: there is nothing to save yet."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 # --- processes that end with the one that started them ----------------------------------------------------------------
 
 

@@ -39,7 +39,19 @@ from listops_bench.tasks.training_kinds import training_kind
 if TYPE_CHECKING:
     from rich.console import Console
 
-_MADE = ("runs", "models", "results", "board", "failed", "packs", "claims", "workers", "logs", "checkpoints")
+_MADE = (
+    "runs",
+    "models",
+    "results",
+    "board",
+    "failed",
+    "packs",
+    "claims",
+    "attempts",
+    "workers",
+    "logs",
+    "checkpoints",
+)
 """The folders that a demo makes; checkpoints/ was made by earlier versions."""
 
 PAGE = "board/site/index.html"

@@ -5,6 +5,7 @@
     failed/NAME.json          why a run failed, with the traceback
     packs/                    the states of runs that are trained packed
     claims/NAME.lock          held by the process that works on a run; released when it ends, however it ends
+    attempts/NAME.json        runs that a process works on, or died under
     workers/0.json            the heartbeat of each process: what it is doing, for the table
     selection.json            choices of a recipe, and what they cost
 
@@ -20,19 +21,25 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from filelock import FileLock
 
 from listops_bench._base.files import take_lock, write_atomic
-from listops_bench.errors import InvalidInput
+from listops_bench._base.records import Text
+from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.result.files import find_results, read_result
 from listops_bench.result.format import Result
+from listops_bench.runs.folder import RunFiles
 from listops_bench.runs.record import RunRecord, read_run
 from listops_bench.score.completion import SCORER_VERSION
+from listops_bench.sweep._attempts import Attempts
+from listops_bench.sweep._notes import Notes
 from listops_bench.sweep.grid import Sweep
 from listops_bench.sweep.job import Job
 from listops_bench.tasks.task import DATASET_VERSION
+
+Part = Literal["all", "train", "score"]
 
 FRESH_SECONDS = 60.0
 """A worker whose heartbeat is older is not shown."""
@@ -52,7 +59,10 @@ class Failure:
 
     reason: str
     final: bool
-    traceback: str = ""
+    traceback: Annotated[str, Text(max_length=100_000)] = ""
+
+
+_UNREADABLE = Failure("why, cannot be read", final=False)
 
 
 @dataclass(frozen=True)
@@ -80,11 +90,17 @@ class SweepFolder:
     """The files of a sweep. Records and results are read once; a result file again when it has changed.
 
     The display uses it from a thread of its own, beside the worker.
+
+    Args:
+        part: what of the work is to be done here: a run is then done as soon as it is trained, or there is nothing to
+            do for a run that is not trained yet.
     """
 
-    def __init__(self, path: str | Path, sweep: Sweep) -> None:
-        self.path, self.sweep = Path(path), sweep
+    def __init__(self, path: str | Path, sweep: Sweep, part: Part = "all") -> None:
+        self.path, self.sweep, self.part = Path(path), sweep, part
+        self.notes = Notes()
         self.runs, self.results, self.packs = self.path / "runs", self.path / "results", self.path / "packs"
+        self.attempts = Attempts(self.path / "attempts", self.packs, self.notes)
         self._done: set[str] = set()
         self._records: dict[str, RunRecord] = {}
         self._lock = threading.Lock()
@@ -104,10 +120,11 @@ class SweepFolder:
         return list(known.values())
 
     def by_state(self) -> dict[str, list[Job]]:
-        """The runs that are known by now, ``done``, ``failed`` and ``left``."""
-        states: dict[str, list[Job]] = {"done": [], "failed": [], "left": []}
+        """The runs that are known by now, ``done``, ``failed`` and ``left`` to do, here or (``later``) elsewhere."""
+        states: dict[str, list[Job]] = {"done": [], "failed": [], "left": [], "later": []}
         for job in self.jobs():
-            states["done" if self.is_done(job) else "failed" if self.has_failed(job) else "left"].append(job)
+            done, failed = self.is_done(job), self.has_failed(job)
+            states["done" if done else "failed" if failed else "left" if self.is_left(job) else "later"].append(job)
         return states
 
     def choices(self) -> list[dict[str, Any] | None]:
@@ -121,19 +138,33 @@ class SweepFolder:
             write_atomic(self.path / "selection.json", json.dumps(made, indent=2) + "\n")
 
     def record(self, job: Job) -> RunRecord | None:
-        """The record of a run that has been trained."""
-        if job.name not in self._records and (record := read_run(job.output_dir)) is not None:
+        """The record of a run that has been trained as is asked for now: on today's rows, by this recipe."""
+        if job.name not in self._records:
+            path = RunFiles(job.output_dir).record
+            try:
+                record = read_run(job.output_dir)
+            except (InvalidInput, EnvironmentFailed) as error:
+                self.notes.mark(path, error)
+                return None
+            if record is None or not _is_of(record, job):
+                return None
             self._records[job.name] = record
-        return self._records.get(job.name)
+        return self._records[job.name]
 
     def has_failed(self, job: Job) -> bool:
         return self._failed_path(job).exists()
 
     def is_done(self, job: Job) -> bool:
         """Trained, and scored on all that it is to be scored on."""
-        if job.name not in self._done and self.record(job) is not None and not self.tasks_to_score(job):
-            self._done.add(job.name)
+        if job.name not in self._done and self.record(job) is not None:
+            self._done |= {job.name} if self.part == "train" or not self.tasks_to_score(job) else set()
         return job.name in self._done
+
+    def is_left(self, job: Job) -> bool:
+        """Whether there is something to do for a run here."""
+        if self.part == "score" and self.record(job) is None:
+            return False
+        return not self.is_done(job) and not self.has_failed(job)
 
     # --- results ------------------------------------------------------------------------------------------------------
 
@@ -157,7 +188,8 @@ class SweepFolder:
         with self._lock:
             found = [self._read_result(path) for path in find_results(self.results, record.weights_sha256)]
         today = (DATASET_VERSION, SCORER_VERSION)
-        return [r for r in found if r is not None and (r.dataset_version, r.scorer_version) == today]
+        results = [r for r in found if r is not None and r.track == job.track]
+        return [r for r in results if (r.dataset_version, r.scorer_version) == today]
 
     def _read_result(self, path: Path) -> Result | None:
         stat = path.stat()
@@ -165,8 +197,11 @@ class SweepFolder:
         if path not in self._results or self._results[path][0] != version:
             try:
                 self._results[path] = version, read_result(path)
-            except InvalidInput:
+            except (InvalidInput, EnvironmentFailed) as error:
                 self._results[path] = version, None
+                self.notes.mark(path, error)
+            else:
+                self.notes.damaged.pop(path, None)
         return self._results[path][1]
 
     # --- failures -----------------------------------------------------------------------------------------------------
@@ -180,13 +215,14 @@ class SweepFolder:
     def failures(self) -> dict[str, Failure]:
         """By name, of runs that belong to the sweep."""
         paths = {job.name: self._failed_path(job) for job in self.jobs() if self.has_failed(job)}
-        return {name: Failure(**json.loads(path.read_text(encoding="utf-8"))) for name, path in paths.items()}
+        return {name: self.notes.read(path, Failure) or _UNREADABLE for name, path in paths.items()}
 
     def forget_failures(self, *, final_ones_too: bool = False) -> None:
         """Has runs tried again that failed for a reason that may be gone, such as a full disk."""
         for path in (self.path / "failed").glob("*.json"):
-            if final_ones_too or not json.loads(path.read_text(encoding="utf-8"))["final"]:
+            if final_ones_too or not (self.notes.read(path, Failure) or _UNREADABLE).final:
                 path.unlink()
+                self.attempts.forgive(path.stem)
 
     # --- processes ----------------------------------------------------------------------------------------------------
 
@@ -206,10 +242,11 @@ class SweepFolder:
         found = {}
         for path in sorted((self.path / "workers").glob("[0-9]*.json")):
             try:
-                if time.time() - path.stat().st_mtime < FRESH_SECONDS:
-                    found[int(path.stem)] = Status(**json.loads(path.read_text(encoding="utf-8")))
+                fresh = time.time() - path.stat().st_mtime < FRESH_SECONDS
             except FileNotFoundError:
                 continue
+            if fresh and path.stem.isdecimal() and (status := self.notes.read(path, Status)) is not None:
+                found[int(path.stem)] = status
         return found
 
     def _heartbeat_path(self, worker: int) -> Path:
@@ -220,3 +257,10 @@ class SweepFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         if not os.access(self.path, os.W_OK):
             raise PermissionError(13, "Permission denied", str(self.path))
+
+
+def _is_of(record: RunRecord, job: Job) -> bool:
+    """Whether a record is that of the run as it would be trained today, on however many processes and how precisely."""
+    found = record.identity or {}
+    how = {key: found[key] for key in ("num_processes", "mixed_precision") if key in found}
+    return record.training is not None and found == job.config.identity(**how)

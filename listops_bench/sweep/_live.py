@@ -144,6 +144,9 @@ def print_summary(console: Console, folder: SweepFolder) -> None:
     console.print(to_console(summary_table(folder)))
     for name, failure in sorted(folder.failures().items()):
         console.print(terminal(f"failed: {name}: {failure.reason}"), style="red", soft_wrap=True, markup=False)
+    for path, reason in sorted(folder.notes.damaged.items()):
+        if path.exists():
+            console.print(terminal(f"does not count: {reason}"), style="red", soft_wrap=True, markup=False)
     console.print(f"{done} of {len(folder.sweep)} runs done, {results} result files", markup=False)
     if results:
         console.print(f"the board: listops-bench leaderboard build {folder.results}", soft_wrap=True, markup=False)

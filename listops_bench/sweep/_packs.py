@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
+from listops_bench.errors import InvalidInput
 from listops_bench.model.ladder import build_model, load_config, parameter_counts
 from listops_bench.runs.folder import working_files
+from listops_bench.sweep._attempts import CRASHES_ALONE
 from listops_bench.sweep._folder import SweepFolder
 from listops_bench.sweep.job import Job
 from listops_bench.train.config import rows_per_step
@@ -24,6 +27,8 @@ from listops_bench.train.packed.run import MOST_ROWS, pack_key, why_not
 
 FLOPS_BESIDES = 40_000
 """What a token costs beside its matrix products, in FLOPs of them (fitted to one CPU thread; orders runs, no more)."""
+
+Order = Literal["cost", "page"]
 
 _UNITS_OF_WIDTH = 6144
 _MOST_IN_A_PACK = 128
@@ -50,7 +55,10 @@ def cost(job: Job) -> float:
     """What a run costs, in FLOPs or so."""
     config = job.config
     curriculum = config.plan()
-    per_token = _flops(config.fresh_model, curriculum.modulus) if config.init_from is None else 0
+    try:
+        per_token = _flops(config.fresh_model, curriculum.modulus) if config.init_from is None else 0
+    except InvalidInput:  # as in `_can_be_packed`
+        per_token = 0
     return curriculum.steps * rows_per_step(config) * (per_token + FLOPS_BESIDES)
 
 
@@ -59,28 +67,45 @@ def _flops(model: str, modulus: int) -> int:
     return parameter_counts(build_model(model, modulus)).flops_per_token or 0
 
 
-def units_of(folder: SweepFolder, pack: int | None, size: int, *, jobs: Sequence[Job] | None = None) -> list[Unit]:
-    """What is left to do, the most expensive first.
+def units_of(
+    folder: SweepFolder, pack: int | None, size: int, *, order: Order = "cost", jobs: Sequence[Job] | None = None
+) -> list[Unit]:
+    """What is left to do, in its order; what a process has died under comes last.
 
     Args:
         pack: models in a pack at the most; 1 trains each alone, None as many as make a GPU busy.
         size: processes that share the work: packs are made small enough that all have some.
+        order: the most expensive first, or as the page has the runs.
         jobs: instead of all that are known.
     """
     known = folder.jobs() if jobs is None else jobs
-    left = [job for job in known if not folder.is_done(job) and not folder.has_failed(job)]
+    left = [job for job in known if folder.is_left(job)]
     units = _packs_begun(folder, left)
     taken = {job.name for unit in units for job in unit.jobs}
     by_key: dict[tuple[object, ...], list[Job]] = defaultdict(list)
     for job in (job for job in left if job.name not in taken):
         begun_alone = folder.record(job) is not None or working_files(job.output_dir).state.exists()
-        if pack == 1 or begun_alone or why_not(job.config) is not None:
+        alone = pack == 1 or begun_alone or folder.attempts.crashes(job) >= CRASHES_ALONE
+        if alone or not _can_be_packed(job):
             units.append(Unit((job,)))
         else:
             by_key[pack_key(job.config)].append(job)
     for same in by_key.values():
         units += _grouped(folder, same, pack, size)
-    return sorted(units, key=lambda unit: -unit.cost)
+    places = {job.name: place for place, job in enumerate(known)} if order == "page" else {}
+
+    def turn(unit: Unit) -> tuple[float, ...]:
+        left = max(folder.attempts.turn(job) for job in unit.jobs)
+        return left, min(places[job.name] for job in unit.jobs) if places else -unit.cost
+
+    return sorted(units, key=turn)
+
+
+def _can_be_packed(job: Job) -> bool:
+    try:
+        return why_not(job.config) is None
+    except InvalidInput:  # its model is gone: training it will say so
+        return False
 
 
 def _packs_begun(folder: SweepFolder, left: Sequence[Job]) -> list[Unit]:
@@ -89,7 +114,7 @@ def _packs_begun(folder: SweepFolder, left: Sequence[Job]) -> list[Unit]:
     waiting = {job.name for job in left}
     units = []
     for path in sorted(folder.packs.glob("*.json")):
-        names = json.loads(path.read_text(encoding="utf-8"))
+        names = folder.notes.read(path, list[str]) or ()
         begun = working_files(path.with_suffix("")).state.exists()
         if begun and waiting & set(names) and set(names) <= set(by_name):
             units.append(Unit(tuple(by_name[name] for name in names), path.with_suffix("")))

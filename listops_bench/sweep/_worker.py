@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import math
-import os
+import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from filelock import FileLock
 
 from listops_bench._base.files import write_atomic
+from listops_bench._base.stopping import EXIT_TIME_IS_UP, Stopped, StopRequest
 from listops_bench._base.text import one_line
+from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.run import evaluate_checkpoint
-from listops_bench.runs.folder import working_files
+from listops_bench.runs.folder import working_dir, working_files
+from listops_bench.sweep._attempts import MOST_CRASHES
 from listops_bench.sweep._folder import SECONDS_BETWEEN_LOOKS, Failure, Status, SweepFolder
-from listops_bench.sweep._packs import Unit, pack_limit, units_of
+from listops_bench.sweep._packs import Order, Unit, pack_limit, units_of
 from listops_bench.sweep.job import Job
 from listops_bench.train import Progress, TrainingFailed, TrainResult
 from listops_bench.train.packed import PackProgress
@@ -25,6 +29,7 @@ from listops_bench.train.packed.run import this_engine, train_packed
 from listops_bench.train.run import train
 
 SECONDS_BETWEEN_HEARTBEATS = 1.0
+MOST_OF_A_TRACEBACK = 20_000
 
 
 class Worker:
@@ -32,7 +37,8 @@ class Worker:
 
     Args:
         pack: models in a pack at the most; 1 trains each alone, None decides by the device.
-        with_parent: end when the process that started this one is gone; what is done by then stays on the disk.
+        order: of the work, see `units_of`.
+        stop: asks this process to end: a run in training is saved first.
         on_event: called with a line about every run that has ended.
     """
 
@@ -43,34 +49,40 @@ class Worker:
         size: int = 1,
         *,
         pack: int | None = None,
-        with_parent: bool = False,
+        order: Order = "cost",
+        stop: StopRequest | None = None,
         on_event: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.folder, self.number, self.size, self.on_event = folder, number, size, on_event
         self.engine = this_engine()
         self.pack = pack_limit(pack, self.engine.device.type)
-        self._parent = os.getppid() if with_parent else None
+        self.order: Order = order
+        self.stop = stop or StopRequest()
         self._last_heartbeat = 0.0
+        self._longest_start = self._begun = 0.0
 
     def run(self) -> None:
         """Works until nothing is left that it could do.
 
         Raises:
             OSError: the sweep's folder can no longer be written.
+            Stopped: it was asked to end.
         """
         try:
             while True:
-                unit, claims = self._take()
-                if unit is not None:
-                    try:
-                        self._work_on(unit)
-                    finally:
-                        for lock in claims.values():
-                            lock.release()
-                elif None in self.folder.choices():
-                    time.sleep(SECONDS_BETWEEN_LOOKS)  # runs of other processes decide what is next
-                else:
-                    return
+                with self.stop.raising():
+                    unit, claims = self._take()
+                try:
+                    if unit is not None:
+                        self._attempt(unit)
+                finally:
+                    for lock in claims.values():
+                        lock.release()
+                if unit is None:
+                    if self.folder.part == "score" or None not in self.folder.choices():
+                        return
+                    with self.stop.raising():  # runs of other processes decide what is next
+                        time.sleep(SECONDS_BETWEEN_LOOKS)
         finally:
             self.folder.remove_heartbeat(self.number)
 
@@ -78,7 +90,7 @@ class Worker:
 
     def _take(self) -> tuple[Unit | None, Mapping[str, FileLock]]:
         """The next unit that no process works on, claimed: of this process's share first, then of the others'."""
-        units = units_of(self.folder, self.pack, self.size)
+        units = units_of(self.folder, self.pack, self.size, order=self.order)
         own = units[self.number :: self.size]
         for unit in [*own, *(unit for unit in units if unit not in own)]:
             claims = self.folder.claim(unit.jobs)
@@ -94,35 +106,72 @@ class Worker:
         if unit.pack is not None and working_files(unit.pack).state.exists():
             return unit if len(claims) == len(unit.jobs) else None
         jobs = tuple(job for job in unit.jobs if job.name in claims)
-        jobs = tuple(job for job in jobs if not self.folder.is_done(job) and not self.folder.has_failed(job))
+        jobs = tuple(job for job in jobs if self.folder.is_left(job))
         if not jobs:
             return None
         return replace(unit, jobs=jobs, pack=unit.pack if len(jobs) > 1 else None)
 
     # --- doing it -----------------------------------------------------------------------------------------------------
 
-    def _work_on(self, unit: Unit) -> None:
-        self._last_heartbeat = 0.0
-        try:
-            self._train(unit)
-        except Exception as error:  # a defect in one run, or one too large for the device, must not end the sweep
+    def _attempt(self, unit: Unit) -> None:
+        """Works on a unit, unless too many processes have died under it, or no time is left to come to a step."""
+        attempts = self.folder.attempts
+        crashes = max(attempts.crashes(job) for job in unit.jobs)
+        if crashes >= MOST_CRASHES:
             for job in unit.jobs:
-                if self.folder.record(job) is None:
-                    self._note_failure(job, error)
+                self._note(job, Failure(f"its process died {crashes} times; out of memory?", final=False))
+            return
+        if self.stop.seconds_left < self._longest_start:
+            raise Stopped(EXIT_TIME_IS_UP, "stopped")
         for job in unit.jobs:
+            attempts.begin(job, unit.pack)
+        over = False
+        try:
+            self._work_on(unit)
+            over = True
+        finally:
+            for job in unit.jobs:
+                if not over or not self.folder.is_left(job):
+                    attempts.end(job, over=over)
+
+    def _work_on(self, unit: Unit) -> None:
+        self._last_heartbeat, self._begun = 0.0, time.monotonic()
+        try:
+            if self.folder.part != "score":
+                self._train(unit)
+        except Exception as error:  # a defect in one run, or one too large for the device, must not end the sweep
+            left = [job for job in unit.jobs if self.folder.record(job) is None]
+            if unit.pack is not None and left:
+                self._take_apart(unit.pack, left, error)
+            else:
+                for job in left:
+                    self._note_failure(job, error)
+        for job in unit.jobs if self.folder.part != "train" else ():
             if self.folder.record(job) is not None and not self.folder.has_failed(job):
                 try:
-                    self._score(job)
+                    with self.stop.raising():
+                        self._score(job)
                 except Exception as error:
                     self._note_failure(job, error)
         self.folder.write_choices()
+
+    def _take_apart(self, pack: Path, left: Sequence[Job], error: Exception) -> None:
+        """Has the runs of a pack that failed trained one by one: which of them it was, is then seen."""
+        self.on_event(f"a pack of {len(left)} failed, its runs are trained alone: {one_line(error, with_type=True)}")
+        shutil.rmtree(working_dir(pack), ignore_errors=True)
+        pack.with_suffix(".json").unlink(missing_ok=True)
+        for job in left:
+            self.folder.attempts.end_alone(job)
 
     def _note_failure(self, job: Job, error: Exception) -> None:
         if isinstance(error, TrainingFailed):
             failure = Failure(str(error), final=True)
         else:
             trace = "".join(traceback.format_exception(error))
-            failure = Failure(one_line(error, with_type=True), final=False, traceback=trace)
+            failure = Failure(one_line(error, with_type=True), final=False, traceback=trace[-MOST_OF_A_TRACEBACK:])
+        self._note(job, failure)
+
+    def _note(self, job: Job, failure: Failure) -> None:
         self.folder.note_failure(job, failure)  # where not even that can be written, the process ends here
         self.on_event(f"{job.name} failed: {failure.reason}")
 
@@ -132,11 +181,12 @@ class Worker:
 
         if unit.pack is None:
             (job,) = unit.jobs
-            self._note_outcome(job, train(job.config, on_step=on_step), "trained")
+            self._note_outcome(job, train(job.config, on_step=on_step, stop=self.stop), "trained")
             return
         members = unit.pack.with_suffix(".json")
         write_atomic(members, json.dumps([job.name for job in unit.jobs]) + "\n")
-        outcomes = train_packed([job.config for job in unit.jobs], unit.pack, engine=self.engine, on_step=on_step)
+        configs = [job.config for job in unit.jobs]
+        outcomes = train_packed(configs, unit.pack, engine=self.engine, on_step=on_step, stop=self.stop)
         for job, outcome in zip(unit.jobs, outcomes, strict=True):
             self._note_outcome(job, outcome, "trained (packed)")
         members.unlink()
@@ -159,13 +209,15 @@ class Worker:
                 results_dir=self.folder.results,
                 on_split=lambda task, split: self._report_progress([job], "scoring", job.steps, job.steps, None),
             )
+            if missing := self.folder.tasks_to_score(job):
+                raise InvalidInput(f"its results on {', '.join(missing)} were written and do not count")
 
     def _report_progress(self, jobs: Sequence[Job], phase: str, step: int, total: int, loss: float | None) -> None:
-        """Writes a heartbeat if one is due, and ends the process if its parent is gone."""
+        """Writes a heartbeat if one is due."""
+        if self._begun:
+            self._longest_start, self._begun = max(self._longest_start, time.monotonic() - self._begun), 0.0
         if time.monotonic() - self._last_heartbeat < SECONDS_BETWEEN_HEARTBEATS:
             return
         self._last_heartbeat = time.monotonic()
-        if self._parent is not None and os.getppid() != self._parent:
-            raise SystemExit("the process that started this one is gone")
         finite = loss if loss is not None and math.isfinite(loss) else None
         self.folder.write_heartbeat(self.number, Status([job.name for job in jobs], phase, step, total, finite))

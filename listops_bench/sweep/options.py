@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
-from listops_bench._base.command import Parser, shard
-from listops_bench._base.options import add_flags, check
+from listops_bench._base.command import Parser, duration, shard
+from listops_bench._base.options import Between, add_flags, check
 from listops_bench._base.records import Positive
+from listops_bench.errors import InvalidInput
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,10 @@ class Options:
         workers: processes (default: one for each GPU, or core).
         pack: models trained as one at the most (default: 1 on a CPU).
         retry_failed: try runs again whose loss was no number.
+        time_limit: seconds after which all is saved and the command ends.
+        order: what is begun first, the most expensive or as the page has it.
+        train_only: score nothing.
+        score_only: train nothing.
     """
 
     file: str
@@ -29,9 +36,19 @@ class Options:
     workers: Positive | None = None
     pack: Positive | None = None
     retry_failed: bool = False
+    time_limit: Annotated[float, Between(0)] | None = None
+    order: Literal["cost", "page"] = "cost"
+    train_only: bool = False
+    score_only: bool = False
 
     def __post_init__(self) -> None:
         check(self)
+        if self.train_only and self.score_only:
+            raise InvalidInput("give either --train-only or --score-only; without them a sweep does both")
+
+    @property
+    def part(self) -> Literal["all", "train", "score"]:
+        return "train" if self.train_only else "score" if self.score_only else "all"
 
     @property
     def folder(self) -> Path:
@@ -44,4 +61,11 @@ def add_options(parser: Parser) -> None:
     parser.add_argument(
         "--shard", type=shard, metavar="I/N", help="the I-th of N parts of the runs, for job arrays (1/N .. N/N)"
     )
-    add_flags(parser, Options, skip=("file", "shard", "workers"))
+    parser.add_argument(
+        *("--time-limit", "--time_limit"),
+        type=duration,
+        metavar="TIME",
+        default=argparse.SUPPRESS,
+        help="when to save all and end (8m, 1h30m, 90s; exit code 4); started again, it goes on",
+    )
+    add_flags(parser, Options, skip=("file", "shard", "workers", "time_limit"))

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from listops_bench._base.escape import terminal
 from listops_bench._base.processes import ONE_THREAD, Command, run_commands, usable_cores
+from listops_bench._base.stopping import EXIT_TIME_IS_UP, Stopped, StopRequest
 from listops_bench.errors import file_error
 from listops_bench.pages.console import make_console
 from listops_bench.sweep._folder import SECONDS_BETWEEN_LOOKS, SweepFolder
@@ -46,7 +47,7 @@ def open_sweep(options: Options) -> SweepFolder:
         )  # every n-th run, in the order of their cost; a choice of recipe stays in one piece
         jobs = sorted(sweep.jobs, key=lambda job: (-cost(job), job.name))[index::count]
         sweep = replace(sweep, jobs=tuple(jobs), selections=sweep.selections[index::count])
-    return SweepFolder(options.folder, sweep)
+    return SweepFolder(options.folder, sweep, options.part)
 
 
 # --- the command: a process for each core or GPU ----------------------------------------------------------------------
@@ -58,6 +59,7 @@ def run_sweep(options: Options, console: Console | None = None) -> int:
     Raises:
         InvalidInput: a page that cannot be read or crossed, or a folder that cannot be made.
         EnvironmentFailed: a folder that cannot be written.
+        Stopped: it was asked to end, or its time is up; all is saved.
     """
     console = console or make_console()
     folder = open_sweep(options)
@@ -77,23 +79,44 @@ def work_side_by_side(
         environment: of the processes; with ``ACCELERATE_USE_CPU`` they compute on the CPU.
     """
     _begin(folder, options)
+    with StopRequest(options.time_limit) as stop:
+        while left := _left(folder):
+            size = min(options.workers or _devices(environment), left)
+            console.print(f"{len(folder.sweep)} runs, {left} to do, {size} at a time; logs in {folder.path / 'logs'}")
+            workers = [
+                Command(f"worker {i}", _words(options, i, size, stop), folder.path / "logs" / f"worker{i}.txt")
+                for i in range(size)
+            ]
+            before = folder.attempts.snapshot()
+            with Display(console, folder):
+                run_commands(workers, at_once=size, environment={**environment, **ONE_THREAD}, stop=stop)
+                if any(worker.exit_code == EXIT_TIME_IS_UP for worker in workers):
+                    raise Stopped(EXIT_TIME_IS_UP, "stopped")
+                waited = _wait_for_others(folder, stop)  # another command's, or those of one that was killed
+            for worker in (worker for worker in workers if worker.status == "failed"):
+                line = terminal(f"{worker.name} ended: {worker.last_line()} (see {worker.log})")
+                console.print(line, style="red", markup=False)
+            if any(worker.status == "failed" for worker in workers):
+                _count_crashes(folder)
+            # What others held and left, and what a process has died under, is taken up again.
+            if not waited and folder.attempts.snapshot() == before:
+                return
+
+
+def _count_crashes(folder: SweepFolder) -> None:
+    """Notes which runs the processes of ours that have died worked on."""
+    left = folder.by_state()["left"]
+    claims = folder.claim(left)
+    for job in (job for job in left if job.name in claims):
+        folder.attempts.count_crash(job)
+        claims[job.name].release()
+
+
+def _left(folder: SweepFolder) -> int:
+    """How many runs are to be done here, those of choices that are still to be made included."""
     states = folder.by_state()
-    left = len(folder.sweep) - len(states["done"]) - len(states["failed"])
-    if not left:
-        return
-    size = min(options.workers or _devices(environment), left)
-    console.print(f"{len(folder.sweep)} runs, {left} to do, {size} at a time; logs in {folder.path / 'logs'}")
-    workers = [
-        Command(f"worker {i}", _words(options, i, size), folder.path / "logs" / f"worker{i}.txt") for i in range(size)
-    ]
-    with Display(console, folder):
-        run_commands(workers, at_once=size, environment={**environment, **ONE_THREAD})
-        _wait_for_others(folder)  # another command's, or those of one that was killed a moment ago
-    for worker in workers:
-        if worker.status == "failed":
-            console.print(
-                terminal(f"{worker.name} ended: {worker.last_line()} (see {worker.log})"), style="red", markup=False
-            )
+    undecided = 0 if folder.part == "score" else len(folder.sweep) - sum(map(len, states.values()))
+    return len(states["left"]) + undecided
 
 
 def plan_sweep(options: Options, devices: int) -> None:
@@ -113,7 +136,10 @@ def _begin(folder: SweepFolder, options: Options) -> None:
 
 def _end(folder: SweepFolder, console: Console) -> int:
     print_summary(console, folder)
-    return 0 if sum(folder.is_done(job) for job in folder.jobs()) == len(folder.sweep) else 1
+    states = folder.by_state()
+    if folder.part == "score":  # what is not trained yet is not its concern
+        return 1 if states["left"] or states["failed"] else 0
+    return 0 if len(states["done"]) == len(folder.sweep) else 1
 
 
 def _devices(environment: Mapping[str, str]) -> int:
@@ -125,12 +151,17 @@ def _devices(environment: Mapping[str, str]) -> int:
     return usable_cores()
 
 
-def _words(options: Options, number: int, size: int) -> list[str]:
+def _words(options: Options, number: int, size: int, stop: StopRequest) -> list[str]:
     words = [sys.executable, "-m", "listops_bench.sweep", options.file, "--output-dir", str(options.folder)]
     words += ["--worker", f"{number + 1}/{size}"]
     if options.shard is not None:
         words += ["--shard", f"{options.shard[0] + 1}/{options.shard[1]}"]
-    return words + ([] if options.pack is None else ["--pack", str(options.pack)])
+    if options.pack is not None:
+        words += ["--pack", str(options.pack)]
+    if stop.deadline is not None:
+        words += ["--time-limit", f"{max(stop.seconds_left, 0.001):.3f}"]
+    words += [] if options.part == "all" else [f"--{options.part}-only"]
+    return [*words, "--order", options.order]
 
 
 # --- one process: a rank of a launcher, or a worker of the command ----------------------------------------------------
@@ -161,11 +192,11 @@ def work(options: Options, worker: tuple[int, int] | None) -> int:
         if not console.is_terminal or worker is not None:
             print(terminal(line), flush=True)
 
-    with_parent = worker is not None or size > 1
-    with Display(console, folder) if leads else nullcontext():
-        Worker(folder, number, size, pack=options.pack, with_parent=with_parent, on_event=print_event).run()
-        if leads:
-            _wait_for_others(folder)
+    with StopRequest(options.time_limit) as stop, Display(console, folder) if leads else nullcontext():
+        own = Worker(folder, number, size, pack=options.pack, order=options.order, stop=stop, on_event=print_event)
+        own.run()
+        while leads and _wait_for_others(folder, stop):
+            own.run()
     return _end(folder, console) if leads else 0
 
 
@@ -190,14 +221,17 @@ def _take_gpu(environment: MutableMapping[str, str], number: int, count: int) ->
     environment["CUDA_VISIBLE_DEVICES"] = visible[number % len(visible)]
 
 
-def _wait_for_others(folder: SweepFolder) -> None:
+def _wait_for_others(folder: SweepFolder, stop: StopRequest) -> bool:
     """Waits until every run has ended or no process works on it: only then is what is printed the end, and a launcher
-    ends all ranks once the first one has."""
+    ends all ranks once the first one has. Returns whether others have left something to do."""
+    waited = False
     while True:
-        left = folder.by_state()["left"]
-        claims = folder.claim(left)
-        for lock in claims.values():
-            lock.release()
-        if len(claims) == len(left):
-            return
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        with stop.raising():
+            left = folder.by_state()["left"]
+            claims = folder.claim(left)
+            for lock in claims.values():
+                lock.release()
+            if len(claims) == len(left):
+                return waited and bool(left)
+            waited = True
+            time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -1,13 +1,11 @@
 """``accelerate launch -m listops_bench.train``."""
 
-import signal
 import sys
 
-# Before seconds of imports: there is nothing to save yet, and no traceback to show.
-if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-from listops_bench.train.command import main
+from listops_bench._base.stopping import die_quietly
 
 if __name__ == "__main__":
+    die_quietly()
+    from listops_bench.train.command import main
+
     sys.exit(main())

@@ -100,23 +100,67 @@ def test_a_process_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: p
     assert deaf._process.poll() == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_parent_asked_to_end_ends_its_processes_first(tmp_path: Path, number: signal.Signals) -> None:
     parent = """
         import os, sys
         from pathlib import Path
         from listops_bench._base.processes import Command, run_commands
+        from listops_bench._base.stopping import Stopped
         command = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"]
         jobs = [Command("child", command, Path("child.txt"))]
         try:
             run_commands(jobs, at_once=1, environment=os.environ, interval=0.01)
-        except KeyboardInterrupt:
-            sys.exit(130)
+        except Stopped as stopped:
+            sys.exit(stopped.code)
     """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(parent)], cwd=tmp_path, env=environment)
     log = tmp_path / "child.txt"
     assert eventually(lambda: log.exists() and log.read_text().endswith("\n"))
     process.send_signal(number)
-    assert process.wait(WAIT_SECONDS) == 130
+    assert process.wait(WAIT_SECONDS) == 128 + number
     assert eventually(lambda: not alive(int(log.read_text())), 2.0)
+
+
+def test_a_process_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    """At any time: while it imports, while it works, and where it takes no notice."""
+    child = """
+        import os, signal, sys, time
+        from listops_bench._base import stopping
+        stopping.SECONDS_OF_AN_ORPHAN = 0.3
+        stopping.end_with_parent(0.05) if sys.argv[1] == "rank" else stopping.end_with_stdin()
+        if sys.argv[1] == "deaf":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print(os.getpid(), flush=True)
+        time.sleep(60)
+    """
+    parent = """
+        import os, sys
+        from pathlib import Path
+        from listops_bench._base.processes import Command, run_commands
+        jobs = [Command(n, [sys.executable, "child.py", n], Path(n)) for n in ("listens", "deaf", "rank")]
+        run_commands(jobs, at_once=3, environment=os.environ, interval=0.01)
+    """
+    (tmp_path / "child.py").write_text(textwrap.dedent(child))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(parent)], cwd=tmp_path, env=environment)
+    logs = [tmp_path / name for name in ("listens", "deaf", "rank")]
+    assert eventually(lambda: all(log.exists() and log.read_text().endswith("\n") for log in logs))
+    process.kill()
+    process.wait()
+    assert eventually(lambda: not any(alive(int(log.read_text())) for log in logs), 5.0)
+
+
+def test_a_worker_is_watched_before_it_imports(tmp_path: Path) -> None:
+    """Its parent is gone at once: it ends by that, and not later by the page that is not there."""
+    root = Path(__file__).resolve().parents[2]
+    words = [sys.executable, "-m", "listops_bench.sweep", "nowhere.yaml", "--worker", "1/1"]
+    launcher = f"import subprocess; print(subprocess.Popen({words!r}, stdin=subprocess.PIPE).pid, flush=True)"
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    with (tmp_path / "error").open("w") as error:
+        done = subprocess.run(
+            [sys.executable, "-c", launcher], env=environment, stdout=subprocess.PIPE, stderr=error, check=True
+        )
+    assert eventually(lambda: not alive(int(done.stdout)), 10.0)
+    assert (tmp_path / "error").read_text() == ""

@@ -1,7 +1,8 @@
 """A sweep whose process is killed at given moments and started again: ``python -m tests.support.killed_sweep``.
 
-The arguments are the folder for the sweep ``page.yaml`` of the current directory, and moments such as ``.pt=2``: when
-the second file of that ending is put in its place. After the last, it is run to its end.
+The arguments are the folder for the sweep ``page.yaml`` of the current directory, and moments such as ``.pt=2``, when
+the second file of that ending is put in its place; ``gpt2_d016=1``, when the first run of a model begins; or
+``SIGTERM=7``, a signal at the seventh step or split. After the last, it is run to its end.
 """
 
 import functools
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from listops_bench._base.stopping import Stopped, StopRequest
 from listops_bench.evaluate import run as evaluate
 from listops_bench.sweep._worker import Worker
 from listops_bench.sweep.options import Options
@@ -28,7 +30,7 @@ def session(output_dir: str, moment: str, number: int) -> None:
     def counting(original: Callable[..., Any]) -> Callable[..., Any]:
         def call(source: Any, target: Any, *rest: Any) -> Any:
             nonlocal seen
-            seen += str(target).endswith(moment if moment != "checkpoint" else "")
+            seen += "attempts" not in str(target) and str(target).endswith(moment if moment != "checkpoint" else "")
             if seen == number:
                 os.kill(os.getpid(), signal.SIGKILL)
             return original(source, target, *rest)
@@ -37,9 +39,31 @@ def session(output_dir: str, moment: str, number: int) -> None:
 
     if moment == "checkpoint":
         Path.rename = counting(Path.rename)  # type: ignore[method-assign]
-    elif moment:
+    elif moment.startswith("."):
         os.replace = counting(os.replace)
-    Worker(open_sweep(Options("page.yaml", output_dir)), pack=2).run()
+
+    def report_progress(worker: Worker, *now: Any) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == number:
+            os.kill(os.getpid(), signal.Signals[moment])
+        original_report(worker, *now)
+
+    original_report, original_train = Worker._report_progress, Worker._train
+    if moment in signal.Signals.__members__:
+        Worker._report_progress = report_progress  # type: ignore[method-assign]
+
+    def train(worker: Worker, unit: Any) -> None:
+        if unit.jobs[0].config.model == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+        original_train(worker, unit)
+
+    Worker._train = train  # type: ignore[method-assign]
+    try:
+        with StopRequest() as stop:
+            Worker(open_sweep(Options("page.yaml", output_dir)), pack=2, stop=stop).run()
+    except Stopped as stopped:
+        os._exit(stopped.code)
 
 
 def main(output_dir: str, *moments: str) -> None:
@@ -54,8 +78,9 @@ def main(output_dir: str, *moments: str) -> None:
         if child == 0:
             session(output_dir, moment, int(number or 0))
             os._exit(0)
-        status = os.waitpid(child, 0)[1]
-        assert os.WTERMSIG(status) == signal.SIGKILL if text else status == 0, text
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        stops = moment in signal.Signals.__members__
+        assert code == (128 + signal.Signals[moment] if stops else -signal.SIGKILL if text else 0), (text, code)
 
 
 if __name__ == "__main__":

@@ -13,15 +13,17 @@ import pytest
 import torch
 from rich.console import Console
 
+from listops_bench._base.stopping import StopRequest
 from listops_bench.cli import command as cli
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.pages.tables import to_records
 from listops_bench.result.files import find_results, read_results
+from listops_bench.runs.folder import RunFiles, working_dir
 from listops_bench.sweep import _folder, _worker, run
 from listops_bench.sweep._cost import makespan
 from listops_bench.sweep._folder import Status, SweepFolder
-from listops_bench.sweep._live import Display, summary_table
+from listops_bench.sweep._live import Display, print_summary, summary_table
 from listops_bench.sweep._packs import units_of
 from listops_bench.sweep._worker import Worker
 from listops_bench.sweep.command import main
@@ -180,6 +182,7 @@ def test_results_that_do_not_count_are_made_again(tmp_path: Path, change: dict[s
         ({"eval_num_rows": 9}, False),
         ({"eval_splits": ["test", "test_unseen_operands"]}, False),
         ({"eval_tasks": ["max", "min"]}, False),
+        ({"track": "reference"}, False),
     ],
 )
 def test_done_is_as_asked_now(tmp_path: Path, asked: dict[str, Any], done: bool) -> None:
@@ -189,6 +192,53 @@ def test_done_is_as_asked_now(tmp_path: Path, asked: dict[str, Any], done: bool)
     assert folder.is_done(job) == done
     Worker(folder).run()
     assert folder.is_done(job)
+
+
+def test_results_that_never_count_do_not_keep_a_sweep_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the scorer wrote another version than it is asked for."""
+    folder = tiny(tmp_path)
+    (job,) = folder.jobs()
+    monkeypatch.setattr(_folder, "SCORER_VERSION", "99")
+    Worker(folder).run()
+    assert "results on max were written and do not count" in folder.failures()[job.name].reason
+
+
+@pytest.mark.parametrize("change", [{"dataset_version": "0.9.0"}, {"curriculum": "min:6"}, {"n": 3}])
+def test_a_run_that_was_trained_otherwise_is_not_done(tmp_path: Path, change: dict[str, Any]) -> None:
+    """On the rows of an earlier dataset, or another run in its place: that is said, and it stops no other."""
+    Worker(tiny(tmp_path)).run()
+    folder = tiny(tmp_path, seeds=[0, 1])
+    first, second = folder.jobs()
+    path = Path(first.output_dir) / "run.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "identity": {**record["identity"], **change}}))
+    Worker(folder).run()
+    assert not folder.is_done(first)
+    assert folder.is_done(second)
+    assert f"its {next(iter(change))} is" in folder.failures()[first.name].reason
+
+
+@pytest.mark.parametrize("text", ["[]", "", '{"final": 3}', "\0" * 9, "[" * 5000, '{"runs": 7}', '{"a": 1, "a": 1}'])
+def test_damaged_files_are_named_and_the_rest_goes_on(tmp_path: Path, text: str) -> None:
+    folder = tiny(tmp_path, seeds=[0, 1, 2, 3])
+    first, second, third, fourth = folder.jobs()
+    damaged = [folder.path / name for name in (f"failed/{second.name}.json", "packs/x.json", "workers/7.json")]
+    damaged += [Path(first.output_dir) / "run.json", folder.path / "attempts" / f"{third.name}.json"]
+    for path in damaged:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    Worker(folder, pack=2).run()
+    assert [folder.is_done(job) for job in folder.jobs()] == [False, False, True, True]
+    (result,) = find_results(folder.results, folder.record(fourth).weights_sha256)  # type: ignore[union-attr]
+    result.write_text(text)
+    text_of = io.StringIO()
+    print_summary(Console(file=text_of, width=500), tiny(tmp_path, seeds=[0, 1, 2, 3]))
+    for path in (result, damaged[0], damaged[3].parent):
+        assert str(path) in text_of.getvalue()
+    folder = tiny(tmp_path, seeds=[0, 1, 2, 3])
+    folder.forget_failures()
+    Worker(folder, pack=2).run()
+    assert [folder.is_done(job) for job in folder.jobs()] == [False, True, True, True]
 
 
 def test_results_are_read_by_one_thread_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +260,7 @@ def test_results_are_read_by_one_thread_at_a_time(tmp_path: Path, monkeypatch: p
 def test_a_killed_sweep_ends_with_the_weights_of_one_never_stopped(tmp_path: Path) -> None:
     """Two packs and a run alone, killed while they write states, checkpoints, results and the sweep's own files."""
     page(tmp_path, {**TINY, "models": ["looped_d008", "gpt2_d016"], "seeds": [0, 1]})
-    moments = ".pt=2 checkpoint=2 .json=4 .pt=1 checkpoint=1 .json=6"
+    moments = ".pt=2 SIGTERM=1 checkpoint=1 .json=3 SIGHUP=2 .pt=1 checkpoint=1 .json=2"
     for arguments in ("whole", f"killed {moments}"):
         command = [sys.executable, "-m", "tests.support.killed_sweep", *arguments.split()]
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False)
@@ -251,6 +301,62 @@ def test_twelve_runs_on_two_ranks_killed_and_gone_on(tmp_path: Path) -> None:
     for path, digest in early.items():
         assert weights_sha256(path.parent) == digest
     assert len(predictions(tmp_path / "out")) == 16
+
+
+def test_a_run_that_kills_its_process_stops_no_other(tmp_path: Path) -> None:
+    """It would be taken first, as the most expensive: once it was left in the middle, it is taken last."""
+    page(tmp_path, {**TINY, "models": ["looped_d008", "gpt2_d016"]})
+    command = [sys.executable, "-m", "tests.support.killed_sweep", "out", "gpt2_d016=1", "gpt2_d016=1"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_run_has_failed_after_some_crashes(tmp_path: Path) -> None:
+    """Those that the command counts, which lives; one that has saved a state meanwhile begins to count anew."""
+    folder = tiny(tmp_path, seeds=[0, 1])
+    first, second = folder.jobs()
+    for crashes in range(3):
+        assert folder.attempts.crashes(first) == crashes
+        assert [unit.jobs for unit in units_of(folder, 1, 1)] == [(first,), (second,)][:: -1 if crashes else 1]
+        folder.attempts.begin(first, None)
+        run._count_crashes(folder)
+    Worker(folder).run()
+    assert folder.is_done(second)
+    assert "died 3 times" in folder.failures()[first.name].reason
+    folder.forget_failures()
+    folder.attempts.begin(first, None)
+    state = RunFiles(working_dir(first.output_dir)).state
+    state.parent.mkdir()
+    state.write_bytes(b"")
+    run._count_crashes(folder)
+    assert folder.attempts.crashes(first) == 1
+    state.unlink()
+    Worker(folder).run()
+    assert folder.is_done(first)
+    assert not [*(folder.path / "attempts").iterdir()]
+
+
+def test_a_pack_that_fails_is_trained_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where it is too large for the device, or one of its runs is a defect."""
+
+    def too_large(*_: Any, **__: Any) -> None:
+        raise MemoryError("too large")
+
+    folder = tiny(tmp_path, seeds=[0, 1])
+    lines: list[str] = []
+    monkeypatch.setattr(_worker, "train_packed", too_large)
+    Worker(folder, pack=2, on_event=lines.append).run()
+    assert "its runs are trained alone: MemoryError: too large" in lines[0]
+    assert all(folder.is_done(job) for job in folder.jobs())
+
+
+def test_what_another_process_held_and_left_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as the workers of a command that was killed a moment ago."""
+    folder = tiny(tmp_path)
+    claims = folder.claim(folder.jobs())
+    monkeypatch.setattr(run.time, "sleep", lambda _: [lock.release() for lock in claims.values()])
+    assert run._wait_for_others(folder, StopRequest())
+    assert not run._wait_for_others(folder, StopRequest())
 
 
 # --- what failures do -------------------------------------------------------------------------------------------------
