@@ -10,11 +10,9 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
-from listops_bench._base import records
-from listops_bench._base.text import one_line
+from listops_bench._base import records, strict_yaml
 from listops_bench.errors import InvalidInput, file_error
 
 MAX_JSON_BYTES = 20_000_000
@@ -75,11 +73,8 @@ def read_json(
 
 
 def read_yaml(path: Path, *, kind: str) -> Any:
-    """The value of a YAML file. Raises as `read_bytes`, and InvalidInput for bad YAML."""
-    try:
-        return yaml.safe_load(read_bytes(path, kind=kind).decode("utf-8"))
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInput(f"{kind} {str(path)!r} is not valid YAML: {one_line(error)}") from None
+    """The value of a YAML file, see `strict_yaml.loads`. Raises as `read_bytes`, and InvalidInput for bad YAML."""
+    return strict_yaml.loads(read_bytes(path, kind=kind, max_bytes=strict_yaml.MAX_BYTES), f"{kind} {str(path)!r}")
 
 
 def take_lock(path: Path) -> FileLock | None:

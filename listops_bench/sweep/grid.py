@@ -28,13 +28,15 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Collection, Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from listops_bench._base.files import read_yaml, write_atomic
-from listops_bench._base.text import slug
+from listops_bench._base.text import shorten, slug
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.result.format import TRACKS, Track
 from listops_bench.sweep._select import Selection
@@ -42,8 +44,20 @@ from listops_bench.sweep.job import Job
 from listops_bench.tasks.split import EVALUATION_SPLITS
 from listops_bench.tasks.task import get_task
 from listops_bench.train.config import TrainRecipe, make_config, recipe_in
+from listops_bench.train.run import check_model
 
-_LISTS = ("models", "tasks", "curricula", "seeds", "eval_tasks", "eval_splits")
+MOST_RUNS = 10_000
+"""Of one page: more are a mistake, and would keep every process busy with looking for what is left."""
+
+_LISTS: dict[str, tuple[type, ...]] = {
+    "models": (str, dict),
+    "tasks": (str,),
+    "curricula": (str,),
+    "seeds": (int,),
+    "eval_tasks": (str,),
+    "eval_splits": (str,),
+}
+"""Keys whose values are lists, and what stands in them."""
 _GRID: dict[str, type] = {
     **dict.fromkeys(_LISTS, list),
     "recipe": dict,
@@ -54,6 +68,7 @@ _GRID: dict[str, type] = {
 _PAGE = {**_GRID, "grids": list}
 _SELECT: dict[str, type] = {"over": str, "by": str, "seeds": list}
 _TYPE_NAMES = {list: "a list", dict: "a mapping", int: "a whole number", str: "text"}
+_LARGEST = 2**16
 _SET_BY_SWEEP = ("output_dir", "task", "curriculum", "model", "seed", "report_to", "num_processes")
 
 
@@ -79,28 +94,69 @@ def read_sweep(path: str | Path, output_dir: str | Path) -> Sweep:
     shared = dict(_checked(read_yaml(path, kind="sweep file"), _PAGE, path))
     jobs: dict[str, Job] = {}
     selections: dict[str, Selection] = {}
+    grids = []
     for own in shared.pop("grids", [{}]):
         recipe = {**shared.get("recipe", {}), **_checked(own, _GRID, path).get("recipe", {})}
-        grid = _Grid({**shared, **own, "recipe": recipe}, path, folder)
+        grids.append(_Grid({**shared, **own, "recipe": recipe}, path, folder))
+    if (runs := sum(grid.num_runs for grid in grids)) > MOST_RUNS:
+        raise InvalidInput(f"{str(path)!r} has {runs:,} runs; a page has {MOST_RUNS:,} at the most")
+    for grid in grids:
         for job in grid.jobs():
             jobs.setdefault(job.name, job)
         for selection in grid.selections():
             selections.setdefault(selection.name, selection)
     if not jobs and not selections:
         raise InvalidInput(f"{str(path)!r} has no run: it needs models, seeds, and tasks or curricula")
-    return Sweep(path.stem, tuple(jobs.values()), tuple(selections.values()))
+    sweep = Sweep(path.stem, tuple(jobs.values()), tuple(selections.values()))
+    _check_jobs(sweep, path)
+    return sweep
+
+
+def _check_jobs(sweep: Sweep, path: Path) -> None:
+    """Finds before anything is trained what a run would end with: each kind of model is built once.
+
+    Raises:
+        InvalidInput: a model that cannot be built or does not fit, or tasks to score of another modulus.
+    """
+    chosen = (jobs for s in sweep.selections for jobs in (*s.choosing.values(), *s.reported.values()))
+    # Jobs of one key meet the same checks.
+    jobs = {
+        (c.model, c.init_from, c.task, c.curriculum, job.eval_tasks): job
+        for job in (*sweep.jobs, *itertools.chain.from_iterable(chosen))
+        for c in (job.config,)
+    }
+    for job in jobs.values():
+        try:
+            check_model(job.config)
+        except InvalidInput as error:
+            raise InvalidInput(f"{str(path)!r}: {job.config.model_name}: {error}") from None
+        modulus = job.config.plan().modulus
+        for task in job.tasks:
+            if get_task(task).modulus != modulus:
+                raise InvalidInput(
+                    f"{str(path)!r}: eval_tasks {task!r} has modulus {get_task(task).modulus}, and {job.config.plan()} "
+                    f"trains for modulus {modulus}"
+                )
 
 
 def _checked(page: Any, types: Mapping[str, type], path: Path) -> dict[str, Any]:
     """A part of a page whose keys and their types are known."""
     if not isinstance(page, dict):
-        raise InvalidInput(f"{str(path)!r}: {page!r} is not a mapping with the keys {', '.join(types)}")
+        shown = shorten(repr(page), 60)
+        raise InvalidInput(f"{str(path)!r}: {shown} is not a mapping with the keys {', '.join(types)}")
     for key, value in page.items():
         if key not in types:
             raise unknown(f"key in {path.name}", key, types)
-        if not isinstance(value, types[key]):
-            raise InvalidInput(f"{str(path)!r}: {key} {value!r} is not {_TYPE_NAMES[types[key]]}")
+        _check_type(key, value, (types[key],), path)
+        for item in value if key in _LISTS else ():
+            _check_type(key, item, _LISTS[key], path)
     return page
+
+
+def _check_type(key: str, value: Any, types: Sequence[type], path: Path) -> None:
+    if type(value) not in types:
+        names = " or ".join(_TYPE_NAMES[one] for one in types)
+        raise InvalidInput(f"{str(path)!r}: {key} {shorten(repr(value), 60)} is not {names}")
 
 
 class _Grid:
@@ -109,18 +165,38 @@ class _Grid:
     def __init__(self, values: Mapping[str, Any], path: Path, folder: Path) -> None:
         self.path, self.folder = path, folder
         lists = {key: values.get(key, []) for key in _LISTS}
-        self.models, self.seeds = [self._model(model) for model in lists["models"]], lists["seeds"]
-        self.recipe = values["recipe"]
-        for key in _SET_BY_SWEEP:
-            if key in self.recipe:
+        self.recipe, self.seeds = values["recipe"], lists["seeds"]
+        for key, value in self.recipe.items():
+            if key in _SET_BY_SWEEP:
                 raise InvalidInput(f"{str(path)!r}: {key} does not belong into the recipe: it is the sweep's to set")
+            if value == [] or any(isinstance(item, (list, dict)) for item in _listed(value)):
+                raise InvalidInput(
+                    f"{str(path)!r}: recipe: {key} {shorten(repr(value), 60)} is no value or list of some"
+                )
+        self._models = lists["models"]
         curricula = ({"curriculum": curriculum, "max_steps": None} for curriculum in lists["curricula"])
         self.trained_on = [*({"task": task} for task in lists["tasks"]), *curricula]
         self.eval_tasks = tuple(get_task(str(name)).name for name in lists["eval_tasks"]) or None
         self.eval_splits = tuple(_choice("split", s, EVALUATION_SPLITS) for s in lists["eval_splits"]) or None
         self.eval_num_rows = values.get("eval_num_rows")
+        if self.eval_num_rows is not None and self.eval_num_rows < 1:
+            raise InvalidInput(f"{str(path)!r}: eval_num_rows {self.eval_num_rows} is not at least 1")
         self.track: Track = _choice("track", values.get("track", "open"), TRACKS)
         self.select = values.get("select")
+
+    @property
+    def num_runs(self) -> int:
+        """How many there are, before any is made: once for all values of what is chosen, where there is a choice."""
+        options = {key: len(_listed(value)) for key, value in self.recipe.items()}
+        seeds = len(self.seeds)
+        if self.select is not None:
+            over, choosing = self._selected()
+            seeds += options.pop(over) * len(choosing)
+        return len(self.trained_on) * len(self._models) * math.prod(options.values()) * seeds
+
+    @cached_property
+    def models(self) -> list[str]:
+        return [self._model(model) for model in self._models]
 
     def jobs(self) -> Iterator[Job]:
         if self.select is None:
@@ -131,9 +207,7 @@ class _Grid:
         if self.select is None:
             return
         over, seeds = self._selected()
-        candidates = self.recipe.get(over)
-        if not isinstance(candidates, list) or len(candidates) < 2:
-            raise InvalidInput(f"{str(self.path)!r}: select over {over}, but the recipe has no list of it")
+        candidates = self.recipe[over]
         others = {key: value for key, value in self.recipe.items() if key != over}
         for trained_on, model, recipe in itertools.product(self.trained_on, self.models, _crossed(others)):
             recipes = {value: {**recipe, over: value} for value in candidates}
@@ -153,11 +227,20 @@ class _Grid:
             if key not in select:
                 raise InvalidInput(f"{str(self.path)!r}: select has no {key!r}")
         _choice("way to select", select["by"], ("validation",))
+        over, candidates = select["over"], self.recipe.get(select["over"])
+        if not isinstance(candidates, list) or len(set(candidates)) < 2:
+            raise InvalidInput(f"{str(self.path)!r}: select over {over}, but the recipe has no list of it")
+        for seed in select["seeds"]:
+            _check_type("select: seeds", seed, (int,), self.path)
+        if not select["seeds"] or not self.seeds:
+            raise InvalidInput(f"{str(self.path)!r}: select needs seeds that choose, and seeds that are reported")
+        if 0 in _listed(self.recipe.get("eval_steps", 1)):
+            raise InvalidInput(f"{str(self.path)!r}: select goes by validation; eval_steps is 0")
         if both := set(select["seeds"]) & set(self.seeds):
             raise InvalidInput(
                 f"{str(self.path)!r}: seed {min(both)} would choose the recipe and be reported; select with other seeds"
             )
-        return select["over"], select["seeds"]
+        return over, select["seeds"]
 
     def _job(
         self, trained_on: Mapping[str, Any], model: str, recipe: Mapping[str, Any], seed: Any, scored: bool = True
@@ -178,6 +261,9 @@ class _Grid:
             raise InvalidInput(f"{str(self.path)!r}: {dict(model)} names no model, as {{model: looped_d048}} does")
         rung = load_config(str(model["model"]))
         own = [_choice(f"model option in {self.path.name}", key, rung.to_dict()) for key in model if key != "model"]
+        for key in own:
+            if isinstance(model[key], int) and not 0 <= model[key] <= _LARGEST:
+                raise InvalidInput(f"{str(self.path)!r}: model option {key} {model[key]} is not in 0..{_LARGEST:,}")
         values = {**rung.to_diff_dict(), **{key: model[key] for key in own}}
         values.pop("transformers_version", None)
         words = "-".join(f"{key}{model[key]}" for key in sorted(own))
@@ -196,9 +282,13 @@ def _choice(kind: str, value: Any, known: Collection[Any]) -> Any:
     return value
 
 
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def _crossed(recipe: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """``{a: [1, 2], b: 3}`` gives ``{a: 1, b: 3}`` and ``{a: 2, b: 3}``."""
-    columns = [value if isinstance(value, list) else [value] for value in recipe.values()]
+    columns = map(_listed, recipe.values())
     for values in itertools.product(*columns):
         yield dict(zip(recipe, values, strict=True))
 

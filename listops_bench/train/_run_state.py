@@ -34,12 +34,18 @@ def initial_model(config: TrainRecipe) -> PreTrainedModel:
     modulus = config.plan().modulus
     if config.init_from is None:
         return build_model(config.fresh_model, modulus, config.seed).train()
-    model, _, _ = load_checkpoint(config.init_from)
+    return starting_point(config.init_from, modulus).train()
+
+
+def starting_point(checkpoint: str, modulus: int) -> PreTrainedModel:
+    """The model of a checkpoint, which has the vocabulary of a modulus. Raises InvalidInput where it has not."""
+    model, _, _ = load_checkpoint(checkpoint)
     found = modulus_of(model.config)
     if found != modulus:
-        where = config.init_from
-        raise InvalidInput(f"checkpoint {where!r} has the vocabulary of modulus {found}, the curriculum's is {modulus}")
-    return model.train()
+        raise InvalidInput(
+            f"checkpoint {checkpoint!r} has the vocabulary of modulus {found}, the curriculum's is {modulus}"
+        )
+    return model
 
 
 @dataclass

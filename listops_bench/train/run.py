@@ -11,18 +11,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+import torch
+
 from listops_bench._base.stopping import never
+from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput
+from listops_bench.model.ladder import build_model, parameter_counts
 from listops_bench.runs.folder import working_files
 from listops_bench.runs.record import RunRecord
 from listops_bench.train._log import TrainingFailed
 from listops_bench.train._loop import OnStep, Trainer, Validate
+from listops_bench.train._optimizer import frozen_parameters
 from listops_bench.train._precision import float32_products, precision_in_use
 from listops_bench.train._processes import make_accelerator, on_main
+from listops_bench.train._run_state import starting_point
 from listops_bench.train._state import RunFolder
 from listops_bench.train.config import TrainConfig
+
+MOST_PARAMETERS, _SMALL = 10**9, 10**7
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,39 @@ def train(
         folder.close()
         trainer.release()
     return result_of(folder.output_dir, run, resumed_at=trainer.resumed_at)
+
+
+def check_model(config: TrainConfig) -> None:
+    """Finds what would end a run before its first step, without the memory and time of making its model.
+
+    Raises:
+        InvalidInput: a model that cannot be built, or parameters to freeze that it does not have; a checkpoint to start
+            from that does not fit.
+    """
+    plan = config.plan()
+    _check_model(config.fresh_model, config.init_from, plan.modulus, tuple(stage.freeze for stage in plan.stages))
+
+
+@cache
+def _check_model(fresh: str, init_from: str | None, modulus: int, frozen: tuple[tuple[str, ...], ...]) -> None:
+    if init_from is not None:
+        model = starting_point(init_from, modulus)
+    else:
+        try:
+            with torch.device("meta"):
+                model = build_model(fresh, modulus)
+            size = sum(parameter.numel() for parameter in model.parameters())
+            if size <= _SMALL:
+                parameter_counts(build_model(fresh, modulus))  # applies it to a token
+        except InvalidInput:
+            raise
+        except Exception as error:  # of any kind: what a config.json says need fit nothing
+            reason = one_line(error, with_type=True)
+            raise InvalidInput(f"model {fresh!r} cannot be built or applied: {reason}") from None
+        if size > MOST_PARAMETERS:
+            raise InvalidInput(f"model {fresh!r} has {size:,} parameters; at most {MOST_PARAMETERS:,} are trained here")
+    for patterns in frozen:
+        frozen_parameters(model, patterns)
 
 
 def _check_checkpoints(config: TrainConfig, finished: RunRecord) -> None:

@@ -103,10 +103,11 @@ def test_a_process_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_parent_asked_to_end_ends_its_processes_first(tmp_path: Path, number: signal.Signals) -> None:
     parent = """
-        import os, sys
+        import os, signal, sys
         from pathlib import Path
         from listops_bench._base.processes import Command, run_commands
         from listops_bench._base.stopping import Stopped
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where tests run
         command = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(60)"]
         jobs = [Command("child", command, Path("child.txt"))]
         try:

@@ -17,6 +17,7 @@ from tests.support.commands import Run
 from tests.support.runs import ROOT
 from tests.support.sweeps import TINY, page, tiny
 
+CHOICE = {"over": "learning_rate", "by": "validation", "seeds": [9]}
 SWEEPS = ROOT / "leaderboard" / "sweeps"
 
 
@@ -110,9 +111,39 @@ def test_a_rung_with_other_values_is_the_same_wherever_its_sweep_lies(
         ({"grids": {}}, "grids {} is not a list"),
         ({"grids": [{"grids": []}]}, "unknown key in page.yaml 'grids'"),
         ({"select": {"over": "learning_rate"}}, "select has no 'by'"),
+        ({"models": [{"model": "looped_d008", "num_attention_heads": 0}]}, "'num_attention_heads': 0 is not in"),
+        ({"models": [{"model": "looped_d008", "num_attention_heads": 3}]}, "3 heads do not divide"),
+        ({"models": [{"model": "looped_d008", "hidden_size": 10**15}]}, "hidden_size 1000000000000000 is not in"),
+        ({"models": [{"model": "looped_d008", "hidden_size": 2**16}]}, "parameters; at most"),
+        ({"models": [{"model": "gpt2_d016", "activation_function": "sine"}]}, "'activation_function': \"sine\" is no"),
+        ({"models": [3]}, "models 3 is not text or a mapping"),
+        ({"tasks": [None]}, "tasks None is not text"),
+        ({"seeds": [True]}, "seeds True is not a whole number"),
+        ({"seeds": ["0"]}, "seeds '0' is not a whole number"),
+        ({"curricula": ["max:3/freeze=blok*,sum:2"]}, "unknown parameter 'blok*'"),
+        ({"recipe": {"learning_rate": []}}, "learning_rate [] is no value"),
+        ({"recipe": {"learning_rate": [[1]]}}, "learning_rate [[1]] is no value"),
+        ({"recipe": {"max_steps": 1.5}}, "max_steps 1.5 is not a whole number"),
+        ({"eval_num_rows": "lots"}, "eval_num_rows 'lots' is not a whole number"),
+        ({"eval_num_rows": 0}, "eval_num_rows 0 is not at least 1"),
+        ({"eval_num_rows": 2.5}, "eval_num_rows 2.5 is not a whole number"),
+        ({"eval_num_rows": True}, "eval_num_rows True is not a whole number"),
+        ({"eval_tasks": ["sum_mod11"]}, "eval_tasks 'sum_mod11' has modulus 11"),
+        ({"seeds": [*range(1000)], "recipe": {"learning_rate": [*range(1, 1001)]}}, "has 1,000,000 runs"),
+        ({"select": CHOICE, "recipe": {"learning_rate": [1, 2], "eval_steps": 0}}, "select goes by validation"),
+        ({"select": {**CHOICE, "seeds": []}, "recipe": {"learning_rate": [1, 2]}}, "select needs seeds that choose"),
+        (
+            {"select": {**CHOICE, "seeds": ["a"]}, "recipe": {"learning_rate": [1, 2]}},
+            "seeds 'a' is not a whole number",
+        ),
+        ({"select": CHOICE, "recipe": {"learning_rate": [1, 1]}}, "the recipe has no list of it"),
+        ({"select": CHOICE, "recipe": {"learning_rate": [[1], [2]]}}, "is no value"),
         ({"select": {"over": "learning_rate", "by": "test", "seeds": [9]}}, "unknown way to select 'test'"),
         ({"select": {"over": "learning_rate", "by": "validation", "seeds": [9]}}, "the recipe has no list of it"),
-        ({"select": {"over": "learning_rate", "by": "validation", "seeds": [0]}}, "seed 0 would choose the recipe and"),
+        (
+            {"select": {**CHOICE, "seeds": [0]}, "recipe": {"learning_rate": [1, 2]}},
+            "seed 0 would choose the recipe and be reported",
+        ),
     ],
 )
 def test_bad_pages_are_one_line_and_exit_code_2(
