@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
+import re
 from collections.abc import Iterable
 
 EXIT_INVALID, EXIT_ENVIRONMENT = 2, 3
@@ -39,6 +41,18 @@ def unknown(kind: str, value: object, known: Iterable[str]) -> InvalidInput:
 def shortened(text: str, limit: int = 200) -> str:
     """A text as an error names it: cut where it goes on for ever."""
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def system_error(error: BaseException) -> OSError | None:
+    """The operating system's error behind one of a library, whose classes tell no full disk from a defect.
+
+    >>> system_error(RuntimeError("I/O error: No space left on device (os error 28)")).strerror
+    'No space left on device'
+    """
+    if isinstance(error, OSError) and error.strerror is not None:
+        return error
+    number = re.search(r"\(os error (\d+)\)|\[errno (\d+)\]", str(error), re.IGNORECASE)
+    return None if number is None else OSError(code := int(number[1] or number[2]), os.strerror(code))
 
 
 def file_error(action: str, path: object, error: OSError) -> InvalidInput | EnvironmentFailed:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TextIO
 
 from listops_bench._base.escape import terminal
 from listops_bench._base.stopping import Stopped
-from listops_bench.errors import EXIT_ENVIRONMENT, EXIT_INVALID, EnvironmentFailed, InvalidInput, unknown
+from listops_bench.errors import EXIT_ENVIRONMENT, EXIT_INVALID, EnvironmentFailed, InvalidInput, system_error, unknown
 
 EXIT_FAILED, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 130, 141
 
@@ -99,10 +99,11 @@ def run_command(
         InvalidInput: EXIT_INVALID,
         EnvironmentFailed: EXIT_ENVIRONMENT,
         **dict.fromkeys(failures, EXIT_FAILED),
-        OSError: EXIT_ENVIRONMENT,
     }
     try:
-        return work() or 0
+        code = work() or 0
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Stopped as stopped:
@@ -110,18 +111,30 @@ def run_command(
             print_line(f"{stopped}; the same command goes on from there", file=sys.stderr)
         return stopped.code
     except BrokenPipeError:
-        # `listops-bench tasks | head -1`: the reader has left. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_output()  # `listops-bench tasks | head -1`: the reader has left
         return EXIT_BROKEN_PIPE
     except tuple(codes) as error:
-        text = str(error)
-        if isinstance(error, OSError):
-            if error.strerror is None:  # a library's own error, and not the operating system's
-                raise
-            text = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
         if not quiet:
-            print_error(text)
+            print_error(str(error))
         return next(code for kind, code in codes.items() if isinstance(error, kind))
+    except Exception as error:
+        found = system_error(error)
+        if found is None:
+            raise
+        name = found.filename or (None if _close_output() else "standard output")
+        if not quiet:
+            print_error(str(found.strerror) if name is None else f"{found.strerror}: {name}")
+        return EXIT_ENVIRONMENT
+
+
+def _close_output() -> bool:
+    """Whether all that was printed could be written. Where not, Python would complain once more when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 def print_error(message: str) -> None:

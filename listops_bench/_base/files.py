@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from listops_bench._base import records, strict_yaml
-from listops_bench.errors import InvalidInput, file_error
+from listops_bench.errors import EnvironmentFailed, InvalidInput, file_error
 
 MAX_JSON_BYTES = 20_000_000
 
@@ -84,17 +87,44 @@ def take_lock(path: Path) -> FileLock | None:
 
     Raises:
         InvalidInput: its folder cannot have that name.
-        EnvironmentFailed: it cannot be written.
+        EnvironmentFailed: it cannot be written, or the file system has no such locks.
     """
     lock = FileLock(path, is_singleton=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if not _can_be_locked(path):
+            return None
         lock.acquire(blocking=False)
     except Timeout:
         return None
     except OSError as error:
         raise file_error("write", path.parent, error) from None
     return lock
+
+
+_HELD = (errno.EAGAIN, errno.EACCES)
+
+
+def _can_be_locked(path: Path) -> bool:
+    """Whether nobody holds a lock. Some network file systems have none; the library then waits, or makes files instead
+    that would stay where a process is killed."""
+    if sys.platform == "win32":  # its locks are of another kind
+        return True
+    import fcntl
+
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _HELD:
+            return False
+        raise EnvironmentFailed(
+            f"cannot lock {str(path)!r}: {error.strerror}; this file system has no locks that end with a process: work "
+            "in a folder on another one, such as a local disk, and move it later"
+        ) from None
+    finally:
+        os.close(handle)
+    return True
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -107,8 +137,11 @@ def write_atomic(path: Path, content: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)
         raise
 
 

@@ -28,7 +28,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 from listops_bench._base.escape import markdown, markdown_code
 from listops_bench._base.files import open_regular
 from listops_bench._base.text import one_line
-from listops_bench.errors import InvalidInput, file_error
+from listops_bench.errors import InvalidInput, file_error, system_error
 from listops_bench.model._loading import load_model, quiet
 from listops_bench.model.ladder import modulus_of, parameter_counts
 from listops_bench.model.origin import WEIGHTS, check_weights
@@ -74,8 +74,10 @@ def save_checkpoint(
             finish(temporary)
         _flush(temporary)
         temporary.rename(target)
-    except OSError as error:
-        raise file_error("write", target, error) from None
+    except Exception as error:  # tokenizers and safetensors have kinds of their own for a full disk
+        if (found := system_error(error)) is None:
+            raise
+        raise file_error("write", target, found) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return target

@@ -253,10 +253,12 @@ class SweepFolder:
         return self.path / "workers" / f"{worker}.json"
 
     def check_writable(self) -> None:
-        """Raises OSError where the folder cannot be made or written."""
+        """Raises OSError where the folder cannot be made or written, EnvironmentFailed where it has no locks."""
         self.path.mkdir(parents=True, exist_ok=True)
         if not os.access(self.path, os.W_OK):
             raise PermissionError(13, "Permission denied", str(self.path))
+        if (lock := take_lock(self.path / "claims" / ".lock")) is not None:
+            lock.release()
 
 
 def _is_of(record: RunRecord, job: Job) -> bool:
