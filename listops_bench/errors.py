@@ -51,8 +51,9 @@ def system_error(error: BaseException) -> OSError | None:
     """
     if isinstance(error, OSError) and error.strerror is not None:
         return error
-    number = re.search(r"\(os error (\d+)\)|\[errno (\d+)\]", str(error), re.IGNORECASE)
-    return None if number is None else OSError(code := int(number[1] or number[2]), os.strerror(code))
+    if number := re.search(r"\(os error (\d+)\)|\[errno (\d+)\]", str(error), re.IGNORECASE):
+        return OSError(code := int(number[1] or number[2]), os.strerror(code))
+    return None if error.__cause__ is None else system_error(error.__cause__)
 
 
 def file_error(action: str, path: object, error: OSError) -> InvalidInput | EnvironmentFailed:

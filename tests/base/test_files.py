@@ -1,6 +1,7 @@
 """Files that are whole or not there, and what is said of those that cannot be used."""
 
 import errno
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -54,6 +55,18 @@ def test_only_one_holds_a_lock(tmp_path: Path) -> None:
     assert take_lock(path) is not None
     with pytest.raises(InvalidInput, match="cannot write"):
         take_lock(path / "below" / "a file")
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL])
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """As on some network mounts: it is not taken for a lock that another process holds, nor for one that is held."""
+
+    def flock(handle: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(EnvironmentFailed, match="no locks that end with a process"):
+        take_lock(tmp_path / "lock")
 
 
 def test_what_is_read_is_bounded_and_well_formed(tmp_path: Path) -> None:

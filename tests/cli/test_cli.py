@@ -10,6 +10,7 @@ import pytest
 
 from listops_bench import __version__
 from listops_bench._base.command import Parser
+from listops_bench._base.stopping import Stopped
 from listops_bench.cli import command as cli, data
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.model.checkpoint import save_checkpoint
@@ -150,6 +151,11 @@ def ending_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
     return cli.main(["tasks"])
 
 
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "code", "shown"),
     [
@@ -158,6 +164,10 @@ def ending_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
         (EnvironmentFailed("the Hub is away"), 3, "error: the Hub is away\n"),
         (PermissionError(13, "Permission denied", "/etc/board"), 3, "error: Permission denied: /etc/board\n"),
         (OSError(28, "No space left on device"), 3, "error: No space left on device\n"),
+        (RuntimeError("I/O error: no space (os error 28)"), 3, "error: No space left on device\n"),
+        (OSError("[Errno 28] Error writing bytes to file"), 3, "error: No space left on device\n"),
+        (caused(ValueError("the dataset could not be made"), OSError(5, "I/O", "x")), 3, "error: I/O: x\n"),
+        (Stopped(143, "saved after step 3"), 143, "saved after step 3: SIGTERM; the same command goes on from there\n"),
     ],
 )
 def test_what_goes_wrong_is_an_exit_code_and_one_line(
@@ -170,6 +180,14 @@ def test_what_goes_wrong_is_an_exit_code_and_one_line(
 def test_a_defect_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ZeroDivisionError):
         ending_with(ZeroDivisionError(), monkeypatch)
+
+
+@pytest.mark.parametrize("words", ["tasks", "trace '[SUM 1 2 ]'"])
+def test_a_full_disk_behind_the_output_is_one_line(words: str) -> None:
+    script = f'"{sys.executable}" -m listops_bench {words} > /dev/full'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment(), check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert done.stderr.startswith("error: No space left on device")
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
