@@ -68,12 +68,15 @@ def _say(answers: IO[bytes], **answer: Any) -> None:
 
 
 def _answer(question: dict[str, Any], answers: IO[bytes]) -> Any:
+    from listops_bench.evaluate._ties import near_ties
     from listops_bench.evaluate.checkpoint import architecture, open_origin
     from listops_bench.evaluate.examiner import Description
-    from listops_bench.evaluate.run import evaluate_checkpoint
+    from listops_bench.evaluate.run import device_of, evaluate_checkpoint
     from listops_bench.model.ladder import parameter_counts
     from listops_bench.model.origin import Origin
     from listops_bench.model.tensors import tensors_sha256
+    from listops_bench.tasks.generator import generate
+    from listops_bench.tasks.task import get_task
 
     folder = Path(question["folder"])
     found = open_origin(Origin(folder, question.get("id"), question.get("revision")))
@@ -91,6 +94,13 @@ def _answer(question: dict[str, Any], answers: IO[bytes]) -> Any:
     wanted = question["weights_sha256"]
     if wanted not in (None, found.identity.weights_sha256):
         raise InvalidInput(f"checkpoint {str(folder)!r} has other weights than it had a moment ago")
+    if question["asked"] == "ties":
+        task, options = get_task(question["tasks"][0]), question["options"]
+        found.model.to(device_of(options["device"]))
+        return {
+            split: near_ties(found.model, generate(task, split, num_rows=task.num_rows(split), trace=options["trace"]))
+            for split in question["splits"]
+        }
     results = evaluate_checkpoint(
         found,
         question["tasks"],

@@ -141,6 +141,24 @@ class Examiner:
         found: list[Result] = records.decode(list[Result], self._ask(folder, question, on_split), str(folder))
         return found
 
+    def ties(
+        self,
+        folder: Path,
+        task: str,
+        splits: Sequence[str],
+        *,
+        weights_sha256: str | None,
+        trace: str,
+        device: str | None,
+    ) -> dict[str, int]:
+        """How many rows of each split have a near tie; see `_ties.near_ties`. Arguments and errors as of `score`."""
+        question = {
+            "asked": "ties", "tasks": [task], "splits": list(splits), "weights_sha256": weights_sha256,
+            "options": {"trace": trace, "device": device},
+        }  # fmt: skip
+        found: dict[str, int] = records.decode(dict[str, int], self._ask(folder, question), str(folder))
+        return found
+
     def _ask(self, folder: Path, question: dict[str, Any], on_split: OnSplit | None = None) -> Any:
         with self._turn:
             self.start()

@@ -320,19 +320,25 @@ def _check_comparable(result: Result) -> None:
 
 def _evaluate(one: _Candidate, device: str | None) -> Verdict:
     path, result = one.path, one.result
+    task, sha256 = result.task, result.model.weights_sha256
     try:
         (measured,) = examiner().score(
             one.folder,
-            [result.task.name],
+            [task.name],
             list(result.splits),
-            weights_sha256=result.model.weights_sha256,
-            trace=result.task.trace,
+            weights_sha256=sha256,
+            trace=task.trace,
             track=result.track,
             device=device,
         )
+        found = {name: compare(claimed, measured.splits[name]) for name, claimed in result.splits.items()}
+        if unlike := [name for name, split in found.items() if not split.same_predictions]:
+            ties = examiner().ties(
+                one.folder, task.name, unlike, trace=task.trace, weights_sha256=sha256, device=device
+            )
+            found |= {name: compare(result.splits[name], measured.splits[name], ties[name]) for name in unlike}
     except InvalidInput as error:
         return Verdict(path, "unverifiable", f"{path}: {against('checkpoint', error)}")
-    found = {name: compare(claimed, measured.splits[name]) for name, claimed in result.splits.items()}
     for name, split in found.items():
         if split.problem is not None:
             return Verdict(path, "refuted", f"{path}: {against('answers', f'{name}: {split.problem}')}")
@@ -348,7 +354,7 @@ def _evaluate(one: _Candidate, device: str | None) -> Verdict:
         tensors_sha256=one.tensors_sha256,
         splits={name: measured.splits[name] for name, split in found.items() if not split.same_predictions},
     )
-    answers = "the same answers" if same else f"{differing} rows or more differ, which is within the tolerance"
+    answers = "the same answers" if same else f"{differing} rows or more differ, where there are near ties"
     return Verdict(path, "verified", f"{rows:,} rows evaluated again: {answers}", record)
 
 

@@ -10,17 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from listops_bench._base import records
 from listops_bench.evaluate import strangers
 from listops_bench.evaluate._compare import Reproduction, compare
+from listops_bench.evaluate._ties import near_ties
+from listops_bench.evaluate.examiner import Examiner
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.evaluate.strangers import Checkpoints
 from listops_bench.evaluate.verification import Verdict, validate_files, verify_file, verify_files
+from listops_bench.leaderboard.board import read_boards
+from listops_bench.model.checkpoint import load_checkpoint
 from listops_bench.result import checks
 from listops_bench.result.files import MAX_FILE_BYTES, write_result
 from listops_bench.result.format import Model, Result
 from listops_bench.result.verified import read_verified, result_sha256
+from listops_bench.tasks.expression import EOS_ID
+from listops_bench.tasks.generator import generate
+from listops_bench.tasks.task import get_task
 from tests.support.commands import Run
 from tests.support.fake_checkpoints import make_taciturn_checkpoint, run_record
 from tests.support.fake_results import Change, metrics, result, set_at, split_result
@@ -137,13 +145,13 @@ def test_of_another_harness_or_version_there_is_nothing_to_compare(
 # --- forged submissions: the result -----------------------------------------------------------------------------------
 
 
-def better(content: dict[str, Any]) -> None:
-    """A hundred answers more than there were, in the whole and in every slice."""
+def better(content: dict[str, Any], rows: int = 100) -> None:
+    """So many answers more than there were, in the whole and in every slice."""
     split = content["splits"]["validation"]
     largest = [max(g.values(), key=lambda group: group["answer_accuracy"]["n"]) for g in split["slices"].values()]
     for place in (split["metrics"], *largest):
         summary = place["answer_accuracy"]
-        place["answer_accuracy"] = records.encode(metrics(summary["correct"] + 100, 0, summary["n"]).answer_accuracy)
+        place["answer_accuracy"] = records.encode(metrics(summary["correct"] + rows, 0, summary["n"]).answer_accuracy)
 
 
 def between_rungs(content: dict[str, Any]) -> None:
@@ -337,12 +345,52 @@ def test_nothing_large_is_fetched(
 
 def test_one_row_in_a_thousand_may_differ() -> None:
     claimed = split_result(0.9)  # of 5,000 rows
-    for more, allowed in ((0, True), (5, True), (6, False)):
+    for more, ties, allowed in (
+        (0, 1, True),
+        (0, 0, False),
+        (5, 5, True),
+        (5, 4, False),
+        (1, 0, False),
+        (6, 99, False),
+    ):
         other = split_result(0.9 - more / 5000)
-        found = compare(dataclasses.replace(claimed, predictions_sha256="0" * 64), other)
-        assert (found.problem is None, found.differing, found.same_predictions) == (allowed, more, False)
+        found = compare(dataclasses.replace(claimed, predictions_sha256="0" * 64), other, ties)
+        assert (found.problem is None, found.differing, found.same_predictions) == (allowed, max(more, 1), False)
     assert compare(claimed, claimed) == Reproduction(None, 0, same_predictions=True)
     assert compare(claimed, dataclasses.replace(claimed, rows_sha256="0" * 64)).problem is not None
+
+
+def test_ties_are_counted_row_by_row(folder: Path) -> None:
+    model, rows = load_checkpoint(folder)[0], generate(get_task("sum"), "validation", num_rows=300)
+    assert near_ties(model, rows) == 0
+    with torch.no_grad():
+        model.get_input_embeddings().weight[5] = model.get_input_embeddings().weight[EOS_ID]  # [SUM, or the end
+    assert near_ties(model, rows) == len(rows)
+
+
+def one_more(content: dict[str, Any]) -> None:
+    """One row in a thousand more than there was: within the share that may differ."""
+    better(content, rows=1)
+    content["splits"]["validation"]["predictions_sha256"] = "0" * 64
+
+
+@pytest.mark.parametrize("ties", [0, 1])
+def test_the_tolerance_is_for_ties_and_the_figures_are_the_verifiers(
+    ties: int, measured: Result, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_result(tmp_path / "results", measured)
+    content = json.loads(path.read_text())
+    one_more(content)
+    path.write_text(json.dumps(content))
+    if ties:
+        monkeypatch.setattr(Examiner, "ties", lambda *_, **__: {"validation": ties})
+    (verdict,) = verify_files([path], Checkpoints(folder.parent))
+    assert verdict.status == ("verified" if ties else "refuted"), verdict.reason
+    assert ties or "1 of 1,000 rows or more differ, and 0 of them have a near tie" in verdict.reason
+    (board,) = read_boards(tmp_path / "results")
+    ((run,),) = (group.runs for group in board.groups)
+    shown = run.result.splits["validation"] == measured.splits["validation"]
+    assert (run.verified, shown) == (bool(ties), bool(ties))
 
 
 def test_rows_that_change_places_are_counted() -> None:
