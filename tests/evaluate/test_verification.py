@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from listops_bench._base import records
-from listops_bench.evaluate import strangers
+from listops_bench.evaluate import _ties, strangers
 from listops_bench.evaluate._compare import Reproduction, compare
 from listops_bench.evaluate._ties import near_ties
 from listops_bench.evaluate.examiner import Examiner
@@ -360,12 +360,21 @@ def test_one_row_in_a_thousand_may_differ() -> None:
     assert compare(claimed, dataclasses.replace(claimed, rows_sha256="0" * 64)).problem is not None
 
 
-def test_ties_are_counted_row_by_row(folder: Path) -> None:
-    model, rows = load_checkpoint(folder)[0], generate(get_task("sum"), "validation", num_rows=300)
+def test_ties_are_counted_row_by_row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, rows = load_checkpoint(folder)[0], generate(get_task("sum"), "validation", num_rows=200)
     assert near_ties(model, rows) == 0
+
+    def in_three_rows(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        near = torch.zeros(logits.shape[:2], dtype=torch.bool)
+        for row, place in enumerate((0, -1, 1)):  # where the answer begins, within the prompt, after the answer
+            near[row, len(rows.prompts()[row].split()) - 1 + place] = True
+        return logits.argmax(-1), near
+
+    monkeypatch.setattr(_ties, "first_choices", in_three_rows)
+    assert near_ties(model, rows) == 1
     with torch.no_grad():
         model.get_input_embeddings().weight[5] = model.get_input_embeddings().weight[EOS_ID]  # [SUM, or the end
-    assert near_ties(model, rows) == len(rows)
+    assert near_ties(model, rows) == 0  # it has ties everywhere, and `generate` alone answers for it
 
 
 def one_more(content: dict[str, Any]) -> None:
