@@ -86,6 +86,12 @@ class Rung:
     def groups(self) -> list[Group]:
         return [group for group in self.arm.groups if group.parameters == self.parameters]
 
+    @property
+    def verified(self) -> int:
+        """How many of the runs are verified."""
+        runs = (run for group in self.groups for run in group.runs)
+        return sum(run.is_decided_by_verified for run in runs if "test" in run.verdicts)
+
     def accuracies(self, split: str = "test") -> list[float]:
         """Exact traces, by run."""
         return [summary.accuracy for group in self.groups for summary in group.summaries(split)]
@@ -155,6 +161,12 @@ class Contrast:
         """Those of the first arms and of the second."""
         own = self.pool or (self,)
         return sum(c.first.threshold.runs for c in own), sum(c.second.threshold.runs for c in own)
+
+    @property
+    def verified(self) -> tuple[int, int]:
+        """How many of the `runs` are verified."""
+        own = self.pool or (self,)
+        return sum(c.first.verified for c in own), sum(c.second.verified for c in own)
 
     @cached_property
     def shared(self) -> tuple[tuple[Rung, Rung], ...]:

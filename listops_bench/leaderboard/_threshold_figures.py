@@ -120,7 +120,7 @@ def _threshold_row(arm: Arm, ends: tuple[float, float]) -> dict[str, Any]:
         "high": found.high or ends[1],
         "shape": shapes.get(found.kind, chart.SHAPES[arm.kind]),
         "number": f"{number}  ({limits})" if limits and found.kind == "number" else number,
-        "text": f"{text}, {found.runs} runs of {len(arm.sizes)} sizes",
+        "text": f"{text}, {found.runs} runs of {len(arm.sizes)} sizes, {arm.verified} of them verified",
     }
 
 

@@ -75,6 +75,11 @@ class Arm:
         return {size: time_to_learn(g for g in self.groups if g.parameters == size) for size in self.sizes}
 
     @property
+    def verified(self) -> int:
+        """How many of the runs that its threshold counts are verified, with all results that decide."""
+        return sum(run.is_decided_by_verified for group in self.groups for run in group.runs if "test" in run.verdicts)
+
+    @property
     def is_ladder(self) -> bool:
         """Whether there are sizes enough to estimate a threshold from."""
         return len(self.threshold.outcomes) > 1

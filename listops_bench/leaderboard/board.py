@@ -44,9 +44,10 @@ class Board:
 
     @property
     def summary(self) -> str:
-        """``8 results of 6 models on 2 tasks``."""
+        """``8 results of 6 models on 2 tasks, 3 of the results verified``."""
         models, results = count(self.num_models, "model"), count(self.num_results, "result")
-        return f"{results} of {models} on {count(len(self.tasks), 'task')}"
+        verified = sum(run.verified for group in self.groups for run in group.runs)
+        return f"{results} of {models} on {count(len(self.tasks), 'task')}, {verified:,} of the results verified"
 
     @cached_property
     def all_arms(self) -> tuple[Arm, ...]:

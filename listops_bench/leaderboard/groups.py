@@ -55,7 +55,8 @@ class Run:
             all of them and a success never is, so only these may be counted for a threshold.
         watched_until: the last step of its training that was validated; None where nothing was.
         learned_at: the step of the first validation that passed; None where none did.
-        verified: evaluating the checkpoint again gave the same.
+        verified: the checkpoint was evaluated again, which gave the figures.
+        is_decided_by_verified: so it was on every task that decides whether this one was learned.
     """
 
     result: Result
@@ -64,6 +65,7 @@ class Run:
     watched_until: int | None = None
     learned_at: int | None = None
     verified: bool = False
+    is_decided_by_verified: bool = False
 
     @property
     def seed(self) -> str:
@@ -188,13 +190,13 @@ def groups(results: Sequence[Result], verified: Collection[tuple[Model, str]] = 
     for result in results:
         task, size = result.task, (result.architecture.name, result.parameters.total)
         # A Hub model without a recipe of ours is a group of its own, as is every size and track.
-        run = _run(result, of_model[result.model], (result.model, task.name) in verified)
+        run = _run(result, of_model[result.model], verified)
         by_recipe[result.recipe.id, result.track, size, task.name, task.trace].append(run)
     found = [Group(tuple(sorted(runs, key=_run_order))) for runs in by_recipe.values()]
     return tuple(sorted(found, key=_group_order))
 
 
-def _run(result: Result, of_model: Mapping[str, Result], verified: bool) -> Run:
+def _run(result: Result, of_model: Mapping[str, Result], verified: Collection[tuple[Model, str]]) -> Run:
     task = result.task.name
     deciding = [of_model.get(name) for name in (task, *single_tasks(task))]
     verdicts = {
@@ -202,7 +204,8 @@ def _run(result: Result, of_model: Mapping[str, Result], verified: bool) -> Run:
         for split in THRESHOLD_SPLITS
         if all(found is not None and split in found.splits for found in deciding)
     }
-    return Run(result, learned(of_model, task), verdicts, *_watched(deciding), verified)
+    sure = [found is not None and (found.model, found.task.name) in verified for found in deciding]
+    return Run(result, learned(of_model, task), verdicts, *_watched(deciding), sure[0], all(sure))
 
 
 def _watched(deciding: Sequence[Result | None]) -> tuple[int | None, int | None]:

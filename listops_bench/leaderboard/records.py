@@ -35,6 +35,7 @@ def _arm_json(arm: Arm, comparison: Comparison | None) -> dict[str, Any]:
         "recipes_per_size": arm.recipes,
         "recipe_chosen_on_validation": arm.chosen and arm.recipes > 1,
         "mean_reductions": round(arm.exposure),
+        "runs_verified": arm.verified,
     }
     for split, threshold in (("test", arm.threshold), ("test_unseen_operands", arm.unseen)):
         counts = [[o.parameters, o.learned, o.runs] for o in threshold.outcomes]

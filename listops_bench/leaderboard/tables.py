@@ -77,7 +77,7 @@ def _matrix_cell(size: Size, task: str, groups: Sequence[Group]) -> Cell:
         f"{size.model}, {size.parameters:,} parameters, trained on {best.plan}, scored on {task}:",
         f"{mean:.1%} is the mean of {count(len(best.scored), 'seed')}",
         *(f"{run.seed}: {summary}" for run, summary in best.scored),
-        f"learned with {best.learned} {'seed' if len(best.runs) == 1 else 'seeds'}",
+        f"learned with {best.learned} {'seed' if len(best.runs) == 1 else 'seeds'}; verified: {best.verified}",
         *([f"best of {len(groups)} recipes"] if len(groups) > 1 else []),
     ]
     mixed = (round(pale + (deep - pale) * mean) for pale, deep in zip(_PALE, _DEEP, strict=True))
@@ -102,7 +102,8 @@ def smallest_table(board: Board, link: LinkOf = no_link) -> Table:
     for group in board.smallest:
         seeds = group.learned if group.ranked else f"{group.learned}, unranked"
         model = Cell(group.model, is_name=True, link=link(group))
-        cells = (Cell(group.task, is_name=True), model, number(group.parameters), Cell(seeds), *trained_cells(group))
+        learned = Cell(seeds, f"verified: {group.verified}")
+        cells = (Cell(group.task, is_name=True), model, number(group.parameters), learned, *trained_cells(group))
         rows.append(Row((*cells, Cell(group.first.track)), data=_marks(group)))
     note = (
         "The smallest model of each track with which at least half of the seeds learned the task. A recipe is ranked "
@@ -148,7 +149,7 @@ def _threshold_row(board: Board, arm: Arm, place: int, ends: tuple[int, int]) ->
         *_against_alone(board.comparison(arm)),
         _n50(arm.unseen) if arm.unseen.runs else Cell(value=""),
         number(len(arm.sizes)),
-        number(arm.threshold.runs),
+        replace(number(arm.threshold.runs), detail=f"{arm.verified:,} verified"),
         Cell(arm.family, is_name=True),
         Cell(arm.track),
     )

@@ -213,7 +213,7 @@ def test_older_boards_have_pages_and_go_away_with_their_results(
     newest = (tmp_path / "site/index.html").read_text()
     assert 'href="board-0.0.9-1.0.html"' in newest
     assert 'href="index.html"' in older.read_text()
-    assert "1 result of 1 model on 1 task, dataset" in newest
+    assert "1 result of 1 model on 1 task, 0 of the results verified, dataset" in newest
     assert "Earlier board: dataset 0.0.9" in (tmp_path / "README.md").read_text()
     (tmp_path / "site/notes.html").write_text("mine")
     for path in results.rglob("*.json"):
@@ -318,6 +318,24 @@ def test_what_was_verified_is_marked_until_a_digit_changes(tmp_path: Path) -> No
     assert [group.verified for group in board.groups] == ["no"] * 4
 
 
+def test_every_count_says_how_many_are_verified(tmp_path: Path) -> None:
+    found = [
+        result(task, 0.97, curriculum="sum_max:3000", width=w) for w in (24, 64) for task in ("sum_max", "sum", "max")
+    ]
+    results = write(tmp_path / "results", found)
+    records = {}
+    for one in found[:2]:  # a joint task is learned by its operations, too, of which one is not verified
+        path = result_path(results, one).relative_to(results).as_posix()
+        records[result_sha256(one)] = Verification(path, 9, 0, True, "2026-11-24T12:00:00Z", one.evaluation.environment)
+    write_verified(results, records)
+    (board,) = read_boards(results)
+    assert {arm.task: arm.verified for arm in board.arms} == {"sum_max": 0, "sum": 1, "max": 0}
+    build(results, tmp_path)
+    assert "| 2 (1 verified) |" in (tmp_path / "README.md").read_text()
+    counts = json.loads((tmp_path / "site/thresholds.json").read_text())[0]["thresholds"]
+    assert {arm["task"]: arm["runs_verified"] for arm in counts} == {"sum_max": 0, "sum": 1, "max": 0}
+
+
 def test_a_verified_row_shows_what_was_measured(tmp_path: Path) -> None:
     claimed, measured = result(accuracy=0.95), result(accuracy=0.9498)
     results = write(tmp_path / "results", [claimed, result(seed=1)])
@@ -329,6 +347,7 @@ def test_a_verified_row_shows_what_was_measured(tmp_path: Path) -> None:
     ]
     ((alone,),) = (board.groups for board in read_boards(results, verified_only=True))
     assert [run.seed for run in alone.runs] == ["seed 0"]
+    assert [board.summary.partition(", ")[2] for board in read_boards(results)] == ["1 of the results verified"]
     other = write(tmp_path / "elsewhere" / "results", [claimed])
     write_verified(other, read_verified(results))
     path = result_path(other, claimed)
