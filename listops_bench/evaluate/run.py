@@ -11,7 +11,8 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -124,10 +125,11 @@ def evaluate_checkpoint(
             if on_split:
                 on_split(task.name, split)
             size = task.num_rows(split)
-            rows = generate(task, split, num_rows=min(num_rows or size, size), trace=style)
-            completions = predict(loaded.model, rows, batch_size=batch_size).completions
-            scored[split], lines = score_split(rows, completions)
-            predictions += lines
+            questions = _questions(task, split, min(num_rows or size, size), style)
+            completions = predict(loaded.model, questions.rows, batch_size=batch_size).completions
+            scored[split], lines = _score(questions, completions)
+            if predictions_dir is not None:
+                predictions += lines
         result = _result(loaded, task, style, track, scored, time.monotonic() - started)
         if predictions_dir is not None:
             path = result_path(predictions_dir, result).with_suffix(".jsonl")
@@ -196,9 +198,35 @@ def _result(
     )
 
 
-def score_split(rows: Rows, completions: Sequence[str]) -> tuple[SplitResult, list[dict[str, Any]]]:
+@dataclass(frozen=True)
+class _Questions:
+    """Rows, and what does not depend on who answers them."""
+
+    rows: Rows
+    prompts: Sequence[str]
+    references: Sequence[str]
+    rows_sha256: str
+    columns: dict[str, Sequence[int | str]]
+
+    @classmethod
+    def of(cls, rows: Rows) -> _Questions:
+        prompts = rows.prompts()
+        return cls(rows, prompts, rows.completions(), rows_checksum(rows), slice_columns(rows, prompts))
+
+
+@lru_cache(maxsize=16)
+def _questions(task: TaskSpec, split: str, num_rows: int, trace: TraceStyle) -> _Questions:
+    """Kept for the next checkpoint: 5,000 rows are 3 MB."""
+    return _Questions.of(generate(task, split, num_rows=num_rows, trace=trace))
+
+
+def score_split(rows: Rows, completions: Sequence[str]) -> tuple[SplitResult, Iterator[dict[str, Any]]]:
     """The score of one completion for each row, and a line of `predictions_dir` for each."""
-    prompts, references, modulus = rows.prompts(), rows.completions(), rows.task.modulus
+    return _score(_Questions.of(rows), completions)
+
+
+def _score(asked: _Questions, completions: Sequence[str]) -> tuple[SplitResult, Iterator[dict[str, Any]]]:
+    rows, prompts, references, modulus = asked.rows, asked.prompts, asked.references, asked.rows.task.modulus
     scores = [
         # Most rows of a good model. (An answer without its steps, of a row that has some, is another matter.)
         score_of_trace(reference)
@@ -209,19 +237,18 @@ def score_split(rows: Rows, completions: Sequence[str]) -> tuple[SplitResult, li
     unseen = rows.split == "test_unseen_operands"
     result = SplitResult(
         n=len(rows),
-        rows_sha256=rows_checksum(rows),
+        rows_sha256=asked.rows_sha256,
         predictions_sha256=hashlib.sha256("".join(text + "\n" for text in completions).encode()).hexdigest(),
         metrics=summarise(scores),
         first_wrong_step=count_first_wrong_steps(scores),
-        slices=summarise_slices(scores, slice_columns(rows, prompts)),
+        slices=summarise_slices(scores, asked.columns),
         held_out=held_out_steps(prompts, completions, modulus, rows.task.hold_out) if unseen else {},
     )
     columns = zip(rows.row_ids(), prompts, references, completions, scores, strict=True)
-    lines = [
+    return result, (
         {"id": row_id, "prompt": prompt, "completion": completion, "reference": reference, **dataclasses.asdict(scored)}
         for row_id, prompt, reference, completion, scored in columns
-    ]
-    return result, lines
+    )
 
 
 def slice_columns(rows: Rows, prompts: Sequence[str]) -> dict[str, Sequence[int | str]]:

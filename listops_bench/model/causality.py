@@ -90,5 +90,5 @@ def refuse_look_ahead(model: PreTrainedModel, rows: Rows, number: int = 16) -> N
         kind = model.config.model_type
         raise InvalidInput(
             f"the model ({kind}) looks ahead: what it says at one place depends on the tokens after it, which it will "
-            "not have when it writes; use a causal model (is_causal, or is_decoder, in its config.json)"
+            "not have when it writes; use a causal model"
         )

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from listops_bench._base.records import Count, Share
 from listops_bench.score.completion import completion_lines, read_line
@@ -64,19 +65,29 @@ def held_out_steps(
     steps = Counter[str]()
     clusters: defaultdict[str, dict[Multiset, tuple[int, int]]] = defaultdict(dict)
     for prompt, completion in zip(prompts, completions, strict=True):
-        root = parse(prompt, modulus)
+        root, held_out = _held_out_in(prompt, modulus, hold_out)
         lines = [root, *(read_line(line, modulus) for line in completion_lines(completion))]
-        for path, node in _nodes(root, ()):
-            values = tuple(evaluate(operand, modulus) for operand in node.operands)
-            multiset = RULES[hold_out].held_out(values, modulus)
-            if multiset is None:
-                continue
-            steps[node.operation] += 1
-            right = _done_rightly(lines, path, Node(node.operation, values), modulus)
+        for path, step, multiset in held_out:
+            steps[step.operation] += 1
+            right = _done_rightly(lines, path, step, modulus)
             if right is not None:
-                correct, n = clusters[node.operation].get(multiset, (0, 0))
-                clusters[node.operation][multiset] = correct + right, n + 1
+                correct, n = clusters[step.operation].get(multiset, (0, 0))
+                clusters[step.operation][multiset] = correct + right, n + 1
     return {name: HeldOutSteps.of(steps[name], clusters[name]) for name in sorted(steps)}
+
+
+@lru_cache(maxsize=8192)
+def _held_out_in(
+    prompt: str, modulus: int, hold_out: HoldOut
+) -> tuple[Expression, tuple[tuple[tuple[int, ...], Node, Multiset], ...]]:
+    """A prompt's expression, and its held-out steps: where each is, itself, its operands. Kept for the next model."""
+    root, found = parse(prompt, modulus), []
+    for path, node in _nodes(root, ()):
+        values = tuple(evaluate(operand, modulus) for operand in node.operands)
+        multiset = RULES[hold_out].held_out(values, modulus)
+        if multiset is not None:
+            found.append((path, Node(node.operation, values), multiset))
+    return root, tuple(found)
 
 
 def _nodes(expression: Expression, path: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Node]]:

@@ -1,7 +1,8 @@
 """The validation that training brings along: exact traces on validation rows, cheaply.
 
 Under teacher forcing, a row all of whose completion tokens are the model's first choice is a row that greedy decoding
-gets exactly right, and the other way round. So one forward pass gives the trace accuracy, with nothing generated.
+gets exactly right, and the other way round. So one forward pass gives the trace accuracy, with nothing generated. That
+holds for causal models alone: one that looks ahead, as anyone else would run it, is refused when it is first validated.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from listops_bench.model.causality import refuse_look_ahead
 from listops_bench.tasks.curriculum import Curriculum, Stage
 from listops_bench.tasks.expression import TraceStyle
 from listops_bench.tasks.generator import Rows, generate
@@ -33,10 +35,17 @@ class TeacherForced:
     def __init__(self, curriculum: Curriculum, *, num_rows: int, trace: TraceStyle, padded: bool) -> None:
         self._attention = nullcontext if padded else using_rows
         names = with_single_tasks(curriculum.tasks)
-        self._batches = {name: _batches(get_task(name), num_rows, trace, padded) for name in names}
+        self._rows = {name: validation_rows(get_task(name), num_rows, trace) for name in names}
+        self._batches = {name: _batches(rows, padded) for name, rows in self._rows.items()}
 
     def __call__(self, model: PreTrainedModel, stage: Stage) -> dict[str, float]:
-        """All figures of a model in evaluation mode that is in a stage."""
+        """All figures of a model in evaluation mode that is in a stage.
+
+        Raises:
+            InvalidInput: the model looks ahead.
+        """
+        for rows in self._rows.values():
+            refuse_look_ahead(model, rows)
         with self._attention(model):
             right = {name: [_exact_rows(model, *batch) for batch in batches] for name, batches in self._batches.items()}
         return validation_figures({name: float(torch.cat(rows).float().mean()) for name, rows in right.items()}, stage)
@@ -53,8 +62,8 @@ def validation_rows(task: TaskSpec, num_rows: int, trace: TraceStyle) -> Rows:
     return generate(task, "validation", num_rows=min(num_rows, task.num_validation), trace=trace)
 
 
-def _batches(task: TaskSpec, num_rows: int, trace: TraceStyle, padded: bool) -> list[tuple[Batch, torch.Tensor]]:
-    store = RowStore([validation_rows(task, num_rows, trace)])
+def _batches(rows: Rows, padded: bool) -> list[tuple[Batch, torch.Tensor]]:
+    store = RowStore([rows])
     by_length = np.argsort(store.lengths, kind="stable")
     batches = []
     for start in range(0, len(by_length), _ROWS_PER_BATCH):

@@ -91,7 +91,7 @@ class Parrot(torch.nn.Module):
     def get_input_embeddings(self) -> Any:
         return SimpleNamespace(weight=self.table)
 
-    def forward(self, input_ids: Any, position_ids: Any, **_: Any) -> Any:
+    def forward(self, input_ids: Any, **_: Any) -> Any:
         self.calls += 1
         logits = torch.zeros(*input_ids.shape, len(self.table))
         for b, row in enumerate(input_ids.tolist()):

@@ -23,7 +23,11 @@ Key = tuple[str, str, int]
 
 
 class PackedValidation:
-    """The figures of `TeacherForced`, for every member of a pack."""
+    """The figures of `TeacherForced`, for every member of a pack.
+
+    Nobody has to show here that it is causal: members are weights, and what is computed with them is `PackedLooped`
+    with a causal attention of ours, which no configuration reaches.
+    """
 
     def __init__(self, members: Sequence[Member], device: torch.device) -> None:
         rows: dict[Key, Rows] = {}
