@@ -167,8 +167,8 @@ class Check:
         way(self.options.steps)  # shapes are captured
         rates, times = [], []
         for _ in range(self.options.rounds):
-            rates.append(way(self.options.steps))
-            times.append(self.options.steps * len(configs) / rates[-1] / way.tokens)
+            rates.append(way(4 * self.options.steps))
+            times.append(4 * self.options.steps * len(configs) / rates[-1] / way.tokens)
         return {"model_steps_per_second": round(median(rates)), "ns_per_token": round(median(times) * 1e9, 3)}
 
     def mixed(self, width: int) -> Row:
