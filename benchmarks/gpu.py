@@ -215,8 +215,7 @@ class Check:
 
     def plan(self) -> Iterator[Part]:
         """All parts, those that say most first."""
-        yield "kernels compiled", self.compile, 60
-        yield "tests", self.tests, 60
+        yield "kernels compiled", self.compile, 40
         first, *others = sorted(self.options.widths, key=lambda width: abs(width - 48))
         yield from self._of_width(first)
         name = f"d{first:03d}"
@@ -224,6 +223,7 @@ class Check:
         yield f"trained and scored {name}", partial(self.whole, first), 25
         for width in others:
             yield from self._of_width(width)
+        yield "tests", self.tests, 40
         yield f"alone {name} bf16", partial(self.alone, first, "bf16"), 10
         yield f"launched {name} fp32", partial(self.alone, first, "fp32", captured=False), 10
 

@@ -87,7 +87,8 @@ def test_gpu_check_without_a_gpu(
     assert not list(tmp_path.iterdir())
     words = "--models 2 --steps 1 --rounds 1 --trained-steps 2 --scored 1 --rows 5 --widths 8"
     check = gpu.Check(gpu.parser().parse_args(words.split()))
-    for part in [*check.plan()][3:]:
+    alone = ("kernels compiled", "tests")  # these start processes
+    for part in (part for part in check.plan() if part[0] not in alone):
         check.part(*part)
     assert "precision 'tf32' needs a GPU" in check.parts["packed d008 tf32"]["failed"]
     for name, figure in {

@@ -114,7 +114,8 @@ class PackedStep:
     @torch.no_grad()
     def _step(self, shape: Shape) -> None:
         batch = self.table.batch(self._rows, self._starts, shape, self._on_all)
-        losses, gradient = self._loss_and_gradient(self.weights, batch, self._scalars[:, 3].contiguous())
+        scale = self._scalars[:, 3].clone()  # aligned like any tensor, also of one model: kernels are compiled for that
+        losses, gradient = self._loss_and_gradient(self.weights, batch, scale)
         norms = self._update(self.tensors, gradient, self._adam, self._scalars)
         self._figures.copy_(torch.stack([losses, norms], dim=1))
 
