@@ -7,8 +7,9 @@ launch: each weight becomes [K, ...], each activation [K, tokens, width]. Tasks,
 schedules, clipping, weight decay, budgets and early stops are each model's own. A packed model ends with the weights
 of the same model trained alone, up to rounding (and a network in training amplifies rounding, so after thousands of
 steps the two are two draws of one experiment, as the same run on another machine would be). On one CPU
-thread 8 packed models take 1.9 times as many steps a second as one at a time at width 8, and no more at width 48, where
-arithmetic is all there is (``benchmarks/results/packed.json``); it is a GPU that packing is for.
+thread 8 packed models take 1.9 times as many steps a second as one at a time at width 8, and 1.2 times at width 48,
+where arithmetic is nearly all there is (``benchmarks/results/packed.json``); it is a GPU that packing is for (``make
+gpu-check``).
 """
 
 from __future__ import annotations
