@@ -4,7 +4,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,9 +38,14 @@ def modules(package: Path) -> dict[str, Path]:
     return found
 
 
-def imports(path: Path, known: dict[str, Path]) -> Iterator[tuple[str, bool]]:
+def imports(path: Path, known: dict[str, Path]) -> tuple[tuple[str, bool], ...]:
     """Every imported module, ours without the package's name, and whether importing the file imports it at once."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return _imports(path.read_text(encoding="utf-8"), path.parent.name, frozenset(known))
+
+
+@cache
+def _imports(text: str, folder: str, known: frozenset[str]) -> tuple[tuple[str, bool], ...]:
+    tree, found = ast.parse(text), []
     later = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
@@ -54,12 +59,14 @@ def imports(path: Path, known: dict[str, Path]) -> Iterator[tuple[str, bool]]:
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:  # only the two files that travel with checkpoints
-                base = f"listops_bench.{path.parent.name}.{base}"
+                base = f"listops_bench.{folder}.{base}"
             ours = base.removeprefix("listops_bench").lstrip(".")
             inside = [alias.name for alias in node.names if f"{ours}.{alias.name}".lstrip(".") in known]
             names = [f"{base}.{name}" for name in inside] if base.startswith("listops_bench") and inside else [base]
         for name in names:
-            yield name.removeprefix("listops_bench.") if name.startswith("listops_bench.") else name, node not in later
+            ours = name.removeprefix("listops_bench.") if name.startswith("listops_bench.") else name
+            found.append((ours, node not in later))
+    return tuple(found)
 
 
 def problems(package: Path) -> list[str]:
