@@ -19,6 +19,8 @@ PROGRAM = "listops-bench"
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["sweep"] and words[1:2] in (["export"], ["merge"]):  # beside a page, which may have any name
+        words[:2] = ["-".join(words[:2])]
 
     def work() -> int | None:
         if words[:1] == ["train"]:  # its flags are those of `python -m listops_bench.train`

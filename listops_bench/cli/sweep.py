@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from listops_bench._base.command import Parser, positive
+from listops_bench._base.escape import terminal
 from listops_bench.sweep.options import Options, add_options
 
 
@@ -21,6 +22,24 @@ def add_verbs(parser: Parser) -> None:
     verb.add("--plan", "print runs, steps, tokens and hours, and train nothing")
     verb.add("--devices N", "devices to plan for", type=positive, default=1)
 
+    verb = parser.add_verb(
+        "sweep-export",
+        export,
+        "write what a sweep has come to as one file: runs, results, and states to go on from (also: sweep export)",
+        "runs/demo-sweep -o demo.tar",
+    )
+    verb.add("folder DIR", "the folder of a sweep")
+    verb.add_argument("-o", "--output", metavar="TAR", required=True, help="the file to write")
+
+    verb = parser.add_verb(
+        "sweep-merge",
+        merge,
+        "bring sweeps together that ran on machines without a common disk; overwrites nothing (also: sweep merge)",
+        "here.tar there.tar -o runs/demo-sweep",
+    )
+    verb.add("sources SOURCE...", "folders of sweeps, or files that sweep export has written")
+    verb.add_argument("-o", "--output", metavar="DIR", required=True, help="the folder to bring them together in")
+
 
 def sweep(*, plan: bool, devices: int, **options: Any) -> int:
     from listops_bench.sweep.run import plan_sweep, run_sweep
@@ -29,3 +48,22 @@ def sweep(*, plan: bool, devices: int, **options: Any) -> int:
         plan_sweep(Options(**options), devices)
         return 0
     return run_sweep(Options(**options))
+
+
+def export(*, folder: str, output: str) -> None:
+    from listops_bench.sweep.travel import export as write
+
+    print(terminal(write(folder, output)))
+
+
+def merge(*, sources: list[str], output: str) -> int:
+    from listops_bench.sweep.travel import merge as bring_together
+
+    merged = bring_together(sources, output)
+    for line in merged.conflicts:
+        print(terminal(f"conflict: {line}"))
+    print(
+        f"{merged.runs} runs and {merged.results} results taken, {merged.begun} that go on; {merged.there} were there, "
+        f"{len(merged.conflicts)} conflicts"
+    )
+    return 1 if merged.conflicts else 0
