@@ -17,7 +17,6 @@ import argparse
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -142,8 +141,8 @@ class Check:
         words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--durations=0"]
         listed = _finished([*words, "-m", "gpu", "--collect-only", *map(str, files)], self.left)[1]
         names = [line for line in listed.splitlines() if "::" in line]
-        many = min(8, os.cpu_count() or 1)
-        limit = min(self.left, self.options.seconds / 2)
+        many = min(16, os.cpu_count() or 1)
+        limit = min(self.left, self.options.seconds / 3)
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(many) as pool:
             runs = [
                 pool.submit(_finished, [*words, f"--basetemp={folder}/{i}", *names[i::many]], limit)
@@ -216,6 +215,7 @@ class Check:
     def plan(self) -> Iterator[Part]:
         """All parts, those that say most first."""
         yield "kernels compiled", self.compile, 40
+        yield "tests", self.tests, 40
         first, *others = sorted(self.options.widths, key=lambda width: abs(width - 48))
         yield from self._of_width(first)
         name = f"d{first:03d}"
@@ -223,7 +223,6 @@ class Check:
         yield f"trained and scored {name}", partial(self.whole, first), 25
         for width in others:
             yield from self._of_width(width)
-        yield "tests", self.tests, 40
         yield f"alone {name} bf16", partial(self.alone, first, "bf16"), 10
         yield f"launched {name} fp32", partial(self.alone, first, "fp32", captured=False), 10
 
@@ -272,8 +271,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     check.run(sys.argv[1:] if argv is None else argv)
     card = torch.cuda.get_device_name()
     figures = {
-        "command": " ".join([Path(sys.executable).name, *sys.argv]),
-        "commit": _commit(),
+        "command": f"make gpu-check ARGS='--seconds {options.seconds:g} --widths {' '.join(map(str, options.widths))}'",
         "card": card,
         "seconds": round(time.monotonic() - check.begun, 1),
         "models": options.models,
@@ -319,12 +317,6 @@ def _finished(command: Sequence[str], seconds: float) -> tuple[int, str]:
             process.kill()
             return 124, process.communicate()[0]
     return process.returncode, output
-
-
-def _commit() -> str | None:
-    git = shutil.which("git")
-    done = git and subprocess.run([git, "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=False)
-    return done.stdout.strip() or None if done else None
 
 
 if __name__ == "__main__":
