@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -39,6 +39,8 @@ def float32_products(precision: str) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def autocast(precision: str, device: torch.device, *, cache_weights: bool = True) -> torch.autocast:
+def autocast(precision: str, device: torch.device, *, cache_weights: bool = True) -> AbstractContextManager[None]:
     """Inside, a forward pass computes its products in bfloat16 where that is what is declared."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=cache_weights)
+    if precision != "bf16":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16, cache_enabled=cache_weights)

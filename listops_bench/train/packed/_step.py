@@ -64,7 +64,7 @@ class PackedStep:
         engine: Engine,
     ) -> None:
         device = engine.device
-        self.model, self.table, self.engine = model, table, engine
+        self.table, self.engine = table, engine
         self.weights = weights.to(device, copy=True)
         self.first_moments, self.second_moments = (torch.zeros_like(self.weights) for _ in range(2))
         self._loss_and_gradient, self._update = _arithmetic(model, self.weights, table, engine)

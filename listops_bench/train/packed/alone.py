@@ -37,7 +37,7 @@ def can_be_captured(config: TrainConfig, model: PreTrainedModel, accelerator: Ac
     stages = config.plan().stages
     return (
         alone_on_a_gpu
-        and accelerator.mixed_precision != "fp16"
+        and accelerator.mixed_precision in ("no", "bf16")
         and shape_of(model.config) is not None
         and config.optim == "adamw_torch"
         and rows_per_step(config) <= MOST_ROWS
