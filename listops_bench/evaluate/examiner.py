@@ -166,7 +166,7 @@ class Examiner:
             assert process is not None
             assert process.stdin is not None
             try:
-                process.stdin.write(json.dumps({"folder": str(folder), **question}).encode() + b"\n")
+                process.stdin.write(json.dumps({"folder": os.path.abspath(folder), **question}).encode() + b"\n")
                 process.stdin.flush()
             except OSError:  # it has ended: what is read next says so
                 pass

@@ -62,6 +62,11 @@ def test_a_process_that_ends_is_one_line_and_is_replaced(folder: Path) -> None:
     assert one.look(folder).recipe.seed == 3
 
 
+def test_a_folder_is_where_the_asker_stands(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert examiner().look(Path(folder.name)).recipe.seed == 3
+
+
 def test_a_forked_process_asks_one_of_its_own(folder: Path) -> None:
     examiner().look(folder)
     mine, pid = examiner(), examiner().pid
