@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -25,6 +26,15 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALL
 """The environment of processes that share the cores: for small models a second thread costs more than it brings."""
 
 GRACE_SECONDS = SECONDS_TO_SAVE
+
+
+def import_path() -> list[str]:
+    """Where this process imports from, but for its working directory: the place of this package stands for that.
+
+    With ``python -P`` a child imports from there alone, and nothing of its own working directory, which may be a
+    stranger's.
+    """
+    return [*filter(os.path.isabs, sys.path), str(Path(__file__).parents[2])]
 
 
 def usable_cores() -> int:

@@ -29,7 +29,7 @@ from listops_bench.evaluate.decoding import exact_arithmetic
 from listops_bench.evaluate.run import device_of
 from listops_bench.model.ladder import parameter_counts
 from listops_bench.runs.folder import RunFiles
-from listops_bench.tasks.curriculum import parse_curriculum
+from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.expression import FIRST_NUMBER_ID, OPERATIONS
 from listops_bench.tasks.generator import Rows, generate
 from listops_bench.tasks.task import TaskSpec, get_task
@@ -242,7 +242,7 @@ def _tasks(checkpoint: Checkpoint, folder: str | os.PathLike[str], names: Sequen
     if names is None:
         if checkpoint.training is None:
             raise InvalidInput(f"checkpoint {str(folder)!r} does not say what it was trained on; name the tasks")
-        names = parse_curriculum(checkpoint.training.curriculum).tasks
+        names = recorded_curriculum(checkpoint.training.curriculum).tasks
     found: dict[str, TaskSpec] = {}
     for task in map(get_task, names):
         if task.modulus != checkpoint.modulus:

@@ -25,7 +25,7 @@ from listops_bench.leaderboard.groups import Group, Setting
 from listops_bench.stats.common_ratio import common_ratio
 from listops_bench.stats.differences import Difference, difference
 from listops_bench.stats.threshold import Ratio, ratio
-from listops_bench.tasks.curriculum import parse_curriculum
+from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.exposure import NEARLY
 from listops_bench.tasks.task import get_task, task_order
 
@@ -51,7 +51,7 @@ def operations_of(task: str) -> frozenset[str]:
 def stages_of(curriculum: str) -> tuple[frozenset[str], ...]:
     """The operations of each stage, equal neighbours merged: ``max_med:9,sum:9`` is ``({max, med}, {sum})``."""
     found: list[frozenset[str]] = []
-    for stage in parse_curriculum(curriculum).stages:
+    for stage in recorded_curriculum(curriculum).stages:
         operations = frozenset().union(*map(operations_of, stage.tasks))
         if found[-1:] != [operations]:
             found.append(operations)
@@ -61,7 +61,7 @@ def stages_of(curriculum: str) -> tuple[frozenset[str], ...]:
 @cache
 def scheme_of(curriculum: str) -> str:
     """A curriculum without its steps: ``max_med, then sum/keep-optimizer``."""
-    stages = parse_curriculum(curriculum).stages
+    stages = recorded_curriculum(curriculum).stages
     words = [str(replace(stage, steps=1)).replace(":1", "", 1) for stage in stages]
     return ", then ".join(dict.fromkeys(words))
 

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from listops_bench._base import records
+from listops_bench._base.processes import import_path
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.result.format import Architecture, Model, Recipe, Result
 from listops_bench.runs.record import Learning, Parameters, Training
@@ -84,7 +85,8 @@ class Examiner:
         self.close()
         offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "USE_HUB_KERNELS": "0"}
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, json.dumps(_import_path()), str(self._memory_bytes)],
+            # -P: not even json is taken from the working directory, which may be a stranger's.
+            [sys.executable, "-P", "-c", _START, json.dumps(import_path()), str(self._memory_bytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -217,11 +219,6 @@ def examiner() -> Examiner:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=examiner.cache_clear)
     return one
-
-
-def _import_path() -> list[str]:
-    """Where this process imports from, but for its working directory: the place of this package stands for that."""
-    return [*filter(os.path.isabs, sys.path), str(Path(__file__).parents[2])]
 
 
 def _read(stream: IO[bytes], lines: queue.Queue[bytes]) -> None:

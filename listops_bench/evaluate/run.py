@@ -46,7 +46,7 @@ from listops_bench.score.completion import (
     summarise_slices,
 )
 from listops_bench.score.held_out import held_out_steps
-from listops_bench.tasks.curriculum import parse_curriculum
+from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.expression import OPERATIONS, TraceStyle, parse
 from listops_bench.tasks.generator import Rows, generate, rows_checksum
 from listops_bench.tasks.regime import own_regimes
@@ -164,7 +164,7 @@ def _splits(names: Sequence[str] | None) -> list[str]:
 def _own_tasks(loaded: Checkpoint, name: str) -> list[TaskSpec]:
     if loaded.training is None:
         raise InvalidInput(f"checkpoint {name!r} does not say what it was trained on; name the tasks")
-    trained = parse_curriculum(loaded.training.curriculum).tasks
+    trained = recorded_curriculum(loaded.training.curriculum).tasks
     return [get_task(name) for name in with_single_tasks(trained)]
 
 

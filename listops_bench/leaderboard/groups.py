@@ -13,7 +13,7 @@ from listops_bench.result.format import Model, Result
 from listops_bench.result.learned import LEARNED, THRESHOLD_SPLITS, ThresholdSplit, learned
 from listops_bench.runs.record import Training
 from listops_bench.stats.intervals import Summary
-from listops_bench.tasks.curriculum import parse_curriculum
+from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.task import get_task, single_tasks, task_order
 from listops_bench.tasks.training_kinds import KINDS, plan_of, training_kind
 
@@ -223,7 +223,7 @@ def _exposure(training: Training, task: str) -> float:
     operations = get_task(task).operations
     seen = sum(training.reductions.get(name, 0) for name in operations)
     try:
-        plan = parse_curriculum(training.curriculum)
+        plan = recorded_curriculum(training.curriculum)
     except InvalidInput:
         return float(seen)
     if any(stage.until is not None for stage in plan.stages):  # when it ended is not known

@@ -26,7 +26,7 @@ from listops_bench.leaderboard.records import thresholds_json
 from listops_bench.runs.folder import RunFiles
 from listops_bench.runs.learning import read_learning
 from listops_bench.runs.record import RunRecord, read_run
-from listops_bench.tasks.curriculum import parse_curriculum
+from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.training_kinds import plan_of, training_kind
 
 SITE = "site"
@@ -113,7 +113,7 @@ def read_curve(run: str | os.PathLike[str], task: str) -> Curve:
     if text is None or seed is None:
         raise InvalidInput(f"{files.record}: not the record of a training run")
     try:
-        curriculum = parse_curriculum(text)
+        curriculum = recorded_curriculum(text)
     except InvalidInput as error:
         raise InvalidInput(f"{files.record}: {error}") from None
     learning = read_learning(run, record).get(task)

@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from listops_bench._base.escape import terminal
-from listops_bench._base.processes import ONE_THREAD, Command, run_commands, usable_cores
+from listops_bench._base.processes import ONE_THREAD, Command, import_path, run_commands, usable_cores
 from listops_bench._base.stopping import EXIT_TIME_IS_UP, Stopped, StopRequest
 from listops_bench.errors import file_error
 from listops_bench.pages.console import make_console
@@ -79,6 +79,7 @@ def work_side_by_side(
         environment: of the processes; with ``ACCELERATE_USE_CPU`` they compute on the CPU.
     """
     _begin(folder, options)
+    own = {**ONE_THREAD, "PYTHONPATH": os.pathsep.join(import_path())}
     with StopRequest(options.time_limit) as stop:
         while left := _left(folder):
             size = min(options.workers or _devices(environment), left)
@@ -89,7 +90,7 @@ def work_side_by_side(
             ]
             before = folder.attempts.snapshot()
             with Display(console, folder):
-                run_commands(workers, at_once=size, environment={**environment, **ONE_THREAD}, stop=stop)
+                run_commands(workers, at_once=size, environment={**environment, **own}, stop=stop)
                 if any(worker.exit_code == EXIT_TIME_IS_UP for worker in workers):
                     raise Stopped(EXIT_TIME_IS_UP, "stopped")
                 waited = _wait_for_others(folder, stop)  # another command's, or those of one that was killed
@@ -152,7 +153,7 @@ def _devices(environment: Mapping[str, str]) -> int:
 
 
 def _words(options: Options, number: int, size: int, stop: StopRequest) -> list[str]:
-    words = [sys.executable, "-m", "listops_bench.sweep", options.file, "--output-dir", str(options.folder)]
+    words = [sys.executable, "-P", "-m", "listops_bench.sweep", options.file, "--output-dir", str(options.folder)]
     words += ["--worker", f"{number + 1}/{size}"]
     if options.shard is not None:
         words += ["--shard", f"{options.shard[0] + 1}/{options.shard[1]}"]

@@ -194,6 +194,17 @@ def parse_curriculum(text: str) -> Curriculum:
     return Curriculum(tuple(_parse_stage(part.strip()) for part in text.split(",")))
 
 
+def recorded_curriculum(text: str) -> Curriculum:
+    """As `parse_curriculum`, of what a record says: whoever wrote that names no file of ours to be read.
+
+    Raises:
+        InvalidInput: as `parse_curriculum`, or it names a file.
+    """
+    if "@" in text or text.strip().endswith((".yaml", ".yml")):
+        raise InvalidInput(f"curriculum {shortened(text)!r} names a file; a record spells it out")
+    return parse_curriculum(text)
+
+
 def _parse_stage(text: str) -> Stage:
     mixture, _, rest = (part.strip() for part in text.rpartition(":"))  # a task may hold the path of a page
     steps, *options = (word.strip() for word in rest.split("/"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from listops_bench.errors import InvalidInput
-from listops_bench.tasks.curriculum import parse_curriculum
+from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.task import get_task, task_order
 
 KINDS = {
@@ -26,7 +26,7 @@ def training_kind(curriculum: str, task: str) -> str:
     operations, or on rows of another regime.
     """
     try:
-        plan = parse_curriculum(curriculum)
+        plan = recorded_curriculum(curriculum)
     except InvalidInput:
         return "other"
     specs, scored = [get_task(name) for name in plan.tasks], get_task(task)
@@ -42,7 +42,7 @@ def training_kind(curriculum: str, task: str) -> str:
 def plan_of(curriculum: str) -> str:
     """A curriculum in words: ``"max_med:1200,sum:1800"`` is ``"max_med, then sum"``; anything else stays as it is."""
     try:
-        stages = parse_curriculum(curriculum).stages
+        stages = recorded_curriculum(curriculum).stages
     except InvalidInput:
         return curriculum
     mixtures = (" + ".join(sorted(stage.tasks, key=task_order)) for stage in stages)

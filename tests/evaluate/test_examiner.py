@@ -14,6 +14,8 @@ from listops_bench.evaluate.checkpoint import architecture, open_checkpoint
 from listops_bench.evaluate.examiner import Examiner, examiner
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.model.ladder import parameter_counts
+from tests.fuzz import traps
+from tests.fuzz.mutations import write_all
 from tests.support.fake_checkpoints import make_checkpoint, make_taciturn_checkpoint, run_record
 
 
@@ -90,6 +92,20 @@ def test_silence_and_memory_have_limits(tmp_path: Path) -> None:
             small.look(large)
     finally:
         small.close()
+
+
+def test_nothing_is_imported_from_the_working_directory(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary = tmp_path / "canary"
+    write_all(tmp_path, {f"{name}.py": traps.python(canary) for name in traps.IN_THE_WAY})
+    monkeypatch.chdir(tmp_path)
+    one = Examiner()
+    try:
+        assert one.look(folder).recipe.seed == 3
+    finally:
+        one.close()
+    assert not canary.exists()
 
 
 def test_it_ends_with_whoever_asks() -> None:

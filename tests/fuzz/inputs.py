@@ -53,6 +53,7 @@ def attempt_once(kind: str, seed: str, base: Path, folder: Path, *, seconds: flo
     if not attempt.is_honest:
         write_all(folder, {f"{name}.py": traps.python(attempt.canary) for name in traps.IN_THE_WAY})
     allowed = (base.parent,)
+    seconds *= 8 if attempt.words[0] == "analyze" else 1  # which draws figures
     outcome = child.run(attempt.words, folder, seconds=seconds, num_bytes=child.GIGABYTE, allowed=allowed)
     return Tried(attempt, outcome, _problems(attempt, outcome))
 

@@ -216,8 +216,9 @@ def spoil_file(draw: Random, path: Path) -> None:
     """Makes of a file something that is none, or another one."""
     content = content_of(path) or b""
     kind = draw.randrange(10)
-    if path.is_file() or path.is_symlink():
-        path.unlink()
+    if path.is_dir() and not path.is_symlink():
+        return
+    path.unlink(missing_ok=True)
     if kind == 0:
         path.mkdir(exist_ok=True)
     elif kind == 1:

@@ -12,7 +12,7 @@ from listops_bench.cli.command import main
 from listops_bench.errors import InvalidInput
 from listops_bench.runs.exposure import exposure_of_run
 from listops_bench.runs.record import Environment, RunRecord, Training, write_run
-from listops_bench.tasks.curriculum import Curriculum, Stage, parse_curriculum
+from listops_bench.tasks.curriculum import Curriculum, Stage, parse_curriculum, recorded_curriculum
 from listops_bench.tasks.exposure import Exposure, exposure, match
 from listops_bench.tasks.expression import OPERATIONS
 from listops_bench.train._batches import Pools
@@ -158,6 +158,16 @@ def test_yaml(tmp_path: Path) -> None:
 def test_yaml_is_strict(tmp_path: Path, page: object, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         parse_curriculum(write(tmp_path / "c.yaml", page))
+
+
+@pytest.mark.parametrize("text", ["{}", "{}  ", "sum@{}:3", "sum:3,max@{}:3", "sum*0.5+max@{}:3"])
+def test_a_record_names_no_file(tmp_path: Path, text: str) -> None:
+    write(tmp_path / "c.yaml", {"stages": [{"tasks": "sum", "steps": 3}]})
+    for place in (tmp_path / "c.yaml", tmp_path / ("a" * 300 + ".yaml"), Path("/dev/zero")):
+        if place.suffix or "@" in text:
+            with pytest.raises(InvalidInput, match="names a file"):
+                recorded_curriculum(text.format(place))
+    assert recorded_curriculum("sum:3") == parse_curriculum("sum:3")
 
 
 def test_a_yaml_file_that_is_not_there(tmp_path: Path) -> None:
