@@ -37,7 +37,7 @@ class Outcome:
     """What came of an attempt.
 
     Attributes:
-        kind: one of `OUTCOMES`: "refused" is in one line, "noisy" in several.
+        kind: one of `OUTCOMES`: "refused" is in one line (beside those of files that are left out), "noisy" in several.
         code: exit code; minus a signal's number.
         err: the end of stderr.
         watched: what the process did that reading must not do: writing elsewhere, connections, unpickling, programs.
@@ -187,5 +187,7 @@ def _judge(code: int, in_time: bool, folder: Path) -> Outcome:
     elif code not in (1, 2, 3):
         kind = "killed"
     else:
-        kind = "refused" if len(lines) == 1 and len(lines[0]) < 2000 and lines[0].isprintable() else "noisy"
+        *others, last = lines or [""]
+        plain = all(len(line) < 2000 and line.isprintable() for line in lines)
+        kind = "refused" if last and plain and all(line.startswith("left out: ") for line in others) else "noisy"
     return Outcome(kind, code, err[-3000:], tuple(watched.splitlines()))
