@@ -68,6 +68,20 @@ def _roots(folder: Path) -> list[Path]:
     return [folder, folder.parents[1] / "blobs"] if folder.parent.name == "snapshots" else [folder]
 
 
+def files_below(folder: Path) -> list[Path]:
+    """All that lies below a folder and is no folder, sorted. Links are not followed; folders may be ever so deep."""
+    found, folders = list[Path](), [str(folder)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                inside = list(entries)
+        except OSError:  # not ours to see, gone, or a name longer than the system takes
+            continue
+        folders += [entry.path for entry in inside if entry.is_dir(follow_symlinks=False)]
+        found += [Path(entry.path) for entry in inside if not entry.is_dir(follow_symlinks=False)]
+    return sorted(found)
+
+
 def read_json(
     path: Path, *, kind: str = "file", max_bytes: int | None = MAX_JSON_BYTES, within: Path | None = None
 ) -> Any:

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import fmean
 
 from listops_bench._base.escape import markdown
+from listops_bench._base.files import files_below
 from listops_bench._base.text import p_text
 from listops_bench.analysis.findings import (
     FILE_NAME,
@@ -92,7 +93,7 @@ def read_studies(folder: str | os.PathLike[str]) -> list[Study]:
         InvalidInput: a comparison that is not what `listops-bench analyze` writes.
     """
     studies = []
-    for path in sorted(Path(folder).rglob(FILE_NAME)):
+    for path in (path for path in files_below(Path(folder)) if path.name == FILE_NAME):
         findings = read_findings(path)
         if findings.operation == "sum":
             drawn = sorted(path.parent.glob("figures/*.svg"))

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from listops_bench._base.files import files_below
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.examiner import Description, examiner
 from listops_bench.model.checkpoint import weights_sha256
@@ -36,7 +37,7 @@ class Checkpoints:
     def local(self, sha256: str | None) -> Path | None:
         """The folder with these weights, if there is one."""
         if self._places is None:
-            found = [] if self._folder is None else sorted(_checkpoint_folders(self._folder))
+            found = [] if self._folder is None else _checkpoint_folders(self._folder)
             self._places = {weights_sha256(place): place for place in found}
         return self._places.get(sha256 or "")
 
@@ -73,9 +74,8 @@ class Checkpoints:
 
 
 def _checkpoint_folders(root: Path) -> Iterator[Path]:
-    for folder, names, files in os.walk(root):  # follows no links
-        names.sort()
-        if WEIGHTS in files:
-            found = os.lstat(Path(folder, WEIGHTS))
+    for path in files_below(root):
+        if path.name == WEIGHTS:
+            found = path.lstat()
             if stat.S_ISREG(found.st_mode) and found.st_size <= MAX_CHECKPOINT_BYTES:
-                yield Path(folder)
+                yield path.parent

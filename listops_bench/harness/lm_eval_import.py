@@ -15,11 +15,12 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Any
 
 from listops_bench._base import records
-from listops_bench._base.files import read_bytes, read_json
+from listops_bench._base.files import files_below, read_bytes, read_json
 from listops_bench._base.records import Count, Line, Positive, Range, Text
 from listops_bench._base.text import slug, utc_timestamp
 from listops_bench.errors import InvalidInput
@@ -99,7 +100,7 @@ class _Log:
 def _results_file(path: Path) -> Path:
     if path.is_file():
         return path
-    files = sorted(file for file in path.glob("**/results_*.json") if file.is_file())
+    files = [file for file in files_below(path) if fnmatch(file.name, "results_*.json") and file.is_file()]
     if len(files) != 1:
         raise InvalidInput(f"{str(path)!r} holds {len(files)} files named results_....json; name one of them")
     return files[0]

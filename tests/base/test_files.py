@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from listops_bench._base.files import read_bytes, read_json, read_yaml, take_lock, write_atomic
+from listops_bench._base.files import files_below, read_bytes, read_json, read_yaml, take_lock, write_atomic
 from listops_bench.cli.command import main
 from listops_bench.errors import EnvironmentFailed, InvalidInput, file_error
 
@@ -144,3 +144,22 @@ def test_a_file_is_regular_and_where_it_seems_to_be(tmp_path: Path) -> None:
             read_json(folder / name, within=folder)
     with pytest.raises(InvalidInput, match="not a regular file"):
         read_bytes(folder / "device", max_bytes=10)
+
+
+def test_files_below_a_folder_are_found_however_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "up").symlink_to("..")
+    (tmp_path / "b").write_text("")
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1200):  # deeper than Python calls itself
+        os.mkdir("d")
+        os.chdir("d")
+    Path("last").write_text("")
+    found = files_below(tmp_path)
+    assert [path.name for path in found] == ["up", "b", "last"]
+    assert len(found[-1].relative_to(tmp_path).parts) == 1201
+    assert files_below(tmp_path / "nothing") == []
+    found[-1].unlink()
+    for _ in range(1200):  # nor does what clears temporary folders go so deep
+        os.chdir("..")
+        os.rmdir("d")
