@@ -10,6 +10,7 @@ The frozen release of the flagship tasks is such a folder, laid into the package
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,11 @@ def read_checksums(folder: str | Path) -> list[Checksum]:
     path = Path(folder) / CHECKSUMS
     try:
         lines = read_bytes(path).decode().splitlines()[2:]
-        return [Checksum(t, s, int(n), h) for t, s, n, h in (line.split("\t") for line in lines)]
+        found = [Checksum(t, s, int(n), h) for t, s, n, h in (line.split("\t") for line in lines)]
+        for line in found:
+            if line.split not in SPLITS or not re.fullmatch(r"\w+", line.task, re.ASCII):
+                raise ValueError(f"{line.task!r}, {line.split!r} is no split of a task")
+        return found
     except ValueError as error:
         raise InvalidInput(f"checksum table '{path}' cannot be read ({error}); {_mend(folder)}") from error
 
@@ -105,11 +110,11 @@ def check(folder: str | Path, *, splits: Sequence[str] = SPLITS) -> Iterator[Che
             continue
         path = Path(folder) / line.path
         try:
-            columns = pq.read_table(path).to_pydict()
-        except (OSError, pa.ArrowInvalid) as error:
+            holds = columns_checksum(pq.read_table(path).to_pydict()) == line.sha256
+        except (OSError, pa.ArrowException, LookupError, TypeError) as error:
             reason = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
             raise InvalidInput(f"frozen file '{path}' {reason}; {mend}") from error
-        if columns_checksum(columns) != line.sha256:
+        if not holds:
             raise InvalidInput(f"frozen file '{path}' does not hold the rows of its checksum; {mend}")
         yield line
 

@@ -142,6 +142,9 @@ def prepare_dataset(folder: str | os.PathLike[str], repo_id: str) -> Publication
     place = Path(folder)
     if not (place / CHECKSUMS).is_file():
         raise InvalidInput(f"{str(folder)!r} is no dataset folder; `listops-bench export {folder}` writes one")
-    names = [CARD, "eval.yaml", CHECKSUMS.as_posix(), *(line.path.as_posix() for line in check(place))]
+    rows = [line.path.as_posix() for line in check(place)]
+    if not rows:
+        raise InvalidInput(f"{str(place / CHECKSUMS)!r} names no file of rows")
+    names = [CARD, "eval.yaml", CHECKSUMS.as_posix(), *rows]
     files = {name: place / name for name in names if (place / name).is_file()}
     return Publication("dataset", repo_id, f"Dataset version {DATASET_VERSION} by listops_bench", files)

@@ -146,6 +146,12 @@ def test_a_file_is_regular_and_where_it_seems_to_be(tmp_path: Path) -> None:
         read_bytes(folder / "device", max_bytes=10)
 
 
+def test_what_is_no_character_is_written_as_its_number(tmp_path: Path) -> None:
+    name = os.fsdecode(b"a-name-of-bytes-\xff")
+    write_atomic(tmp_path / "page", f"<p>é {name}</p>")
+    assert (tmp_path / "page").read_text(encoding="utf-8") == "<p>é a-name-of-bytes-\\udcff</p>"
+
+
 def test_files_below_a_folder_are_found_however_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "up").symlink_to("..")
@@ -154,12 +160,14 @@ def test_files_below_a_folder_are_found_however_deep(tmp_path: Path, monkeypatch
     for _ in range(1200):  # deeper than Python calls itself
         os.mkdir("d")
         os.chdir("d")
-    Path("last").write_text("")
-    found = files_below(tmp_path)
+    try:
+        Path("last").write_text("")
+        found = files_below(tmp_path)
+    finally:  # what clears temporary folders does not go so deep either
+        Path("last").unlink()
+        for _ in range(1200):
+            os.chdir("..")
+            os.rmdir("d")
     assert [path.name for path in found] == ["up", "b", "last"]
     assert len(found[-1].relative_to(tmp_path).parts) == 1201
     assert files_below(tmp_path / "nothing") == []
-    found[-1].unlink()
-    for _ in range(1200):  # nor does what clears temporary folders go so deep
-        os.chdir("..")
-        os.rmdir("d")

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -88,6 +89,24 @@ def test_a_damaged_file_is_named_with_the_command_that_mends_it(damage: str, tmp
     assert str(path) in str(caught.value)
     command = f"`listops-bench export {tmp_path}" + ("`" if damage == "table" else " --task max`")
     assert command in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line", ["../max\ttest\t1\t0", "/etc/x\ttest\t1\t0", "max\t../test\t1\t0", "max\ttest\t1", "max"]
+)
+def test_a_table_names_files_of_its_folder_only(line: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "checksums.tsv").write_text(f"# rows\ntask\tsplit\tn\tsha256\n{line}\n")
+    with pytest.raises(InvalidInput, match=r"checksum table .* cannot be read"):
+        list(check(tmp_path))
+
+
+@pytest.mark.parametrize("columns", [{"a": [1]}, {"a": [[1], None]}])
+def test_a_file_of_other_columns_is_no_file_of_rows(columns: dict[str, list[object]], tmp_path: Path) -> None:
+    export(tmp_path, [get_task("max", num_train=100, num_validation=20, num_test=20, num_extra=20)])
+    pq.write_table(pa.table(columns), tmp_path / "data" / "max" / "test.parquet")
+    with pytest.raises(InvalidInput, match=r"test\.parquet"):
+        list(check(tmp_path))
 
 
 def test_an_export_never_overwrites_another_readme(tmp_path: Path) -> None:
