@@ -194,7 +194,7 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a model that is a list": (field("config.model_args.pretrained", ["a"]), "pretrained: list is not a text"),
     "a long name": (field("config.model_args.pretrained", "a" * 5000), "pretrained: .* is not a text of the form"),
     "no size": (model_is(model_num_parameters=None), "config.model_num_parameters: null is not an integer"),
-    "a size of nothing": (model_is(model_num_parameters=0), "config.model_num_parameters: 0 is not at least 1"),
+    "a size of nothing": (model_is(model_num_parameters=0), "config.model_num_parameters: 0 is not"),
     "no commit": (
         model_is(model_args={"pretrained": "org/large"}, model_sha="main"), "model.revision: \"main\" is not"
     ),
