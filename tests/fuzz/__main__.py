@@ -25,7 +25,7 @@ from tests.fuzz.attempt import make_base
 from tests.fuzz.child import OUTCOMES
 from tests.fuzz.inputs import KINDS, attempt_once
 
-OFTEN = {"checkpoint": 5, "result": 20, "sweep": 10, "curriculum": 4, "expression": 4, "lm-eval": 6}
+OFTEN = {"checkpoint": 5, "result": 20, "sweep": 10, "curriculum": 4, "regime": 4, "expression": 4, "lm-eval": 6}
 """How often each kind is tried, one beside the other."""
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from tests.fuzz import child, traps
 from tests.fuzz.attempt import Attempt
 from tests.fuzz.mutations import write_all
-from tests.fuzz.pages import curriculum, expression, lm_eval_log, sweep
+from tests.fuzz.pages import curriculum, expression, lm_eval_log, regime, sweep
 from tests.fuzz.submissions import checkpoint, result
 
 KINDS: dict[str, Callable[[Attempt, Path], None]] = {
@@ -23,6 +23,7 @@ KINDS: dict[str, Callable[[Attempt, Path], None]] = {
     "result": result,
     "sweep": sweep,
     "curriculum": curriculum,
+    "regime": regime,
     "expression": expression,
     "lm-eval": lm_eval_log,
 }

@@ -86,6 +86,22 @@ def curriculum(attempt: Attempt, base: Path) -> None:
     attempt.words = ["curriculum", attempt.write("c.yaml", _spoiled_yaml(attempt, text, lines))]
 
 
+REGIME = {
+    "title": "Mine", "nest_probability": 0.25, "depth_weights": [0.5, 0.5], "med_operands": "any", "unique": False,
+    "trace": "single", "hold_out": "triples",
+}  # fmt: skip
+
+
+def regime(attempt: Attempt, base: Path) -> None:
+    """A page that says how rows are drawn."""
+    page: Any = REGIME
+    for _ in attempt.times():
+        page = changed_value(attempt.draw, page)
+    lines = ("unique: yes", "unique: true", "depth_weights: [010]", *traps.yaml_tags(attempt.canary), *LINES)
+    text = _spoiled_yaml(attempt, yaml.dump(page, sort_keys=False), lines)
+    attempt.words = ["tasks", f"sum@{attempt.write('mine.yaml', text)}", "--rows", "2"]
+
+
 def expression(attempt: Attempt, base: Path) -> None:
     """An expression to solve, or a task's name."""
     draw = attempt.draw

@@ -14,10 +14,9 @@ from listops_bench.result.files import find_results
 from tests.fuzz import traps
 from tests.fuzz.attempt import Attempt
 from tests.fuzz.mutations import (
-    changed_bytes,
-    changed_safetensors,
     changed_text,
     changed_value,
+    changed_weights,
     content_of,
     json_bytes,
     spoil_file,
@@ -93,9 +92,7 @@ def _change_checkpoint(attempt: Attempt, place: Path) -> None:
     elif kind in (7, 8):
         path = place / "model.safetensors"
         if content := content_of(path):
-            path.write_bytes(
-                changed_safetensors(draw, content) if draw.random() < 0.8 else changed_bytes(draw, content)
-            )
+            path.write_bytes(changed_weights(draw, content))
     elif kind == 9:
         line = {"step": draw.choice([1, 10**20, -1]), "validation": changed_value(draw, {"max/trace_accuracy": 0.5})}
         many = {**line, **{f"k{i}": i for i in range(draw.choice([0, 60_000]))}}
