@@ -151,7 +151,13 @@ def verify_results(*, files: Sequence[str], checkpoints: str | None, device: str
 
 
 def _result_files(names: Sequence[str]) -> list[Path]:
-    """Files as they are named, and those below folders."""
+    """Files as they are named, and those below folders, each of which has some."""
     from listops_bench.result.files import find_results
 
-    return [file for name in names for file in (find_results(name) if Path(name).is_dir() else [Path(name)])]
+    found: list[Path] = []
+    for name in names:
+        files = find_results(name) if Path(name).is_dir() else [Path(name)]
+        if not files:
+            raise InvalidInput(f"results folder {name!r} holds no file MODEL/REVISION/TASK.json")
+        found += files
+    return found

@@ -115,6 +115,8 @@ BAD = [
     ),
     ("evaluate x --split tset", "unknown evaluation split 'tset'; did you mean 'test'?"),
     ("evaluate x --track refrence", "unknown track 'refrence'; did you mean 'reference'?"),
+    ("leaderboard validate tests/cli", "results folder 'tests/cli' holds no file MODEL/REVISION/TASK.json"),
+    ("leaderboard verify tests/cli", "results folder 'tests/cli' holds no file MODEL/REVISION/TASK.json"),
     ("baselines sum --split tst", "unknown split 'tst'; did you mean 'test'?"),
     ("trace", "the following arguments are required: EXPRESSION (see: listops-bench trace --help)"),
     ("trace hello", "not a ListOps expression: 'hello' is neither a number, an operation nor ']'"),
