@@ -46,9 +46,9 @@ from listops_bench.tasks.generator import generate
 from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, get_task
 
 FAMILY = "few-shot"
-MAX_RESULTS_BYTES, MAX_SAMPLES_BYTES = 20_000_000, 200_000_000
+MAX_RESULTS_BYTES, MAX_SAMPLES_BYTES = 20_000_000, 100_000_000
 """Of a log of strangers; 5,000 rows with their prompts are some 30 MB."""
-_Answer = Annotated[str, Text(max_length=100_000)]
+_Answer = Annotated[str, Text(max_length=20_000)]
 
 
 def import_lm_eval(output: str | os.PathLike[str]) -> list[Result]:
