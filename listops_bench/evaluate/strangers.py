@@ -11,12 +11,9 @@ from listops_bench._base.files import files_below
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.examiner import Description, examiner
 from listops_bench.model.checkpoint import weights_sha256
-from listops_bench.model.origin import WEIGHTS, resolve
+from listops_bench.model.origin import MAX_CHECKPOINT_BYTES, WEIGHTS, resolve
 from listops_bench.result.format import Result
 from listops_bench.result.rules import against
-
-MAX_CHECKPOINT_BYTES = 1_000_000_000
-"""Of all files together that are read of a repository; the largest rung of the ladder has 3.4 MB."""
 
 
 class Checkpoints:
@@ -50,7 +47,7 @@ class Checkpoints:
         model = result.model
         if model.revision is not None:  # what lies at hand may be anybody's
             try:
-                return resolve(model.id, model.revision, max_bytes=MAX_CHECKPOINT_BYTES).folder
+                return resolve(model.id, model.revision).folder
             except InvalidInput as error:
                 raise InvalidInput(against("revision", error)) from None
         place = self.local(model.weights_sha256)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.evaluate.examiner import OnSplit, examiner
-from listops_bench.evaluate.strangers import MAX_CHECKPOINT_BYTES
 from listops_bench.evaluate.verification import validate_files
 from listops_bench.hub.client import Publication, open_pull_request, push
 from listops_bench.leaderboard.groups import RANKED_SEEDS
@@ -103,7 +102,7 @@ def _evaluate(
     name, revision = os.fspath(checkpoint), ""
     if not Path(name).is_dir():
         name, _, revision = name.partition("@")
-    source = resolve(name, revision or None, max_bytes=MAX_CHECKPOINT_BYTES)
+    source = resolve(name, revision or None)
     return examiner().score(
         source.folder,
         None if tasks is None else list(tasks),

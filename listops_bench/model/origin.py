@@ -16,11 +16,15 @@ from pathlib import Path
 
 from listops_bench._base.text import one_line
 from listops_bench.errors import EnvironmentFailed, InvalidInput
+from listops_bench.runs.folder import LOG, RECORD
 
 WEIGHTS = "model.safetensors"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-# What a checkpoint is read from. Code is fetched only where the user has asked to run it.
-_FILES, _CODE = ("*.safetensors", "*.json", "*.jsonl", "*.jinja", "*.txt", "*.model", "README.md"), ("*.py",)
+# What a checkpoint is read from. Whoever trusts one has `transformers` read what it likes, code among it.
+_FILES = ("config.json", WEIGHTS, RECORD, LOG)
+_ALL_FILES = ("*.safetensors", "*.json", "*.jsonl", "*.jinja", "*.txt", "*.model", "README.md", "*.py")
+MAX_CHECKPOINT_BYTES = 1_000_000_000
+"""Of all files together that are fetched of a repository; the largest rung of the ladder has 3.4 MB."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,6 @@ def resolve(
     revision: str | None = None,
     *,
     trust_remote_code: bool = False,
-    max_bytes: int | None = None,
 ) -> Origin:
     """The folder of a checkpoint, downloaded into the Hub's cache where it is not on this machine yet.
 
@@ -51,8 +54,8 @@ def resolve(
         checkpoint: a folder, or else a model id on the Hub (``org/name``). A folder of that name comes first.
         revision: a branch, tag or commit on the Hub; by default the head of its main branch. It is looked up once, and
             what is returned names the commit.
-        trust_remote_code: fetch the repository's Python files too. They are never run here.
-        max_bytes: fetch nothing where the files to be fetched are larger than that together.
+        trust_remote_code: fetch all that `transformers` could read, of any size, the repository's Python files among
+            it. They are never run here.
 
     Raises:
         InvalidInput: neither a folder nor a model on the Hub; its weights are pickled, which may run code when they
@@ -69,8 +72,7 @@ def resolve(
         check_repo_id(name)
     except InvalidInput as error:
         raise InvalidInput(f"checkpoint {name!r} is not a folder, nor a model id such as 'org/name': {error}") from None
-    patterns = [*_FILES, *(_CODE if trust_remote_code else ())]
-    return _from_hub(name, revision, patterns, max_bytes)
+    return _from_hub(name, revision, trust_remote_code)
 
 
 def check_repo_id(repo_id: str) -> str:
@@ -105,16 +107,17 @@ def check_weights(names: Collection[str], where: str) -> None:
     raise InvalidInput(f"checkpoint {where!r} has no {WEIGHTS}")
 
 
-def _from_hub(name: str, revision: str | None, patterns: list[str], max_bytes: int | None) -> Origin:
+def _from_hub(name: str, revision: str | None, trust_remote_code: bool) -> Origin:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
+    patterns = [*(_ALL_FILES if trust_remote_code else _FILES)]
     try:
-        found = HfApi().model_info(name, revision=revision, files_metadata=max_bytes is not None)
+        found = HfApi().model_info(name, revision=revision, files_metadata=not trust_remote_code)
         sizes = {file.rfilename: file.size for file in found.siblings or ()}
         check_weights(sizes, name)
-        if max_bytes is not None:
-            _check_sizes({file: sizes[file] for p in patterns for file in fnmatch.filter(sizes, p)}, max_bytes, name)
+        if not trust_remote_code:
+            _check_sizes({file: sizes[file] for file in _FILES if file in sizes}, name)
         folder = snapshot_download(name, revision=found.sha, allow_patterns=patterns)
     except InvalidInput:
         raise
@@ -127,11 +130,11 @@ def _from_hub(name: str, revision: str | None, patterns: list[str], max_bytes: i
     return Origin(Path(folder), name, Path(folder).name)
 
 
-def _check_sizes(sizes: Mapping[str, int | None], max_bytes: int, where: str) -> None:
+def _check_sizes(sizes: Mapping[str, int | None], where: str) -> None:
     total = sum(size or 0 for size in sizes.values())
-    if total > max_bytes or None in sizes.values():
+    if total > MAX_CHECKPOINT_BYTES or None in sizes.values():
         known = "some size that the Hub does not tell" if None in sizes.values() else f"{total:,} bytes"
-        raise InvalidInput(f"checkpoint {where!r} is {known}, and the most that is fetched is {max_bytes:,}")
+        raise InvalidInput(f"checkpoint {where!r} is {known}, and the most that is fetched is {MAX_CHECKPOINT_BYTES:,}")
 
 
 def _from_cache(name: str, revision: str | None, patterns: list[str], reason: Exception) -> str:

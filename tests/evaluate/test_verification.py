@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from listops_bench._base import records
-from listops_bench.evaluate import _ties, strangers
+from listops_bench.evaluate import _ties
 from listops_bench.evaluate._compare import Reproduction, compare
 from listops_bench.evaluate._ties import near_ties
 from listops_bench.evaluate.examiner import Examiner
@@ -21,6 +21,7 @@ from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.evaluate.strangers import Checkpoints
 from listops_bench.evaluate.verification import Verdict, validate_files, verify_file, verify_files
 from listops_bench.leaderboard.board import read_boards
+from listops_bench.model import origin
 from listops_bench.model.checkpoint import load_checkpoint
 from listops_bench.result import checks
 from listops_bench.result.files import MAX_FILE_BYTES, write_result
@@ -334,7 +335,7 @@ def test_a_strange_checkpoint_is_caught(
 def test_nothing_large_is_fetched(
     hub: HubServer, submission: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(strangers, "MAX_CHECKPOINT_BYTES", 1000)
+    monkeypatch.setattr(origin, "MAX_CHECKPOINT_BYTES", 1000)
     verdict = verdict_of(write_result(tmp_path / "results", submission))
     assert "the most that is fetched is 1,000" in verdict.reason
     assert not [path for _, path, _ in hub.requests if "/resolve/" in path]
