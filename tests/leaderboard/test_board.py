@@ -367,7 +367,7 @@ def test_models_that_another_harness_has_run_stand_beside_ours(tmp_path: Path) -
     build(write(tmp_path / "results", [*demo_results(), *few_shot]), tmp_path)
     text = (tmp_path / "README.md").read_text()
     assert "| `big/llm` | 7,000,000,000 | otherwise |" in text
-    assert "| `max` | `big/llm` | 7,000,000,000 | 1/1, unranked |" in text
+    assert "| `max` | `big/llm` | 7,000,000,000 | 1/1, unranked (verified: no) |" in text
     assert "no seed" in (tmp_path / "site/index.html").read_text()
 
 
