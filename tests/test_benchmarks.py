@@ -94,7 +94,7 @@ def test_gpu_check_without_a_gpu(
     for name, figure in {
         "packed d008 bf16": "model_steps_per_second",
         "mixed d008 fp32": "time_per_token_ratio",
-        "trained and scored d008": "seconds_to_score_one",
+        "trained and scored d008": "scored",
         "launched d008 fp32": "steps_per_second",
     }.items():
         assert check.parts[name][figure] > 0

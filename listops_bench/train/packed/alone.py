@@ -1,4 +1,4 @@
-"""One run on a GPU as a pack of one: its step is captured, where launching it piece by piece takes ten times as long.
+"""One run on a GPU as a pack of one: its step is captured, since launched piece by piece it takes twenty times as long.
 
 The trainer keeps its model and optimizer, which states and checkpoints are written from; while it trains, the weights
 and moments are those of the step, and are given back when somebody looks.
