@@ -31,6 +31,8 @@ from listops_bench._base.processes import import_path
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.result.format import Architecture, Model, Recipe, Result
 from listops_bench.runs.record import Learning, Parameters, Training
+from listops_bench.tasks.regime import own_regimes, remember_regimes
+from listops_bench.tasks.task import get_task
 
 SECONDS = 600.0
 """What opening a checkpoint, or answering one split, may take."""
@@ -136,11 +138,14 @@ class Examiner:
         Raises:
             InvalidInput: as `evaluate_checkpoint`, or it took too much memory or time.
         """
+        names = tasks and [get_task(name).name for name in tasks]
         question = {
-            "asked": "score", "tasks": tasks, "splits": list(splits), "id": model_id, "revision": revision,
+            "asked": "score", "tasks": names, "splits": list(splits), "id": model_id, "revision": revision,
             "weights_sha256": weights_sha256, "options": options,
         }  # fmt: skip
         found: list[Result] = records.decode(list[Result], self._ask(folder, question, on_split), str(folder))
+        for result in found:
+            remember_regimes(result.regimes or {}, str(folder))
         return found
 
     def ties(
@@ -168,7 +173,8 @@ class Examiner:
             assert process is not None
             assert process.stdin is not None
             try:
-                process.stdin.write(json.dumps({"folder": os.path.abspath(folder), **question}).encode() + b"\n")
+                asked = {"folder": os.path.abspath(folder), "regimes": own_regimes(), **question}
+                process.stdin.write(json.dumps(asked).encode() + b"\n")
                 process.stdin.flush()
             except OSError:  # it has ended: what is read next says so
                 pass

@@ -178,9 +178,9 @@ def _digest(regime: Regime) -> str:
     return hashlib.sha256(json.dumps(regime.changes(), sort_keys=True).encode()).hexdigest()[:12]
 
 
-def own_regimes(words: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The values of those among some regimes that do not ship, for a record in which their names stand."""
-    return {word: _own[word].changes() for word in sorted(set(words)) if word in _own}
+def own_regimes(words: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
+    """The values of those among some regimes (by default, all) that do not ship, for a record that names them."""
+    return {word: _own[word].changes() for word in sorted(set(_own if words is None else words)) if word in _own}
 
 
 def remember_regimes(regimes: Mapping[str, Any], where: str) -> None:

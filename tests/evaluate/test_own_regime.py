@@ -1,5 +1,6 @@
 """A page of one's own from training to the board, where it is named by what it says."""
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -8,11 +9,14 @@ from typing import Any
 import pytest
 
 from listops_bench.errors import InvalidInput
+from listops_bench.evaluate import _examined
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.leaderboard.board import read_boards
 from listops_bench.leaderboard.groups import Setting
 from listops_bench.result.files import read_result, read_results
 from listops_bench.runs.record import read_run
+from listops_bench.tasks import regime as regime_module, task as task_module
+from listops_bench.tasks.regime import own_regimes
 from listops_bench.tasks.task import get_task
 from listops_bench.train.config import TrainConfig, make_config
 from listops_bench.train.run import train
@@ -49,10 +53,8 @@ def config_of(output_dir: Path, curriculum: str, **options: Any) -> TrainConfig:
 @pytest.fixture
 def another_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that has read no page."""
-    from listops_bench.tasks import task
-
-    monkeypatch.setattr("listops_bench.tasks.regime._own", {})
-    task._named_task.cache_clear()
+    monkeypatch.setattr(regime_module, "_own", {})
+    task_module._named_task.cache_clear()
 
 
 def own_name(folder: Path, operations: str = "med") -> str:
@@ -111,3 +113,17 @@ def page_in(folder: Path, text: str = PAGE) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "moved.yaml").write_text(text)
     return folder / "moved.yaml"
+
+
+def test_a_child_is_told_of_the_pages(folder: Path, another_process: None) -> None:
+    record = read_run(folder / "own")
+    assert record is not None
+    question = {"folder": str(folder / "usual"), "asked": "ties", "tasks": [own_name(folder)], "splits": []}
+    told = question | {
+        "weights_sha256": None,
+        "options": {"trace": "single", "device": "cpu"},
+        "regimes": own_regimes(),
+    }
+    regime_module._own.clear()
+    task_module._named_task.cache_clear()
+    assert _examined._answer(told, io.BytesIO()) == {}
