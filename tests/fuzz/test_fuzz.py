@@ -65,6 +65,6 @@ def test_changed_input_is_read_or_refused_in_one_line(name: str, draw: Random) -
 def test_the_commands_take_what_strangers_write(tmp_path: Path) -> None:
     base = make_base(tmp_path / "base")
     for kind in KINDS:
-        for seed in map(str, range(6)):
+        for seed in map(str, range(4)):
             tried = attempt_once(kind, seed, base, tmp_path / kind / seed)
             assert tried.problems == [], (kind, seed, tried.attempt.words, tried.outcome.err)
