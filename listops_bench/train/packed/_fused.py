@@ -1,8 +1,8 @@
 """The packed training step as a handful of Triton kernels: `_kernels` says how, this launches them.
 
-What autograd makes of `_plain`, `FusedLooped` computes in a dozen launches: the rows of a batch are put into tiles of
-64 or 128 places, then come a forward and a backward pass over the tiles, and a sum over the backward pass's programs.
-Clipping and AdamW are two more. No launch depends on what a tensor holds, so that a CUDA graph can hold them all; all
+What autograd makes of `_plain`, `FusedLooped` computes in four launches, and clipping and AdamW in two more: the rows
+of a batch are put into tiles of 64 or 128 places, then come a forward and a backward pass over the tiles, and a sum
+over the backward pass's programs. No launch depends on what a tensor holds, so that a CUDA graph can hold them all; all
 memory is taken inside the calls, so that it comes from a graph's pool.
 """
 
@@ -36,7 +36,7 @@ class Launch:
     """How a kernel is run.
 
     Attributes:
-        warps: of a program; four make Hopper's wide products (wgmma), two do not.
+        warps: of a program; two do without Hopper's wide products (wgmma).
         residents: programs that a multiprocessor holds at once.
         units: hidden units taken at once.
     """
@@ -49,9 +49,8 @@ class Launch:
 def launches(padded: set[int], precision: str) -> tuple[Launch, Launch]:
     """What is fastest of what is right, forward and backward, by the padded widths of model and head.
 
-    The ptxas that Triton 3.6 brings (12.8; CUDA 13.0's does not) moves, in some kernels with narrow factors, the sum
-    that is a wide product's address before what is summed, and the product reads beyond shared memory
-    (triton-lang/triton#11366). Two warps make no wide products.
+    Triton 3.6 and 3.7 make of some narrow factors wide products that read beyond shared memory
+    (triton-lang/triton#11366).
     """
     if padded == {128}:
         return Launch(8, residents=1), Launch(8, residents=1)
@@ -145,46 +144,25 @@ class FusedLooped:
 
         source, used, n_tiles = (new(k, x, dtype=torch.int32) for x in (slots, tiles, 1))
         saved, tile_losses, losses = new(3 * loops + 1, k, slots, width), new(k, tiles), new(k)
-        dx, units = new(k, slots, width), new(k, tiles)
         launch = self.backward_launch
         programs = max(1, min(tiles, self._multiprocessors * launch.residents // k))
         partial, gradient = new(programs, k, self.size).zero_(), new(k, self.size)
         _kernels.place_kernel[(k,)](
             batch.starts, source, used, n_tiles, rows, slots, T=tile, TILES=_padded(tiles), num_warps=1
         )
-        grid, sizes = (programs, k), (n, slots, self.size)
-        places, sums = (source, used, n_tiles), (dx, units, partial)
-        self._launch(
-            _kernels.forward_kernel, (tiles, k), self.forward_launch, tile,
-            weights, batch.ids, batch.positions, batch.targets, scale, self._cos, self._sin, *places, saved,
-            tile_losses, *sizes,
-        )  # fmt: skip
-        self._launch(
-            _kernels.output_backward_kernel, grid, launch, tile,
-            weights, batch.targets, scale, *places, saved[-1], *sums, *sizes,
-        )  # fmt: skip
-        for loop in reversed(range(loops)):
-            x_attention, attended, x_feed_forward = saved[3 * loop : 3 * loop + 3]
-            self._launch(
-                _kernels.feed_forward_backward_kernel, grid, launch, tile,
-                weights, n_tiles, x_feed_forward, *sums, *sizes[1:],
-            )  # fmt: skip
-            self._launch(
-                _kernels.attention_backward_kernel, grid, launch, tile,
-                weights, batch.positions, self._cos, self._sin, *places, x_attention, attended, *sums, *sizes,
-            )  # fmt: skip
-        self._launch(
-            _kernels.embedding_backward_kernel, grid, launch, tile, batch.ids, batch.positions, *places, *sums, *sizes
+        tokens = (batch.ids, batch.positions, batch.targets)
+        given = (weights, *tokens, scale, self._cos, self._sin, source, used, n_tiles, saved)
+        sizes = (n, slots, self.size)
+        _kernels.forward_kernel[(tiles, k)](
+            *given, tile_losses, *sizes, T=tile, **self.shape, **_options(self.forward_launch, self.shape)
+        )
+        _kernels.backward_kernel[(programs, k)](
+            *given, partial, *sizes, T=tile, **self.shape, **_options(launch, self.shape)
         )
         _kernels.reduce_kernel[(-(-self.size // BLOCK), k)](
             partial, tile_losses, n_tiles, gradient, losses, k, self.size, programs, tiles, BLOCK=BLOCK
         )
         return losses, gradient
-
-    def _launch(self, kernel: Any, grid: tuple[int, int], launch: Launch, tile: int, *given: Any) -> None:
-        shape = {**self.shape, "T": tile, "U": min(launch.units, _padded(self.shape["HIDDEN"]))}
-        constants = {name: shape[name] for name in kernel.arg_names if name in shape}
-        kernel[grid](*given, **constants, num_warps=launch.warps, num_stages=1)
 
     @staticmethod
     def update(
@@ -209,3 +187,8 @@ class FusedLooped:
 def _padded(n: int, least: int = 16) -> int:
     """The next power of two."""
     return max(least, 1 << (n - 1).bit_length())
+
+
+def _options(launch: Launch, shape: dict[str, Any]) -> dict[str, int]:
+    units = min(launch.units, _padded(shape["HIDDEN"]))
+    return {"U": units, "num_warps": launch.warps, "num_stages": 1}

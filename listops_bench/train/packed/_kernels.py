@@ -1,12 +1,10 @@
 """Triton kernels of one training step of K looped decoders; `_fused` launches them and says what they compute.
 
-A *tile* is T places that hold whole rows of one member, so that a program can do all of a forward pass of a tile, and
-half a block of a backward pass, and keep what it works on on the chip. Between the passes what goes into each half
-block, and what the heads made, is kept in memory. (One program for a whole backward pass is more code than a
-multiprocessor keeps at hand: it waited for instructions a quarter of its time.) A program of the backward pass takes
-every G-th tile of its member and adds each tile's gradient to a partial sum of its own, in a fixed order;
-`reduce_kernel` adds the G sums in a fixed order as well. So no result depends on which program comes first: a step that
-is repeated gives the same bits.
+A *tile* is T places that hold whole rows of one member, so that all of a forward or backward pass of a tile can be done
+by one program that keeps what it works on on the chip; between the two passes only what goes into each half block, and
+what the heads made, is kept in memory. A program of the backward pass takes every G-th tile of its member and adds each
+tile's gradient to a partial sum of its own, in a fixed order; `reduce_kernel` adds the G sums in a fixed order as well.
+So no result depends on which program comes first, and a step that is repeated gives the same bits.
 
 Half blocks, for x [T, D] and the weights of one member; n(x) is x normalised, norm(x) = n(x) w + b a layer norm:
 
@@ -178,16 +176,6 @@ def _place(source, used, k, tile, S, T: tl.constexpr):
     return t, filled, tl.load(source + k * S + tile * T + t, mask=filled, other=0)
 
 
-@triton.jit
-def _softmax(h, table, targets, filled, V: tl.constexpr, TV: tl.constexpr, PRECISION: tl.constexpr):
-    """e = exp(logits - their maximum) [T, TV], its sums [T], those shifted logits, and the targets [T]."""
-    logits = _product(h, _turned(table), PRECISION)
-    logits = tl.where((tl.arange(0, TV) < V)[None, :], logits, float("-inf"))
-    logits -= tl.max(logits, 1)[:, None]
-    e = tl.exp(logits)
-    return e, tl.sum(e, 1), logits, tl.load(targets, mask=filled, other=-100).to(tl.int32)
-
-
 # --- rows into tiles --------------------------------------------------------------------------------------------------
 
 
@@ -221,9 +209,9 @@ def forward_kernel(  # noqa: PLR0915
     EMBEDDING: tl.constexpr, PLACES: tl.constexpr, NORM1: tl.constexpr, QKV: tl.constexpr, OUT: tl.constexpr,
     NORM2: tl.constexpr, UP: tl.constexpr, UP_BIAS: tl.constexpr, DOWN: tl.constexpr, DOWN_BIAS: tl.constexpr,
     NORM: tl.constexpr,
-    V: tl.constexpr, TV: tl.constexpr, D: tl.constexpr, TD: tl.constexpr, HEADS: tl.constexpr,
-    C: tl.constexpr, TC: tl.constexpr, HIDDEN: tl.constexpr, U: tl.constexpr, LOOPS: tl.constexpr, T: tl.constexpr,
-    ACTIVATION: tl.constexpr, ROTARY: tl.constexpr, EPSILON: tl.constexpr, PRECISION: tl.constexpr,
+    POSITIONS: tl.constexpr, V: tl.constexpr, TV: tl.constexpr, D: tl.constexpr, TD: tl.constexpr, HEADS: tl.constexpr,
+    C: tl.constexpr, TC: tl.constexpr, HIDDEN: tl.constexpr, U: tl.constexpr, LOOPS: tl.constexpr,
+    T: tl.constexpr, ACTIVATION: tl.constexpr, ROTARY: tl.constexpr, EPSILON: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Losses [K, tiles] of all tiles, and ``saved`` [3 * LOOPS + 1, K, S, D]: of each loop, what goes into the
     attention half, what the heads made of it, and what goes into the feed-forward half; last, what comes out."""
@@ -278,13 +266,28 @@ def forward_kernel(  # noqa: PLR0915
             down = _weight(weights + DOWN, d, d_ok, unit, unit_ok, HIDDEN, PRECISION)
             x += _product(_parts(a, PRECISION), _turned(down), PRECISION)
     tl.store(saved + here, x, mask=d_ok[None, :])
-    v_number = tl.arange(0, TV)
     h = _parts(_norm(weights + NORM, x, d, d_ok, D, EPSILON), PRECISION)
-    table = _weight(weights + EMBEDDING, v_number, v_number < V, d, d_ok, D, PRECISION)
-    _e, total, logits, target = _softmax(h, table, targets + token, filled, V, TV, PRECISION)
+    _e, total, logits, v_number, target = _output(
+        weights, targets + token, h, filled, d, d_ok, EMBEDDING, V, TV, D, PRECISION
+    )
     right = tl.sum(tl.where(v_number[None, :] == target[:, None], logits, 0.0), 1)
     loss = tl.sum(tl.where(target >= 0, tl.log(total) - right, 0.0), 0)
     tl.store(losses + k * (S // T) + tile, loss * tl.load(scale + k))
+
+
+@triton.jit
+def _output(
+    weights, targets, h, filled, d, d_ok, OUTPUT: tl.constexpr, V: tl.constexpr, TV: tl.constexpr, D: tl.constexpr,
+    PRECISION: tl.constexpr,
+):  # fmt: skip
+    """e = exp(logits - their maximum) [T, TV], its sums [T], those shifted logits, the words' numbers, the targets."""
+    v = tl.arange(0, TV)
+    logits = _product(h, _turned(_weight(weights + OUTPUT, v, v < V, d, d_ok, D, PRECISION)), PRECISION)
+    logits = tl.where((v < V)[None, :], logits, float("-inf"))
+    logits -= tl.max(logits, 1)[:, None]
+    e = tl.exp(logits)
+    target = tl.load(targets, mask=filled, other=-100).to(tl.int32)
+    return e, tl.sum(e, 1), logits, v, target
 
 
 # --- the backward pass ------------------------------------------------------------------------------------------------
@@ -316,173 +319,125 @@ def _norm_backward(at, gradient, x, dh, d, d_ok, unit, D: tl.constexpr, EPSILON:
 
 
 @triton.jit
-def _programs_own(weights, partial, P):
-    """A member's weights, and where this program's partial sums of its gradient lie."""
-    g, k = tl.program_id(0), tl.program_id(1)
-    return weights + k.to(tl.int64) * P, partial + (g.to(tl.int64) * tl.num_programs(1) + k) * P
-
-
-@triton.jit
-def output_backward_kernel(
-    weights, targets, scale, source, used, n_tiles, x_in, dx_out, units, partial, N, S, P,
-    EMBEDDING: tl.constexpr, NORM: tl.constexpr, V: tl.constexpr, TV: tl.constexpr, D: tl.constexpr, TD: tl.constexpr,
-    T: tl.constexpr, EPSILON: tl.constexpr, PRECISION: tl.constexpr,
+def backward_kernel(  # noqa: PLR0915
+    weights, ids, positions, targets, scale, cos, sin, source, used, n_tiles, saved, partial, N, S, P,
+    EMBEDDING: tl.constexpr, PLACES: tl.constexpr, NORM1: tl.constexpr, QKV: tl.constexpr, OUT: tl.constexpr,
+    NORM2: tl.constexpr, UP: tl.constexpr, UP_BIAS: tl.constexpr, DOWN: tl.constexpr, DOWN_BIAS: tl.constexpr,
+    NORM: tl.constexpr,
+    POSITIONS: tl.constexpr, V: tl.constexpr, TV: tl.constexpr, D: tl.constexpr, TD: tl.constexpr, HEADS: tl.constexpr,
+    C: tl.constexpr, TC: tl.constexpr, HIDDEN: tl.constexpr, U: tl.constexpr, LOOPS: tl.constexpr,
+    T: tl.constexpr, ACTIVATION: tl.constexpr, ROTARY: tl.constexpr, EPSILON: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Output layer: dx [K, S, D], and the unit [K, tiles] of each tile's derivatives: the largest of its logits' is 4
-    to 8 of them."""
-    k = tl.program_id(1)
-    weights, partial = _programs_own(weights, partial, P)
+    """Gradients of the losses' sum: ``partial`` [G, K, P], a sum over every G-th tile of each member."""
+    g, k = tl.program_id(0), tl.program_id(1)
+    programs, members = tl.num_programs(0), tl.num_programs(1)
+    weights += k.to(tl.int64) * P
+    partial += (g.to(tl.int64) * members + k) * P
     d = tl.arange(0, TD)
     d_ok = d < D
-    v = tl.arange(0, TV)
-    for tile in range(tl.program_id(0), tl.load(n_tiles + k), tl.num_programs(0)):
+    c, c_ok = _columns_of_head(C, TC, ROTARY)
+    layer = members.to(tl.int64) * S * D
+    saved += k.to(tl.int64) * S * D
+    for tile in range(g, tl.load(n_tiles + k), programs):
         t, filled, token = _place(source, used, k, tile, S, T)
-        here = (k.to(tl.int64) * S + tile * T + t)[:, None] * D + d[None, :]
-        x = tl.load(x_in + here, mask=d_ok[None, :], other=0.0)
+        token += k * N
+        position = tl.load(positions + token, mask=filled, other=0).to(tl.int32)
+        row = t - position
+        if ROTARY:
+            turn_cos, turn_sin = _angles(cos, position, C, TC), _angles(sin, position, C, TC)
+        here = (tile * T + t)[:, None] * D + d[None, :]
+        kept = saved + 3 * LOOPS * layer
+
+        # Output layer. Derivatives are in units in which the largest of the tile's logits' is 4 to 8.
+        x = tl.load(kept + here, mask=d_ok[None, :], other=0.0)
         h = _parts(_norm(weights + NORM, x, d, d_ok, D, EPSILON), PRECISION)
-        table = _weight(weights + EMBEDDING, v, v < V, d, d_ok, D, PRECISION)
-        e, total, _l, target = _softmax(h, table, targets + k * N + token, filled, V, TV, PRECISION)
-        right = tl.where(v[None, :] == target[:, None], 1.0, 0.0)
+        e, total, _l, v_number, target = _output(
+            weights, targets + token, h, filled, d, d_ok, EMBEDDING, V, TV, D, PRECISION
+        )
+        right = tl.where(v_number[None, :] == target[:, None], 1.0, 0.0)
         dlogits = tl.where((target >= 0)[:, None], e / total[:, None] - right, 0.0)
         largest = tl.maximum(tl.max(tl.max(tl.abs(dlogits), 1), 0), 1e-30)
         unit = (largest.to(tl.int32, bitcast=True) & 0x7F800000).to(tl.float32, bitcast=True) * 0.25
         dlogits = _parts(dlogits * (1.0 / unit), PRECISION)
         unit *= tl.load(scale + k)
-        tl.store(units + k * (S // T) + tile, unit)
-        _add_matrix(partial + EMBEDDING, v, v < V, d, d_ok, dlogits, h, unit, D, PRECISION)
+        _add_matrix(partial + EMBEDDING, v_number, v_number < V, d, d_ok, dlogits, h, unit, D, PRECISION)
+        table = _weight(weights + EMBEDDING, v_number, v_number < V, d, d_ok, D, PRECISION)
         dh = _product(dlogits, table, PRECISION)
         dx = _norm_backward(weights + NORM, partial + NORM, x, dh, d, d_ok, unit, D, EPSILON)
-        tl.store(dx_out + here, dx, mask=d_ok[None, :])
 
+        for _ in range(LOOPS):
+            # Feed-forward half.
+            kept -= layer
+            x = tl.load(kept + here, mask=d_ok[None, :], other=0.0)
+            h = _parts(_norm(weights + NORM2, x, d, d_ok, D, EPSILON), PRECISION)
+            dy = _parts(dx, PRECISION)
+            _add_row(partial + DOWN_BIAS, d, d_ok, dx, unit)
+            dh = tl.zeros((T, TD), tl.float32)
+            for first in range(0, HIDDEN, U):
+                j = first + tl.arange(0, U)
+                j_ok = j < HIDDEN
+                up = _weight(weights + UP, j, j_ok, d, d_ok, D, PRECISION)
+                u = _product(h, _turned(up), PRECISION)
+                u += tl.load(weights + UP_BIAS + j, mask=j_ok, other=0.0)[None, :]
+                a, slope = _activation(u, ACTIVATION)
+                _add_matrix(partial + DOWN, d, d_ok, j, j_ok, dy, _parts(a, PRECISION), unit, HIDDEN, PRECISION)
+                down = _weight(weights + DOWN, d, d_ok, j, j_ok, HIDDEN, PRECISION)
+                du = _product(dy, down, PRECISION) * slope
+                _add_row(partial + UP_BIAS, j, j_ok, du, unit)
+                du = _parts(du, PRECISION)
+                _add_matrix(partial + UP, j, j_ok, d, d_ok, du, h, unit, D, PRECISION)
+                dh += _product(du, up, PRECISION)
+            x = tl.load(kept + here, mask=d_ok[None, :], other=0.0)
+            dx += _norm_backward(weights + NORM2, partial + NORM2, x, dh, d, d_ok, unit, D, EPSILON)
 
-@triton.jit
-def feed_forward_backward_kernel(
-    weights, n_tiles, x_in, dx_both, units, partial, S, P,
-    NORM2: tl.constexpr, UP: tl.constexpr, UP_BIAS: tl.constexpr, DOWN: tl.constexpr, DOWN_BIAS: tl.constexpr,
-    D: tl.constexpr, TD: tl.constexpr, HIDDEN: tl.constexpr, U: tl.constexpr, T: tl.constexpr,
-    ACTIVATION: tl.constexpr, EPSILON: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
-    """Feed-forward half: dx of what comes out becomes that of what goes in."""
-    k = tl.program_id(1)
-    weights, partial = _programs_own(weights, partial, P)
-    t = tl.arange(0, T)
-    d = tl.arange(0, TD)
-    d_ok = d < D
-    for tile in range(tl.program_id(0), tl.load(n_tiles + k), tl.num_programs(0)):
-        unit = tl.load(units + k * (S // T) + tile)
-        here = (k.to(tl.int64) * S + tile * T + t)[:, None] * D + d[None, :]
-        x = tl.load(x_in + here, mask=d_ok[None, :], other=0.0)
-        dx = tl.load(dx_both + here, mask=d_ok[None, :], other=0.0)
-        h = _parts(_norm(weights + NORM2, x, d, d_ok, D, EPSILON), PRECISION)
-        dy = _parts(dx, PRECISION)
-        _add_row(partial + DOWN_BIAS, d, d_ok, dx, unit)
-        dh = tl.zeros((T, TD), tl.float32)
-        for first in range(0, HIDDEN, U):
-            j = first + tl.arange(0, U)
-            j_ok = j < HIDDEN
-            up = _weight(weights + UP, j, j_ok, d, d_ok, D, PRECISION)
-            u = _product(h, _turned(up), PRECISION)
-            u += tl.load(weights + UP_BIAS + j, mask=j_ok, other=0.0)[None, :]
-            a, slope = _activation(u, ACTIVATION)
-            _add_matrix(partial + DOWN, d, d_ok, j, j_ok, dy, _parts(a, PRECISION), unit, HIDDEN, PRECISION)
-            down = _weight(weights + DOWN, d, d_ok, j, j_ok, HIDDEN, PRECISION)
-            du = _product(dy, down, PRECISION) * slope
-            _add_row(partial + UP_BIAS, j, j_ok, du, unit)
-            du = _parts(du, PRECISION)
-            _add_matrix(partial + UP, j, j_ok, d, d_ok, du, h, unit, D, PRECISION)
-            dh += _product(du, up, PRECISION)
-        x = tl.load(x_in + here, mask=d_ok[None, :], other=0.0)
-        dx += _norm_backward(weights + NORM2, partial + NORM2, x, dh, d, d_ok, unit, D, EPSILON)
-        tl.store(dx_both + here, dx, mask=d_ok[None, :])
+            # Attention half.
+            kept -= 2 * layer
+            x = tl.load(kept + here, mask=d_ok[None, :], other=0.0)
+            h = _parts(_norm(weights + NORM1, x, d, d_ok, D, EPSILON), PRECISION)
+            dy = _parts(dx, PRECISION)
+            dh = tl.zeros((T, TD), tl.float32)
+            for head in range(HEADS):
+                at, to = weights + QKV + head * C * D, partial + QKV + head * C * D
+                own = (tile * T + t)[:, None] * D + (head * C + c)[None, :]
+                attended = tl.load(kept + layer + own, mask=c_ok[None, :], other=0.0)
+                da = _product(dy, _weight(weights + OUT + head * C, d, d_ok, c, c_ok, D, PRECISION), PRECISION)
+                along = tl.sum(da * attended, 1)  # = sum(dP P), for A = P v
+                attended = _parts(attended, PRECISION)
+                _add_matrix(partial + OUT + head * C, d, d_ok, c, c_ok, dy, attended, unit, D, PRECISION)
+                da = _parts(da, PRECISION)
+                v = _product(h, _turned(_weight(at + 2 * D * D, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
+                dp = _product(da, _turned(_parts(v, PRECISION)), PRECISION)
+                q = _product(h, _turned(_weight(at, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
+                key = _product(h, _turned(_weight(at + D * D, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
+                if ROTARY:
+                    q, key = _turn(q, turn_cos, turn_sin, T, TC // 2), _turn(key, turn_cos, turn_sin, T, TC // 2)
+                q, key = _parts(q, PRECISION), _parts(key, PRECISION)
+                p = _probabilities(q, key, t, row, C**-0.5, PRECISION)
+                ds = _parts(p * (dp - along[:, None]) * (C**-0.5), PRECISION)
+                dv = _parts(_product(_turned(_parts(p, PRECISION)), da, PRECISION), PRECISION)
+                _add_matrix(to + 2 * D * D, c, c_ok, d, d_ok, dv, h, unit, D, PRECISION)
+                dh += _product(dv, _weight(at + 2 * D * D, c, c_ok, d, d_ok, D, PRECISION), PRECISION)
+                dq = _product(ds, key, PRECISION)
+                if ROTARY:
+                    dq = _turn(dq, turn_cos, -turn_sin, T, TC // 2)
+                dq = _parts(dq, PRECISION)
+                _add_matrix(to, c, c_ok, d, d_ok, dq, h, unit, D, PRECISION)
+                dh += _product(dq, _weight(at, c, c_ok, d, d_ok, D, PRECISION), PRECISION)
+                dk = _product(_turned(ds), q, PRECISION)
+                if ROTARY:
+                    dk = _turn(dk, turn_cos, -turn_sin, T, TC // 2)
+                dk = _parts(dk, PRECISION)
+                _add_matrix(to + D * D, c, c_ok, d, d_ok, dk, h, unit, D, PRECISION)
+                dh += _product(dk, _weight(at + D * D, c, c_ok, d, d_ok, D, PRECISION), PRECISION)
+            x = tl.load(kept + here, mask=d_ok[None, :], other=0.0)
+            dx += _norm_backward(weights + NORM1, partial + NORM1, x, dh, d, d_ok, unit, D, EPSILON)
 
-
-@triton.jit
-def attention_backward_kernel(  # noqa: PLR0915
-    weights, positions, cos, sin, source, used, n_tiles, x_in, attended_in, dx_both, units, partial, N, S, P,
-    NORM1: tl.constexpr, QKV: tl.constexpr, OUT: tl.constexpr,
-    D: tl.constexpr, TD: tl.constexpr, HEADS: tl.constexpr, C: tl.constexpr, TC: tl.constexpr, T: tl.constexpr,
-    ROTARY: tl.constexpr, EPSILON: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
-    """Attention half: dx of what comes out becomes that of what goes in."""
-    k = tl.program_id(1)
-    weights, partial = _programs_own(weights, partial, P)
-    d = tl.arange(0, TD)
-    d_ok = d < D
-    c, c_ok = _columns_of_head(C, TC, ROTARY)
-    for tile in range(tl.program_id(0), tl.load(n_tiles + k), tl.num_programs(0)):
-        unit = tl.load(units + k * (S // T) + tile)
-        t, filled, token = _place(source, used, k, tile, S, T)
-        position = tl.load(positions + k * N + token, mask=filled, other=0).to(tl.int32)
-        row = t - position
-        if ROTARY:
-            turn_cos, turn_sin = _angles(cos, position, C, TC), _angles(sin, position, C, TC)
-        place = (k.to(tl.int64) * S + tile * T + t)[:, None] * D
-        here = place + d[None, :]
-        x = tl.load(x_in + here, mask=d_ok[None, :], other=0.0)
-        dx = tl.load(dx_both + here, mask=d_ok[None, :], other=0.0)
-        h = _parts(_norm(weights + NORM1, x, d, d_ok, D, EPSILON), PRECISION)
-        dy = _parts(dx, PRECISION)
-        dh = tl.zeros((T, TD), tl.float32)
-        for head in range(HEADS):
-            at, to = weights + QKV + head * C * D, partial + QKV + head * C * D
-            own = place + (head * C + c)[None, :]
-            attended = tl.load(attended_in + own, mask=c_ok[None, :], other=0.0)
-            da = _product(dy, _weight(weights + OUT + head * C, d, d_ok, c, c_ok, D, PRECISION), PRECISION)
-            along = tl.sum(da * attended, 1)  # = sum(dP P), for A = P v
-            attended = _parts(attended, PRECISION)
-            _add_matrix(partial + OUT + head * C, d, d_ok, c, c_ok, dy, attended, unit, D, PRECISION)
-            da = _parts(da, PRECISION)
-            v = _product(h, _turned(_weight(at + 2 * D * D, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
-            dp = _product(da, _turned(_parts(v, PRECISION)), PRECISION)
-            q = _product(h, _turned(_weight(at, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
-            key = _product(h, _turned(_weight(at + D * D, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
-            if ROTARY:
-                q, key = _turn(q, turn_cos, turn_sin, T, TC // 2), _turn(key, turn_cos, turn_sin, T, TC // 2)
-            q, key = _parts(q, PRECISION), _parts(key, PRECISION)
-            p = _probabilities(q, key, t, row, C**-0.5, PRECISION)
-            ds = _parts(p * (dp - along[:, None]) * (C**-0.5), PRECISION)
-            dv = _parts(_product(_turned(_parts(p, PRECISION)), da, PRECISION), PRECISION)
-            _add_matrix(to + 2 * D * D, c, c_ok, d, d_ok, dv, h, unit, D, PRECISION)
-            dh += _product(dv, _weight(at + 2 * D * D, c, c_ok, d, d_ok, D, PRECISION), PRECISION)
-            dq = _product(ds, key, PRECISION)
-            if ROTARY:
-                dq = _turn(dq, turn_cos, -turn_sin, T, TC // 2)
-            dq = _parts(dq, PRECISION)
-            _add_matrix(to, c, c_ok, d, d_ok, dq, h, unit, D, PRECISION)
-            dh += _product(dq, _weight(at, c, c_ok, d, d_ok, D, PRECISION), PRECISION)
-            dk = _product(_turned(ds), q, PRECISION)
-            if ROTARY:
-                dk = _turn(dk, turn_cos, -turn_sin, T, TC // 2)
-            dk = _parts(dk, PRECISION)
-            _add_matrix(to + D * D, c, c_ok, d, d_ok, dk, h, unit, D, PRECISION)
-            dh += _product(dk, _weight(at + D * D, c, c_ok, d, d_ok, D, PRECISION), PRECISION)
-        x = tl.load(x_in + here, mask=d_ok[None, :], other=0.0)
-        dx += _norm_backward(weights + NORM1, partial + NORM1, x, dh, d, d_ok, unit, D, EPSILON)
-        tl.store(dx_both + here, dx, mask=d_ok[None, :])
-
-
-@triton.jit
-def embedding_backward_kernel(
-    ids, positions, source, used, n_tiles, dx_in, units, partial, N, S, P,
-    EMBEDDING: tl.constexpr, PLACES: tl.constexpr, POSITIONS: tl.constexpr, V: tl.constexpr, TV: tl.constexpr,
-    D: tl.constexpr, TD: tl.constexpr, T: tl.constexpr, ROTARY: tl.constexpr,
-):  # fmt: skip
-    """Embeddings: products with one-hot rows. A row has no position beyond the tile."""
-    k = tl.program_id(1)
-    _, partial = _programs_own(dx_in, partial, P)
-    d = tl.arange(0, TD)
-    d_ok = d < D
-    v = tl.arange(0, TV)
-    for tile in range(tl.program_id(0), tl.load(n_tiles + k), tl.num_programs(0)):
-        unit = tl.load(units + k * (S // T) + tile)
-        t, filled, token = _place(source, used, k, tile, S, T)
-        here = (k.to(tl.int64) * S + tile * T + t)[:, None] * D + d[None, :]
-        dx = _parts(tl.load(dx_in + here, mask=d_ok[None, :], other=0.0), "float32")
-        word = tl.load(ids + k * N + token, mask=filled, other=0).to(tl.int32)
-        hot = _parts(tl.where((word[:, None] == v[None, :]) & filled[:, None], 1.0, 0.0), "float32")
-        _add_matrix(partial + EMBEDDING, v, v < V, d, d_ok, hot, dx, unit, D, "float32")
+        # Embeddings: products with one-hot rows. A row has no position beyond the tile.
+        word = tl.where(filled, tl.load(ids + token, mask=filled, other=0).to(tl.int32), -1)
+        hot = _parts(tl.where(word[:, None] == v_number[None, :], 1.0, 0.0), "float32")
+        dx = _parts(dx, "float32")
+        _add_matrix(partial + EMBEDDING, v_number, v_number < V, d, d_ok, hot, dx, unit, D, "float32")
         if not ROTARY:
-            position = tl.load(positions + k * N + token, mask=filled, other=0).to(tl.int32)
             hot = _parts(tl.where((position[:, None] == t[None, :]) & filled[:, None], 1.0, 0.0), "float32")
             _add_matrix(partial + PLACES, t, t < POSITIONS, d, d_ok, hot, dx, unit, D, "float32")
 
