@@ -42,12 +42,13 @@ def add_verbs(parser: Parser) -> None:
 
 
 def sweep(*, plan: bool, devices: int, **options: Any) -> int:
+    chosen = Options(**options)
     from listops_bench.sweep.run import plan_sweep, run_sweep
 
     if plan:
-        plan_sweep(Options(**options), devices)
+        plan_sweep(chosen, devices)
         return 0
-    return run_sweep(Options(**options))
+    return run_sweep(chosen)
 
 
 def export(*, folder: str, output: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -40,11 +41,17 @@ class Options:
     order: Literal["cost", "page"] = "cost"
     train_only: bool = False
     score_only: bool = False
+    begun: float = field(default_factory=time.monotonic, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check(self)
         if self.train_only and self.score_only:
             raise InvalidInput("give either --train-only or --score-only; without them a sweep does both")
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of the time limit, which counts from when the options were given: imports take seconds too."""
+        return None if self.time_limit is None else max(1e-3, self.time_limit - (time.monotonic() - self.begun))
 
     @property
     def part(self) -> Literal["all", "train", "score"]:
@@ -68,4 +75,4 @@ def add_options(parser: Parser) -> None:
         default=argparse.SUPPRESS,
         help="when to save all and end (8m, 1h30m, 90s; exit code 4); started again, it goes on",
     )
-    add_flags(parser, Options, skip=("file", "shard", "workers", "time_limit"))
+    add_flags(parser, Options, skip=("file", "shard", "workers", "time_limit", "begun"))

@@ -80,7 +80,7 @@ def work_side_by_side(
     """
     _begin(folder, options)
     own = {**ONE_THREAD, "PYTHONPATH": os.pathsep.join(import_path())}
-    with StopRequest(options.time_limit) as stop:
+    with StopRequest(options.seconds_left) as stop:
         while left := _left(folder):
             size = min(options.workers or _devices(environment), left)
             console.print(f"{len(folder.sweep)} runs, {left} to do, {size} at a time; logs in {folder.path / 'logs'}")
@@ -193,7 +193,7 @@ def work(options: Options, worker: tuple[int, int] | None) -> int:
         if not console.is_terminal or worker is not None:
             print(terminal(line), flush=True)
 
-    with StopRequest(options.time_limit) as stop, Display(console, folder) if leads else nullcontext():
+    with StopRequest(options.seconds_left) as stop, Display(console, folder) if leads else nullcontext():
         own = Worker(folder, number, size, pack=options.pack, order=options.order, stop=stop, on_event=print_event)
         own.run()
         while leads and _wait_for_others(folder, stop):
