@@ -101,6 +101,9 @@ class Check:
         """All parts, in a process that another follows where it dies: what one part breaks is left to the others."""
         names = [name for name, *_ in self.plan()]
         while (begin := len(self.parts)) < len(names):
+            if self.left < GRACE:
+                self.note({"part": names[begin], "seconds": 0.0, "found": {"left_out": "no time was left"}})
+                continue
             command = [sys.executable, str(Path(__file__).resolve()), *argv]
             command += ["--begin", str(begin), "--seconds", f"{self.left:.0f}"]
             since = time.monotonic()
@@ -142,7 +145,7 @@ class Check:
         listed = _finished([*words, "-m", "gpu", "--collect-only", *map(str, files)], self.left)[1]
         names = [line for line in listed.splitlines() if "::" in line]
         many = min(16, os.cpu_count() or 1)
-        limit = min(self.left, self.options.seconds / 3)
+        limit = min(self.left, 0.4 * self.options.seconds)
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(many) as pool:
             runs = [
                 pool.submit(_finished, [*words, f"--basetemp={folder}/{i}", *names[i::many]], limit)
