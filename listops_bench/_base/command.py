@@ -15,9 +15,19 @@ from typing import Any, NoReturn, TextIO
 
 from listops_bench._base.escape import terminal
 from listops_bench._base.stopping import Stopped
-from listops_bench.errors import EXIT_ENVIRONMENT, EXIT_INVALID, EnvironmentFailed, InvalidInput, system_error, unknown
+from listops_bench.errors import (
+    EXIT_ENVIRONMENT,
+    EXIT_INVALID,
+    EnvironmentFailed,
+    InvalidInput,
+    shortened,
+    system_error,
+    unknown,
+)
 
 EXIT_FAILED, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 130, 141
+MAX_ERROR = 1_500
+"""Characters of an error's line: it may name a value that goes on for ever."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -138,8 +148,8 @@ def _close_output() -> bool:
 
 
 def print_error(message: str) -> None:
-    """Prints one line on stderr, however many the message has."""
-    print_line("error: " + " ".join(message.split()), file=sys.stderr)
+    """Prints one line on stderr, however many the message has, and however long it goes on."""
+    print_line("error: " + shortened(" ".join(message.split()), MAX_ERROR), file=sys.stderr)
 
 
 def print_line(text: object, file: TextIO | None = None) -> None:

@@ -71,7 +71,8 @@ def resolve(
     try:
         check_repo_id(name)
     except InvalidInput as error:
-        raise InvalidInput(f"checkpoint {name!r} is not a folder, nor a model id such as 'org/name': {error}") from None
+        why = f": {error}" if name.count("/") == 1 else ""
+        raise InvalidInput(f"checkpoint {name!r} is not a folder, nor a model id such as 'org/name'{why}") from None
     return _from_hub(name, revision, trust_remote_code)
 
 

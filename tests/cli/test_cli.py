@@ -135,6 +135,13 @@ def test_bad_input_is_one_line_and_exit_code_2(words: str, message: str, capsys:
     assert (code, out, err) == (2, "", f"error: {message}\n")
 
 
+def test_a_value_that_goes_on_for_ever_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["curriculum", f"sum:3/until={'x' * 70_000}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: until 'xxx")
+    assert len(error) < 2_000
+
+
 def test_the_real_process_says_it_on_stderr_too() -> None:
     command = [sys.executable, "-m", "listops_bench", "taks"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
