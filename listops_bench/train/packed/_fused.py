@@ -49,8 +49,9 @@ class Launch:
 def launches(padded: set[int], precision: str) -> tuple[Launch, Launch]:
     """What is fastest of what is right, forward and backward, by the padded widths of model and head.
 
-    Triton 3.6 and 3.7 make of some narrow factors wide products that read beyond shared memory
-    (triton-lang/triton#11366).
+    The ptxas that Triton 3.6 brings (12.8; CUDA 13.0's does not) moves, in some kernels with narrow factors, the sum
+    that is a wide product's address before what is summed, and the product reads beyond shared memory
+    (triton-lang/triton#11366). Two warps make no wide products.
     """
     if padded == {128}:
         return Launch(8, residents=1), Launch(8, residents=1)
