@@ -106,8 +106,16 @@ TOGETHER = {
 """Modules that share what takes long to make: their tests stay in one process, so that it is made once."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first: one begun last would keep the other processes waiting."""
+CHECK_ALL = os.environ.get("LISTOPS_CHECK_ALL") == "1"
+"""Set by `make check-all`, which runs what is too long for every commit."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long ones first: one begun last would keep the other processes waiting. Those for a release, when asked."""
+    if not CHECK_ALL:
+        later = [item for item in items if item.get_closest_marker("check_all")]
+        config.hook.pytest_deselected(items=later)
+        items[:] = [item for item in items if item not in later]
     items.sort(key=lambda item: (item.get_closest_marker("slow") is None, _module(item.nodeid) not in TOGETHER))
 
 

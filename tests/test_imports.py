@@ -25,7 +25,7 @@ NO_TORCH = {"errors", "_base", "stats", "tasks", "runs", "score", "result", "pag
 NO_DATASETS = {"model", "train", "evaluate", "sweep"}
 TORCH_AT_LAST = {"runs.provenance"}
 """Names the device, so it needs torch; nothing else of its package does."""
-NEEDS_TRITON = {"train.packed._kernels"}
+NEEDS_TRITON = {"train.packed._kernels", "train.packed._kernel_parts"}
 """Imported only where there is a GPU; torch for GPUs brings Triton along."""
 
 

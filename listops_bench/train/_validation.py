@@ -2,7 +2,7 @@
 
 Under teacher forcing, a row all of whose completion tokens are the model's first choice is a row that greedy decoding
 gets exactly right, and the other way round. So one forward pass gives the trace accuracy, with nothing generated. That
-holds for causal models alone: one that looks ahead, as anyone else would run it, is refused when it is first validated.
+holds for causal models alone: one that looks ahead, as anyone else would run it, is refused.
 """
 
 from __future__ import annotations

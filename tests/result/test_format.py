@@ -1,6 +1,7 @@
 """Result files: what is written reads back, and nothing false, strange or misplaced is read."""
 
 import dataclasses
+import errno
 import json
 import os
 import stat
@@ -87,7 +88,7 @@ def test_the_same_result_gives_the_same_bytes_and_no_other_file(tmp_path: Path) 
 def test_a_write_that_fails_leaves_the_old_file(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = written.read_bytes()
 
-    monkeypatch.setattr(os, "replace", Mock(side_effect=OSError("disk full")))
+    monkeypatch.setattr(os, "replace", Mock(side_effect=OSError(errno.ENOSPC, "disk full")))
     with pytest.raises(OSError, match="disk full"):
         write_result(written.parents[2], result(accuracy=0.5))
     assert written.read_bytes() == before

@@ -273,6 +273,7 @@ def test_a_killed_sweep_ends_with_the_weights_of_one_never_stopped(tmp_path: Pat
     assert not left
 
 
+@pytest.mark.check_all
 @pytest.mark.slow
 def test_twelve_runs_on_two_ranks_killed_and_gone_on(tmp_path: Path) -> None:
     """Begun under ``accelerate launch``, ended under ``torchrun``."""

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.restarts import assert_same_curve, outcome
 from tests.support.runs import SMALL, environment
 from tests.support.sweeps import TINY, hashes, page, predictions
-from tests.train.test_killed import assert_same_curve, outcome
+
+pytestmark = pytest.mark.check_all
 
 MOMENTS = 10
 

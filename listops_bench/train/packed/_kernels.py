@@ -21,7 +21,8 @@ and backward, where dz is the loss's derivative by z (what was not kept is compu
     attention      A = P v         dP = dA v'     dv = P' dA     dq = dS k / sqrt(C)     dk = dS' q / sqrt(C)
     cross entropy                  dlogits = (softmax(logits) - one_hot(target)) scale
 
-Products are made of half-precision ones, see `_parts`. Small derivatives would leave half precision's range: those of
+Products are made of half-precision ones, see `_kernel_parts.parts_of`. Small derivatives would leave half precision's
+range: those of
 each tile are in a unit of their own, a power of two, which is multiplied in when they are added up.
 
 Names: T places of a tile, D width, C columns of a head, U hidden units taken at once, V words; TD, TC, TV: such
@@ -33,148 +34,22 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-# --- pieces of both passes --------------------------------------------------------------------------------------------
-
-
-@triton.jit
-def _parts(x, PRECISION: tl.constexpr):
-    """What stands for x in products: two half-precision numbers, high + low / 2048, with 22 bits and more of its 24; or
-    one number of less precision."""
-    if PRECISION == "float32":
-        high = x.to(tl.float16)
-        low = ((x - high.to(tl.float32)) * 2048.0).to(tl.float16)
-    elif PRECISION == "bf16":
-        high = x.to(tl.bfloat16)
-        low = high
-    else:
-        high, low = x, x
-    return high, low
-
-
-@triton.jit
-def _turned(x):
-    """Parts, transposed."""
-    return tl.trans(x[0]), tl.trans(x[1])
-
-
-@triton.jit
-def _product(a, b, PRECISION: tl.constexpr):
-    """a b, of parts, in float32: what is left out is less than its rounding. The small terms come first."""
-    if PRECISION == "float32":
-        c = tl.dot(a[1], b[0])
-        c = tl.dot(a[0], b[1], c)
-        c = tl.dot(a[0], b[0], c * (1.0 / 2048.0))
-    else:
-        c = tl.dot(a[0], b[0], input_precision="tf32")
-    return c
-
-
-@triton.jit
-def _matrix(at, rows, rows_ok, columns, columns_ok, STRIDE: tl.constexpr):
-    """Some rows and columns of a matrix in memory."""
-    ok = rows_ok[:, None] & columns_ok[None, :]
-    return tl.load(at + rows[:, None] * STRIDE + columns[None, :], mask=ok, other=0.0)
-
-
-@triton.jit
-def _weight(at, rows, rows_ok, columns, columns_ok, STRIDE: tl.constexpr, PRECISION: tl.constexpr):
-    """Parts of a matrix in memory."""
-    return _parts(_matrix(at, rows, rows_ok, columns, columns_ok, STRIDE), PRECISION)
-
-
-@triton.jit
-def _normal(x, d_ok, D: tl.constexpr, EPSILON: tl.constexpr):
-    """(x - mean) / sigma, and 1 / sigma."""
-    mean = tl.sum(x, 1) / D
-    centred = tl.where(d_ok[None, :], x - mean[:, None], 0.0)
-    inverse = tl.math.rsqrt(tl.sum(centred * centred, 1) / D + EPSILON)
-    return centred * inverse[:, None], inverse
-
-
-@triton.jit
-def _norm(at, x, d, d_ok, D: tl.constexpr, EPSILON: tl.constexpr):
-    """The layer norm whose weight and bias lie at ``at``."""
-    n, _ = _normal(x, d_ok, D, EPSILON)
-    w, b = tl.load(at + d, mask=d_ok, other=0.0), tl.load(at + D + d, mask=d_ok, other=0.0)
-    return n * w[None, :] + b[None, :]
-
-
-@triton.jit
-def _normal_backward(dn, n, inverse, D: tl.constexpr):
-    """dx of n(x); dn is zero in the padding, dx is not."""
-    along = tl.sum(dn * n, 1) / D
-    return (dn - (tl.sum(dn, 1) / D)[:, None] - n * along[:, None]) * inverse[:, None]
-
-
-@triton.jit
-def _activation(u, ACTIVATION: tl.constexpr):
-    """act(u) and its derivative."""
-    if ACTIVATION == "relu":
-        value = tl.maximum(u, 0.0)
-        slope = tl.where(u > 0.0, 1.0, 0.0)
-    elif ACTIVATION == "gelu":
-        # The normal distribution's tail as exp(-u^2 / 2) t f(t), t = 1 / (1 + 0.4 |u| / sqrt(2)), with f fitted to an
-        # error of 3e-8: a third of the work of an error function, for the slope needs the exponential anyway.
-        t = 1.0 / (1.0 + 0.28284271247461906 * tl.abs(u))
-        e = tl.exp(-0.5 * u * u)
-        f = 0.3545899158867766 - 0.10013344904399707 * t
-        f = -0.18548136907086217 + t * f
-        f = 0.2341601561469056 + t * f
-        f = 0.08090219289609515 + t * f
-        f = 0.1159626393183827 + t * f
-        tail = e * t * f
-        below = tl.where(u > 0.0, 1.0 - tail, tail)
-        value = u * below
-        slope = below + u * e * 0.3989422804014327
-    else:  # GELU's form with a hyperbolic tangent; (1 + tanh z) / 2 = sigmoid(2 z)
-        below = tl.sigmoid(1.5957691216057308 * (u + 0.044715 * u * u * u))
-        value = u * below
-        slope = below + value * (1.0 - below) * (1.5957691216057308 * (1.0 + 0.134145 * u * u))
-    return value, slope
-
-
-@triton.jit
-def _turn(x, cos, sin, T: tl.constexpr, HALF: tl.constexpr):
-    """Rotary positions: pairs (x[i], x[i + HALF]) turned by their angles; with -sin, turned back."""
-    a, b = tl.split(tl.permute(tl.reshape(x, (T, 2, HALF)), (0, 2, 1)))
-    turned = tl.join(a * cos - b * sin, a * sin + b * cos)
-    return tl.reshape(tl.permute(turned, (0, 2, 1)), (T, 2 * HALF))
-
-
-@triton.jit
-def _columns_of_head(C: tl.constexpr, TC: tl.constexpr, ROTARY: tl.constexpr):
-    """Which column of a head lies in each padded place, and whether one does: rotary halves are padded separately."""
-    place = tl.arange(0, TC)
-    if ROTARY:
-        half = place // (TC // 2)
-        inside = place - half * (TC // 2)
-        return half * (C // 2) + inside, inside < C // 2
-    return place, place < C
-
-
-@triton.jit
-def _angles(table, position, C: tl.constexpr, TC: tl.constexpr):
-    """[T, TC/2] of a table [positions, C/2] of cosines or sines."""
-    i = tl.arange(0, TC // 2)
-    return tl.load(table + position[:, None] * (C // 2) + i[None, :], mask=(i < C // 2)[None, :], other=0.0)
-
-
-@triton.jit
-def _probabilities(q, k, t, row, SCALE: tl.constexpr, PRECISION: tl.constexpr):
-    """Attention to earlier places of the own row, [T, T]; q and k are parts."""
-    scores = _product(q, _turned(k), PRECISION) * SCALE
-    scores = tl.where((row[:, None] == row[None, :]) & (t[:, None] >= t[None, :]), scores, float("-inf"))
-    e = tl.exp(scores - tl.max(scores, 1)[:, None])
-    return e / tl.sum(e, 1)[:, None]
-
-
-@triton.jit
-def _place(source, used, k, tile, S, T: tl.constexpr):
-    """Of the places of a tile: their numbers, which hold a token, and where among a member's tokens it lies."""
-    t = tl.arange(0, T)
-    filled = t < tl.load(used + k * (S // T) + tile)
-    return t, filled, tl.load(source + k * S + tile * T + t, mask=filled, other=0)
-
+from listops_bench.train.packed._kernel_parts import (
+    activate,
+    columns_of_head,
+    layer_norm,
+    load_angles,
+    load_matrix,
+    load_place,
+    load_weight,
+    normalise,
+    normalise_backward,
+    parts_of,
+    probabilities_of,
+    product,
+    rotate,
+    transpose_parts,
+)
 
 # --- rows into tiles --------------------------------------------------------------------------------------------------
 
@@ -219,54 +94,54 @@ def forward_kernel(  # noqa: PLR0915
     if tile >= tl.load(n_tiles + k):
         return
     weights += k.to(tl.int64) * P
-    t, filled, token = _place(source, used, k, tile, S, T)
+    t, filled, token = load_place(source, used, k, tile, S, T)
     d = tl.arange(0, TD)
     d_ok = d < D
-    c, c_ok = _columns_of_head(C, TC, ROTARY)
+    c, c_ok = columns_of_head(C, TC, ROTARY)
     every = t < T
     token += k * N
     word = tl.load(ids + token, mask=filled, other=0).to(tl.int32)
     position = tl.load(positions + token, mask=filled, other=0).to(tl.int32)
     row = t - position
-    x = _matrix(weights + EMBEDDING, word, every, d, d_ok, D)
+    x = load_matrix(weights + EMBEDDING, word, every, d, d_ok, D)
     if ROTARY:
-        turn_cos, turn_sin = _angles(cos, position, C, TC), _angles(sin, position, C, TC)
+        turn_cos, turn_sin = load_angles(cos, position, C, TC), load_angles(sin, position, C, TC)
     else:
-        x += _matrix(weights + PLACES, position, every, d, d_ok, D)
+        x += load_matrix(weights + PLACES, position, every, d, d_ok, D)
     here = (tile * T + t)[:, None] * D + d[None, :]
     saved += k.to(tl.int64) * S * D
     layer = tl.num_programs(1).to(tl.int64) * S * D
     for _ in range(LOOPS):
         tl.store(saved + here, x, mask=d_ok[None, :])
-        h = _parts(_norm(weights + NORM1, x, d, d_ok, D, EPSILON), PRECISION)
+        h = parts_of(layer_norm(weights + NORM1, x, d, d_ok, D, EPSILON), PRECISION)
         for head in range(HEADS):
             at = weights + QKV + head * C * D
-            q = _product(h, _turned(_weight(at, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
-            key = _product(h, _turned(_weight(at + D * D, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
+            q = product(h, transpose_parts(load_weight(at, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
+            key = product(h, transpose_parts(load_weight(at + D * D, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
             if ROTARY:
-                q, key = _turn(q, turn_cos, turn_sin, T, TC // 2), _turn(key, turn_cos, turn_sin, T, TC // 2)
-            p = _probabilities(_parts(q, PRECISION), _parts(key, PRECISION), t, row, C**-0.5, PRECISION)
-            v = _product(h, _turned(_weight(at + 2 * D * D, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
-            attended = _product(_parts(p, PRECISION), _parts(v, PRECISION), PRECISION)
+                q, key = rotate(q, turn_cos, turn_sin, T, TC // 2), rotate(key, turn_cos, turn_sin, T, TC // 2)
+            p = probabilities_of(parts_of(q, PRECISION), parts_of(key, PRECISION), t, row, C**-0.5, PRECISION)
+            v = product(h, transpose_parts(load_weight(at + 2 * D * D, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
+            attended = product(parts_of(p, PRECISION), parts_of(v, PRECISION), PRECISION)
             own = (tile * T + t)[:, None] * D + (head * C + c)[None, :]
             tl.store(saved + layer + own, attended, mask=c_ok[None, :])
-            attended = _parts(attended, PRECISION)
-            out = _weight(weights + OUT + head * C, d, d_ok, c, c_ok, D, PRECISION)
-            x += _product(attended, _turned(out), PRECISION)
+            attended = parts_of(attended, PRECISION)
+            out = load_weight(weights + OUT + head * C, d, d_ok, c, c_ok, D, PRECISION)
+            x += product(attended, transpose_parts(out), PRECISION)
         tl.store(saved + 2 * layer + here, x, mask=d_ok[None, :])
         saved += 3 * layer
-        h = _parts(_norm(weights + NORM2, x, d, d_ok, D, EPSILON), PRECISION)
+        h = parts_of(layer_norm(weights + NORM2, x, d, d_ok, D, EPSILON), PRECISION)
         x += tl.load(weights + DOWN_BIAS + d, mask=d_ok, other=0.0)[None, :]
         for first in range(0, HIDDEN, U):
             unit = first + tl.arange(0, U)
             unit_ok = unit < HIDDEN
-            u = _product(h, _turned(_weight(weights + UP, unit, unit_ok, d, d_ok, D, PRECISION)), PRECISION)
+            u = product(h, transpose_parts(load_weight(weights + UP, unit, unit_ok, d, d_ok, D, PRECISION)), PRECISION)
             u += tl.load(weights + UP_BIAS + unit, mask=unit_ok, other=0.0)[None, :]
-            a, _s = _activation(u, ACTIVATION)
-            down = _weight(weights + DOWN, d, d_ok, unit, unit_ok, HIDDEN, PRECISION)
-            x += _product(_parts(a, PRECISION), _turned(down), PRECISION)
+            a, _s = activate(u, ACTIVATION)
+            down = load_weight(weights + DOWN, d, d_ok, unit, unit_ok, HIDDEN, PRECISION)
+            x += product(parts_of(a, PRECISION), transpose_parts(down), PRECISION)
     tl.store(saved + here, x, mask=d_ok[None, :])
-    h = _parts(_norm(weights + NORM, x, d, d_ok, D, EPSILON), PRECISION)
+    h = parts_of(layer_norm(weights + NORM, x, d, d_ok, D, EPSILON), PRECISION)
     _e, total, logits, v_number, target = _output(
         weights, targets + token, h, filled, d, d_ok, EMBEDDING, V, TV, D, PRECISION
     )
@@ -282,7 +157,7 @@ def _output(
 ):  # fmt: skip
     """e = exp(logits - their maximum) [T, TV], its sums [T], those shifted logits, the words' numbers, the targets."""
     v = tl.arange(0, TV)
-    logits = _product(h, _turned(_weight(weights + OUTPUT, v, v < V, d, d_ok, D, PRECISION)), PRECISION)
+    logits = product(h, transpose_parts(load_weight(weights + OUTPUT, v, v < V, d, d_ok, D, PRECISION)), PRECISION)
     logits = tl.where((v < V)[None, :], logits, float("-inf"))
     logits -= tl.max(logits, 1)[:, None]
     e = tl.exp(logits)
@@ -299,7 +174,7 @@ def _add_matrix(at, rows, rows_ok, columns, columns_ok, a, b, unit, STRIDE: tl.c
     for what is there; what one program adds arrives in its order."""
     ok = rows_ok[:, None] & columns_ok[None, :]
     at += rows[:, None] * STRIDE + columns[None, :]
-    tl.atomic_add(at, unit * _product(_turned(a), b, PRECISION), mask=ok, sem="relaxed")
+    tl.atomic_add(at, unit * product(transpose_parts(a), b, PRECISION), mask=ok, sem="relaxed")
 
 
 @triton.jit
@@ -311,11 +186,11 @@ def _add_row(at, columns, columns_ok, values, unit):
 @triton.jit
 def _norm_backward(at, gradient, x, dh, d, d_ok, unit, D: tl.constexpr, EPSILON: tl.constexpr):
     """dx of a layer norm whose weight and bias lie at ``at``; adds their gradients."""
-    n, inverse = _normal(x, d_ok, D, EPSILON)
+    n, inverse = normalise(x, d_ok, D, EPSILON)
     _add_row(gradient, d, d_ok, dh * n, unit)
     _add_row(gradient + D, d, d_ok, dh, unit)
     w = tl.load(at + d, mask=d_ok, other=0.0)
-    return tl.where(d_ok[None, :], _normal_backward(dh * w[None, :], n, inverse, D), 0.0)
+    return tl.where(d_ok[None, :], normalise_backward(dh * w[None, :], n, inverse, D), 0.0)
 
 
 @triton.jit
@@ -335,22 +210,22 @@ def backward_kernel(  # noqa: PLR0915
     partial += (g.to(tl.int64) * members + k) * P
     d = tl.arange(0, TD)
     d_ok = d < D
-    c, c_ok = _columns_of_head(C, TC, ROTARY)
+    c, c_ok = columns_of_head(C, TC, ROTARY)
     layer = members.to(tl.int64) * S * D
     saved += k.to(tl.int64) * S * D
     for tile in range(g, tl.load(n_tiles + k), programs):
-        t, filled, token = _place(source, used, k, tile, S, T)
+        t, filled, token = load_place(source, used, k, tile, S, T)
         token += k * N
         position = tl.load(positions + token, mask=filled, other=0).to(tl.int32)
         row = t - position
         if ROTARY:
-            turn_cos, turn_sin = _angles(cos, position, C, TC), _angles(sin, position, C, TC)
+            turn_cos, turn_sin = load_angles(cos, position, C, TC), load_angles(sin, position, C, TC)
         here = (tile * T + t)[:, None] * D + d[None, :]
         kept = saved + 3 * LOOPS * layer
 
         # Output layer. Derivatives are in units in which the largest of the tile's logits' is 4 to 8.
         x = tl.load(kept + here, mask=d_ok[None, :], other=0.0)
-        h = _parts(_norm(weights + NORM, x, d, d_ok, D, EPSILON), PRECISION)
+        h = parts_of(layer_norm(weights + NORM, x, d, d_ok, D, EPSILON), PRECISION)
         e, total, _l, v_number, target = _output(
             weights, targets + token, h, filled, d, d_ok, EMBEDDING, V, TV, D, PRECISION
         )
@@ -358,87 +233,87 @@ def backward_kernel(  # noqa: PLR0915
         dlogits = tl.where((target >= 0)[:, None], e / total[:, None] - right, 0.0)
         largest = tl.maximum(tl.max(tl.max(tl.abs(dlogits), 1), 0), 1e-30)
         unit = (largest.to(tl.int32, bitcast=True) & 0x7F800000).to(tl.float32, bitcast=True) * 0.25
-        dlogits = _parts(dlogits * (1.0 / unit), PRECISION)
+        dlogits = parts_of(dlogits * (1.0 / unit), PRECISION)
         unit *= tl.load(scale + k)
         _add_matrix(partial + EMBEDDING, v_number, v_number < V, d, d_ok, dlogits, h, unit, D, PRECISION)
-        table = _weight(weights + EMBEDDING, v_number, v_number < V, d, d_ok, D, PRECISION)
-        dh = _product(dlogits, table, PRECISION)
+        table = load_weight(weights + EMBEDDING, v_number, v_number < V, d, d_ok, D, PRECISION)
+        dh = product(dlogits, table, PRECISION)
         dx = _norm_backward(weights + NORM, partial + NORM, x, dh, d, d_ok, unit, D, EPSILON)
 
         for _ in range(LOOPS):
             # Feed-forward half.
             kept -= layer
             x = tl.load(kept + here, mask=d_ok[None, :], other=0.0)
-            h = _parts(_norm(weights + NORM2, x, d, d_ok, D, EPSILON), PRECISION)
-            dy = _parts(dx, PRECISION)
+            h = parts_of(layer_norm(weights + NORM2, x, d, d_ok, D, EPSILON), PRECISION)
+            dy = parts_of(dx, PRECISION)
             _add_row(partial + DOWN_BIAS, d, d_ok, dx, unit)
             dh = tl.zeros((T, TD), tl.float32)
             for first in range(0, HIDDEN, U):
                 j = first + tl.arange(0, U)
                 j_ok = j < HIDDEN
-                up = _weight(weights + UP, j, j_ok, d, d_ok, D, PRECISION)
-                u = _product(h, _turned(up), PRECISION)
+                up = load_weight(weights + UP, j, j_ok, d, d_ok, D, PRECISION)
+                u = product(h, transpose_parts(up), PRECISION)
                 u += tl.load(weights + UP_BIAS + j, mask=j_ok, other=0.0)[None, :]
-                a, slope = _activation(u, ACTIVATION)
-                _add_matrix(partial + DOWN, d, d_ok, j, j_ok, dy, _parts(a, PRECISION), unit, HIDDEN, PRECISION)
-                down = _weight(weights + DOWN, d, d_ok, j, j_ok, HIDDEN, PRECISION)
-                du = _product(dy, down, PRECISION) * slope
+                a, slope = activate(u, ACTIVATION)
+                _add_matrix(partial + DOWN, d, d_ok, j, j_ok, dy, parts_of(a, PRECISION), unit, HIDDEN, PRECISION)
+                down = load_weight(weights + DOWN, d, d_ok, j, j_ok, HIDDEN, PRECISION)
+                du = product(dy, down, PRECISION) * slope
                 _add_row(partial + UP_BIAS, j, j_ok, du, unit)
-                du = _parts(du, PRECISION)
+                du = parts_of(du, PRECISION)
                 _add_matrix(partial + UP, j, j_ok, d, d_ok, du, h, unit, D, PRECISION)
-                dh += _product(du, up, PRECISION)
+                dh += product(du, up, PRECISION)
             x = tl.load(kept + here, mask=d_ok[None, :], other=0.0)
             dx += _norm_backward(weights + NORM2, partial + NORM2, x, dh, d, d_ok, unit, D, EPSILON)
 
             # Attention half.
             kept -= 2 * layer
             x = tl.load(kept + here, mask=d_ok[None, :], other=0.0)
-            h = _parts(_norm(weights + NORM1, x, d, d_ok, D, EPSILON), PRECISION)
-            dy = _parts(dx, PRECISION)
+            h = parts_of(layer_norm(weights + NORM1, x, d, d_ok, D, EPSILON), PRECISION)
+            dy = parts_of(dx, PRECISION)
             dh = tl.zeros((T, TD), tl.float32)
             for head in range(HEADS):
                 at, to = weights + QKV + head * C * D, partial + QKV + head * C * D
                 own = (tile * T + t)[:, None] * D + (head * C + c)[None, :]
                 attended = tl.load(kept + layer + own, mask=c_ok[None, :], other=0.0)
-                da = _product(dy, _weight(weights + OUT + head * C, d, d_ok, c, c_ok, D, PRECISION), PRECISION)
+                da = product(dy, load_weight(weights + OUT + head * C, d, d_ok, c, c_ok, D, PRECISION), PRECISION)
                 along = tl.sum(da * attended, 1)  # = sum(dP P), for A = P v
-                attended = _parts(attended, PRECISION)
+                attended = parts_of(attended, PRECISION)
                 _add_matrix(partial + OUT + head * C, d, d_ok, c, c_ok, dy, attended, unit, D, PRECISION)
-                da = _parts(da, PRECISION)
-                v = _product(h, _turned(_weight(at + 2 * D * D, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
-                dp = _product(da, _turned(_parts(v, PRECISION)), PRECISION)
-                q = _product(h, _turned(_weight(at, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
-                key = _product(h, _turned(_weight(at + D * D, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
+                da = parts_of(da, PRECISION)
+                v = product(h, transpose_parts(load_weight(at + 2 * D * D, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
+                dp = product(da, transpose_parts(parts_of(v, PRECISION)), PRECISION)
+                q = product(h, transpose_parts(load_weight(at, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
+                key = product(h, transpose_parts(load_weight(at + D * D, c, c_ok, d, d_ok, D, PRECISION)), PRECISION)
                 if ROTARY:
-                    q, key = _turn(q, turn_cos, turn_sin, T, TC // 2), _turn(key, turn_cos, turn_sin, T, TC // 2)
-                q, key = _parts(q, PRECISION), _parts(key, PRECISION)
-                p = _probabilities(q, key, t, row, C**-0.5, PRECISION)
-                ds = _parts(p * (dp - along[:, None]) * (C**-0.5), PRECISION)
-                dv = _parts(_product(_turned(_parts(p, PRECISION)), da, PRECISION), PRECISION)
+                    q, key = rotate(q, turn_cos, turn_sin, T, TC // 2), rotate(key, turn_cos, turn_sin, T, TC // 2)
+                q, key = parts_of(q, PRECISION), parts_of(key, PRECISION)
+                p = probabilities_of(q, key, t, row, C**-0.5, PRECISION)
+                ds = parts_of(p * (dp - along[:, None]) * (C**-0.5), PRECISION)
+                dv = parts_of(product(transpose_parts(parts_of(p, PRECISION)), da, PRECISION), PRECISION)
                 _add_matrix(to + 2 * D * D, c, c_ok, d, d_ok, dv, h, unit, D, PRECISION)
-                dh += _product(dv, _weight(at + 2 * D * D, c, c_ok, d, d_ok, D, PRECISION), PRECISION)
-                dq = _product(ds, key, PRECISION)
+                dh += product(dv, load_weight(at + 2 * D * D, c, c_ok, d, d_ok, D, PRECISION), PRECISION)
+                dq = product(ds, key, PRECISION)
                 if ROTARY:
-                    dq = _turn(dq, turn_cos, -turn_sin, T, TC // 2)
-                dq = _parts(dq, PRECISION)
+                    dq = rotate(dq, turn_cos, -turn_sin, T, TC // 2)
+                dq = parts_of(dq, PRECISION)
                 _add_matrix(to, c, c_ok, d, d_ok, dq, h, unit, D, PRECISION)
-                dh += _product(dq, _weight(at, c, c_ok, d, d_ok, D, PRECISION), PRECISION)
-                dk = _product(_turned(ds), q, PRECISION)
+                dh += product(dq, load_weight(at, c, c_ok, d, d_ok, D, PRECISION), PRECISION)
+                dk = product(transpose_parts(ds), q, PRECISION)
                 if ROTARY:
-                    dk = _turn(dk, turn_cos, -turn_sin, T, TC // 2)
-                dk = _parts(dk, PRECISION)
+                    dk = rotate(dk, turn_cos, -turn_sin, T, TC // 2)
+                dk = parts_of(dk, PRECISION)
                 _add_matrix(to + D * D, c, c_ok, d, d_ok, dk, h, unit, D, PRECISION)
-                dh += _product(dk, _weight(at + D * D, c, c_ok, d, d_ok, D, PRECISION), PRECISION)
+                dh += product(dk, load_weight(at + D * D, c, c_ok, d, d_ok, D, PRECISION), PRECISION)
             x = tl.load(kept + here, mask=d_ok[None, :], other=0.0)
             dx += _norm_backward(weights + NORM1, partial + NORM1, x, dh, d, d_ok, unit, D, EPSILON)
 
         # Embeddings: products with one-hot rows. A row has no position beyond the tile.
         word = tl.where(filled, tl.load(ids + token, mask=filled, other=0).to(tl.int32), -1)
-        hot = _parts(tl.where(word[:, None] == v_number[None, :], 1.0, 0.0), "float32")
-        dx = _parts(dx, "float32")
+        hot = parts_of(tl.where(word[:, None] == v_number[None, :], 1.0, 0.0), "float32")
+        dx = parts_of(dx, "float32")
         _add_matrix(partial + EMBEDDING, v_number, v_number < V, d, d_ok, hot, dx, unit, D, "float32")
         if not ROTARY:
-            hot = _parts(tl.where((position[:, None] == t[None, :]) & filled[:, None], 1.0, 0.0), "float32")
+            hot = parts_of(tl.where((position[:, None] == t[None, :]) & filled[:, None], 1.0, 0.0), "float32")
             _add_matrix(partial + PLACES, t, t < POSITIONS, d, d_ok, hot, dx, unit, D, "float32")
 
 
