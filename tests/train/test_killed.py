@@ -37,6 +37,7 @@ def test_a_killed_run_ends_with_the_weights_of_one_never_stopped(tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["between", "killed", "whole"]
 
 
+@pytest.mark.check_all
 def test_two_killed_processes_end_alike_too(tmp_path: Path) -> None:
     """In both stages, while the state is written and while a checkpoint is, along the way and at the end."""
     if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):

@@ -74,6 +74,7 @@ def test_packed_models_end_as_they_do_alone(tmp_path: Path, monkeypatch: pytest.
     assert not working_dir(tmp_path / "pack").exists()
 
 
+@pytest.mark.check_all
 def test_in_float32_the_loss_curves_stay_together(tmp_path: Path) -> None:
     """200 steps: rounding grows, but the losses of all lines agree to 1e-4 (seen: 3e-7)."""
     values = {"per_device_train_batch_size": 8, "eval_steps": 0}
