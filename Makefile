@@ -32,7 +32,7 @@ demo: $(READY)
 test: $(READY_TEST)
 	@$(TEST_ENV) $(BIN)/python -m pytest -n 3 --no-loadscope-reorder $(ARGS)
 
-# The tests with more cases, for hours at leisure.
+# The tests with more cases, and those that are too long for every commit.
 check-all: $(READY_TEST)
 	@LISTOPS_CHECK_ALL=1 $(TEST_ENV) $(BIN)/python -m pytest -n 3 --no-loadscope-reorder $(ARGS)
 

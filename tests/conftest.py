@@ -29,6 +29,8 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
+from tests.support.extent import CHECK_ALL  # noqa: E402
+
 settings.register_profile(
     "listops",
     deadline=None,  # the first example may compile or import something
@@ -104,10 +106,6 @@ TOGETHER = {
     )
 }
 """Modules that share what takes long to make: their tests stay in one process, so that it is made once."""
-
-
-CHECK_ALL = os.environ.get("LISTOPS_CHECK_ALL") == "1"
-"""Set by `make check-all`, which runs what is too long for every commit."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

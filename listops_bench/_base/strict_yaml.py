@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
-from listops_bench._base.text import one_line, shorten
-from listops_bench.errors import InvalidInput
+from listops_bench._base.text import one_line
+from listops_bench.errors import InvalidInput, shortened
 
 MAX_BYTES, MAX_DEPTH = 200_000, 16
 MAX_DIGITS = 18
@@ -123,7 +123,7 @@ def _scalar(event: Any) -> Any:
 
 
 def _short(text: str) -> str:
-    return repr(shorten(text, 60))
+    return repr(shortened(text, 60))
 
 
 def _refused(event: Any, reason: str) -> InvalidInput:

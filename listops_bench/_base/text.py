@@ -31,11 +31,6 @@ def slug(text: str, *, keep: str = "", max_length: int | None = 120) -> str:
     return re.sub(rf"[^A-Za-z0-9_{re.escape(keep)}]+", "-", text)[:max_length].strip("-") or "model"
 
 
-def shorten(text: str, length: int) -> str:
-    """A text, or its beginning with dots."""
-    return text if len(text) <= length else text[: length - 3] + "..."
-
-
 def one_line(error: BaseException, *, with_type: bool = False) -> str:
     """An error's message on one line of at most 200 characters; its type's name where it has none.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from transformers import DynamicCache, PreTrainedModel
 
+from listops_bench.model.causality import logits_of
 from listops_bench.tasks.expression import PAD_ID
 
 Ids = npt.NDArray[np.int64]
@@ -19,14 +20,6 @@ def takes(model: PreTrainedModel, name: str) -> bool:
     """Whether the model's forward pass has an argument of a name; others it may ignore in silence, such as the keys and
     values of earlier tokens where its memory is of another kind."""
     return name in inspect.signature(model.forward).parameters
-
-
-def logits_of(model: PreTrainedModel, ids: torch.Tensor, **options: Any) -> torch.Tensor:
-    """The logits [B, T, V] of ids [B, T] that begin where their rows do, and may be padded after them."""
-    positions = torch.arange(ids.shape[1], device=model.device)[None]
-    output = model(input_ids=ids.to(model.device), position_ids=positions, use_cache=False, **options)
-    logits: torch.Tensor = output.logits
-    return logits
 
 
 class Reader(Protocol):

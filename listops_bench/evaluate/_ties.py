@@ -6,9 +6,8 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
-from listops_bench.evaluate._reading import logits_of
 from listops_bench.evaluate.decoding import exact_arithmetic, predict
-from listops_bench.model.causality import first_choices
+from listops_bench.model.causality import first_choices, logits_of
 from listops_bench.tasks.expression import EOS_ID, PAD_ID, vocabulary
 from listops_bench.tasks.generator import Rows
 

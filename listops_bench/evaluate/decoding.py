@@ -38,8 +38,8 @@ import torch
 
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate._generating import generate_all
-from listops_bench.evaluate._reading import logits_of, reader_of, takes
-from listops_bench.model.causality import draw, draw_cuts, first_choices, have_moved
+from listops_bench.evaluate._reading import reader_of, takes
+from listops_bench.model.causality import draw, draw_cuts, first_choices, have_moved, logits_of
 from listops_bench.tasks.expression import EOS_ID, FIRST_NUMBER_ID, PAD_ID, SPECIAL_TOKENS, vocabulary
 
 if TYPE_CHECKING:

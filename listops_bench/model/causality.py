@@ -13,6 +13,7 @@ behave for as long as it takes. Where a row is cut is drawn anew each time and c
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,14 @@ def first_choices(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         raise InvalidInput("the model's logits are not finite numbers; there is nothing to score")
     scale = two[..., 0].abs().clamp(min=1)
     return logits.argmax(-1), two[..., 0] - two[..., 1] < NEAR_TIE * scale
+
+
+def logits_of(model: PreTrainedModel, ids: torch.Tensor, **options: Any) -> torch.Tensor:
+    """The logits [B, T, V] of ids [B, T] that begin where their rows do, and may be padded after them."""
+    positions = torch.arange(ids.shape[1], device=model.device)[None]
+    output = model(input_ids=ids.to(model.device), position_ids=positions, use_cache=False, **options)
+    logits: torch.Tensor = output.logits
+    return logits
 
 
 def draw() -> np.random.Generator:
@@ -80,11 +89,7 @@ def refuse_look_ahead(model: PreTrainedModel, rows: Rows, number: int = 16) -> N
     def logits(ends: Ids) -> torch.Tensor:
         """At the cuts, of rows that are padded from ``ends`` on."""
         ids = np.where(place < ends[:, None], rows.ids[source], PAD_ID).astype(np.int64)
-        positions = torch.from_numpy(place)[None].to(model.device)
-        found: torch.Tensor = model(
-            input_ids=torch.from_numpy(ids).to(model.device), position_ids=positions, use_cache=False
-        ).logits
-        return found[torch.arange(len(chosen)), torch.from_numpy(cuts - 1)]
+        return logits_of(model, torch.from_numpy(ids))[torch.arange(len(chosen)), torch.from_numpy(cuts - 1)]
 
     whole = logits(lengths[chosen] - 1)
     if whole.isfinite().all() and have_moved(whole, logits(cuts)):

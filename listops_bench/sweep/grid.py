@@ -36,8 +36,8 @@ from pathlib import Path
 from typing import Any
 
 from listops_bench._base.files import read_yaml, write_atomic
-from listops_bench._base.text import shorten, slug
-from listops_bench.errors import InvalidInput, unknown
+from listops_bench._base.text import slug
+from listops_bench.errors import InvalidInput, shortened, unknown
 from listops_bench.result.format import TRACKS, Track
 from listops_bench.sweep._select import Selection
 from listops_bench.sweep.job import Job
@@ -142,7 +142,7 @@ def _check_jobs(sweep: Sweep, path: Path) -> None:
 def _checked(page: Any, types: Mapping[str, type], path: Path) -> dict[str, Any]:
     """A part of a page whose keys and their types are known."""
     if not isinstance(page, dict):
-        shown = shorten(repr(page), 60)
+        shown = shortened(repr(page), 60)
         raise InvalidInput(f"{str(path)!r}: {shown} is not a mapping with the keys {', '.join(types)}")
     for key, value in page.items():
         if key not in types:
@@ -156,7 +156,7 @@ def _checked(page: Any, types: Mapping[str, type], path: Path) -> dict[str, Any]
 def _check_type(key: str, value: Any, types: Sequence[type], path: Path) -> None:
     if type(value) not in types:
         names = " or ".join(_TYPE_NAMES[one] for one in types)
-        raise InvalidInput(f"{str(path)!r}: {key} {shorten(repr(value), 60)} is not {names}")
+        raise InvalidInput(f"{str(path)!r}: {key} {shortened(repr(value), 60)} is not {names}")
 
 
 class _Grid:
@@ -171,7 +171,7 @@ class _Grid:
                 raise InvalidInput(f"{str(path)!r}: {key} does not belong into the recipe: it is the sweep's to set")
             if value == [] or any(isinstance(item, (list, dict)) for item in _listed(value)):
                 raise InvalidInput(
-                    f"{str(path)!r}: recipe: {key} {shorten(repr(value), 60)} is no value or list of some"
+                    f"{str(path)!r}: recipe: {key} {shortened(repr(value), 60)} is no value or list of some"
                 )
         self._models = lists["models"]
         curricula = ({"curriculum": curriculum, "max_steps": None} for curriculum in lists["curricula"])

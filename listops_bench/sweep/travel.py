@@ -295,9 +295,8 @@ def _merge_run(cargo: Cargo, weights: _Weights, run: str, target: Path, merged: 
                 if name != weights_name(run):
                     write_atomic(temporary / name.removeprefix(f"runs/{run}/"), cargo.read(name))
             write_atomic(temporary / weights_name(run).rpartition("/")[2], weights.read(run))
-            if b'"auto_map"' in cargo.read(
-                f"runs/{run}/config.json"
-            ):  # code does not travel: it is that of this package
+            config = cargo.read(f"runs/{run}/config.json")
+            if b'"auto_map"' in config:  # code does not travel: it is that of this package
                 for module in (configuration_looped, modeling_looped):
                     path = Path(str(module.__file__))
                     write_atomic(temporary / path.name, path.read_bytes())

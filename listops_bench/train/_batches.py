@@ -26,7 +26,7 @@ import numpy.typing as npt
 import torch
 from torch.nn.functional import cross_entropy
 
-from listops_bench._base.hashing import key64, mix64
+from listops_bench._base.hashing import GOLDEN, key64, mix64
 from listops_bench.tasks.curriculum import Stage
 from listops_bench.tasks.expression import PAD_ID
 from listops_bench.tasks.generator import Rows, generate
@@ -39,8 +39,6 @@ Ints = npt.NDArray[np.int64]
 LossOn = Literal["completion", "all"]
 IGNORED = -100
 """The target of a position that bears no loss."""
-SLOT_FACTOR = 0x9E3779B97F4A7C15
-"""What splitmix64 counts by (Steele et al. 2014)."""
 
 
 # --- which rows -------------------------------------------------------------------------------------------------------
@@ -99,7 +97,7 @@ def _chances(key: str, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.float6
 
     53 bits, the most that a float64 holds, of splitmix64 (Steele et al. 2014).
     """
-    bits = mix64(numbers * np.uint64(SLOT_FACTOR) + np.uint64(key64(key)))
+    bits = mix64(numbers * np.uint64(GOLDEN) + np.uint64(key64(key)))
     chances: npt.NDArray[np.float64] = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return chances
 

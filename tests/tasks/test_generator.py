@@ -1,6 +1,5 @@
 """The fast generator against the plain reference, and the promises about splits."""
 
-import os
 import random
 from collections import Counter
 from functools import lru_cache
@@ -36,9 +35,9 @@ from listops_bench.tasks.generator import (
 )
 from listops_bench.tasks.split import RULES, SPLITS, assign, canonical, form_hash, held_out_operations, home_of
 from listops_bench.tasks.task import TaskSpec, curated_tasks, get_task
+from tests.support.extent import CHECK_ALL
 
 NAMES = list(OPERATIONS)
-CHECK_ALL = os.environ.get("LISTOPS_CHECK_ALL") == "1"
 
 
 def assert_rows_are_right(rows: Rows, style: str) -> None:

@@ -10,15 +10,14 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from listops_bench._base.hashing import mix64
-from listops_bench.train._batches import SLOT_FACTOR
+from listops_bench._base.hashing import GOLDEN, mix64
 
 _mixed = njit(mix64)
 
 
 @njit(cache=True, nogil=True)
 def _chance(key, slot):
-    return (_mixed(slot * np.uint64(SLOT_FACTOR) + key) >> np.uint64(11)) * 2.0**-53
+    return (_mixed(slot * np.uint64(GOLDEN) + key) >> np.uint64(11)) * 2.0**-53
 
 
 @njit(cache=True, nogil=True)

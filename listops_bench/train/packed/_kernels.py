@@ -22,8 +22,7 @@ and backward, where dz is the loss's derivative by z (what was not kept is compu
     cross entropy                  dlogits = (softmax(logits) - one_hot(target)) scale
 
 Products are made of half-precision ones, see `_kernel_parts.parts_of`. Small derivatives would leave half precision's
-range: those of
-each tile are in a unit of their own, a power of two, which is multiplied in when they are added up.
+range: those of each tile are in a unit of their own, a power of two, which is multiplied in when they are added up.
 
 Names: T places of a tile, D width, C columns of a head, U hidden units taken at once, V words; TD, TC, TV: such
 a number padded to a power of two of at least 16, as products on the chip have it. Padding is loaded as zero everywhere.
