@@ -6,7 +6,7 @@ from transformers import PreTrainedConfig
 
 
 class LoopedConfig(PreTrainedConfig):
-    """One pre-LN decoder block applied ``n_loop`` times, with tied embeddings, no dropout and no attention biases.
+    """One pre-LN decoder block applied ``n_loop`` times, without dropout and without attention biases.
 
     Attributes:
         vocab_size: tokens; 13 words and special tokens, and one per number.
@@ -14,11 +14,13 @@ class LoopedConfig(PreTrainedConfig):
         num_attention_heads: heads; must divide ``hidden_size``.
         n_loop: how often the block is applied. More loops add computation, not parameters.
         feed_forward_ratio: hidden units of the feed-forward layer, in multiples of ``hidden_size``.
+        feed_forward_bias: whether the feed-forward layer has biases.
         hidden_act: activation of the feed-forward layer, by its `transformers` name.
         positions: ``"learned"`` (a table added to the embeddings) or ``"rotary"`` (queries and keys turned).
         rotary_base: base of the rotary frequencies (RoFormer, Su et al. 2021, equation 15, has 10,000; contexts here
             are a hundred times shorter).
         max_position_embeddings: longest sequence, in tokens.
+        tie_word_embeddings: whether the output layer is the embedding, transposed; or else it has weights of its own.
 
     Raises:
         ValueError: values that fit no model, such as heads that do not divide the width.
@@ -33,6 +35,7 @@ class LoopedConfig(PreTrainedConfig):
     num_attention_heads: int = 1
     n_loop: int = 3
     feed_forward_ratio: int = 4
+    feed_forward_bias: bool = True
     hidden_act: str = "gelu"
     positions: str = "learned"
     rotary_base: float = 100.0
@@ -55,6 +58,13 @@ class LoopedConfig(PreTrainedConfig):
         if self.positions == "rotary" and self.head_dim % 2:
             raise ValueError(f"rotary positions need an even head size, not {self.head_dim}")
         super().__post_init__(**kwargs)
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """What a config.json holds: without the biases where there are any, as all that was written before them."""
+        values: dict[str, Any] = super().to_diff_dict()
+        if self.feed_forward_bias:
+            values.pop("feed_forward_bias", None)
+        return values
 
     @property
     def head_dim(self) -> int:

@@ -6,8 +6,11 @@ One dial, the width, makes a rung::
     looped_rope_d048   the same with rotary positions
     gpt2_d048          GPT-2, 3 separate layers, one head
     llama_d048         Llama, 3 separate layers, one head
+    nrgpt_d032         the recurrent GPT of a recipe: one block applied 5 times, one head, learned positions, ReLU,
+                       an output layer of its own, and no biases in the block's linear layers
 
-All have a context of 128 tokens, tied embeddings and no dropout. The numbers in a config are those of modulus 10.
+All others have tied embeddings, and all a context of 128 tokens and no dropout. The numbers in a config are those of
+modulus 10.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ FLOPS_CONTEXT = 32
 
 _WIDTHS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _FEW_WIDTHS = (16, 32, 48, 64, 128)
+_NRGPT_WIDTHS = (8, 10, 12, 16, 20, 25, 32, 40, 50, 64, 80, 101, 128, 161, 203, 256)  # int(2**linspace(3, 8, 16))
 _SHARED: dict[str, Any] = {
     "num_hidden_layers": LAYERS,
     "num_attention_heads": 1,
@@ -63,10 +67,10 @@ class _Family:
     values: dict[str, Any] = field(default_factory=dict)
 
     def at(self, width: int) -> PreTrainedConfig:
-        own = dict(self.values)
+        own = {**_SHARED, **self.values}
         if self.config is LlamaConfig:  # three matrices instead of two: as many parameters as a ratio of 4
             own["intermediate_size"] = 8 * width // 3 // 8 * 8
-        return self.config(hidden_size=width, **_SHARED, **own)
+        return self.config(hidden_size=width, **own)
 
 
 _FAMILIES = {
@@ -75,6 +79,11 @@ _FAMILIES = {
     # GPT-2's defaults drop 10% of everything.
     "gpt2": _Family(GPT2Config, _FEW_WIDTHS, {"resid_pdrop": 0, "embd_pdrop": 0, "attn_pdrop": 0}),
     "llama": _Family(LlamaConfig, _FEW_WIDTHS, {"num_key_value_heads": 1}),
+    "nrgpt": _Family(
+        LoopedConfig,
+        _NRGPT_WIDTHS,
+        {"num_hidden_layers": 5, "hidden_act": "relu", "feed_forward_bias": False, "tie_word_embeddings": False},
+    ),
 }
 
 
@@ -105,7 +114,10 @@ def config_at(family: str, width: int | None) -> PreTrainedConfig | None:
     found = _FAMILIES.get(family)
     if found is None or width is None or not min(found.widths) <= width <= max(found.widths):
         return None
-    return found.at(width)
+    try:
+        return found.at(width)
+    except Exception:  # rotary positions have no odd width; every class says so in its own way
+        return None
 
 
 def find_family(config: PreTrainedConfig) -> str | None:

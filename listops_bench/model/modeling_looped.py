@@ -1,7 +1,8 @@
 """The looped decoder. This file travels with every checkpoint: it imports torch, `transformers` and its configuration.
 
     tokens -> embedding (+ learned positions) -> block -> block -> ... -> norm -> the embedding, transposed -> logits
-                                                 ^ one set of weights, applied n_loop times
+                                                 ^ one set of weights          ^ or weights of its own, untied
+                                                   applied n_loop times
 
 Shapes in names: B sequences, T tokens each, D width, H heads, K head size, V vocabulary.
 """
@@ -39,8 +40,8 @@ class LoopedBlock(nn.Module):
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
         self.ln_feed_forward = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        self.up = nn.Linear(width, config.intermediate_size)
-        self.down = nn.Linear(config.intermediate_size, width)
+        self.up = nn.Linear(width, config.intermediate_size, bias=config.feed_forward_bias)
+        self.down = nn.Linear(config.intermediate_size, width, bias=config.feed_forward_bias)
         self.activation = ACT2FN[config.hidden_act]
 
     def forward(
@@ -213,7 +214,7 @@ def positions_of(
 
 
 class LoopedForCausalLM(LoopedPreTrainedModel, GenerationMixin):
-    """The decoder with the embedding, transposed, as its output layer."""
+    """The decoder with its output layer: the embedding, transposed, unless they are untied."""
 
     _tied_weights_keys = {"lm_head.weight": "model.embedding.weight"}
 

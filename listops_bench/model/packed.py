@@ -92,7 +92,8 @@ class PackedLooped:
                 _linear(w, "model.block.up", self._norm(w, "model.block.ln_feed_forward", x_KxNxD))
             )
             x_KxNxD = x_KxNxD + _linear(w, "model.block.down", hidden)
-        return torch.bmm(self._norm(w, "model.ln", x_KxNxD), w["model.embedding.weight"].mT)
+        output = w.get("lm_head.weight", w["model.embedding.weight"])
+        return torch.bmm(self._norm(w, "model.ln", x_KxNxD), output.mT)
 
     def _parameters(self, weights_KxP: torch.Tensor) -> Weights:
         parts = weights_KxP.split(self.sizes, dim=1)
@@ -118,7 +119,8 @@ class PackedLooped:
 
 
 def _linear(w: Weights, name: str, x_KxNxD: torch.Tensor) -> torch.Tensor:
-    return torch.baddbmm(w[f"{name}.bias"][:, None], x_KxNxD, w[f"{name}.weight"].mT)
+    weight, bias = w[f"{name}.weight"].mT, w.get(f"{name}.bias")
+    return torch.bmm(x_KxNxD, weight) if bias is None else torch.baddbmm(bias[:, None], x_KxNxD, weight)
 
 
 def _look_up(table_KxVxD: torch.Tensor, index_KxN: torch.Tensor) -> torch.Tensor:
@@ -142,8 +144,9 @@ def _take(x_KxNxD: torch.Tensor, keep_KxM: torch.Tensor) -> torch.Tensor:
 
 def shape_of(config: Any) -> str | None:
     """What models must have in common to be packed, as one text; None where a family cannot be."""
-    if not isinstance(config, LoopedConfig) or not config.tie_word_embeddings:
+    if not isinstance(config, LoopedConfig):
         return None
     names = ("vocab_size", "hidden_size", "num_attention_heads", "n_loop", "feed_forward_ratio", "hidden_act")
     more = ("positions", "rotary_base", "max_position_embeddings", "layer_norm_eps")
-    return " ".join(f"{name}={getattr(config, name)}" for name in (*names, *more))
+    own = ("feed_forward_bias", "tie_word_embeddings")
+    return " ".join(f"{name}={getattr(config, name)}" for name in (*names, *more, *own))

@@ -168,6 +168,8 @@ def test_every_rung_is_recognised_by_its_shape(name: str) -> None:
     [
         ("looped_d048", {"hidden_size": 40}, "looped_d040", "looped"),
         ("looped_rope_d008", {"hidden_size": 10}, "looped_rope_d010", "looped_rope"),
+        ("looped_d048", {"hidden_size": 25}, "looped_d025", "looped"),  # no width of the families with rotary positions
+        ("nrgpt_d040", {"hidden_size": 48}, "nrgpt_d048", "nrgpt"),
         ("looped_d048", {"hidden_size": 40, "num_attention_heads": 2}, "listops_looped_d040_l3", "listops_looped"),
         ("looped_d048", {"n_loop": 4}, "listops_looped_d048_l4", "listops_looped"),
         ("llama_d064", {"num_hidden_layers": 2}, "llama_d064_l2", "llama-other"),

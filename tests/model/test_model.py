@@ -12,6 +12,7 @@ from listops_bench._base.resources import resource_path
 from listops_bench.errors import InvalidInput
 from listops_bench.model import LoopedConfig, LoopedForCausalLM, register
 from listops_bench.model.ladder import (
+    FAMILIES as ALL_FAMILIES,
     build_model,
     config_text,
     load_config,
@@ -24,7 +25,7 @@ from listops_bench.tasks.expression import vocabulary
 from listops_bench.train._linear import TOKEN_MULTIPLE, available, fast_linear
 from listops_bench.train._rows import RowLayout, attention_by_rows, using_rows
 
-FAMILIES = ("looped_d016", "looped_rope_d016", "gpt2_d016", "llama_d016")
+FAMILIES = ("looped_d016", "looped_rope_d016", "gpt2_d016", "llama_d016", "nrgpt_d016")
 V = len(vocabulary(10))
 
 Row = list[int]
@@ -146,9 +147,9 @@ def test_gradients_do_not_cross_rows(model: PreTrainedModel) -> None:
     assert (gradient[0, 4:].abs().sum(-1) > 0).all()
 
 
-def test_weights_are_tied_and_counted_once(model: PreTrainedModel) -> None:
-    counts = parameter_counts(model)
-    assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+def test_weights_are_counted_once_tied_or_not(model: PreTrainedModel) -> None:
+    counts, tied = parameter_counts(model), model.config.tie_word_embeddings
+    assert (model.get_output_embeddings().weight is model.get_input_embeddings().weight) == tied
     assert counts.total == sum(p.numel() for p in model.parameters())
     assert counts.embedding + counts.non_embedding == counts.total
 
@@ -326,10 +327,13 @@ def test_every_rung_loads_and_computes(name: str) -> None:
     if family == "looped":  # tables, then attention 4, feed-forward 8, biases 5 and norms 6 times the width
         assert parameter_counts(built).total == (V + 128) * width + 12 * width**2 + (5 + 6) * width
         assert parameter_counts(built).flops_per_token == 2 * (3 * 12 * width**2 + V * width) + 4 * 3 * 32 * width
+    if family == "nrgpt":  # an output layer of its own, and no biases but those of the norms
+        assert parameter_counts(built).total == (2 * V + 128) * width + 12 * width**2 + 6 * width
+        assert parameter_counts(built).flops_per_token == 2 * (5 * 12 * width**2 + V * width) + 4 * 5 * 32 * width
 
 
 def test_rungs_grow() -> None:
-    for family in ("looped", "looped_rope", "gpt2", "llama"):
+    for family in ALL_FAMILIES:
         sizes = [parameter_counts(build_model(n)).total for n in model_names() if n.rpartition("_d")[0] == family]
         assert sizes == sorted(sizes)
         assert len(sizes) >= 5

@@ -45,7 +45,7 @@ def finished(results: list[TrainResult | TrainingFailed]) -> list[TrainResult]:
 # --- packed = alone ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["looped_d008", "looped_rope_d008"])
+@pytest.mark.parametrize("model", ["looped_d008", "looped_rope_d008", "nrgpt_d008"])
 def test_packed_models_end_as_they_do_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
     """In float64, after 50 steps: weights agree to 1e-12 (seen: 7e-16), and everything that is counted is equal."""
 

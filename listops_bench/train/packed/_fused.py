@@ -66,6 +66,8 @@ def supported(config: LoopedConfig, precision: str, device: torch.device, longes
         and device.type == "cuda"
         and precision in PRECISIONS
         and config.hidden_act in ACTIVATIONS
+        and config.tie_word_embeddings
+        and config.feed_forward_bias
         and config.hidden_size <= LARGEST_WIDTH
         and longest <= LONGEST_ROW
     )
