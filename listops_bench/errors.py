@@ -6,7 +6,7 @@ import difflib
 import errno
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 EXIT_INVALID, EXIT_ENVIRONMENT = 2, 3
 
@@ -32,10 +32,18 @@ def unknown(kind: str, value: object, known: Iterable[str]) -> InvalidInput:
     >>> str(unknown("model", "looped_d47", ["looped_d008", "looped_d048"]))
     "unknown model 'looped_d47'; did you mean 'looped_d048'?"
     """
-    names, text = sorted(known), shortened(str(value))
+    names, text = sorted(known), shown(value, str)
     near = difflib.get_close_matches(text, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(names)
     return InvalidInput(f"unknown {kind} {text!r}; {hint}")
+
+
+def shown(value: object, form: Callable[[object], str] = repr) -> str:
+    """A value as an error names it, whatever it is: Python prints no integer of more than 4,300 digits."""
+    try:
+        return shortened(form(value))
+    except ValueError:
+        return "a number of thousands of digits"
 
 
 def shortened(text: str, limit: int = 200) -> str:
@@ -51,6 +59,8 @@ def system_error(error: BaseException) -> OSError | None:
     """
     if isinstance(error, OSError) and error.strerror is not None:
         return error
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # numpy's, and torch's
+        return OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
     if number := re.search(r"\(os error (\d+)\)|\[errno (\d+)\]", str(error), re.IGNORECASE):
         return OSError(code := int(number[1] or number[2]), os.strerror(code))
     return None if error.__cause__ is None else system_error(error.__cause__)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -131,7 +132,7 @@ def run_command(
         found = system_error(error)
         if found is None:
             raise
-        name = found.filename or (None if _close_output() else "standard output")
+        name = found.filename or (None if _close_output() or found.errno == errno.ENOMEM else "standard output")
         if not quiet:
             print_error(str(found.strerror) if name is None else f"{found.strerror}: {name}")
         return EXIT_ENVIRONMENT

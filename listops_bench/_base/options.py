@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
+import operator
 import re
 import types
 import typing
@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
-from listops_bench._base.records import Range
-from listops_bench.errors import InvalidInput, unknown
+from listops_bench._base.records import LARGEST, Range
+from listops_bench.errors import InvalidInput, shown, unknown
 
 _KINDS: dict[Any, dict[str, Any]] = {}
 _NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
@@ -32,7 +32,7 @@ class Between(Range):
     """Narrows ``float``, both ends excluded."""
 
     def allows(self, value: float) -> bool:
-        return self.low < value < (math.inf if self.high is None else self.high)
+        return self.low < value and (value <= LARGEST if self.high is None else value < self.high)
 
     def __str__(self) -> str:
         return f"above {self.low}" if self.high is None else f"between {self.low} and {self.high}"
@@ -90,13 +90,19 @@ def _check(name: str, value: Any, kind: _Kind) -> None:
         return
     fits = isinstance(value, (int, float) if kind.type is float else kind.type)
     if not fits or (isinstance(value, bool) and kind.type is not bool):
-        raise InvalidInput(f"{name} {value!r} is not {_NAMES[kind.type]}")
+        raise InvalidInput(f"{name} {shown(value)} is not {_NAMES[kind.type]}")
     rule = kind.rule
     if rule is not None and not rule.allows(value):
         near = ""
         if rule.high is not None and not isinstance(rule, Between):
             near = f"; the nearest valid one is {min(rule.high, max(rule.low, value))}"
-        raise InvalidInput(f"{name} {value!r} is not {rule}{near}")
+        raise InvalidInput(f"{name} {shown(value)} is not {rule}{near}")
+
+
+def check_number(name: str, value: int, low: int = 1, high: int = 2**63 - 1) -> None:
+    """Raises InvalidInput unless a number that a function was given is in ``low..high``."""
+    is_number = hasattr(value, "__index__") and not isinstance(value, bool)  # numpy's, too
+    _check(name, operator.index(value) if is_number else value, _Kind(int, rule=Range(low, high)))
 
 
 def from_mapping(cls: type[Options], values: Mapping[str, Any], *, what: str = "option") -> Options:

@@ -19,6 +19,7 @@ import dataclasses
 import json
 import math
 import re
+import sys
 import types
 import typing
 from collections import Counter
@@ -60,6 +61,10 @@ class Text:
         return of_type | {"pattern": f"^(?:{self.pattern})$", "maxLength": self.max_length}
 
 
+LARGEST = sys.float_info.max
+"""An integer may be larger, and is no number of anything."""
+
+
 @dataclass(frozen=True)
 class Range:
     """Narrows ``int`` and ``float``, both ends included."""
@@ -68,7 +73,7 @@ class Range:
     high: float | None = None
 
     def allows(self, value: float) -> bool:
-        return self.low <= value < math.inf and (self.high is None or value <= self.high)
+        return self.low <= value <= (LARGEST if self.high is None else self.high)
 
     def __str__(self) -> str:
         return f"at least {self.low}" if self.high is None else f"in {self.low}..{self.high}"
@@ -341,7 +346,7 @@ def _record(cls: Any) -> _Shape:
             value = defaults | value
             for key in value:
                 if key not in fields:
-                    raise InvalidInput(f"{where}: {unknown('key', key[:80], fields)}")
+                    raise InvalidInput(f"{where}: {unknown('key', key, fields)}")
             for name in fields:
                 if name not in value:
                     raise InvalidInput(f"{where}: key {name!r} is missing")

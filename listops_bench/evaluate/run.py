@@ -19,8 +19,9 @@ from typing import Any
 import torch
 
 from listops_bench._base.files import write_atomic
+from listops_bench._base.options import check_number
 from listops_bench._base.text import utc_timestamp
-from listops_bench.errors import InvalidInput, unknown
+from listops_bench.errors import InvalidInput, shown, unknown
 from listops_bench.evaluate.checkpoint import Checkpoint, architecture, open_checkpoint
 from listops_bench.evaluate.decoding import predict
 from listops_bench.model.ladder import parameter_counts
@@ -99,8 +100,9 @@ def evaluate_checkpoint(
             are longer than its context.
     """
     chosen = _splits((splits,) if isinstance(splits, str) else splits)
-    if num_rows is not None and num_rows < 1:
-        raise InvalidInput(f"num_rows {num_rows} is not a number of rows; the least is 1")
+    for name, number in {"num_rows": num_rows, "batch_size": batch_size}.items():
+        if number is not None:
+            check_number(name, number)
     if track not in TRACKS:
         raise unknown("track", track, TRACKS)
     wanted = None if tasks is None else [get_task(name) for name in ([tasks] if isinstance(tasks, str) else tasks)]
@@ -150,8 +152,12 @@ def device_of(name: str | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError):  # torch's errors for a word it does not know, and for a device it lacks
-        raise InvalidInput(f"device {name!r} is not there; use 'cpu'") from None
+    except (
+        RuntimeError,
+        AssertionError,
+        ValueError,
+    ):  # torch's errors for a word it does not know, and for a device it lacks
+        raise InvalidInput(f"device {shown(name)} is not there; use 'cpu'") from None
 
 
 def _splits(names: Sequence[str] | None) -> list[str]:

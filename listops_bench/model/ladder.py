@@ -29,6 +29,7 @@ import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PreTrainedConfig, PreTrainedModel
 
 from listops_bench._base.hashing import key64
+from listops_bench._base.options import check_number
 from listops_bench._base.resources import resource_path
 from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput, unknown
@@ -222,8 +223,9 @@ def build_model(
     """A model with fresh float32 weights that depend on the seed alone; torch's global random state stays as it is.
 
     Raises:
-        InvalidInput: as `load_config`, or no causal language model can be made from the configuration.
+        InvalidInput: as `load_config`, no causal language model can be made from the configuration, or no such seed.
     """
+    check_number("seed", seed, 0)
     config = copy.deepcopy(name) if isinstance(name, PreTrainedConfig) else load_config(name, modulus)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key64(f"listops/init/{seed}") >> 1)

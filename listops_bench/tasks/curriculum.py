@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from listops_bench._base.files import read_yaml
-from listops_bench.errors import InvalidInput, shortened, unknown
+from listops_bench.errors import InvalidInput, shortened, shown, unknown
 from listops_bench.tasks.expression import TraceStyle
 from listops_bench.tasks.task import get_task
 
@@ -72,11 +72,11 @@ class Stage:
                     f"weight {weight!r} of task {name!r} is not a number above 0 and at most {MAX_WEIGHT}"
                 )
         if not isinstance(self.steps, int) or isinstance(self.steps, bool) or not 1 <= self.steps <= MAX_STEPS:
-            raise InvalidInput(f"steps {self.steps!r} is not a number of steps from 1 to {MAX_STEPS:,}")
+            raise InvalidInput(f"steps {shown(self.steps)} is not a number of steps from 1 to {MAX_STEPS:,}")
         if not isinstance(self.reset_optimizer, bool):
-            raise InvalidInput(f"reset_optimizer {self.reset_optimizer!r} is neither true nor false")
+            raise InvalidInput(f"reset_optimizer {shown(self.reset_optimizer)} is neither true nor false")
         if self.until is not None and not (_is_number(self.until) and 0 < self.until <= 1):
-            raise InvalidInput(f"until {self.until!r} is not an accuracy above 0 and at most 1")
+            raise InvalidInput(f"until {shown(self.until)} is not an accuracy above 0 and at most 1")
         for pattern in self.freeze:
             if not isinstance(pattern, str) or not pattern or set(pattern) & set(",/+: "):
                 raise InvalidInput(f"freeze pattern {pattern!r} is not a parameter name or pattern")

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, get_args
 
-from listops_bench.errors import InvalidInput, shortened, unknown
+from listops_bench.errors import InvalidInput, shortened, shown, unknown
 
 MIN_MODULUS, MAX_MODULUS = 2, 64
 """Sets of possible values are 64-bit masks in the generator; nothing else bounds the modulus."""
@@ -177,7 +177,7 @@ def check_modulus(modulus: int) -> None:
     nearest = min(max(modulus, MIN_MODULUS), MAX_MODULUS) if type(modulus) is int else MIN_MODULUS
     if type(modulus) is not int or modulus != nearest:
         span = f"{MIN_MODULUS}..{MAX_MODULUS}"
-        raise InvalidInput(f"modulus {modulus!r} is not in {span}; the nearest valid one is {nearest}")
+        raise InvalidInput(f"modulus {shown(modulus)} is not in {span}; the nearest valid one is {nearest}")
 
 
 def parse(text: str, modulus: int | None = None) -> Expression:
@@ -186,8 +186,10 @@ def parse(text: str, modulus: int | None = None) -> Expression:
     A trailing ``=`` is allowed, so a prompt can be parsed as it stands.
 
     Raises:
-        InvalidInput: not one well-formed expression, or a number outside ``0 .. modulus-1``.
+        InvalidInput: not one well-formed expression, a number outside ``0 .. modulus-1``, or a modulus of no task.
     """
+    if modulus is not None:
+        check_modulus(modulus)
     words = text.replace("(", " ").replace(")", " ").split()
     if words and words[-1] == "=":
         words.pop()
@@ -227,8 +229,8 @@ def _parse_number(word: str, modulus: int | None) -> int:
 
 
 def _outside(number: int, modulus: int) -> InvalidInput:
-    nearest = min(max(number, 0), modulus - 1)
-    return InvalidInput(f"number {number} is outside 0..{modulus - 1}; the nearest valid one is {nearest}")
+    span, nearest = f"0..{shown(modulus - 1)}", shown(min(max(number, 0), modulus - 1))
+    return InvalidInput(f"number {shown(number)} is outside {span}; the nearest valid one is {nearest}")
 
 
 def render(expression: Expression) -> str:

@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 
 from listops_bench._base import hashing
 from listops_bench._base.hashing import key64
+from listops_bench._base.options import check_number
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.tasks import _kernels as kernels, _scan, _tables, expression, regime, split, task as task_module
 from listops_bench.tasks._scan import SCRATCH
@@ -181,10 +182,14 @@ def generate_blocks(
     block_rows: int = BLOCK_ROWS,
 ) -> Iterator[Rows]:
     """`generate`, in blocks of up to ``block_rows``; without ``stop`` (and with ``unique=False``) an endless stream."""
+    check_number("seed", seed, -(2**63))
+    check_number("start", start, 0)
+    if stop is not None:
+        check_number("num_rows", stop)
     draw = _Draw(task, split, seed, trace)
     if stop is None and draw.unique:
         raise InvalidInput("an endless stream of train rows needs unique=False")
-    if start < 0 or (stop is not None and stop <= start):
+    if stop is not None and stop <= start:
         raise InvalidInput(f"rows {start}..{stop} of a split are none; ask for at least 1")
     return draw.blocks(start, stop, block_rows)
 

@@ -29,7 +29,7 @@ from listops_bench._base.files import read_yaml
 from listops_bench._base.options import check, from_mapping
 from listops_bench._base.records import Range, Share
 from listops_bench._base.resources import resource_path
-from listops_bench.errors import InvalidInput, unknown
+from listops_bench.errors import InvalidInput, shown, unknown
 from listops_bench.tasks.expression import OPERATIONS, TraceStyle
 
 MAX_OPERANDS, MAX_DEPTH, MAX_TOKENS = 8, 8, 1024
@@ -87,10 +87,10 @@ class Regime:
 def _as_weights(weights: Any) -> tuple[float, ...]:
     try:
         shares = tuple(float(weight) for weight in weights)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         shares = ()
     if not shares or any(not 0 <= x <= 1 for x in shares) or abs(sum(shares) - 1) > 1e-9:
-        raise InvalidInput(f"depth_weights {weights!r} are not shares that add up to 1, such as (0.015, 0.985)")
+        raise InvalidInput(f"depth_weights {shown(weights)} are not shares that add up to 1, such as (0.015, 0.985)")
     return shares
 
 

@@ -145,7 +145,9 @@ def get_task(name: str, **overrides: Any) -> TaskSpec:
     Raises:
         InvalidInput: an unknown word or parameter (the nearest known one is named), or a value out of range.
     """
-    return _make_task(str(name), overrides) if overrides or "@" in str(name) else _named_task(str(name))
+    if not isinstance(name, str):
+        raise unknown("task", name, curated_tasks())
+    return _make_task(name, overrides) if overrides or "@" in name else _named_task(name)
 
 
 @lru_cache(maxsize=4096)

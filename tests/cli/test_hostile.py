@@ -1,15 +1,28 @@
 """Names and texts of strangers, through every verb: nothing that is printed commands a terminal or a CI's log."""
 
 import argparse
+import dataclasses
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from listops_bench._base.command import Parser
 from listops_bench.cli.command import build_parser
+from listops_bench.errors import InvalidInput
+from listops_bench.evaluate.run import evaluate_checkpoint
+from listops_bench.model.ladder import build_model
+from listops_bench.model.tokenizer import build_tokenizer
 from listops_bench.result.files import result_path
+from listops_bench.score.completion import difficulty, score
+from listops_bench.tasks.curriculum import Stage
+from listops_bench.tasks.expression import evaluate, parse
+from listops_bench.tasks.generator import generate
+from listops_bench.tasks.task import TaskSpec, get_task
+from listops_bench.train.config import TrainConfig
 from tests.support.commands import Run
 from tests.support.fake_results import demo_results, result, write
 
@@ -97,3 +110,41 @@ def test_a_hostile_key_is_shown_as_text(tmp_path: Path, command: Run) -> None:
         code, out, err = command("leaderboard", "validate", str(path))
         assert (code, len(err.splitlines())) == (2, 1)
         assert_harmless(out + err)
+
+
+HUGE = 10**5000
+"""Python itself prints no number of so many digits."""
+SUM = "[SUM 1 2 ] ="
+TAKES_NUMBERS: dict[str, Callable[[Any], Any]] = {
+    "a task": lambda n: TaskSpec((n,)),
+    "a name": get_task,
+    "rows": lambda n: generate(get_task("sum"), "test", num_rows=n),
+    "a seed": lambda n: generate(get_task("sum"), "train", num_rows=2, seed=n),
+    "a split": lambda n: generate(get_task("sum"), n),
+    "a modulus": lambda n: parse(SUM, n),
+    "a number": evaluate,
+    "a score": lambda n: score(SUM, " 3", modulus=n),
+    "a difficulty": lambda n: difficulty(SUM, n),
+    "a tokenizer": build_tokenizer,
+    "a model": lambda n: build_model("looped_d008", n),
+    "weights": lambda n: build_model("looped_d008", seed=n),
+    "an evaluation": lambda n: evaluate_checkpoint("x", "sum", num_rows=n),
+    "a batch": lambda n: evaluate_checkpoint("x", "sum", batch_size=n),
+    "a stage": lambda n: Stage((("sum", 1.0),), n),
+}
+
+
+OF_A_TASK = {field.name for field in dataclasses.fields(TaskSpec)} - {"operations", "regime"}
+OF_A_TRAINING = {field.name for field in dataclasses.fields(TrainConfig)}
+
+
+@pytest.mark.parametrize("number", [HUGE, -HUGE], ids=["huge", "minus huge"])
+def test_a_number_of_thousands_of_digits_is_one_line_wherever_it_is_given(number: int) -> None:
+    calls = [lambda take=take: take(number) for take in TAKES_NUMBERS.values()]
+    calls += [lambda name=name: get_task("sum", **{name: number}) for name in OF_A_TASK]
+    calls += [
+        lambda name=name: TrainConfig(**{"output_dir": "x", "task": "sum", name: number}) for name in OF_A_TRAINING
+    ]
+    for call in calls:
+        with pytest.raises(InvalidInput, match=r"^.+$"):
+            call()
