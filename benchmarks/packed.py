@@ -153,7 +153,7 @@ class Packed:
         self.table = RowTable(pools.rows, engine.device)
         models = [initial_model(config) for config in configs]
         model = PackedLooped(models[0])
-        self.step = PackedStep(model, model.flatten(models), configs, self.table, engine)
+        self.step = PackedStep(model, model.flatten(models), configs, self.table, engine, models[0])
         self.number, self.device, self.tokens = 0, engine.device, 0
         self.worker = ThreadPoolExecutor(1)
         self.following = self._prepare()

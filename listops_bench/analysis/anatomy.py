@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,35 +24,13 @@ from transformers import PreTrainedModel
 
 from listops_bench.analysis.findings import SUBLAYER_KINDS, SublayerKind
 from listops_bench.errors import InvalidInput
+from listops_bench.model.parts import NAMES
 from listops_bench.tasks.generator import Rows
 
 Read = Callable[[int, torch.Tensor], None]
 Write = Callable[[int, torch.Tensor], torch.Tensor | None]
 
 BATCH_TOKENS = 16_384
-
-
-class _Family(NamedTuple):
-    """Names of modules: of the layers, within each the norms and output matrices by kind of sublayer, and the norm
-    after the last."""
-
-    layers: str
-    norms: tuple[str, str]
-    outputs: tuple[str, str]
-    last_norm: str
-
-
-_FAMILIES = {
-    "listops_looped": _Family("model.block", ("ln_attention", "ln_feed_forward"), ("out", "down"), "model.ln"),
-    "gpt2": _Family("transformer.h", ("ln_1", "ln_2"), ("attn.c_proj", "mlp.c_proj"), "transformer.ln_f"),
-    "llama": _Family(
-        "model.layers",
-        ("input_layernorm", "post_attention_layernorm"),
-        ("self_attn.o_proj", "mlp.down_proj"),
-        "model.norm",
-    ),
-}
-"""By ``model_type`` of the configuration."""
 
 
 @dataclass(frozen=True)
@@ -103,17 +81,17 @@ def anatomy_of(model: PreTrainedModel) -> Anatomy:
         InvalidInput: a family whose modules are not known here.
     """
     name = model.config.model_type
-    if name not in _FAMILIES:
-        raise InvalidInput(f"models of type {name!r} cannot be analysed yet; the families are {', '.join(_FAMILIES)}")
-    family, loops = _FAMILIES[name], getattr(model.config, "n_loop", None)
-    found: Any = model.get_submodule(family.layers)
+    if name not in NAMES:
+        raise InvalidInput(f"models of type {name!r} cannot be analysed yet; the families are {', '.join(NAMES)}")
+    names, loops = NAMES[name], getattr(model.config, "n_loop", None)
+    found: Any = model.get_submodule(names.layers)
     layers = [found] * loops if loops else list(found)
     sublayers = [
-        Sublayer(kind, number, layer.get_submodule(norm), layer.get_submodule(output))
+        Sublayer(kind, number, layer.get_submodule(own[0]), layer.get_submodule(own[-1]))
         for number, layer in enumerate(layers)
-        for kind, norm, output in zip(SUBLAYER_KINDS, family.norms, family.outputs, strict=True)
+        for kind, own in zip(SUBLAYER_KINDS, (names.attention, names.feed_forward), strict=True)
     ]
-    return Anatomy(tuple(sublayers), model.get_submodule(family.last_norm), shared=loops is not None)
+    return Anatomy(tuple(sublayers), model.get_submodule(names.last_norm), shared=loops is not None)
 
 
 @contextmanager

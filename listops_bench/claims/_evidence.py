@@ -49,10 +49,13 @@ def operations_of(task: str) -> frozenset[str]:
 
 @cache
 def stages_of(curriculum: str) -> tuple[frozenset[str], ...]:
-    """The operations of each stage, equal neighbours merged: ``max_med:9,sum:9`` is ``({max, med}, {sum})``."""
+    """The operations of each stage, equal neighbours merged: ``max_med:9,sum:9`` is ``({max, med}, {sum})``.
+
+    With them stands what a stage freezes or starts afresh, which no claim speaks of.
+    """
     found: list[frozenset[str]] = []
     for stage in recorded_curriculum(curriculum).stages:
-        operations = frozenset().union(*map(operations_of, stage.tasks))
+        operations = frozenset({stage.moves} - {""}).union(*map(operations_of, stage.tasks))
         if found[-1:] != [operations]:
             found.append(operations)
     return tuple(found)

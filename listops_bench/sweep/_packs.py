@@ -56,7 +56,7 @@ def cost(job: Job) -> float:
     config = job.config
     curriculum = config.plan()
     try:
-        per_token = _flops(config.fresh_model, curriculum.modulus) if config.init_from is None else 0
+        per_token = _flops(config.fresh_model, curriculum.modulus)
     except InvalidInput:  # as in `_can_be_packed`
         per_token = 0
     return curriculum.steps * rows_per_step(config) * (per_token + FLOPS_BESIDES)

@@ -6,6 +6,8 @@ A curriculum is a list of stages, a stage a mixture of tasks. As text::
     sum*0.5+max_med*0.5:3000               every row is one of SUM's or one of MAX+MED's, with equal chances
     max_med:1200,sum:1800/keep-optimizer   the second stage goes on with the first one's optimizer and schedule
     max_med:1200,sum:1800/freeze=embeddings
+    max_med:1200,sum:1800/init-parts=embeddings/freeze=embeddings    of MAX+MED's model the embeddings, the rest fresh
+    max_med:1200,sum:1800/init-parts=attention/init-parts=feed_forward     all but the embeddings
     max_med:3000/until=0.95,sum:1800       the first stage ends once MAX+MED is learned, after 3,000 steps at the latest
 
 or, the same things spelt out, as a YAML file::
@@ -16,6 +18,7 @@ or, the same things spelt out, as a YAML file::
       - tasks: {sum: 1}
         steps: 1800
         reset_optimizer: false
+        init_parts: [embeddings]
         freeze: [embeddings]
         until: 0.95
 """
@@ -26,6 +29,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +38,7 @@ from listops_bench.errors import InvalidInput, shortened, shown, unknown
 from listops_bench.tasks.expression import TraceStyle
 from listops_bench.tasks.task import get_task
 
-_KEEP_OPTIMIZER, _FREEZE, _UNTIL = "keep-optimizer", "freeze", "until"
+_KEEP_OPTIMIZER, _INIT_PARTS, _FREEZE, _UNTIL = "keep-optimizer", "init-parts", "freeze", "until"
 MAX_STEPS, MAX_WEIGHT = 10**12, 10**9
 _EXAMPLE = "'max_med:1200,sum:1800'"
 
@@ -49,9 +53,12 @@ class Stage:
         steps: optimizer steps; with ``until`` the most there can be.
         reset_optimizer: start with a fresh optimizer, warm-up and schedule. Otherwise the stage goes on where the
             stage before it stopped, on one schedule that spans both.
-        freeze: what is not trained: ``"embeddings"``, or patterns of parameter names such as ``"model.block.*"``.
+        freeze: what is not trained: parts of the model (``"embeddings"``, ``"attention"``, ``"feed_forward"``), or
+            patterns of parameter names such as ``"model.block.*"``.
         until: the validation trace accuracy at which the stage ends before its steps are used up: the lowest among its
             tasks and each of their operations alone. None: it runs for all its steps.
+        init_parts: what the stage goes on with of the model of the stage before, or of the checkpoint that the run
+            starts from, in the terms of ``freeze``; the rest is fresh, as if of another seed. Empty: all of it.
     """
 
     mixture: tuple[tuple[str, float], ...]
@@ -59,6 +66,7 @@ class Stage:
     reset_optimizer: bool = True
     freeze: tuple[str, ...] = ()
     until: float | None = None
+    init_parts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         pairs = [(get_task(name).name, weight) for name, weight in self.mixture]
@@ -77,9 +85,12 @@ class Stage:
             raise InvalidInput(f"reset_optimizer {shown(self.reset_optimizer)} is neither true nor false")
         if self.until is not None and not (_is_number(self.until) and 0 < self.until <= 1):
             raise InvalidInput(f"until {shown(self.until)} is not an accuracy above 0 and at most 1")
-        for pattern in self.freeze:
-            if not isinstance(pattern, str) or not pattern or set(pattern) & set(",/+: "):
-                raise InvalidInput(f"freeze pattern {pattern!r} is not a parameter name or pattern")
+        for option, patterns in ((_INIT_PARTS, self.init_parts), (_FREEZE, self.freeze)):
+            for pattern in patterns:
+                if not isinstance(pattern, str) or not pattern or set(pattern) & set(",/+: "):
+                    raise InvalidInput(f"{option} pattern {pattern!r} is not a parameter name or pattern")
+        if self.init_parts and not self.reset_optimizer:
+            raise InvalidInput("a stage with init-parts has fresh weights, so it cannot keep the optimizer")
         if len(mixture) == 1:
             mixture = [(names[0], 1.0)]  # the weight of a single task means nothing
         object.__setattr__(self, "mixture", tuple((name, float(weight)) for name, weight in mixture))
@@ -94,13 +105,18 @@ class Stage:
         total = math.fsum(weight for _, weight in self.mixture)
         return tuple(weight / total for _, weight in self.mixture)
 
+    @property
+    def moves(self) -> str:
+        """How it treats parts of the model, as its text form has it: ``/init-parts=embeddings/freeze=embeddings``."""
+        words = [f"/{_INIT_PARTS}={pattern}" for pattern in self.init_parts]
+        return "".join([*words, *(f"/{_FREEZE}={pattern}" for pattern in self.freeze)])
+
     def __str__(self) -> str:
         single = len(self.mixture) == 1
         words = [name if single else f"{name}*{_text(weight)}" for name, weight in self.mixture]
         options = [] if self.reset_optimizer else [_KEEP_OPTIMIZER]
         options += [] if self.until is None else [f"{_UNTIL}={_text(self.until)}"]
-        options += [f"{_FREEZE}={pattern}" for pattern in self.freeze]
-        return "/".join([f"{'+'.join(words)}:{self.steps}", *options])
+        return "/".join([f"{'+'.join(words)}:{self.steps}", *options]) + self.moves
 
 
 def _is_number(value: object) -> bool:
@@ -127,9 +143,9 @@ class Curriculum:
             raise InvalidInput(f"a curriculum has one vocabulary, so its tasks need one modulus: {moduli}")
 
     @staticmethod
-    def from_task(task: str, steps: int) -> Curriculum:
+    def from_task(task: str, steps: int, *, init_parts: Sequence[str] = (), freeze: Sequence[str] = ()) -> Curriculum:
         """One stage on one task."""
-        return Curriculum((Stage(((task, 1.0),), steps),))
+        return Curriculum((Stage(((task, 1.0),), steps, init_parts=tuple(init_parts), freeze=tuple(freeze)),))
 
     @property
     def steps(self) -> int:
@@ -171,6 +187,11 @@ class Curriculum:
         later = [i for i in range(index + 1, len(self.stages)) if self.stages[i].reset_optimizer]
         return self.start(first), self.start(later[0]) if later else self.steps
 
+    @property
+    def refreezes(self) -> bool:
+        """Whether a stage freezes other parameters than the one before, whose optimizer it keeps."""
+        return any(not now.reset_optimizer and now.freeze != before.freeze for before, now in pairwise(self.stages))
+
     def __str__(self) -> str:
         return ",".join(map(str, self.stages))
 
@@ -183,8 +204,10 @@ def parse_curriculum(text: str) -> Curriculum:
 
     >>> parse_curriculum("med_max:1200, sum:1800")
     ... # doctest: +NORMALIZE_WHITESPACE
-    Curriculum(stages=(Stage(mixture=(('max_med', 1.0),), steps=1200, reset_optimizer=True, freeze=(), until=None),
-                       Stage(mixture=(('sum', 1.0),), steps=1800, reset_optimizer=True, freeze=(), until=None)))
+    Curriculum(stages=(Stage(mixture=(('max_med', 1.0),), steps=1200, reset_optimizer=True, freeze=(), until=None,
+                             init_parts=()),
+                       Stage(mixture=(('sum', 1.0),), steps=1800, reset_optimizer=True, freeze=(), until=None,
+                             init_parts=())))
 
     Raises:
         InvalidInput: unreadable, an unknown task or key (the nearest known one is named), or steps below 1.
@@ -214,17 +237,19 @@ def _parse_stage(text: str) -> Stage:
     for word in mixture.split("+"):
         name, star, weight = (part.strip() for part in word.partition("*"))
         pairs.append((name, _number(weight) if star else 1.0))
-    freeze, until = [], None
+    init_parts, freeze, until = [], [], None
     for option in options:
         key, _, value = option.partition("=")
-        if key == _FREEZE:
+        if key == _INIT_PARTS:
+            init_parts.append(value)
+        elif key == _FREEZE:
             freeze.append(value)
         elif key == _UNTIL:
             until = _number(value)
         elif option != _KEEP_OPTIMIZER:
-            raise unknown("stage option", key, [_KEEP_OPTIMIZER, _FREEZE, _UNTIL])
+            raise unknown("stage option", key, [_KEEP_OPTIMIZER, _INIT_PARTS, _FREEZE, _UNTIL])
     num_steps: Any = int(steps) if re.fullmatch("[0-9]{1,15}", steps) else shortened(steps)
-    return Stage(tuple(pairs), num_steps, _KEEP_OPTIMIZER not in options, tuple(freeze), until)
+    return Stage(tuple(pairs), num_steps, _KEEP_OPTIMIZER not in options, tuple(freeze), until, tuple(init_parts))
 
 
 def _number(text: str) -> Any:
@@ -247,17 +272,19 @@ def _from_yaml(path: Path) -> Curriculum:
 
 
 def _stage_from_yaml(page: Any) -> Stage:
-    fields = dict(_mapping(page, "a stage", ["tasks", "steps"], ["reset_optimizer", "freeze", "until"]))
-    tasks, freeze = fields.pop("tasks"), fields.pop("freeze", [])
+    fields = dict(_mapping(page, "a stage", ["tasks", "steps"], ["reset_optimizer", "init_parts", "freeze", "until"]))
+    tasks = fields.pop("tasks")
     if isinstance(tasks, str):
         tasks = {tasks: 1.0}
     if not isinstance(tasks, Mapping):
         raise InvalidInput(f"tasks {tasks!r} is neither a name nor a mapping of names to weights")
-    if isinstance(freeze, str):
-        freeze = [freeze]
-    if not isinstance(freeze, list):
-        raise InvalidInput(f"freeze {freeze!r} is not a list of patterns")
-    return Stage(tuple((str(name), weight) for name, weight in tasks.items()), freeze=tuple(freeze), **fields)
+    for key in ("init_parts", "freeze"):
+        patterns = fields.get(key, [])
+        patterns = [patterns] if isinstance(patterns, str) else patterns
+        if not isinstance(patterns, list):
+            raise InvalidInput(f"{key} {patterns!r} is not a list of patterns")
+        fields[key] = tuple(patterns)
+    return Stage(tuple((str(name), weight) for name, weight in tasks.items()), **fields)
 
 
 def _mapping(page: Any, what: str, required: list[str], optional: Sequence[str] = ()) -> Mapping[str, Any]:

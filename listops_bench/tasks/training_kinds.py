@@ -40,10 +40,13 @@ def training_kind(curriculum: str, task: str) -> str:
 
 @cache
 def plan_of(curriculum: str) -> str:
-    """A curriculum in words: ``"max_med:1200,sum:1800"`` is ``"max_med, then sum"``; anything else stays as it is."""
+    """A curriculum in words: ``"max_med:1200,sum:1800"`` is ``"max_med, then sum"``; anything else stays as it is.
+
+    What a stage freezes or starts afresh stands with it: ``"max_med, then sum/freeze=embeddings"``.
+    """
     try:
         stages = recorded_curriculum(curriculum).stages
     except InvalidInput:
         return curriculum
-    mixtures = (" + ".join(sorted(stage.tasks, key=task_order)) for stage in stages)
+    mixtures = (" + ".join(sorted(stage.tasks, key=task_order)) + stage.moves for stage in stages)
     return ", then ".join(dict.fromkeys(mixtures))

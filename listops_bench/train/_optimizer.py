@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 
 import torch
+from transformers import PreTrainedModel
 
-from listops_bench.errors import InvalidInput, unknown
+from listops_bench.errors import InvalidInput
+from listops_bench.model.parts import parameters_in
 from listops_bench.train.config import TrainRecipe
-
-EMBEDDINGS = "embeddings"
 
 
 def make_optimizer(
@@ -51,26 +50,16 @@ def learning_rate(config: TrainRecipe, step: int, first: int, end: int) -> float
     return config.learning_rate * warm_up * (config.min_lr_ratio + (1 - config.min_lr_ratio) * cosine)
 
 
-def frozen_parameters(model: torch.nn.Module, patterns: Iterable[str]) -> frozenset[str]:
-    """Names of the parameters that patterns freeze; ``embeddings`` are the token and position tables.
+def frozen_parameters(model: PreTrainedModel, patterns: Iterable[str]) -> frozenset[str]:
+    """Names of the parameters that parts of the model and patterns freeze.
 
     Raises:
-        InvalidInput: a pattern that fits no parameter (the nearest name is given), or nothing is left to train.
+        InvalidInput: as `parameters_in`, or nothing is left to train.
     """
-    names = [name for name, _ in model.named_parameters()]
-    tables = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
-    frozen: set[str] = set()
-    for pattern in patterns:
-        if pattern == EMBEDDINGS:
-            found = [name for name, parameter in model.named_parameters() if id(parameter) in tables]
-        else:
-            found = [name for name in names if fnmatchcase(name, pattern)]
-        if not found:
-            raise unknown("parameter", pattern, [EMBEDDINGS, *names])
-        frozen.update(found)
-    if frozen and len(frozen) == len(names):
+    frozen = parameters_in(model, patterns)
+    if frozen and len(frozen) == len(list(model.parameters())):
         raise InvalidInput("a stage freezes every parameter, so there is nothing to train")
-    return frozenset(frozen)
+    return frozen
 
 
 def has_dropout(model: torch.nn.Module) -> bool:

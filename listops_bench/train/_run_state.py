@@ -12,11 +12,13 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from listops_bench._base.hashing import key64
 from listops_bench._base.records import decode, encode
 from listops_bench._base.text import utc_timestamp
 from listops_bench.errors import InvalidInput
 from listops_bench.model.checkpoint import load_checkpoint
 from listops_bench.model.ladder import build_model, modulus_of
+from listops_bench.model.parts import copy_parameters, matching_parameters, parameters_in
 from listops_bench.runs.record import Environment, RunRecord, StageSteps, Training
 from listops_bench.tasks.curriculum import Curriculum
 from listops_bench.tasks.regime import own_regimes
@@ -31,10 +33,28 @@ def initial_model(config: TrainRecipe) -> PreTrainedModel:
     Raises:
         InvalidInput: an unknown model, or a checkpoint that does not fit.
     """
-    modulus = config.plan().modulus
-    if config.init_from is None:
-        return build_model(config.fresh_model, modulus, config.seed).train()
-    return starting_point(config.init_from, modulus).train()
+    plan = config.plan()
+    parts = plan.stages[0].init_parts
+    if config.init_from is None or parts:
+        model = build_model(config.fresh_model, plan.modulus, config.seed)
+    if config.init_from is not None:
+        source = starting_point(config.init_from, plan.modulus)
+        if not parts:
+            return source.train()
+        copy_parameters(source, model, matching_parameters(model, source, parts, config.init_from))
+    return model.train()
+
+
+def renewed(config: TrainRecipe, index: int, model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """The fresh weights, by name, with which the stage of an index begins; empty where it goes on with all of them.
+
+    Of a seed of the stage's own: those of the run's seed are where the parts that are kept have come from.
+    """
+    kept = parameters_in(model, config.plan().stages[index].init_parts)
+    if not kept or index == 0:
+        return {}
+    fresh = build_model(model.config, None, key64(f"listops/stage/{config.seed}/{index}"))
+    return {name: value.detach() for name, value in fresh.named_parameters() if name not in kept}
 
 
 def starting_point(checkpoint: str, modulus: int) -> PreTrainedModel:
@@ -171,7 +191,7 @@ class RunState:
         return RunRecord(
             name=", ".join(words),
             written=utc_timestamp(),
-            model=config.fresh_model if config.init_from is None else config.init_from,
+            model=config.fresh_model,
             curriculum=str(curriculum),
             seed=config.seed,
             dataset_version=DATASET_VERSION,

@@ -54,6 +54,9 @@ class TrainRecipe:
         max_steps: optimizer steps on the task (default: 3000).
         model: a rung of the ladder (default: looped_d048), or a config of your own.
         init_from: a checkpoint folder to start from, instead of a fresh model.
+        init_parts: what to take of it, by comma: embeddings, attention, feed_forward, or patterns of parameter names;
+            the rest is fresh (default: all).
+        freeze: what is not trained, by comma, in the same terms (default: nothing).
         trace: style of the completions (default: that of the tasks).
         loss_on: tokens that bear loss.
         per_device_train_batch_size: rows per process and backward pass.
@@ -88,6 +91,8 @@ class TrainRecipe:
     max_steps: Positive | None = None
     model: str | None = None
     init_from: str | None = None
+    init_parts: str | None = None
+    freeze: str | None = None
     trace: Literal["parallel", "single", "none"] = None  # type: ignore[assignment]
     loss_on: Literal["completion", "all"] = "completion"
     per_device_train_batch_size: _Many = 128
@@ -120,8 +125,13 @@ class TrainRecipe:
             raise InvalidInput("give either a task (--task sum) or a curriculum (--curriculum max_med:1200,sum:1800)")
         if self.curriculum is not None and self.max_steps is not None:
             raise InvalidInput("a curriculum has its own steps; leave --steps out")
-        if self.model is not None and self.init_from is not None:
-            raise InvalidInput("init_from brings its own model; leave --model out")
+        for option, value in (("init-parts", self.init_parts), ("freeze", self.freeze)):
+            if self.curriculum is not None and value is not None:
+                raise InvalidInput(f"a stage says so itself, as in sum:1800/{option}={value}; leave --{option} out")
+        if self.init_from is None and self.plan().stages[0].init_parts:
+            raise InvalidInput("init-parts are those of a stage before, or of a checkpoint; give --init-from")
+        if self.model is not None and self.init_from is not None and not self.plan().stages[0].init_parts:
+            raise InvalidInput("init_from brings its own model; leave --model out, or say which --init-parts to take")
         if self.goes_by_validation and not self.eval_steps:
             raise InvalidInput("stopping at an accuracy needs validation; eval_steps is 0")
         object.__setattr__(self, "trace", style or self.plan().trace)
@@ -136,7 +146,12 @@ class TrainRecipe:
         if self.curriculum is not None:
             return parse_curriculum(self.curriculum)
         assert self.task is not None
-        return Curriculum.from_task(self.task, DEFAULT_STEPS if self.max_steps is None else self.max_steps)
+        return Curriculum.from_task(
+            self.task,
+            DEFAULT_STEPS if self.max_steps is None else self.max_steps,
+            init_parts=_by_comma(self.init_parts),
+            freeze=_by_comma(self.freeze),
+        )
 
     @property
     def order_seed(self) -> int:
@@ -145,13 +160,15 @@ class TrainRecipe:
 
     @property
     def fresh_model(self) -> str:
-        """The rung, or the config of the user's own, that a model with fresh weights is built from."""
-        return DEFAULT_MODEL if self.model is None else self.model
+        """What fresh weights are made for: a rung, a config of the user's own, or the checkpoint to start from."""
+        if self.model is not None:
+            return self.model
+        return DEFAULT_MODEL if self.init_from is None else self.init_from
 
     @property
     def model_name(self) -> str:
         """What people call the model: the rung, or the folder that it comes from."""
-        path = Path(os.path.abspath(self.init_from or self.fresh_model))
+        path = Path(os.path.abspath(self.fresh_model))
         return path.parent.name if path.name == "config.json" else path.name
 
     def identity(self, *, num_processes: int = 1, mixed_precision: str = "no") -> dict[str, Any]:
@@ -176,17 +193,17 @@ class TrainRecipe:
             InvalidInput: an unknown or unusable model, or a checkpoint to start from that has no weights.
         """
         unused = ("eval_steps", "eval_rows", "early_stop_patience") if not self.goes_by_validation else ()
-        said_by_curriculum = ("task", "max_steps")
+        said_by_curriculum = ("task", "max_steps", "init_parts", "freeze")
         plain = ("precision",) if self.precision == "fp32" else ()
         left_out = {*unused, *said_by_curriculum, *plain, *_NOT_OF[self.optim]}
         names = [field.name for field in dataclasses.fields(TrainRecipe)]
         values = {name: getattr(self, name) for name in names if name not in left_out}
         values["curriculum"] = str(self.plan())
-        if self.init_from is None:
+        if self.init_from is None or self.plan().stages[0].init_parts:
             from listops_bench.model.ladder import model_identity
 
             values["model"] = model_identity(self.fresh_model)
-        else:
+        if self.init_from is not None:
             from listops_bench.model.checkpoint import weights_sha256
 
             del values["init_from"]
@@ -283,6 +300,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(page, dict):
         raise InvalidInput(f"config file {str(path)!r} is not a mapping of options to values")
     return page
+
+
+def _by_comma(patterns: str | None) -> list[str]:
+    return [] if patterns is None else [pattern.strip() for pattern in patterns.split(",")]
 
 
 def rows_per_step(config: TrainRecipe, num_processes: int = 1) -> int:

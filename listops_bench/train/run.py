@@ -20,6 +20,7 @@ from listops_bench._base.stopping import never
 from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput
 from listops_bench.model.ladder import build_model, parameter_counts
+from listops_bench.model.parts import matching_parameters, parameters_in
 from listops_bench.runs.folder import working_files
 from listops_bench.runs.record import RunRecord
 from listops_bench.train._log import TrainingFailed
@@ -106,17 +107,21 @@ def check_model(config: TrainConfig) -> None:
     """Finds what would end a run before its first step, without the memory and time of making its model.
 
     Raises:
-        InvalidInput: a model that cannot be built, or parameters to freeze that it does not have; a checkpoint to start
-            from that does not fit.
+        InvalidInput: a model that cannot be built, or parts to take or freeze that it does not have; a checkpoint to
+            start from that does not fit.
     """
     plan = config.plan()
-    _check_model(config.fresh_model, config.init_from, plan.modulus, tuple(stage.freeze for stage in plan.stages))
+    parts = tuple((stage.init_parts, stage.freeze) for stage in plan.stages)
+    _check_model(config.fresh_model, config.init_from, plan.modulus, parts)
 
 
 @cache
-def _check_model(fresh: str, init_from: str | None, modulus: int, frozen: tuple[tuple[str, ...], ...]) -> None:
-    if init_from is not None:
-        model = starting_point(init_from, modulus)
+def _check_model(
+    fresh: str, init_from: str | None, modulus: int, parts: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+) -> None:
+    source = None if init_from is None else starting_point(init_from, modulus)
+    if source is not None and not parts[0][0]:
+        model = source
     else:
         try:
             with torch.device("meta"):
@@ -131,8 +136,11 @@ def _check_model(fresh: str, init_from: str | None, modulus: int, frozen: tuple[
             raise InvalidInput(f"model {fresh!r} cannot be built or applied: {reason}") from None
         if size > MOST_PARAMETERS:
             raise InvalidInput(f"model {fresh!r} has {size:,} parameters; at most {MOST_PARAMETERS:,} are trained here")
-    for patterns in frozen:
-        frozen_parameters(model, patterns)
+    if source is not None and init_from is not None:
+        matching_parameters(model, source, parts[0][0], init_from)
+    for taken, frozen in parts:
+        parameters_in(model, taken)
+        frozen_parameters(model, frozen)
 
 
 def _check_checkpoints(config: TrainConfig, finished: RunRecord) -> None:

@@ -225,6 +225,7 @@ def test_what_has_other_heads_or_loops_is_never_compared() -> None:
 def test_curricula_as_stages_and_schemes() -> None:
     assert stages_of(TRANSFER) == (frozenset({"max", "med"}), frozenset({"sum"}))
     assert stages_of("sum*0.5+max_med*0.5:9") == (frozenset({"sum", "max", "med"}),)
+    assert stages_of("max_med:9,sum:9/freeze=embeddings") not in (stages_of("max_med:9,sum:9"), stages_of("sum:9"))
     assert scheme_of(TRANSFER) == "max_med, then sum/keep-optimizer"
     assert scheme_of("sum*0.5+max_med*0.5:9") == "max_med*0.5+sum*0.5"
     assert side_of("sum after max_med, then sum") == (frozenset({"sum"}), stages_of(TRANSFER))

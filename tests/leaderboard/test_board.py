@@ -112,6 +112,7 @@ def test_plans_in_words() -> None:
     assert plan_of("max_med:1200,sum:1800") == "max_med, then sum"
     assert plan_of("sum*0.5+max_med*0.5:3000") == "sum + max_med"
     assert plan_of("sum:1,sum:2") == "sum"
+    assert plan_of("max:1,sum:2/init-parts=attention/freeze=a*") == "max, then sum/init-parts=attention/freeze=a*"
     assert plan_of("made by hand") == "made by hand"
 
 

@@ -46,7 +46,7 @@ def small(output_dir: Path, **values: Any) -> TrainConfig:
     if not {"task", "curriculum"} & set(values):
         values |= {"task": "sum", "max_steps": values.get("max_steps", 4)}
     if "init_from" in values:
-        values["model"] = None
+        values.setdefault("model", None)
     return TrainConfig(**{**SMALL, "output_dir": str(output_dir), **values})
 
 
@@ -74,13 +74,18 @@ def environment(**values: str) -> dict[str, str]:
 
 
 def four(folder: Path, steps: int, **values: Any) -> list[TrainConfig]:
-    """Four runs that differ in all that may differ: task, curriculum, seed, schedule, clipping, decay, loss, trace."""
+    """Four runs that differ in all that may differ: task, curriculum, parts of the model that are trained or made anew,
+    seed, schedule, clipping, decay, loss, trace."""
     half, third = steps // 2, steps // 3
     different: list[dict[str, Any]] = [
         {"task": "sum", "max_steps": steps, "learning_rate": 2e-3},
-        {"curriculum": f"max_med:{half},sum:{steps - half}", "learning_rate": 5e-3, "adam_beta2": 0.95},
         {
-            "curriculum": f"sum*0.5+max*0.5:{third},med:{third}/keep-optimizer",
+            "curriculum": f"max_med:{half},sum:{steps - half}/init-parts=embeddings/freeze=embeddings",
+            "learning_rate": 5e-3,
+            "adam_beta2": 0.95,
+        },
+        {
+            "curriculum": f"sum*0.5+max*0.5:{third}/freeze=attention,med:{third}/keep-optimizer/freeze=attention",
             "lr_scheduler_type": "constant",
             "max_grad_norm": 0.3,
             "weight_decay": 0.1,

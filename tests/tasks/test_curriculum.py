@@ -29,6 +29,12 @@ stages = st.builds(
     reset_optimizer=st.booleans(),
     freeze=st.lists(st.sampled_from(["embeddings", "model.block.*", "model.ln.weight"]), max_size=2).map(tuple),
     until=st.none() | st.floats(1e-6, 1),
+).flatmap(
+    lambda stage: st.builds(
+        dataclasses.replace,
+        st.just(stage),
+        init_parts=st.lists(st.sampled_from(["embeddings", "model.*"]), max_size=2 * stage.reset_optimizer).map(tuple),
+    )
 )
 curricula = st.lists(stages, min_size=1, max_size=4).map(
     lambda s: Curriculum((dataclasses.replace(s[0], reset_optimizer=True), *s[1:]))
@@ -59,6 +65,7 @@ def test_every_step_has_a_stage_and_a_schedule(curriculum: Curriculum) -> None:
         ("sum+max:10", "max*1+sum*1:10"),
         ("sum*7:10", "sum:10"),
         ("max:5,sum:5/keep-optimizer/freeze=embeddings", "max:5,sum:5/keep-optimizer/freeze=embeddings"),
+        ("max:5,sum:5/freeze=a*/init-parts=attention", "max:5,sum:5/init-parts=attention/freeze=a*"),
         ("max:5/until=.950,sum:5/until=1", "max:5/until=0.95,sum:5/until=1"),
     ],
 )
@@ -100,6 +107,9 @@ def test_one_task_is_one_stage() -> None:
         ("sum:10/keep-optimiser", "did you mean 'keep-optimizer'"),
         ("sum:10/keep-optimizer", "first stage has no optimizer to keep"),
         ("sum:10,max:10/freeze=", "freeze pattern ''"),
+        ("sum:10,max:10/init-parts=", "init-parts pattern ''"),
+        ("sum:10,max:10/init-part=attention", "did you mean 'init-parts'"),
+        ("sum:10,max:10/keep-optimizer/init-parts=attention", "cannot keep the optimizer"),
         ("sum:10/until=0", "until 0.0 is not an accuracy above 0 and at most 1"),
         ("sum:10/until=95", "until 95.0 is not an accuracy"),
         ("sum:10/until=nan", "until nan is not an accuracy"),
@@ -128,11 +138,14 @@ def test_yaml(tmp_path: Path) -> None:
         "stages": [
             {"tasks": "max_med", "steps": 1200},
             {"tasks": {"sum": 0.5, "max": 1}, "steps": 5, "reset_optimizer": False, "freeze": ["embeddings"]},
-            {"tasks": "sum", "steps": 7, "until": 0.9},
+            {"tasks": "sum", "steps": 7, "until": 0.9, "init_parts": "attention"},
         ]
     }
     found = parse_curriculum(write(tmp_path / "c.yaml", page))
-    assert str(found) == "max_med:1200,max*1+sum*0.5:5/keep-optimizer/freeze=embeddings,sum:7/until=0.9"
+    assert (
+        str(found)
+        == "max_med:1200,max*1+sum*0.5:5/keep-optimizer/freeze=embeddings,sum:7/until=0.9/init-parts=attention"
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,12 @@ from tests.support.runs import SMALL, kept_weights
 
 
 def test_a_killed_run_ends_with_the_weights_of_one_never_stopped(tmp_path: Path) -> None:
-    options = {**SMALL, "curriculum": "max:7,sum*0.5+med*0.5:6,sum:5/keep-optimizer", "eval_steps": 6, "eval_rows": 16}
+    options = {
+        **SMALL,
+        "curriculum": "max:7,sum*0.5+med*0.5:6/init-parts=embeddings/freeze=embeddings,sum:5/keep-optimizer",
+        "eval_steps": 6,
+        "eval_rows": 16,
+    }
     # With states every 3 steps and, elsewhere, exactly at the end of a stage.
     moments = [
         ("step", 2),

@@ -172,7 +172,8 @@ def test_a_captured_run_is_the_run_and_either_goes_on_from_the_other(
     """As a GPU trains one model, here without a graph: in float64 the same weights, logs, checkpoints and states."""
     monkeypatch.setattr(train_loop, "initial_model", lambda config: initial_model(config).double())
     values = {
-        "curriculum": "max:9,sum*0.5+max*0.5:70/keep-optimizer,med:20", "eval_steps": 25, "eval_rows": 9,
+        "curriculum": "max:9,sum*0.5+max*0.5:70/keep-optimizer,med:20/init-parts=attention/freeze=attention",
+        "eval_steps": 25, "eval_rows": 9,
         "save_steps": 30, "per_device_train_batch_size": 4, "logging_steps": 10, "checkpoint_steps": 40,
         "gradient_accumulation_steps": 2,
     }  # fmt: skip
@@ -280,8 +281,7 @@ def test_a_checkpoint_is_an_ordinary_one_and_is_not_made_again(tmp_path: Path) -
     ("values", "reason"),
     [
         ({"model": "gpt2_d016"}, "not of the looped family"),
-        ({"curriculum": "sum:4/freeze=embeddings"}, "freezes parameters"),
-        ({"init_from": "somewhere"}, "starts from a checkpoint"),
+        ({"curriculum": "sum:4,max:4/keep-optimizer/freeze=embeddings"}, "freezes other parameters and keeps"),
         ({"curriculum": "sum:4/until=0.5", "eval_steps": 2}, "ends at an accuracy"),
         ({"optim": "sgd"}, "optimizer is not AdamW"),
         ({"checkpoint_steps": 2}, "keeps checkpoints"),

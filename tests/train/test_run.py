@@ -24,6 +24,7 @@ from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.decoding import predict
 from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model, load_config
+from listops_bench.model.parts import copy_parameters, parameters_in
 from listops_bench.runs.folder import working_dir
 from listops_bench.tasks.curriculum import Curriculum, parse_curriculum
 from listops_bench.tasks.expression import EOS_ID, PAD_ID, vocabulary
@@ -35,12 +36,17 @@ from listops_bench.train._log import Progress
 from listops_bench.train._optimizer import frozen_parameters, has_dropout, learning_rate
 from listops_bench.train._processes import check_processes
 from listops_bench.train._rows import using_rows
+from listops_bench.train._run_state import initial_model, renewed
 from listops_bench.train._validation import TeacherForced
 from listops_bench.train.command import main
 from listops_bench.train.config import TrainConfig, TrainRecipe, make_config, read_config
-from listops_bench.train.run import train
+from listops_bench.train.run import TrainResult, check_model, train
 from tests.support.runs import EXAMPLES, environment, interrupt_at, log_of, small
 from tests.support.trained import Parrot
+
+
+def weights_after(result: TrainResult) -> dict[str, torch.Tensor]:
+    return load_checkpoint(result.output_dir)[0].state_dict()
 
 
 def pool_of(text: str, *, seed: int = 0, batch_size: int = 32, index: int = 0) -> Pool:
@@ -200,6 +206,69 @@ def test_patterns_that_freeze_nothing_or_everything_are_refused() -> None:
         frozen_parameters(model, ["model.block.upp.weight"])
     with pytest.raises(InvalidInput, match="nothing to train"):
         frozen_parameters(model, ["*"])
+
+
+def test_a_stage_with_parts_of_the_one_before_is_fresh_elsewhere(tmp_path: Path) -> None:
+    """Their rows, rates and the rest apart: what it begins with is seen where nothing moves any more."""
+    before = weights_after(train(small(tmp_path / "a", curriculum="max:3")))
+    still = {"weight_decay": 0.0, "learning_rate": 1e-30}
+    moved = train(
+        small(tmp_path / "b", init_from=str(tmp_path / "a"), curriculum="sum:1,sum:1/init-parts=embeddings", **still)
+    )
+    untouched = build_model("looped_d008", seed=0).state_dict()
+    for name, weight in weights_after(moved).items():
+        is_norm_or_bias = weight.ndim == 1
+        assert torch.equal(weight, before[name]) == ("embedding" in name or name == "lm_head.weight"), name
+        assert is_norm_or_bias or not torch.equal(weight, untouched[name])  # of another seed
+
+
+def test_frozen_parts_stay_to_the_bit_under_decay_and_clipping(tmp_path: Path) -> None:
+    config = small(
+        tmp_path / "a", curriculum="max:3,sum:4/init-parts=embeddings/freeze=embeddings", weight_decay=0.5,
+        max_grad_norm=1e-3, checkpoint_steps=3, logging_steps=1,
+    )  # fmt: skip
+    result = train(config)
+    first, last = (load_checkpoint(tmp_path / "a" / folder)[0] for folder in ("checkpoints/step-00003", ""))
+    frozen = parameters_in(last, ["embeddings"])
+    for name, weight in last.named_parameters():
+        assert torch.equal(weight, first.get_parameter(name)) == (name in frozen), name
+    # The norm in the log is that of what is trained: of the gradient at the beginning of the second stage.
+    model = build_model("looped_d008")
+    copy_parameters(first, model, frozen)
+    for name, fresh in renewed(config, 1, model).items():
+        model.get_parameter(name).data.copy_(fresh)
+    pool = pool_of(str(config.plan()), batch_size=16, index=1)
+    batch = lay_out(pool, pool.rows_of_step(0), "completion", padded=True)
+    (batch.loss(model.train()) / (batch.targets != IGNORED).sum()).backward()
+    gradients = [p.grad for name, p in model.named_parameters() if name not in frozen]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    assert log_of(result)[3]["grad_norm"] == pytest.approx(float(norm), rel=1e-4)
+
+
+def test_parts_of_a_checkpoint_on_one_line(tmp_path: Path) -> None:
+    """SUM with the embeddings of another model, frozen; with all but them; and what tells such runs from others."""
+    joint = train(small(tmp_path / "joint", task="sum_max_med", max_steps=2, seed=3))
+    source, fresh = load_checkpoint(joint.output_dir)[0], build_model("looped_d008", seed=7)
+    flags = f"--task sum --steps 2 --init-from {tmp_path / 'joint'} --seed 7 --output-dir {tmp_path / 'run'}"
+
+    def asked_for(more: str) -> TrainConfig:
+        return read_config([*flags.split(), *more.split()])
+
+    for parts in ("embeddings", "attention,feed_forward"):
+        taken = parameters_in(source, parts.split(","))
+        for name, weight in initial_model(asked_for(f"--init-parts {parts}")).named_parameters():
+            assert torch.equal(weight, (source if name in taken else fresh).get_parameter(name))
+    frozen = asked_for("--init-parts embeddings --freeze embeddings")
+    assert str(frozen.plan()) == "sum:2/init-parts=embeddings/freeze=embeddings"
+    as_stages = [*flags.replace("--task sum --steps 2", f"--curriculum {frozen.plan()}").split()]
+    assert read_config(as_stages).resolved() == frozen.resolved()
+    assert frozen.resolved()["initial_weights_sha256"] == joint.weights_sha256
+    assert frozen.resolved() == asked_for("--init-parts embeddings --freeze embeddings --model looped_d008").resolved()
+    several = [asked_for(more) for more in ("", "--init-parts embeddings", "--freeze embeddings")]
+    assert len({json.dumps(config.resolved()) for config in (*several, frozen)}) == 4
+    for model, said in (("looped_d012", r"of shape \[22, 8\], and the model \[22, 12\]"), ("gpt2_d016", "of type")):
+        with pytest.raises(InvalidInput, match=said):
+            check_model(asked_for(f"--init-parts embeddings --model {model}"))
 
 
 def test_dropout_is_noticed() -> None:
@@ -494,8 +563,8 @@ def test_two_processes_end_alike_and_as_one_does(tmp_path: Path) -> None:
     if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):
         pytest.skip("torch was built without gloo")
     (tmp_path / "two.py").write_text(TWO)
-    flags = "--curriculum max:4/freeze=embeddings,sum:4 --model looped_d008 --warmup-steps 2 --logging-steps 2 "
-    flags += "--eval-steps 4 --eval-rows 16 --report-to none"
+    flags = "--curriculum max:4/freeze=embeddings,sum:4/init-parts=embeddings --model looped_d008 --warmup-steps 2 "
+    flags += "--logging-steps 2 --eval-steps 4 --eval-rows 16 --report-to none"
     two = "two.py --output-dir two --per-device-train-batch-size 8 --num-processes 2"
     launch = f"-m accelerate.commands.launch --config_file {EXAMPLES}/two_cpu_processes.yaml --main_process_port 0"
     done = subprocess.run(
@@ -608,6 +677,9 @@ def test_accelerate_launch(
         ("--output-dir {out} --task sum --report-to tensorbored", "tracker 'tensorbored' is not installed"),
         ("--output-dir {out} --task sum --num-processes 2", "2 processes were asked for"),
         ("--output-dir {out} --task sum --model looped_d008 --init-from x", "init_from brings its own model"),
+        ("--output-dir {out} --task sum --init-parts attention", "give --init-from"),
+        ("--output-dir {out} --task sum --freeze attn", "unknown parameter 'attn'; did you mean"),
+        ("--output-dir {out} --curriculum sum:3 --freeze attention", "as in sum:1800/freeze=attention"),
         ("--output-dir {out} --task sum --init-from nowhere", "cannot read weights 'nowhere/model.safetensors'"),
         ("--output-dir {out} --curriculum sum:3/freeze=nothing", "unknown parameter 'nothing'"),
         ("--output-dir {out} --task sum --config nowhere.yaml", "cannot read config file 'nowhere.yaml'"),

@@ -66,7 +66,7 @@ def test_patience_and_early_stop_hold_in_every_stage(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stop", [3, 4, 5, 9])
 def test_a_run_resumed_in_any_stage_is_the_run_never_stopped(tmp_path: Path, stop: int) -> None:
     """A state in the first stage, at the moment it is learned, and in the second."""
-    curriculum = "max:20/until=0.9,sum:4/keep-optimizer,med:3"
+    curriculum = "max:20/until=0.9/freeze=attention,sum:4/keep-optimizer,med:3/init-parts=attention"
     config = small(tmp_path / "run", curriculum=curriculum, eval_steps=2, save_steps=1)
     with pytest.raises(KeyboardInterrupt):
         train(config, learned_from(4), on_step=interrupt_at(stop))

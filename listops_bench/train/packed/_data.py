@@ -139,11 +139,13 @@ class Draws:
 
     Attributes:
         timing: what its learning rate and optimizer depend on, the step apart.
+        starts: the first step of every stage.
     """
 
     def __init__(self, config: TrainConfig, pools: Pools) -> None:
         self.config, self.curriculum = config, config.plan()
         stages = range(len(self.curriculum.stages))
+        self.starts = [self.curriculum.start(i) for i in stages]
         self._pools = [pools.of_stage(config, i, rows_per_step(config)) for i in stages]
         self._longest = [int(pool.lengths.max()) for pool in self._pools]
         names = ("warmup_steps", "lr_scheduler_type", "min_lr_ratio", "weight_decay", "adam_beta1", "adam_beta2")
@@ -208,7 +210,8 @@ class Chunk:
             to multiply the summed loss by.
         width: tokens of the longest row that it could hold.
         resets: (step of the chunk, model) pairs: before that step that model gets a fresh optimizer.
-        learning_rates, tokens, loss_tokens: [n, K], reductions: [n, K, A]; these stay on the host.
+        stages: int64 [n, K], the stage that each model is in. It stays on the host, as what follows does.
+        learning_rates, tokens, loss_tokens: [n, K], reductions: [n, K, A].
     """
 
     first: int
@@ -217,6 +220,7 @@ class Chunk:
     scalars: torch.Tensor
     width: int
     resets: Sequence[tuple[int, int]]
+    stages: Ints
     learning_rates: npt.NDArray[np.float64]
     tokens: Ints
     loss_tokens: Ints
@@ -267,6 +271,7 @@ def make_chunk(number: int, members: Sequence[Draws], table: RowTable, dtype: to
         scalars=torch.from_numpy(scalars).to(dtype),
         width=max(m.longest(first, stop) for m in members) - 1,
         resets=[(int(i), int(k)) for i, k in np.argwhere(begins)],
+        stages=np.stack([np.searchsorted(m.starts, steps[:, 0], side="right") - 1 for m in members], axis=1),
         learning_rates=timed[..., 1],
         tokens=drawn.starts[..., -1].astype(np.int64),
         loss_tokens=drawn.loss_tokens,

@@ -105,7 +105,7 @@ class PackTrainer:
     def _step_of(self, weights: torch.Tensor) -> PackedStep:
         """The step for the runs that are in the slots."""
         configs = [member.config for member in self.slots]
-        return PackedStep(self.model, weights, configs, self.table, self.engine)
+        return PackedStep(self.model, weights, configs, self.table, self.engine, self.template)
 
     # --- steps --------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 from listops_bench.model.packed import PackedLooped
 from listops_bench.train._precision import precision_in_use
@@ -20,6 +21,7 @@ from listops_bench.train.config import TrainRecipe, rows_per_step
 from listops_bench.train.packed._data import Chunk, RowTable, Shape
 from listops_bench.train.packed._fused import FusedLooped, supported
 from listops_bench.train.packed._plain import Adam, loss_and_gradient, update
+from listops_bench.train.packed._stages import Stages
 
 WARM_UP_STEPS = 3
 """Steps on a side stream before a capture, as torch asks for (they are undone)."""
@@ -53,6 +55,7 @@ class PackedStep:
     Args:
         weights: [K, P], as `PackedLooped.flatten` makes them; copied to the device.
         table: the rows that chunks speak of.
+        template: one of the models, or one like them.
     """
 
     def __init__(
@@ -62,8 +65,10 @@ class PackedStep:
         configs: Sequence[TrainRecipe],
         table: RowTable,
         engine: Engine,
+        template: PreTrainedModel,
     ) -> None:
         device = engine.device
+        self._stages = Stages(configs, template, device)
         self.table, self.engine = table, engine
         self.weights = weights.to(device, copy=True)
         self.first_moments, self.second_moments = (torch.zeros_like(self.weights) for _ in range(2))
@@ -99,6 +104,8 @@ class PackedStep:
             if step == i:
                 self.first_moments[k].zero_()
                 self.second_moments[k].zero_()
+                self._stages.renew(self.weights[k], k, int(chunk.stages[i, k]))
+        self._stages.enter(chunk.stages[i])
         self._rows.copy_(chunk.rows[i])
         self._starts.copy_(chunk.starts[i])
         self._scalars.copy_(chunk.scalars[i])
@@ -116,7 +123,8 @@ class PackedStep:
         batch = self.table.batch(self._rows, self._starts, shape, self._on_all)
         scale = self._scalars[:, 3].clone()  # aligned like any tensor, also of one model: kernels are compiled for that
         losses, gradient = self._loss_and_gradient(self.weights, batch, scale)
-        norms = self._update(self.tensors, gradient, self._adam, self._scalars)
+        with self._stages.freezing(self.tensors, gradient):
+            norms = self._update(self.tensors, gradient, self._adam, self._scalars)
         self._figures.copy_(torch.stack([losses, norms], dim=1))
 
     def _capture(self, shape: Shape) -> Any:

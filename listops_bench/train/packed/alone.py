@@ -34,14 +34,15 @@ class Taken(NamedTuple):
 def can_be_captured(config: TrainConfig, model: PreTrainedModel, accelerator: Accelerator) -> bool:
     """Whether a run's steps can be those of a pack, and are the quicker for it."""
     alone_on_a_gpu = accelerator.device.type == "cuda" and accelerator.num_processes == 1
-    stages = config.plan().stages
+    plan = config.plan()
     return (
         alone_on_a_gpu
         and accelerator.mixed_precision in ("no", "bf16")
         and shape_of(model.config) is not None
         and config.optim == "adamw_torch"
         and rows_per_step(config) <= MOST_ROWS
-        and not any(stage.freeze or stage.until is not None for stage in stages)
+        and not plan.refreezes
+        and not any(stage.until is not None for stage in plan.stages)
     )
 
 
@@ -54,7 +55,7 @@ class CapturedRun:
         self._draws = Draws(config, pools)
         self._table = RowTable(pools.rows, device)
         self._packed = PackedLooped(model)
-        self._step = PackedStep(self._packed, self._packed.flatten([model]), [config], self._table, engine)
+        self._step = PackedStep(self._packed, self._packed.flatten([model]), [config], self._table, engine, model)
         self._chunk: Chunk | None = None
 
     def __call__(self, step: int) -> Taken:

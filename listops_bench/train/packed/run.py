@@ -43,14 +43,12 @@ def why_not(config: TrainConfig) -> str | None:
     Raises:
         InvalidInput: its model is unknown.
     """
-    if config.init_from is not None:
-        return "it starts from a checkpoint"
     if shape_of(_model_config(config)) is None:
         return "its model is not of the looped family"
-    stages = config.plan().stages
+    plan = config.plan()
     reasons = {
-        "its curriculum freezes parameters": any(stage.freeze for stage in stages),
-        "a stage of its curriculum ends at an accuracy": any(stage.until is not None for stage in stages),
+        "a stage of its curriculum freezes other parameters and keeps the optimizer": plan.refreezes,
+        "a stage of its curriculum ends at an accuracy": any(stage.until is not None for stage in plan.stages),
         "its optimizer is not AdamW": config.optim != "adamw_torch",
         "it keeps checkpoints along the way": config.checkpoint_steps > 0,
     }
