@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,22 @@ def _trackers(report_to: str) -> list[str]:
         if name not in available:
             raise InvalidInput(f"tracker {name!r} is not installed; there are: {', '.join(available) or 'none'}")
     return names
+
+
+@contextmanager
+def quiet_trackers() -> Iterator[None]:
+    """Inside, a tracker's thread that cannot write prints no traceback: its next figure raises that."""
+    usual = threading.excepthook
+
+    def hook(found: threading.ExceptHookArgs) -> None:
+        if not isinstance(found.exc_value, OSError):
+            usual(found)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = usual
 
 
 def agreed(accelerator: Accelerator, code: int, step: int) -> int:

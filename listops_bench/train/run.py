@@ -27,7 +27,7 @@ from listops_bench.train._log import TrainingFailed
 from listops_bench.train._loop import OnStep, Trainer, Validate
 from listops_bench.train._optimizer import frozen_parameters
 from listops_bench.train._precision import float32_products, precision_in_use
-from listops_bench.train._processes import make_accelerator, on_main
+from listops_bench.train._processes import make_accelerator, on_main, quiet_trackers
 from listops_bench.train._run_state import starting_point
 from listops_bench.train._state import RunFolder
 from listops_bench.train.config import TrainConfig
@@ -91,7 +91,7 @@ def train(
         return result_of(folder.output_dir, finished, already_done=True)
     trainer = Trainer(config, accelerator, folder, validate, on_step, stop)
     try:
-        with float32_products(precision):
+        with quiet_trackers(), float32_products(precision):
             run = trainer.run()
     except TrainingFailed as error:
         if accelerator.is_main_process:

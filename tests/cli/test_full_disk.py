@@ -1,0 +1,67 @@
+"""A disk that takes no more, under every command that writes: one line that names the file, and exit code 3."""
+
+import resource
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from listops_bench.train._processes import quiet_trackers
+from tests.support.commands import Run
+from tests.support.fake_checkpoints import make_taciturn_checkpoint, run_record
+from tests.support.fake_results import demo_results, write
+
+SCORE = ["evaluate", "c", "--task", "max", "--split", "validation", "--num-rows", "4"]
+WRITES = {
+    "build": ["leaderboard", "build", "results", "--output-dir", "new"],
+    "claims": ["leaderboard", "claims", "results", "--output", "new/CLAIMS.md"],
+    "lm-eval-path": ["lm-eval-path", "--write", "new", "--task", "sum"],
+    "export": ["export", "new", "--task", "max"],
+    "evaluate": [*SCORE, "--output-dir", "new"],
+    "predictions": [*SCORE, "--predictions-dir", "new"],
+    "analyze": ["analyze", "c", "--output-dir", "new", "--num-rows", "4"],
+    "train": ["train", "--task", "max", "--model", "looped_d008", "--steps", "2", "--output-dir", "new"],
+}  # fmt: skip
+
+
+@pytest.fixture
+def full() -> Iterator[None]:
+    """No file grows beyond some bytes, whoever writes it and in whatever language."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
+SLOW = {name: [pytest.mark.check_all] if name in ("analyze", "export") else [] for name in WRITES}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks) for name, marks in SLOW.items()])
+@pytest.mark.usefixtures("full")
+def test_a_full_disk_is_one_line(name: str, command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_taciturn_checkpoint(tmp_path / "c", run_record("max:30"))
+    write(tmp_path / "results", demo_results()[:4])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    code, _, err = command(*WRITES[name])
+    assert code == 3, err
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("error: ")
+    assert "File too large" in err.splitlines()[-1]
+    assert "new" in err.splitlines()[-1]
+
+
+def test_a_trackers_thread_says_nothing_of_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[BaseException | None] = []
+    monkeypatch.setattr(threading, "excepthook", lambda found: said.append(found.exc_value))
+
+    def fail(error: Exception) -> None:
+        raise error
+
+    defect = KeyError("a defect")
+    with quiet_trackers():
+        for error in (OSError(28, "No space left on device"), defect):
+            thread = threading.Thread(target=fail, args=(error,))
+            thread.start()
+            thread.join()
+    assert said == [defect]
