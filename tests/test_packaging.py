@@ -131,7 +131,14 @@ def run_without_figures(tmp_path: Path, *words: str) -> subprocess.CompletedProc
     return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
 
 
-@pytest.mark.parametrize("verb", ["leaderboard build results", "analyze x --output-dir y", "demo --output-dir demo"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "leaderboard build results",
+        "demo --output-dir demo",
+        pytest.param("analyze x --output-dir y", marks=pytest.mark.check_all),  # which imports torch first
+    ],
+)
 def test_a_verb_names_the_extra_that_it_needs(verb: str, tmp_path: Path) -> None:
     done = run_without_figures(tmp_path, *verb.split())
     assert done.returncode == 2

@@ -118,10 +118,10 @@ IMPORTS = {
 }
 
 
-@pytest.mark.parametrize("imports", IMPORTS.values(), ids=IMPORTS)
-def test_auto_classes_know_our_models_in_every_order_of_imports(imports: str) -> None:
+@pytest.mark.parametrize("order", ["by a detour", "ours last", pytest.param("ours first", marks=pytest.mark.check_all)])
+def test_auto_classes_know_our_models_in_every_order_of_imports(order: str) -> None:
     code = f"""
-{imports}
+{IMPORTS[order]}
 import sys
 print("listops_bench.model" in sys.modules)
 config = AutoConfig.for_model("listops_looped", hidden_size=8)

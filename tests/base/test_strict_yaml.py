@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from listops_bench._base.strict_yaml import MAX_BYTES, loads
 from listops_bench.errors import InvalidInput
+from tests.support.extent import CHECK_ALL
 
 TEXTS = st.text(string.ascii_letters + string.digits + " _-:,.*#!&'\"\n\té", max_size=20)
 TEXTS = TEXTS.filter(
@@ -28,6 +29,7 @@ PAGES = st.recursive(
 
 
 @given(PAGES)
+@settings(max_examples=1000 if CHECK_ALL else 40)
 def test_what_is_written_is_read(page: Any) -> None:
     assert loads(yaml.safe_dump(page).encode(), "page") == page
 

@@ -24,7 +24,14 @@ ORDERS = {
 }
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    "order",
+    [
+        "ours last",
+        "dataset module",
+        *(pytest.param(o, marks=pytest.mark.check_all) for o in ("ours first", "module only")),
+    ],
+)
 def test_the_first_line_users_type(order: str, tmp_path: Path) -> None:
     code = (
         f"{ORDERS[order]}; rows = load_dataset('listops_bench', 'sum_max_med', num_train=2000)\n"

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -36,8 +37,11 @@ def small(folder: Path, **options: Any) -> DemoConfig:
 
 
 def run(config: DemoConfig) -> tuple[int, str]:
+    """On one core: each process that trains imports torch, which takes longer than a few steps."""
     text = io.StringIO()
-    return run_demo(config, Console(file=text, width=200)), text.getvalue()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
+        return run_demo(config, Console(file=text, width=200)), text.getvalue()
 
 
 def jobs(config: DemoConfig, folder: Path) -> Sweep:
@@ -155,6 +159,7 @@ def test_fresh_deletes_what_was_made_and_nothing_else(copy: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.check_all
 def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "listops_bench", "demo", "--steps", "100000", "--model", "looped_d008"]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL)

@@ -46,8 +46,8 @@ def check_against_generate(model: Any, rows: Rows, **options: Any) -> Prediction
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_model_of_ours_writes_what_generate_writes(name: str) -> None:
-    assert not check_against_generate(untrained(name), rows_of(num_rows=8)).exact.any()
-    assert check_against_generate(half_trained(name), rows_of(num_rows=40)).stopped.any()
+    assert not check_against_generate(untrained(name), rows_of(num_rows=4)).exact.any()
+    assert check_against_generate(half_trained(name), rows_of(num_rows=20)).stopped.any()
 
 
 OTHERS = {

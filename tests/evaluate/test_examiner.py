@@ -56,12 +56,18 @@ def test_what_is_wrong_is_said_and_the_next_question_answered(folder: Path, tmp_
     assert examiner().look(folder).recipe.seed == 3
 
 
-def test_a_process_that_ends_is_one_line_and_is_replaced(folder: Path) -> None:
+def test_a_process_that_ends_is_one_line_and_is_replaced_by_one_that_imports_nothing_from_the_working_directory(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = examiner()
     with pytest.raises(InvalidInput, match=r"ended the process that opened it \(signal 9"):
         one.score(folder, ["sum"], ["validation"], on_split=lambda *_: os.kill(one.pid or 0, signal.SIGKILL))
     assert one.pid is None
+    canary = tmp_path / "canary"
+    write_all(tmp_path, {f"{name}.py": traps.python(canary) for name in traps.IN_THE_WAY})
+    monkeypatch.chdir(tmp_path)
     assert one.look(folder).recipe.seed == 3
+    assert not canary.exists()
 
 
 def test_a_folder_is_where_the_asker_stands(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,20 +98,6 @@ def test_silence_and_memory_have_limits(tmp_path: Path) -> None:
             small.look(large)
     finally:
         small.close()
-
-
-def test_nothing_is_imported_from_the_working_directory(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    canary = tmp_path / "canary"
-    write_all(tmp_path, {f"{name}.py": traps.python(canary) for name in traps.IN_THE_WAY})
-    monkeypatch.chdir(tmp_path)
-    one = Examiner()
-    try:
-        assert one.look(folder).recipe.seed == 3
-    finally:
-        one.close()
-    assert not canary.exists()
 
 
 def test_it_ends_with_whoever_asks() -> None:

@@ -631,7 +631,11 @@ def test_example_configurations_are_read_by_accelerate(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--config_file", str(EXAMPLES / "one_cpu.yaml")], ["--cpu", "--num_processes", "2"]]
+    "arguments",
+    [
+        ["--config_file", str(EXAMPLES / "one_cpu.yaml")],
+        pytest.param(["--cpu", "--num_processes", "2"], marks=pytest.mark.check_all),
+    ],
 )
 def test_accelerate_launch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str]
