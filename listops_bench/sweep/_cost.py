@@ -191,6 +191,8 @@ def _short(config: TrainConfig, output_dir: str) -> TrainConfig:
         output_dir=output_dir,
         task=None,
         max_steps=None,
+        init_parts=None,
+        freeze=None,
         curriculum=str(stage),
         logging_steps=1,
         eval_steps=0,

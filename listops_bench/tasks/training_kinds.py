@@ -22,8 +22,8 @@ def training_kind(curriculum: str, task: str) -> str:
     """One of `KINDS`: what a curriculum is to a task that is scored.
 
     Trained on its one operation only, it is ``alone``; on several operations together, ``joint``; on different things
-    one after the other, ``transfer``. Anything else is ``other``: weights not trained here, without the task's
-    operations, or on rows of another regime.
+    one after the other, ``transfer``. Anything else is ``other``: weights not trained here, parts of such weights,
+    without the task's operations, or on rows of another regime.
     """
     try:
         plan = recorded_curriculum(curriculum)
@@ -31,7 +31,11 @@ def training_kind(curriculum: str, task: str) -> str:
         return "other"
     specs, scored = [get_task(name) for name in plan.tasks], get_task(task)
     trained = {operation for spec in specs for operation in spec.operations}
-    if not set(scored.operations) <= trained or {spec.regime for spec in specs} != {scored.regime}:
+    if (
+        plan.stages[0].init_parts
+        or not set(scored.operations) <= trained
+        or {spec.regime for spec in specs} != {scored.regime}
+    ):
         return "other"
     if len({frozenset(stage.mixture) for stage in plan.stages}) > 1:
         return "transfer"

@@ -94,6 +94,8 @@ def test_other_versions_stand_on_boards_of_their_own_newest_first() -> None:
         ("sum_max_nrgpt:3000", "sum", "other"),
         ("sum_max:3000", "sum_nrgpt", "other"),
         ("max:1000,sum_nrgpt:2000", "sum_nrgpt", "other"),
+        ("sum:3000/init-parts=embeddings", "sum", "other"),
+        ("max:1000,sum:2000/init-parts=embeddings", "sum", "transfer"),
         ("not stated", "sum", "other"),
     ],
 )

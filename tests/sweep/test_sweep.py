@@ -436,7 +436,9 @@ def test_the_command_starts_processes_and_prints_one_table(tmp_path: Path, capsy
 def test_a_plan_says_what_a_sweep_would_cost_and_trains_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = page(tmp_path, {**TINY, "models": ["looped_d008"], "seeds": [0, 1, 2], "tasks": ["max", "sum"]})
+    recipe = {**TINY["recipe"], "freeze": "embeddings"}
+    values = {**TINY, "models": ["looped_d008"], "seeds": [0, 1, 2], "tasks": ["max", "sum"], "recipe": recipe}
+    file = page(tmp_path, values)
     command = ["sweep", str(file), "--output-dir", str(tmp_path / "out"), "--plan", "--devices", "2", "--pack", "3"]
     assert cli.main(command) == 0
     shown = capsys.readouterr().out
