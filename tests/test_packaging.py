@@ -26,7 +26,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    for name in ("listops_bench", "tasks", "model_configs", "leaderboard"):
+    for name in ("listops_bench", "tasks", "model_configs", "recipes", "leaderboard"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "results", "site"))
     pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(out), str(source))
     (path,) = out.glob("*.whl")
@@ -58,6 +58,7 @@ def test_the_wheel_holds_every_module_and_the_data_files(wheel: Path) -> None:
     resources = {
         "tasks": names_in("tasks", "**/*"),
         "model_configs": names_in("model_configs", "*/config.json"),
+        "recipes": names_in("recipes", "*.yaml"),
         "leaderboard": {"schema.json"},
     }
     for folder, names in resources.items():

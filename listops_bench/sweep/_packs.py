@@ -56,14 +56,14 @@ def cost(job: Job) -> float:
     config = job.config
     curriculum = config.plan()
     try:
-        per_token = flops_per_token(config.fresh_model, curriculum.modulus)
+        per_token = _flops(config.fresh_model, curriculum.modulus)
     except InvalidInput:  # as in `_can_be_packed`
         per_token = 0
     return curriculum.steps * rows_per_step(config) * (per_token + FLOPS_BESIDES)
 
 
 @lru_cache
-def flops_per_token(model: str, modulus: int) -> int:
+def _flops(model: str, modulus: int) -> int:
     return parameter_counts(build_model(model, modulus)).flops_per_token or 0
 
 

@@ -5,6 +5,7 @@
     curricula: ["max_med:1200,sum:1800"]        # with steps of their own
     seeds: [0, 1, 2]
     recipe:                                     # any option of training; lists are crossed
+      config: nrgpt                             # a file of them, or a recipe that ships; those beside it override it
       max_steps: 3000
       learning_rate: [1e-3, 2e-3]
     eval_tasks: [sum]                           # default: what each run was trained on, and its operations alone
@@ -43,7 +44,7 @@ from listops_bench.sweep._select import Selection
 from listops_bench.sweep.job import Job
 from listops_bench.tasks.split import EVALUATION_SPLITS
 from listops_bench.tasks.task import get_task
-from listops_bench.train.config import TrainRecipe, make_config, recipe_in
+from listops_bench.train.config import TrainRecipe, make_config, read_recipe, recipe_in
 from listops_bench.train.run import check_model
 
 MOST_RUNS = 10_000
@@ -165,7 +166,11 @@ class _Grid:
     def __init__(self, values: Mapping[str, Any], path: Path, folder: Path) -> None:
         self.path, self.folder = path, folder
         lists = {key: values.get(key, []) for key in _LISTS}
-        self.recipe, self.seeds = values["recipe"], lists["seeds"]
+        given, self.seeds = dict(values["recipe"]), lists["seeds"]
+        file = given.pop("config", None)
+        _check_type("recipe: config", file, (str, type(None)), path)
+        from_file = read_recipe(file) if file else {}
+        self.recipe = {**{key: value for key, value in from_file.items() if key not in _SET_BY_SWEEP}, **given}
         for key, value in self.recipe.items():
             if key in _SET_BY_SWEEP:
                 raise InvalidInput(f"{str(path)!r}: {key} does not belong into the recipe: it is the sweep's to set")

@@ -70,13 +70,20 @@ class Pool(RowStore):
 
     Attributes:
         bounds: where the share of each task ends, but the last one's, which is 1.
+        token_bounds: the same for their tokens, where as many rows as the shares say lie end to end.
         key: names the order.
     """
 
     def __init__(self, rows: Sequence[Rows], shares: Sequence[float], key: str, batch_size: int) -> None:
         super().__init__(rows)
-        self.bounds = np.cumsum(shares)[:-1]
+        tokens = np.cumsum(shares * np.add.reduceat(self.lengths, self.first) / self.sizes)
+        self.bounds, self.token_bounds = np.cumsum(shares)[:-1], tokens[:-1] / tokens[-1]
         self.key, self.batch_size = key, batch_size
+
+    @property
+    def keys(self) -> npt.NDArray[np.uint64]:
+        """Of the draws of tasks, and of the draws of rows."""
+        return np.array([key64(f"{self.key}/task"), key64(f"{self.key}/row")], np.uint64)
 
     def rows_of_step(self, step: int, steps: int = 1) -> Ints:
         """int64 [batch size]: the rows of a step of this stage, which counts from 0; or of several, one after another.
@@ -86,18 +93,19 @@ class Pool(RowStore):
         depends on the recipe.
         """
         slots = np.arange(step * self.batch_size, (step + steps) * self.batch_size, dtype=np.uint64)
-        task = np.searchsorted(self.bounds, _chances(f"{self.key}/task", slots), side="right")
-        place = (_chances(f"{self.key}/row", slots) * self.sizes[task]).astype(np.int64)
+        of_task, of_row = self.keys
+        task = np.searchsorted(self.bounds, _chances(of_task, slots), side="right")
+        place = (_chances(of_row, slots) * self.sizes[task]).astype(np.int64)
         rows: Ints = self.first[task] + place
         return rows
 
 
-def _chances(key: str, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
+def _chances(key: np.uint64, numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
     """A random-looking number in [0, 1) for each number, the same on every machine.
 
     53 bits, the most that a float64 holds, of splitmix64 (Steele et al. 2014).
     """
-    bits = mix64(numbers * np.uint64(GOLDEN) + np.uint64(key64(key)))
+    bits = mix64(numbers * np.uint64(GOLDEN) + key)
     chances: npt.NDArray[np.float64] = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return chances
 

@@ -19,16 +19,17 @@ from listops_bench.model.checkpoint import save_checkpoint
 from listops_bench.model.tokenizer import build_tokenizer
 from listops_bench.runs.provenance import environment
 from listops_bench.runs.record import RunRecord, read_run
-from listops_bench.train._batches import Pool, Pools, lay_out, loss_tokens
+from listops_bench.train._batches import Pool, Pools
 from listops_bench.train._linear import fast_linear
 from listops_bench.train._log import Meter, Progress, TrainingFailed, numbers_in
 from listops_bench.train._optimizer import frozen_parameters, has_dropout, learning_rate, make_optimizer
 from listops_bench.train._precision import autocast
 from listops_bench.train._processes import agreed, on_main
 from listops_bench.train._rows import attention_by_rows, using_attention, using_rows
-from listops_bench.train._run_state import RunState, Stopwatch, initial_model, renewed
+from listops_bench.train._run_state import RunState, Stopwatch, check_context, initial_model, renewed
 from listops_bench.train._state import RunFolder
 from listops_bench.train._validation import TeacherForced
+from listops_bench.train._windows import draw_step, longest_of
 from listops_bench.train.config import TrainConfig, rows_per_step
 from listops_bench.train.packed.alone import CapturedRun, can_be_captured
 
@@ -53,6 +54,10 @@ class Trainer:
         self.curriculum = self.state.curriculum
         self.rows_per_step = rows_per_step(config, accelerator.num_processes)
         self.model = initial_model(config).to(accelerator.device)
+        self.pools = Pools()
+        stages = range(len(self.curriculum.stages))
+        longest = max(longest_of(self.pools.of_stage(config, i, self.rows_per_step), config) for i in stages)
+        check_context(self.model.config, config.model_name, longest - 1)
         self.frozen = [frozen_parameters(self.model, stage.freeze) for stage in self.curriculum.stages]
         self.by_rows = attention_by_rows(self.model)
         self.attention = self.model.config._attn_implementation
@@ -61,7 +66,6 @@ class Trainer:
         self.pool: Pool  # of the stage
         self.wrapped: Any = None
         self.optimizer: Any = None
-        self.pools = Pools()
         self.captured: CapturedRun | None = None
         if can_be_captured(config, self.model, accelerator):
             self.captured = CapturedRun(config, self.pools, self.model, accelerator)
@@ -165,19 +169,18 @@ class Trainer:
             self._captured_step(self.captured)
             return
         config, pool, accelerator, state = self.config, self.pool, self.accelerator, self.state
-        rows = pool.rows_of_step(state.step - state.position.starts[-1])
-        total = int(loss_tokens(pool.lengths[rows], pool.prompt_lengths[rows], config.loss_on))
-        parts = np.array_split(rows, config.gradient_accumulation_steps * accelerator.num_processes)
+        drawn = draw_step(pool, config, state.step - state.position.starts[-1])
+        parts = np.array_split(drawn.items, config.gradient_accumulation_steps * accelerator.num_processes)
         mine = parts[accelerator.process_index :: accelerator.num_processes]
         if self.stochastic:  # dropout too is a function of the step, so a resumed run draws what it would have drawn
             torch.manual_seed(key64(f"listops/dropout/{config.seed}/{state.step}/{accelerator.process_index}") >> 1)
         losses = []
         for i, part in enumerate(mine):
-            batch = lay_out(pool, part, config.loss_on, padded=not self.by_rows).to(accelerator.device)
+            batch = drawn.lay_out(part, padded=not self.by_rows).to(accelerator.device)
             with accelerator.no_sync(self.wrapped) if i < len(mine) - 1 else nullcontext():
                 # Gradients are averaged over the processes; the loss is the mean over the tokens of all of them.
                 with autocast(config.precision, accelerator.device):
-                    loss = batch.loss(self.wrapped) * (accelerator.num_processes / total)
+                    loss = batch.loss(self.wrapped) * (accelerator.num_processes / drawn.loss_tokens)
                 accelerator.backward(loss)
             losses.append(loss.detach())
         norm = None
@@ -187,9 +190,8 @@ class Trainer:
             group["lr"] = learning_rate(config, state.step, *state.position.schedule)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        tokens = int(pool.lengths[rows].sum()) - len(rows)
-        state.seen.add(tokens, total, pool.reductions[rows].sum(0, dtype=np.int64))
-        self.meter.add(torch.stack(losses).sum(), norm, tokens)
+        state.seen.add(drawn.tokens, drawn.loss_tokens, drawn.reductions)
+        self.meter.add(torch.stack(losses).sum(), norm, drawn.tokens)
 
     # --- log, validation ----------------------------------------------------------------------------------------------
 

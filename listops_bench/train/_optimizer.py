@@ -40,12 +40,15 @@ def make_optimizer(
 def learning_rate(config: TrainRecipe, step: int, first: int, end: int) -> float:
     """The learning rate of a step (counted from 0) on a schedule over the steps ``first .. end``.
 
-    A linear warm-up times a cosine from 1 down to ``min_lr_ratio`` (Loshchilov and Hutter 2017, arXiv:1608.03983).
+    A linear warm-up times a cosine (Loshchilov and Hutter 2017, arXiv:1608.03983) or an exponential from 1 down to
+    ``min_lr_ratio``.
     """
     i = step - first
     warm_up = min(1.0, (i + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     if config.lr_scheduler_type == "constant":
         return config.learning_rate * warm_up
+    if config.lr_scheduler_type == "exponential":
+        return config.learning_rate * warm_up * config.min_lr_ratio ** (i / (end - first))
     cosine = 0.5 * (1 + math.cos(math.pi * i / (end - first)))
     return config.learning_rate * warm_up * (config.min_lr_ratio + (1 - config.min_lr_ratio) * cosine)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from listops_bench._base.hashing import key64
 from listops_bench._base.records import decode, encode
@@ -53,7 +53,7 @@ def renewed(config: TrainRecipe, index: int, model: PreTrainedModel) -> dict[str
     kept = parameters_in(model, config.plan().stages[index].init_parts)
     if not kept or index == 0:
         return {}
-    fresh = build_model(model.config, None, key64(f"listops/stage/{config.seed}/{index}"))
+    fresh = build_model(model.config, None, key64(f"listops/stage/{config.seed}/{index}") >> 1)
     return {name: value.detach() for name, value in fresh.named_parameters() if name not in kept}
 
 
@@ -66,6 +66,13 @@ def starting_point(checkpoint: str, modulus: int) -> PreTrainedModel:
             f"checkpoint {checkpoint!r} has the vocabulary of modulus {found}, the curriculum's is {modulus}"
         )
     return model
+
+
+def check_context(model: PreTrainedConfig, name: str, longest: int) -> None:
+    """Raises InvalidInput where a model, called by a name, has fewer positions than a row or window has tokens."""
+    context = getattr(model, "max_position_embeddings", None)
+    if context is not None and context < longest:
+        raise InvalidInput(f"model {name!r} has a context of {context} tokens, and is to be trained on {longest}")
 
 
 @dataclass

@@ -22,11 +22,15 @@ from listops_bench._base.command import Parser
 from listops_bench._base.files import read_yaml
 from listops_bench._base.options import Between, add_flags, check, from_mapping
 from listops_bench._base.records import Count, Positive, Range, Share
-from listops_bench.errors import InvalidInput
+from listops_bench._base.resources import resource_path
+from listops_bench.errors import InvalidInput, unknown
 from listops_bench.tasks.curriculum import Curriculum, parse_curriculum
 from listops_bench.tasks.task import DATASET_VERSION
 
 DEFAULT_MODEL, DEFAULT_STEPS = "looped_d048", 3000
+
+WINDOW = 128
+"""Tokens of a window that are read; as many are predicted, so one more is cut."""
 
 _Many = Annotated[int, Range(1, 2**20)]
 _Seed = Annotated[int, Range(0, 2**63 - 1)]
@@ -59,13 +63,15 @@ class TrainRecipe:
         freeze: what is not trained, by comma, in the same terms (default: nothing).
         trace: style of the completions (default: that of the tasks).
         loss_on: tokens that bear loss.
-        per_device_train_batch_size: rows per process and backward pass.
+        batching: what a step trains on; windows of 128 tokens are cut at random places from a stream of rows that lie
+            end to end, and every token of theirs bears loss.
+        per_device_train_batch_size: rows, or windows, per process and backward pass.
         gradient_accumulation_steps: backward passes per step.
         optim: optimizer, each of them torch's.
         learning_rate: peak learning rate.
         warmup_steps: linear warm-up, in steps, at the beginning of every schedule.
         lr_scheduler_type: after the warm-up.
-        min_lr_ratio: where the cosine ends, as a share of the learning rate.
+        min_lr_ratio: where the schedule ends, as a share of the learning rate.
         weight_decay: weight decay, on all parameters.
         adam_beta1: AdamW's first decay rate.
         adam_beta2: AdamW's second decay rate.
@@ -95,12 +101,13 @@ class TrainRecipe:
     freeze: str | None = None
     trace: Literal["parallel", "single", "none"] = None  # type: ignore[assignment]
     loss_on: Literal["completion", "all"] = "completion"
+    batching: Literal["rows", "windows"] = "rows"
     per_device_train_batch_size: _Many = 128
     gradient_accumulation_steps: _Many = 1
     optim: Literal["adamw_torch", "adafactor", "adagrad", "rmsprop", "sgd"] = "adamw_torch"
     learning_rate: Annotated[float, Between(0)] = 2e-3
     warmup_steps: Count = 100
-    lr_scheduler_type: Literal["cosine", "constant"] = "cosine"
+    lr_scheduler_type: Literal["cosine", "exponential", "constant"] = "cosine"
     min_lr_ratio: Share = 0.1
     weight_decay: _NotNegative = 0.01
     adam_beta1: _Decay = 0.9
@@ -132,6 +139,10 @@ class TrainRecipe:
             raise InvalidInput("init-parts are those of a stage before, or of a checkpoint; give --init-from")
         if self.model is not None and self.init_from is not None and not self.plan().stages[0].init_parts:
             raise InvalidInput("init_from brings its own model; leave --model out, or say which --init-parts to take")
+        if self.batching == "windows" and self.loss_on != "all":
+            raise InvalidInput(f"batching windows bears loss on all tokens; loss_on is {self.loss_on}, and must be all")
+        if self.lr_scheduler_type == "exponential" and not self.min_lr_ratio:
+            raise InvalidInput("an exponential schedule never ends at 0; min_lr_ratio must be above 0")
         if self.goes_by_validation and not self.eval_steps:
             raise InvalidInput("stopping at an accuracy needs validation; eval_steps is 0")
         object.__setattr__(self, "trace", style or self.plan().trace)
@@ -194,7 +205,8 @@ class TrainRecipe:
         """
         unused = ("eval_steps", "eval_rows", "early_stop_patience") if not self.goes_by_validation else ()
         said_by_curriculum = ("task", "max_steps", "init_parts", "freeze")
-        plain = ("precision",) if self.precision == "fp32" else ()
+        usual = {"precision": "fp32", "batching": "rows"}
+        plain = (name for name, value in usual.items() if getattr(self, name) == value)
         left_out = {*unused, *said_by_curriculum, *plain, *_NOT_OF[self.optim]}
         names = [field.name for field in dataclasses.fields(TrainRecipe)]
         values = {name: getattr(self, name) for name in names if name not in left_out}
@@ -256,6 +268,14 @@ PROGRAM = "accelerate launch -m listops_bench.train"
 _EXAMPLE = f"{PROGRAM} --task sum_max_med --model looped_d048 --output-dir runs/sum_max_med"
 
 
+_INSTEAD: dict[str, tuple[str, ...]] = {
+    "task": ("curriculum",),
+    "curriculum": ("task", "max_steps", "init_parts", "freeze"),
+    "init_from": ("model",),
+}
+"""What a flag takes the place of in a file."""
+
+
 def read_config(argv: Sequence[str]) -> TrainConfig:
     """The configuration that flags ask for; ``--config FILE`` gives values that flags override.
 
@@ -271,7 +291,9 @@ def read_config(argv: Sequence[str]) -> TrainConfig:
         description="Trains one model. Started again, it goes on where it was stopped.",
         epilog=f"example: {_EXAMPLE}",
     )
-    parser.add_argument("--config", metavar="FILE", help="a YAML file of the values below; flags override it")
+    parser.add_argument(
+        "--config", metavar="FILE", help="a YAML file of the values below, or a recipe such as nrgpt; flags override it"
+    )
     add_flags(parser.add_argument_group("the run"), RunOptions)
     recipe = parser.add_argument_group("what decides the weights")
     add_flags(recipe, TrainRecipe, max_steps="--steps")
@@ -281,7 +303,11 @@ def read_config(argv: Sequence[str]) -> TrainConfig:
     )  # fmt: skip
     given = vars(parser.parse_args(list(argv)))
     file = given.pop("config")
-    return make_config({**(_read_yaml(Path(file)) if file else {}), **given})
+    page = read_recipe(file) if file else {}
+    flags = set(given) - ({"init_from"} if "init_parts" in given else set())  # parts are taken into the file's model
+    for key in {key for flag in flags for key in _INSTEAD.get(flag, ())} - set(given):
+        page.pop(key, None)
+    return make_config({**page, **given})
 
 
 def make_config(values: Mapping[str, Any]) -> TrainConfig:
@@ -295,7 +321,16 @@ def recipe_in(values: Mapping[str, Any]) -> TrainRecipe:
     return from_mapping(TrainRecipe, {key: value for key, value in values.items() if key in own})
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_recipe(name: str) -> dict[str, Any]:
+    """The options in a YAML file, or in a recipe that ships, by its name.
+
+    Raises:
+        InvalidInput: no such file or recipe (the nearest one is named), or it holds no options.
+    """
+    shipped = {path.stem: path for path in resource_path("recipes").glob("*.yaml")}
+    path = shipped.get(name, Path(name))
+    if name not in shipped and path.name == name and not path.suffix and not path.exists():
+        raise unknown("recipe", name, shipped)
     page = read_yaml(path, kind="config file")
     if not isinstance(page, dict):
         raise InvalidInput(f"config file {str(path)!r} is not a mapping of options to values")

@@ -28,9 +28,9 @@ from listops_bench.train._loop import OnStep, Trainer, Validate
 from listops_bench.train._optimizer import frozen_parameters
 from listops_bench.train._precision import float32_products, precision_in_use
 from listops_bench.train._processes import make_accelerator, on_main, quiet_trackers
-from listops_bench.train._run_state import starting_point
+from listops_bench.train._run_state import check_context, starting_point
 from listops_bench.train._state import RunFolder
-from listops_bench.train.config import TrainConfig
+from listops_bench.train.config import WINDOW, TrainConfig
 
 MOST_PARAMETERS, _SMALL = 10**9, 10**7
 
@@ -112,12 +112,18 @@ def check_model(config: TrainConfig) -> None:
     """
     plan = config.plan()
     parts = tuple((stage.init_parts, stage.freeze) for stage in plan.stages)
-    _check_model(config.fresh_model, config.init_from, plan.modulus, parts)
+    _check_model(
+        config.fresh_model, config.init_from, plan.modulus, parts, WINDOW if config.batching == "windows" else 0
+    )
 
 
 @cache
 def _check_model(
-    fresh: str, init_from: str | None, modulus: int, parts: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
+    fresh: str,
+    init_from: str | None,
+    modulus: int,
+    parts: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...],
+    longest: int,
 ) -> None:
     source = None if init_from is None else starting_point(init_from, modulus)
     if source is not None and not parts[0][0]:
@@ -136,6 +142,7 @@ def _check_model(
             raise InvalidInput(f"model {fresh!r} cannot be built or applied: {reason}") from None
         if size > MOST_PARAMETERS:
             raise InvalidInput(f"model {fresh!r} has {size:,} parameters; at most {MOST_PARAMETERS:,} are trained here")
+    check_context(model.config, fresh, longest)
     if source is not None and init_from is not None:
         matching_parameters(model, source, parts[0][0], init_from)
     for taken, frozen in parts:

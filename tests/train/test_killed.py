@@ -29,8 +29,12 @@ def test_a_killed_run_ends_with_the_weights_of_one_never_stopped(tmp_path: Path)
         ("checkpoint", 1),
     ]
     at_boundaries = [("step", 8), ("step", 14)]
+    windows = {**options, "model": "nrgpt_d008", "batching": "windows", "loss_on": "all"}
+    windows |= {"per_device_train_batch_size": 2, "lr_scheduler_type": "exponential"}
     found = outcome(
         tmp_path,
+        {"name": "windows", "options": windows},
+        {"name": "cut", "options": {**windows, "save_steps": 4}, "moments": [("step", 6), ("step", 16)]},
         {"name": "whole", "options": options},
         {"name": "killed", "options": {**options, "save_steps": 3}, "moments": moments},
         {"name": "between", "options": {**options, "save_steps": 7}, "moments": at_boundaries},
@@ -38,8 +42,10 @@ def test_a_killed_run_ends_with_the_weights_of_one_never_stopped(tmp_path: Path)
     assert found["killed"][0] == 18  # the state at the end was there; only the checkpoint was missing
     assert found["between"][0] == 14
     assert found["whole"][1] == found["killed"][1] == found["between"][1]
+    assert found["windows"][1] == found["cut"][1] != found["whole"][1]
     assert_same_curve(tmp_path / "whole", tmp_path / "killed")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["between", "killed", "whole"]
+    assert_same_curve(tmp_path / "windows", tmp_path / "cut")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["between", "cut", "killed", "whole", "windows"]
 
 
 @pytest.mark.check_all

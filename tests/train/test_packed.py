@@ -45,8 +45,17 @@ def finished(results: list[TrainResult | TrainingFailed]) -> list[TrainResult]:
 # --- packed = alone ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["looped_d008", "looped_rope_d008", "nrgpt_d008"])
-def test_packed_models_end_as_they_do_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("looped_d008", {"per_device_train_batch_size": 8}),
+        ("looped_rope_d008", {"per_device_train_batch_size": 8}),
+        ("nrgpt_d008", {"per_device_train_batch_size": 2, "batching": "windows", "loss_on": "all"}),
+    ],
+)
+def test_packed_models_end_as_they_do_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, options: dict[str, Any]
+) -> None:
     """In float64, after 50 steps: weights agree to 1e-12 (seen: 7e-16), and everything that is counted is equal."""
 
     def in_double(config: TrainConfig) -> Any:
@@ -54,7 +63,7 @@ def test_packed_models_end_as_they_do_alone(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(train_loop, "initial_model", in_double)
     monkeypatch.setattr(packed_loop, "initial_model", in_double)
-    values = {"model": model, "per_device_train_batch_size": 8}
+    values = {"model": model, **options}
     packed = finished(train_packed(four(tmp_path / "packed", 50, **values), tmp_path / "pack", engine=CPU))
     for config, together in zip(four(tmp_path / "alone", 50, **values), packed, strict=True):
         alone = train(config)

@@ -22,13 +22,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from listops_bench._base.hashing import key64
 from listops_bench.tasks.expression import PAD_ID
 from listops_bench.tasks.generator import Rows
 from listops_bench.train._batches import IGNORED, Ints, Pools, RowStore, rows_keys
 from listops_bench.train._optimizer import learning_rate
 from listops_bench.train._rows import send
-from listops_bench.train.config import TrainConfig, rows_per_step
+from listops_bench.train._window_kernels import cut
+from listops_bench.train._windows import longest_of
+from listops_bench.train.config import WINDOW, TrainConfig, rows_per_step
 from listops_bench.train.packed._draw_kernels import draw
 
 STEPS = 64
@@ -120,24 +121,49 @@ class RowTable:
         )
 
 
+def window_batch(tokens_KxBxT: torch.Tensor, starts: torch.Tensor, shape: Shape) -> FlatBatch:
+    """Windows, with their last token only as a target; ``starts`` as for rows."""
+    k, b, _ = tokens_KxBxT.shape
+    rows_BxT, places_BxT = torch.meshgrid(*(torch.arange(n, device=starts.device) for n in (b, WINDOW)), indexing="ij")
+    return FlatBatch(
+        ids=tokens_KxBxT[..., :-1].flatten(1).int(),
+        starts=starts,
+        rows=rows_BxT.flatten().int().expand(k, -1),
+        positions=places_BxT.flatten().int().expand(k, -1),
+        targets=tokens_KxBxT[..., 1:].flatten(1).long(),
+        shape=shape,
+    )
+
+
 class Drawn(NamedTuple):
     """What K models draw in n steps.
 
     Attributes:
-        rows: int32 [n, K, B]. starts: int32 [n, K, B + 1].
+        rows: int32 [n, K, B], numbers in the table, or uint8 [n, K, B, WINDOW + 1], the tokens of windows.
+        starts: int32 [n, K, B + 1].
         loss_tokens: int64 [n, K]. reductions: int64 [n, K, A].
     """
 
-    rows: npt.NDArray[np.int32]
+    rows: npt.NDArray[Any]
     starts: npt.NDArray[np.int32]
     loss_tokens: Ints
     reductions: Ints
+
+    @classmethod
+    def room(cls, steps: int, models: int, config: TrainConfig, operations: int) -> Drawn:
+        """To write into; what is the same for all windows stands in it."""
+        shape, b, windows = (steps, models), rows_per_step(config), config.batching == "windows"
+        rows = np.empty((*shape, b, WINDOW + 1), np.uint8) if windows else np.empty((*shape, b), np.int32)
+        starts = np.tile(np.arange(b + 1, dtype=np.int32) * WINDOW, (*shape, 1))
+        loss_tokens = np.full(shape, b * WINDOW if windows else 0)
+        return cls(rows, starts, loss_tokens, np.zeros((*shape, operations), np.int64))
 
 
 class Draws:
     """The rows that one member draws, by step.
 
     Attributes:
+        longest_rows: tokens of the longest row, or window, of each stage.
         timing: what its learning rate and optimizer depend on, the step apart.
         starts: the first step of every stage.
     """
@@ -147,14 +173,14 @@ class Draws:
         stages = range(len(self.curriculum.stages))
         self.starts = [self.curriculum.start(i) for i in stages]
         self._pools = [pools.of_stage(config, i, rows_per_step(config)) for i in stages]
-        self._longest = [int(pool.lengths.max()) for pool in self._pools]
+        self.longest_rows = [longest_of(pool, config) for pool in self._pools]
         names = ("warmup_steps", "lr_scheduler_type", "min_lr_ratio", "weight_decay", "adam_beta1", "adam_beta2")
         schedules = (self.curriculum.schedule(i) for i in stages)
         self.timing = (config.learning_rate, *(getattr(config, name) for name in names), *schedules)
 
     def longest(self, first: int, stop: int) -> int:
-        """Tokens of the longest row that some steps could draw."""
-        return max(self._longest[index] for index, *_ in self._pieces(first, stop))
+        """Tokens of the longest row, or window, that some steps could draw."""
+        return max(self.longest_rows[index] for index, *_ in self._pieces(first, stop))
 
     def timed(self, first: int, stop: int) -> npt.NDArray[np.float64]:
         """[n, 5], what depends on `timing` alone: age of the optimizer, learning rate (0 beyond the budget), and
@@ -172,20 +198,16 @@ class Draws:
         store, done = table.store, 0
         for index, start, steps in self._pieces(first, stop):
             pool = self._pools[index]
-            numbers = [table.first[key] for key in rows_keys(self.config, self.curriculum.stages[index])]
-            draw(
-                np.array([key64(f"{pool.key}/task"), key64(f"{pool.key}/row")], np.uint64),
-                pool.bounds,
-                pool.sizes,
-                np.array(numbers),
-                self.config.loss_on == "all",
-                (store.lengths, store.prompt_lengths, store.reductions),
-                start * pool.batch_size,
-                member,
-                done,
-                done + steps,
-                out,
-            )
+            numbers = np.array([table.first[key] for key in rows_keys(self.config, self.curriculum.stages[index])])
+            place = (start * pool.batch_size, member, done, done + steps)
+            if self.config.batching == "windows":
+                rows = (store.ids, store.offsets, store.reductions)
+                parts = (pool.bounds, pool.token_bounds, pool.sizes, numbers)
+                cut(pool.keys, *parts, rows, *place, (out.rows, out.reductions))
+            else:
+                on_all = self.config.loss_on == "all"
+                figures = (store.lengths, store.prompt_lengths, store.reductions)
+                draw(pool.keys, pool.bounds, pool.sizes, numbers, on_all, figures, *place, out)
             done += steps
 
     def _pieces(self, first: int, stop: int) -> Iterable[tuple[int, int, int]]:
@@ -205,7 +227,7 @@ class Chunk:
 
     Attributes:
         first: the first of the steps.
-        rows: int32 [n, K, B], numbers in the table. starts: int32 [n, K, B + 1].
+        rows, starts: of `Drawn`.
         scalars: [n, K, 4], those of AdamW that change (decay, step size, root of the second bias correction), and what
             to multiply the summed loss by.
         width: tokens of the longest row that it could hold.
@@ -248,14 +270,7 @@ def make_chunk(number: int, members: Sequence[Draws], table: RowTable, dtype: to
     On the CPU: it may be made on a thread of its own, and a call to CUDA from there would spoil a graph's capture.
     """
     first, stop = number * STEPS, (number + 1) * STEPS
-    shape, operations = (STEPS, len(members)), table.store.reductions.shape[1]
-    batch = rows_per_step(members[0].config)
-    drawn = Drawn(
-        np.empty((*shape, batch), np.int32),
-        np.empty((*shape, batch + 1), np.int32),
-        np.zeros(shape, np.int64),
-        np.zeros((*shape, operations), np.int64),
-    )
+    drawn = Drawn.room(STEPS, len(members), members[0].config, table.store.reductions.shape[1])
     for k, member in enumerate(members):
         member.draw(first, stop, table, k, drawn)
     known = {m.timing: m.timed(first, stop) for m in {m.timing: m for m in members}.values()}  # most have it in common

@@ -10,14 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from listops_bench._base.hashing import GOLDEN, mix64
-
-_mixed = njit(mix64)
-
-
-@njit(cache=True, nogil=True)
-def _chance(key, slot):
-    return (_mixed(slot * np.uint64(GOLDEN) + key) >> np.uint64(11)) * 2.0**-53
+from listops_bench.train._window_kernels import chance, part_of
 
 
 @njit(cache=True, nogil=True)
@@ -40,10 +33,8 @@ def draw(keys, bounds, sizes, first, on_all, table, slot, member, begin, stop, o
         for b in range(rows.shape[2]):
             number = np.uint64(slot)
             slot += 1
-            chance, task = _chance(keys[0], number), 0
-            while task < len(bounds) and bounds[task] <= chance:
-                task += 1
-            row = first[task] + np.int64(_chance(keys[1], number) * sizes[task])
+            task = part_of(bounds, chance(keys[0], number))
+            row = first[task] + np.int64(chance(keys[1], number) * sizes[task])
             rows[step, member, b] = row
             starts[step, member, b] = at
             at += lengths[row] - 1

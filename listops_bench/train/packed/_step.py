@@ -17,8 +17,8 @@ from transformers import PreTrainedModel
 
 from listops_bench.model.packed import PackedLooped
 from listops_bench.train._precision import precision_in_use
-from listops_bench.train.config import TrainRecipe, rows_per_step
-from listops_bench.train.packed._data import Chunk, RowTable, Shape
+from listops_bench.train.config import WINDOW, TrainRecipe, rows_per_step
+from listops_bench.train.packed._data import Chunk, RowTable, Shape, window_batch
 from listops_bench.train.packed._fused import FusedLooped, supported
 from listops_bench.train.packed._plain import Adam, loss_and_gradient, update
 from listops_bench.train.packed._stages import Stages
@@ -72,11 +72,14 @@ class PackedStep:
         self.table, self.engine = table, engine
         self.weights = weights.to(device, copy=True)
         self.first_moments, self.second_moments = (torch.zeros_like(self.weights) for _ in range(2))
-        self._loss_and_gradient, self._update = _arithmetic(model, self.weights, table, engine)
+        windows = configs[0].batching == "windows"
+        longest = WINDOW if windows else int(table.store.lengths.max()) - 1
+        self._loss_and_gradient, self._update = _arithmetic(model, self.weights, longest, engine)
         self._adam = Adam.of(configs, self.weights)
         self._on_all = torch.tensor([[c.loss_on == "all"] for c in configs], device=device)
         k, b = len(configs), rows_per_step(configs[0])
-        self._rows = torch.zeros(k, b, dtype=torch.int32, device=device)
+        shape, kind = ((k, b, WINDOW + 1), torch.uint8) if windows else ((k, b), torch.int32)
+        self._rows = torch.zeros(shape, dtype=kind, device=device)
         self._starts = torch.zeros(k, b + 1, dtype=torch.int32, device=device)
         self._scalars = self.weights.new_zeros(k, 4)
         self._figures = self.weights.new_zeros(k, 2)
@@ -120,7 +123,10 @@ class PackedStep:
 
     @torch.no_grad()
     def _step(self, shape: Shape) -> None:
-        batch = self.table.batch(self._rows, self._starts, shape, self._on_all)
+        if self._rows.ndim == 3:
+            batch = window_batch(self._rows, self._starts, shape)
+        else:
+            batch = self.table.batch(self._rows, self._starts, shape, self._on_all)
         scale = self._scalars[:, 3].clone()  # aligned like any tensor, also of one model: kernels are compiled for that
         losses, gradient = self._loss_and_gradient(self.weights, batch, scale)
         with self._stages.freezing(self.tensors, gradient):
@@ -146,11 +152,10 @@ class PackedStep:
 
 
 def _arithmetic(
-    model: PackedLooped, weights: torch.Tensor, table: RowTable, engine: Engine
+    model: PackedLooped, weights: torch.Tensor, longest: int, engine: Engine
 ) -> tuple[Callable[..., tuple[torch.Tensor, torch.Tensor]], Callable[..., torch.Tensor]]:
     """What computes losses and gradient, and what updates: our kernels where they are made for it, or else torch."""
     precision = "float32" if engine.precision == "no" else engine.precision
-    longest = int(table.store.lengths.max()) - 1
     if weights.dtype == torch.float32 and supported(model.config, precision, engine.device, longest):
         fused = FusedLooped(model, engine.device, precision)
         return fused.loss_and_gradient, fused.update

@@ -26,6 +26,7 @@ from listops_bench.model.ladder import load_config
 from listops_bench.model.packed import shape_of
 from listops_bench.train._log import TrainingFailed
 from listops_bench.train._precision import float32_products
+from listops_bench.train._run_state import check_context
 from listops_bench.train.config import TrainConfig, rows_per_step
 from listops_bench.train.packed._loop import OnPackStep, PackProgress, PackTrainer
 from listops_bench.train.packed._members import MOST_ROWS
@@ -34,7 +35,7 @@ from listops_bench.train.run import TrainResult, result_of
 
 __all__ = ["MOST_ROWS", "Engine", "PackProgress", "pack_key", "this_engine", "train_packed", "why_not"]
 
-_SHARED = ("logging_steps", "eval_steps", "save_steps", "eval_rows", "precision")
+_SHARED = ("logging_steps", "eval_steps", "save_steps", "eval_rows", "precision", "batching")
 
 
 def why_not(config: TrainConfig) -> str | None:
@@ -107,6 +108,8 @@ def train_packed(
     """
     _check(configs)
     trainer = PackTrainer(configs, folder, engine or this_engine(), on_step, stop)
+    for member in trainer.members:
+        check_context(_model_config(member.config), member.config.model_name, max(member.draws.longest_rows) - 1)
     records = [trainer.finished_run(member) for member in trainer.members]
     if all(record is not None for record in records):
         return [result_of(Path(c.output_dir), r, already_done=True) for c, r in zip(configs, records, strict=True) if r]

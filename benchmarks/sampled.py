@@ -1,0 +1,81 @@
+"""What a lenient score says of a checkpoint, beside the strict one: sampled at temperature 1, on 100 rows.
+
+    python benchmarks/sampled.py CHECKPOINT [--task TASK] [--times 20]
+
+Prints one JSON object. ``sampled``: the share of 100 test rows whose last token before <eos> is the answer, when the
+completion is drawn at temperature 1; so many times with other rows and draws, lowest, mean and highest. ``greedy``: the
+same rule for greedy completions of all test rows; ``answers`` and ``traces`` are what the board shows of those.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from statistics import fmean
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from listops_bench.evaluate.decoding import predict
+from listops_bench.evaluate.run import score_split
+from listops_bench.model.checkpoint import load_checkpoint
+from listops_bench.tasks.curriculum import recorded_curriculum
+from listops_bench.tasks.expression import EOS_ID, PAD_ID, vocabulary
+from listops_bench.tasks.generator import Rows, generate
+from listops_bench.tasks.task import get_task
+
+ROWS = 100
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint")
+    parser.add_argument("--task", help="(default: the first that it was trained on)")
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--num-rows", type=int, help="test rows for the greedy figures (default: all)")
+    given = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    model, _, run = load_checkpoint(given.checkpoint)
+    plan = recorded_curriculum(run.curriculum or "")
+    task = get_task(given.task or plan.tasks[0])
+    rows = generate(task, "test", num_rows=given.num_rows or task.num_test, trace=plan.trace)
+    completions = predict(model, rows).completions
+    metrics = score_split(rows, completions)[0].metrics
+    words = vocabulary(task.modulus)
+    last = [(text.split() or [""])[-1] for text in completions]
+    lenient = [word == words[-task.modulus :][answer] for word, answer in zip(last, rows.answer, strict=True)]
+    shares = [_sampled(model, rows, seed, words) for seed in range(given.times)]
+    figures = {
+        "task": task.name,
+        "rows": len(rows),
+        "sampled": {"lowest": min(shares), "mean": round(fmean(shares), 4), "highest": max(shares)},
+        "greedy": round(fmean(lenient), 4),
+        "answers": round(metrics.answer_accuracy.accuracy, 4),
+        "traces": round(metrics.trace_accuracy.accuracy, 4),
+    }
+    print(json.dumps(figures, indent=1))
+
+
+@torch.no_grad()
+def _sampled(model: PreTrainedModel, rows: Rows, seed: int, words: Sequence[str]) -> float:
+    """The share of some rows that one draw gets right."""
+    torch.manual_seed(seed)
+    chosen = np.random.default_rng(seed).choice(len(rows), min(ROWS, len(rows)), replace=False)
+    right = 0
+    for row in chosen:
+        start = rows.offsets[row]
+        prompt = rows.ids[start : start + rows.prompt_lengths[row]].astype(np.int64)
+        written = model.generate(
+            torch.from_numpy(prompt)[None],
+            do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=64,
+            eos_token_id=EOS_ID, pad_token_id=PAD_ID,
+        )[0, len(prompt) :].tolist()  # fmt: skip
+        ended = written[: written.index(EOS_ID)] if EOS_ID in written else written
+        right += bool(ended) and words[ended[-1]] == str(rows.answer[row])
+    return right / len(chosen)
+
+
+if __name__ == "__main__":
+    main()
