@@ -29,7 +29,7 @@ from torch.utils.data import SequentialSampler
 from transformers import TrainerCallback, TrainingArguments
 
 from listops_bench.model.ladder import build_model, parameter_counts
-from listops_bench.tasks.expression import PAD_ID
+from listops_bench.tasks.symbols import PAD_ID
 from listops_bench.train._batches import Pool, Pools
 from listops_bench.train.config import TrainConfig, TrainRecipe
 from listops_bench.train.run import train

@@ -159,7 +159,7 @@ def config_of(**values: Any) -> Any:
 def recipe_id(config: Any) -> str:
     """The recipe's id in the results of a run."""
     run = RunRecord(identity=config.identity(), seed=config.seed, curriculum=str(config.plan()))
-    return recipe_of(run, load_config(config.fresh_model, config.plan().modulus), "run.json").id
+    return recipe_of(run, load_config(config.fresh_model, config.plan().symbol_set), "run.json").id
 
 
 def jobs_of(page: Path, folder: Path) -> list[Any]:

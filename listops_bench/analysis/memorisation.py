@@ -22,9 +22,9 @@ from transformers import PreTrainedModel
 from listops_bench.analysis.anatomy import logits
 from listops_bench.analysis.embedding import Ints
 from listops_bench.stats.intervals import Summary
-from listops_bench.tasks.expression import CLOSE_ID, EQUALS_ID, FIRST_NUMBER_ID, FIRST_OPERATION_ID, OPERATIONS
 from listops_bench.tasks.regime import Regime
 from listops_bench.tasks.split import is_held_out
+from listops_bench.tasks.symbols import CLOSE_ID, EQUALS_ID, FIRST_OPERATION_ID, Symbols, symbols_of
 
 MAX_ORDERED_TRIPLES = 10_000
 """Above so many triples (beyond modulus 21) each multiset is asked about once, in ascending order."""
@@ -90,51 +90,56 @@ class OperationTable:
     triples: Triples | None
 
 
-def operation_table(model: PreTrainedModel, operation: str, modulus: int, regime: Regime = _AS_USUAL) -> OperationTable:
+def operation_table(
+    model: PreTrainedModel, operation: str, modulus: Symbols | int, regime: Regime = _AS_USUAL
+) -> OperationTable:
     """Asks a model for all facts of an operation; ``regime`` (a task is one) says which were held out."""
-    by_multiset = regime.hold_out == "multisets"
+    by_multiset, symbols = regime.hold_out == "multisets", symbols_of(modulus)
+    asked = symbols.operations[operation]
     return OperationTable(
         operation,
-        modulus,
-        _pairs(model, operation, modulus) if regime.takes(operation, 2) else None,
-        _triples(model, operation, modulus, by_multiset) if regime.takes(operation, 3) else None,
+        symbols.size,
+        _pairs(model, operation, symbols) if regime.takes(asked, 2) else None,
+        _triples(model, operation, symbols, by_multiset) if regime.takes(asked, 3) else None,
     )
 
 
-def _pairs(model: PreTrainedModel, operation: str, modulus: int) -> Pairs:
-    operands = np.array(list(itertools.product(range(modulus), repeat=2)))
-    found = answers(model, operation, operands), _truth(operation, operands, modulus)
-    return Pairs(*(table.reshape(modulus, modulus) for table in found))
+def _pairs(model: PreTrainedModel, operation: str, symbols: Symbols) -> Pairs:
+    n = symbols.size
+    operands = np.array(list(itertools.product(range(n), repeat=2)))
+    found = answers(model, operation, operands, symbols), _truth(operation, operands, symbols)
+    return Pairs(*(table.reshape(n, n) for table in found))
 
 
-def _triples(model: PreTrainedModel, operation: str, modulus: int, by_multiset: bool) -> Triples:
-    multisets = np.array(list(itertools.combinations_with_replacement(range(modulus), 3)))
+def _triples(model: PreTrainedModel, operation: str, symbols: Symbols, by_multiset: bool) -> Triples:
+    n = symbols.size
+    multisets = np.array(list(itertools.combinations_with_replacement(range(n), 3)))
     operands = multisets
-    if modulus**3 <= MAX_ORDERED_TRIPLES:
-        operands = np.array(list(itertools.product(range(modulus), repeat=3)))
-    right = answers(model, operation, operands) == _truth(operation, operands, modulus)
+    if n**3 <= MAX_ORDERED_TRIPLES:
+        operands = np.array(list(itertools.product(range(n), repeat=3)))
+    right = answers(model, operation, operands, symbols) == _truth(operation, operands, symbols)
     place = {tuple(values): i for i, values in enumerate(multisets.tolist())}
     of = np.array([place[tuple(sorted(values))] for values in operands.tolist()])
     return Triples(
         multisets,
-        np.array([by_multiset and is_held_out(tuple(values), modulus) for values in multisets.tolist()]),
+        np.array([by_multiset and is_held_out(tuple(values), n) for values in multisets.tolist()]),
         np.bincount(of, minlength=len(multisets)),
         np.bincount(of, weights=right, minlength=len(multisets)).astype(np.int64),
     )
 
 
-def answers(model: PreTrainedModel, operation: str, operands: Ints) -> Ints:
+def answers(model: PreTrainedModel, operation: str, operands: Ints, modulus: Symbols | int = 10) -> Ints:
     """int64 [N]: what a model puts first after ``[OP a b ... ] =`` for operands [N, k]; -1 where that is no number."""
-    n, k = operands.shape
+    (n, k), symbols = operands.shape, symbols_of(modulus)
     ids = np.empty((n, k + 3), np.int64)
-    ids[:, 0] = FIRST_OPERATION_ID + list(OPERATIONS).index(operation)
-    ids[:, 1 : k + 1] = operands + FIRST_NUMBER_ID
+    ids[:, 0] = FIRST_OPERATION_ID + list(symbols.operations).index(operation)
+    ids[:, 1 : k + 1] = operands + symbols.first_number_id
     ids[:, k + 1 :] = CLOSE_ID, EQUALS_ID
     batches = torch.from_numpy(ids).split(_BATCH_ROWS)
     choices = torch.cat([logits(model, batch)[:, -1].argmax(-1).cpu() for batch in batches])
-    return np.maximum(choices.numpy() - FIRST_NUMBER_ID, -1)
+    return np.maximum(choices.numpy() - symbols.first_number_id, -1)
 
 
-def _truth(operation: str, operands: Ints, modulus: int) -> Ints:
-    apply = OPERATIONS[operation].apply
-    return np.array([apply(values, modulus) for values in operands.tolist()])
+def _truth(operation: str, operands: Ints, symbols: Symbols) -> Ints:
+    apply = symbols.operations[operation].apply
+    return np.array([apply(values, symbols.size) for values in operands.tolist()])

@@ -30,8 +30,8 @@ from listops_bench.evaluate.run import device_of
 from listops_bench.model.ladder import parameter_counts
 from listops_bench.runs.folder import RunFiles
 from listops_bench.tasks.curriculum import recorded_curriculum
-from listops_bench.tasks.expression import FIRST_NUMBER_ID, OPERATIONS
 from listops_bench.tasks.generator import Rows, generate
+from listops_bench.tasks.symbols import Symbols
 from listops_bench.tasks.task import TaskSpec, get_task
 from listops_bench.tasks.training_kinds import plan_of
 
@@ -135,7 +135,7 @@ def analyse(
         _Subject.open(folder, name, tasks, num_rows)
         for folder, name in zip(folders, _names([Path(folder) for folder in folders]), strict=True)
     ]
-    shared = tuple(op for op in OPERATIONS if all(op in subject.tasks for subject in opened))
+    shared = tuple(op for op in opened[0].tasks if all(op in subject.tasks for subject in opened))
     where = device_of(device)
     return [subject.analyse(shared or tuple(subject.tasks), where, on_stage) for subject in opened]
 
@@ -165,10 +165,10 @@ class _Subject:
     @classmethod
     def open(cls, folder: str | os.PathLike[str], name: str, tasks: Sequence[str] | None, num_rows: int) -> _Subject:
         checkpoint = _open(folder)
-        if checkpoint.modulus < MIN_NUMBERS:
+        if checkpoint.symbols.size < MIN_NUMBERS:
             raise InvalidInput(
-                f"checkpoint {str(folder)!r} has {checkpoint.modulus} numbers, and {MIN_NUMBERS} are the least that "
-                "have an order to speak of"
+                f"checkpoint {str(folder)!r} has {checkpoint.symbols.size} numbers, and {MIN_NUMBERS} are the least "
+                "that have an order to speak of"
             )
         anatomy_of(checkpoint.model)  # an unknown family is refused before anything is computed
         return cls(name, Path(folder), checkpoint, _tasks(checkpoint, folder, tasks), num_rows)
@@ -182,19 +182,19 @@ class _Subject:
         }
 
     def analyse(self, asked: tuple[str, ...], device: torch.device, on_stage: OnStage) -> Analysis:
-        checkpoint, model, modulus = self.checkpoint, self.checkpoint.model, self.checkpoint.modulus
+        checkpoint, model, symbols = self.checkpoint, self.checkpoint.model, self.checkpoint.symbols
         training, weights = checkpoint.training, checkpoint.identity.weights_sha256
         assert weights is not None  # of what was loaded they are known
         model.to(device)
         with exact_arithmetic(model):
             on_stage(self.name, "representation")
-            prompts = self.rows("test", at_least=ROWS_PER_NUMBER * modulus)
-            layers = _layers(model, [prompts[name] for name in asked], modulus)
+            prompts = self.rows("test", at_least=ROWS_PER_NUMBER * symbols.size)
+            layers = _layers(model, [prompts[name] for name in asked], symbols)
             on_stage(self.name, "reliance")
             relied_on = reliance(model, self.rows("test"), [*self.rows("validation").values()])
             on_stage(self.name, "memorisation")
             unseen = {name: accuracy(model, rows) for name, rows in self.rows("test_unseen_operands").items()}
-            tables = tuple(operation_table(model, name, modulus, task) for name, task in self.tasks.items())
+            tables = tuple(operation_table(model, name, symbols, task) for name, task in self.tasks.items())
         on_stage(self.name, "dynamics")
         return Analysis(
             name=self.name,
@@ -205,11 +205,11 @@ class _Subject:
             seed=checkpoint.recipe.seed,
             architecture=architecture(model.config).name,
             parameters=parameter_counts(model).total,
-            modulus=modulus,
+            modulus=symbols.size,
             operations=tuple(self.tasks),
             asked=asked,
             layers=layers,
-            output=_output(model, modulus),
+            output=_output(model, symbols),
             reliance=relied_on,
             seen=relied_on.intact,
             unseen=unseen,
@@ -226,8 +226,8 @@ class _Subject:
         last = self.checkpoint.training.steps if self.checkpoint.training else 0
         for step, path in steps.items():
             if step != last:
-                yield _saved_step(step, _open(path).model.to(device), rows, self.checkpoint.modulus)
-        yield _saved_step(max(last, *steps), self.checkpoint.model, rows, self.checkpoint.modulus)
+                yield _saved_step(step, _open(path).model.to(device), rows, self.checkpoint.symbols)
+        yield _saved_step(max(last, *steps), self.checkpoint.model, rows, self.checkpoint.symbols)
 
 
 def _open(folder: str | os.PathLike[str]) -> Checkpoint:
@@ -245,41 +245,41 @@ def _tasks(checkpoint: Checkpoint, folder: str | os.PathLike[str], names: Sequen
         names = recorded_curriculum(checkpoint.training.curriculum).tasks
     found: dict[str, TaskSpec] = {}
     for task in map(get_task, names):
-        if task.modulus != checkpoint.modulus:
+        if task.symbol_set != checkpoint.symbols:
             raise InvalidInput(
-                f"task {task.name!r} has modulus {task.modulus}, and checkpoint {str(folder)!r} was made for modulus "
-                f"{checkpoint.modulus}"
+                f"task {task.name!r} has {task.symbol_set}, and checkpoint {str(folder)!r} was made for "
+                f"{checkpoint.symbols}"
             )
         for operation in task.operations:
             found.setdefault(operation, dataclasses.replace(task, operations=(operation,)))
-    return {operation: found[operation] for operation in OPERATIONS if operation in found}
+    return {operation: found[operation] for operation in checkpoint.symbols.operations if operation in found}
 
 
 # --- what the numbers look like ---------------------------------------------------------------------------------------
 
 
-def number_vectors(weight: torch.Tensor, modulus: int) -> Floats:
+def number_vectors(weight: torch.Tensor, symbols: Symbols) -> Floats:
     """float64 [n, D]: the numbers' rows of an embedding or output matrix [V, D]."""
-    return weight.detach().double().cpu().numpy()[FIRST_NUMBER_ID : FIRST_NUMBER_ID + modulus]
+    return weight.detach().double().cpu().numpy()[symbols.first_number_id :][: symbols.size]
 
 
-def _layers(model: PreTrainedModel, rows: Sequence[Rows], modulus: int) -> tuple[LayerRepresentation, ...]:
+def _layers(model: PreTrainedModel, rows: Sequence[Rows], symbols: Symbols) -> tuple[LayerRepresentation, ...]:
     weight = model.get_input_embeddings().weight
     word = anatomy_of(model).layer_word
-    found = [LayerRepresentation("embedding", represent(number_vectors(weight, modulus)), None)]
+    found = [LayerRepresentation("embedding", represent(number_vectors(weight, symbols)), None)]
     states, numbers, contexts = number_states(model, rows)
     keep = np.linspace(0, len(numbers) - 1, min(NUM_STATES, len(numbers))).astype(np.int64)
     for layer, of_layer in enumerate(states, start=1):
-        means = np.stack([of_layer[numbers == number].mean(0) for number in range(modulus)])
-        probe = probe_states(of_layer[keep], numbers[keep], contexts[keep], modulus)
+        means = np.stack([of_layer[numbers == number].mean(0) for number in range(symbols.size)])
+        probe = probe_states(of_layer[keep], numbers[keep], contexts[keep], symbols.size)
         found.append(LayerRepresentation(f"after {word} {layer}", represent(means), probe))
     return tuple(found)
 
 
-def _output(model: PreTrainedModel, modulus: int) -> Representation | None:
+def _output(model: PreTrainedModel, symbols: Symbols) -> Representation | None:
     inner, outer = model.get_input_embeddings().weight, model.get_output_embeddings().weight
     tied = inner is outer or torch.equal(inner, outer)
-    return None if tied else represent(number_vectors(outer, modulus))
+    return None if tied else represent(number_vectors(outer, symbols))
 
 
 def number_states(model: PreTrainedModel, rows: Sequence[Rows]) -> tuple[list[Floats], Ints, Ints]:
@@ -293,20 +293,21 @@ def number_states(model: PreTrainedModel, rows: Sequence[Rows]) -> tuple[list[Fl
     contexts: list[Ints] = []
     before = 0
     for part in rows:
+        first = part.task.symbol_set.first_number_id
         for batch in batches(part):
             inputs = batch.ids[:, :-1]
             prompt = torch.arange(inputs.shape[1]) < torch.from_numpy(part.prompt_lengths[batch.rows])[:, None]
-            wanted = prompt & (inputs >= FIRST_NUMBER_ID)
+            wanted = prompt & (inputs >= first)
             stream = residuals(model, batch)
             for layer, states in enumerate(layers):
                 states.append(stream[2 * layer + 2][wanted.to(model.device)].double().cpu().numpy())
-            numbers.append((inputs[wanted] - FIRST_NUMBER_ID).numpy())
+            numbers.append((inputs[wanted] - first).numpy())
             contexts.append(before + batch.rows[wanted.nonzero()[:, 0].numpy()])
         before += len(part)
     return [np.concatenate(states) for states in layers], np.concatenate(numbers), np.concatenate(contexts)
 
 
-def _saved_step(step: int, model: PreTrainedModel, rows: Mapping[str, Rows], modulus: int) -> SavedStep:
+def _saved_step(step: int, model: PreTrainedModel, rows: Mapping[str, Rows], symbols: Symbols) -> SavedStep:
     with exact_arithmetic(model):
         scores = {name: accuracy(model, part) for name, part in rows.items()}
-    return SavedStep(step, scores, represent(number_vectors(model.get_input_embeddings().weight, modulus)))
+    return SavedStep(step, scores, represent(number_vectors(model.get_input_embeddings().weight, symbols)))

@@ -30,7 +30,7 @@ from listops_bench.stats.differences import Difference
 from listops_bench.stats.intervals import Summary, mean_difference
 from listops_bench.stats.threshold import Ratio, Threshold
 from listops_bench.tasks.exposure import NEARLY
-from listops_bench.tasks.expression import OPERATIONS
+from listops_bench.tasks.operations import OPERATIONS
 
 DECIDED: dict[Decision, str] = {"for": "for the claim", "against": "against it", "open": "open"}
 LIMITS = {
@@ -134,7 +134,12 @@ def _setting(of: Setting) -> str:
     """``looped, 3 layers, 1 head, modulus 10, depth 2, parallel traces, reference track``."""
     word = "loop" if of.family.startswith(("looped", "listops_looped")) else "layer"
     shape = [count(n, noun) for n, noun in ((of.layers, word), (of.heads, "head")) if n is not None]
-    data = f"modulus {of.modulus}", f"depth {of.depth}", f"{of.trace} traces", f"{of.track} track"
+    data = (
+        f"symbols {of.symbols}" if of.symbols else f"modulus {of.modulus}",
+        f"depth {of.depth}",
+        f"{of.trace} traces",
+        f"{of.track} track",
+    )
     return ", ".join([markdown_code(of.family), *shape, *data, *([f"regime {of.regime}"] if of.regime else [])])
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from listops_bench._base.command import Parser, positive
 from listops_bench.errors import InvalidInput
 from listops_bench.pages.console import make_table, print_tables
-from listops_bench.tasks.expression import OPERATIONS
+from listops_bench.tasks.operations import OPERATIONS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -56,10 +56,12 @@ def curriculum(*, curriculum: str, like: str | None, by: str | None, stage: int 
 
 
 def _table(shown: Mapping[str, Exposure]) -> Table:
-    operations = [name for name in OPERATIONS if any(name in e.reductions for e in shown.values())]
+    found = dict.fromkeys(name for each in shown.values() for name in each.reductions)
+    operations = sorted(found, key=lambda name: list(OPERATIONS).index(name) if name in OPERATIONS else -1)
     table = make_table("curriculum", "steps", "tokens", *(f"reductions of {name.upper()}" for name in operations))
     for column in table.columns[1:]:
         column.justify = "right"
     for text, each in shown.items():
-        table.add_row(text, *(f"{each.of(measure):,.0f}" for measure in ("steps", "tokens", *operations)))
+        counts = (each.steps, each.tokens, *(each.reductions.get(name, 0.0) for name in operations))
+        table.add_row(text, *(f"{count:,.0f}" for count in counts))
     return table

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from listops_bench._base.command import Parser, boolean, positive, print_line
 from listops_bench.pages.console import make_table, print_tables
+from listops_bench.tasks.operations import laws
 from listops_bench.tasks.regime import describe_regime, find_regime, regimes
+from listops_bench.tasks.symbols import Symbols, find_symbols, symbol_sets
 from listops_bench.tasks.task import TaskSpec, curated_tasks, describe_task, get_task
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ def add_verbs(parser: Parser) -> None:
     verb = parser.add_verb("trace", trace, "solve an expression step by step", '"[SUM 3 [MAX 2 9 ] 4 ] =" --modulus 10')
     verb.add("expression EXPRESSION", "in ListOps brackets, quoted")
     verb.add("--modulus N", "numbers are 0 .. N-1", type=int, default=10)
+    verb.add("--symbols NAME", "symbols other than numbers: s3, or the path of a page", default="")
     verb.add("--style NAME", "parallel, single or none", default="parallel")
 
 
@@ -97,13 +100,13 @@ _FLAG_TYPES: dict[type, Callable[[str], Any]] = {int: int, float: float, bool: b
 
 def tasks(*, task: str | None, split: str, rows: int, **parameters: Any) -> None:
     if task is None:
-        print_tables(_task_table(), _regime_table())
+        print_tables(_task_table(), _symbols_table(), _regime_table())
         return
     spec = get_task(task, **parameters)
     shown = _row_table(spec, split, rows)
     about = {**describe_regime(spec.regime), **describe_task(spec.name)}
     print_tables(f"{spec.name}: {about.get('description', 'not one of the curated tasks')}")
-    print_tables(_parameter_table(spec), shown)
+    print_tables(_parameter_table(spec), *([_operation_table(spec.symbol_set)] if spec.symbols else []), shown)
 
 
 def baselines(*, task: str, split: str, seed: int, **parameters: Any) -> None:
@@ -144,12 +147,15 @@ def export(*, folder: str, tasks: Sequence[str] | None, check: bool) -> None:
     print_line(f"{folder}: {sum(file.rows for file in written):,} rows in {len(written)} files")
 
 
-def trace(*, expression: str, modulus: int, style: TraceStyle) -> None:
-    from listops_bench.tasks.expression import check_modulus, parse, prompt_text, render, trace
+def trace(*, expression: str, modulus: int, symbols: str, style: TraceStyle) -> None:
+    from listops_bench.tasks.expression import parse, prompt_text, render, trace
+    from listops_bench.tasks.operations import check_modulus
+    from listops_bench.tasks.pages import given_symbols
 
-    root = parse(expression, modulus)
+    known = given_symbols(symbols) if symbols else modulus
+    root = parse(expression, known)
     check_modulus(modulus)
-    print("\n".join([prompt_text(root), *map(render, trace(root, modulus, style))]))
+    print("\n".join([prompt_text(root), *map(render, trace(root, known, style))]))
 
 
 def _task_table() -> Table:
@@ -165,6 +171,23 @@ def _task_table() -> Table:
             describe_task(name).get("title", ""),
         )
     table.caption = "any other subset of the operations is a task too, in any order: see `tasks NAME`"
+    return table
+
+
+def _symbols_table() -> Table:
+    table = make_table("symbols", "operations", "what they are")
+    for word in symbol_sets():
+        symbols = find_symbols(word)
+        table.add_row(word, " ".join(map(str.upper, symbols.operations)), symbols.title)
+    table.caption = "a word of a task's name, perm_sign_s3, rsum_max_med_tables, or a page, tick@pages/clock.yaml"
+    return table
+
+
+def _operation_table(symbols: Symbols) -> Table:
+    table = make_table("operation", "laws", "what it is")
+    for name, operation in symbols.operations.items():
+        table.add_row(name.upper(), laws(operation), operation.description or f"as {operation.like.upper()}")
+    table.caption = ", ".join(f"{number} is {label}" for number, label in enumerate(symbols.labels))
     return table
 
 

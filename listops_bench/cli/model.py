@@ -71,25 +71,25 @@ def _answer(prompt: str, checkpoint: str, revision: str | None, trust_remote_cod
     """Prints what the model writes after a prompt, and whether that is right."""
     from listops_bench.evaluate.decoding import context_length
     from listops_bench.model.checkpoint import load_checkpoint
-    from listops_bench.model.ladder import modulus_of
+    from listops_bench.model.ladder import model_symbols
     from listops_bench.model.origin import resolve
     from listops_bench.score.completion import score
     from listops_bench.tasks import expression
     from listops_bench.tasks.task import TaskSpec
 
-    root = expression.parse(prompt)
     source = resolve(checkpoint, revision, trust_remote_code=trust_remote_code)
-    model, tokenizer, _ = load_checkpoint(source.folder, trust_remote_code=trust_remote_code)
-    modulus = modulus_of(model.config)
-    text = expression.prompt_text(expression.parse(prompt, modulus))
+    model, tokenizer, run = load_checkpoint(source.folder, trust_remote_code=trust_remote_code)
+    symbols = model_symbols(model.config, run.symbols)
+    root = expression.parse(prompt, symbols)
+    text = expression.prompt_text(root)
     size, context = len(text.split()), context_length(model)
     if context is not None and size >= context:
         raise InvalidInput(f"the prompt has {size} tokens, and the model's context is {context}")
     inputs = tokenizer(text, return_tensors="pt")
-    reference = expression.completion_text(root, modulus)
+    reference = expression.completion_text(root, symbols)
     limit = max(TaskSpec.max_tokens // 2, len(reference.split()) + 1)  # as in every evaluation
     written = model.generate(**inputs, do_sample=False, max_new_tokens=min(limit, (context or size + limit) - size))
     completion = " " + tokenizer.decode(written[0, size:], skip_special_tokens=True)
-    right = "right" if score(text, completion, modulus=modulus).answer else "wrong"
+    right = "right" if score(text, completion, modulus=symbols).answer else "wrong"
     print_line(f"{text}{completion}")
     print_line(f"{right}: {reference.strip()}")

@@ -14,10 +14,11 @@ import yaml
 
 from listops_bench._base.text import LEFT, RIGHT, markdown_table
 from listops_bench.tasks.baselines import Baseline, score_shortcuts
-from listops_bench.tasks.expression import ssum_permutation, ssum_statistics
 from listops_bench.tasks.generator import Rows, count_outcomes, generate
+from listops_bench.tasks.operations import laws, ssum_permutation, ssum_statistics
 from listops_bench.tasks.regime import describe_regime, find_regime
 from listops_bench.tasks.split import RULES, SPLITS, held_out_multisets, held_out_triples
+from listops_bench.tasks.symbols import Symbols
 from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, describe_task
 
 MARKER = "<!-- dataset card written by listops_bench -->"
@@ -182,7 +183,7 @@ def _task_section(task: TaskSpec) -> str:
     return f"""### {task.name}
 
 {describe_task(task.name).get("description", "")}
-Modulus {task.modulus}, {task.min_operands} to {task.max_operands} operands, depth to {task.max_depth}.
+{_symbols_text(task.symbol_set)}, {task.min_operands} to {task.max_operands} operands, depth to {task.max_depth}.
 {drawn}
 {split_table(facts)}
 
@@ -194,6 +195,16 @@ What shortcuts reach, as answer accuracy:
 
 {baseline_table(facts)}
 """
+
+
+def _symbols_text(symbols: Symbols) -> str:
+    """A symbol set in words: its operations with their laws, and what its symbols stand for."""
+    if not symbols.word:
+        return f"Modulus {symbols.size}"
+    told = (f"{name.upper()} ({op.description or op.like}; {laws(op)})" for name, op in symbols.operations.items())
+    labels = (f"{number} is {label}" for number, label in enumerate(symbols.labels))
+    texts = [symbols.description, f"Operations: {', '.join(told)}.", ", ".join(labels) + "." if symbols.labels else ""]
+    return " ".join(filter(None, [*texts, f"{symbols.size} symbols"]))
 
 
 def _how_drawn(task: TaskSpec) -> str:

@@ -76,11 +76,11 @@ def _answer(question: dict[str, Any], answers: IO[bytes]) -> Any:
     from listops_bench.model.origin import Origin
     from listops_bench.model.tensors import tensors_sha256
     from listops_bench.tasks.generator import generate
-    from listops_bench.tasks.regime import remember_regimes
+    from listops_bench.tasks.pages import remember_pages
     from listops_bench.tasks.task import get_task
 
     folder = Path(question["folder"])
-    remember_regimes(question["regimes"], str(folder))
+    remember_pages(question["pages"], str(folder))
     found = open_origin(Origin(folder, question.get("id"), question.get("revision")))
     if question["asked"] == "look":
         description = Description(

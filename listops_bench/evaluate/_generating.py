@@ -17,8 +17,8 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from listops_bench.errors import InvalidInput
 from listops_bench.model.causality import draw, first_choices, have_moved
-from listops_bench.tasks.expression import EOS_ID, PAD_ID
 from listops_bench.tasks.generator import Rows
+from listops_bench.tasks.symbols import EOS_ID, PAD_ID
 
 _GROUP_TOKENS = 32_768
 """Of a group, its rows grown to the limit. Never another number: what is decoded together depends on the rows alone."""

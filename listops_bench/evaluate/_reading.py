@@ -11,7 +11,7 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 
 from listops_bench.model.causality import logits_of
-from listops_bench.tasks.expression import PAD_ID
+from listops_bench.tasks.symbols import PAD_ID
 
 Ids = npt.NDArray[np.int64]
 

@@ -8,8 +8,8 @@ from transformers import PreTrainedModel
 
 from listops_bench.evaluate.decoding import exact_arithmetic, predict
 from listops_bench.model.causality import first_choices, logits_of
-from listops_bench.tasks.expression import EOS_ID, PAD_ID, vocabulary
 from listops_bench.tasks.generator import Rows
+from listops_bench.tasks.symbols import EOS_ID, PAD_ID, vocabulary
 
 _ROWS = 256  # of one batch
 
@@ -22,7 +22,7 @@ def near_ties(model: PreTrainedModel, rows: Rows) -> int:
     predictions = predict(model, rows)
     if not predictions.causal:
         return 0
-    ids = {word: place for place, word in enumerate(vocabulary(rows.task.modulus))}
+    ids = {word: place for place, word in enumerate(vocabulary(rows.task.symbol_set))}
     prompts, answers = (
         [[ids[word] for word in text.split()] for text in texts] for texts in (rows.prompts(), predictions.completions)
     )

@@ -12,13 +12,14 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from listops_bench._base.text import slug
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.model.checkpoint import read_checkpoint
-from listops_bench.model.ladder import FAMILIES, find_family, modulus_of
+from listops_bench.model.ladder import FAMILIES, find_family, model_symbols
 from listops_bench.model.origin import Origin, resolve
 from listops_bench.result.format import Architecture, Model, Recipe
 from listops_bench.runs.folder import RunFiles
 from listops_bench.runs.learning import read_learning
 from listops_bench.runs.record import Learning, RunRecord, Training
 from listops_bench.tasks.expression import TRACE_STYLES, TraceStyle
+from listops_bench.tasks.symbols import Symbols
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Checkpoint:
     learning: dict[str, Learning]
 
     @property
-    def modulus(self) -> int:
-        return modulus_of(self.model.config)
+    def symbols(self) -> Symbols:
+        return model_symbols(self.model.config, self.run.symbols)
 
     @property
     def training(self) -> Training | None:

@@ -40,7 +40,7 @@ from listops_bench.errors import InvalidInput
 from listops_bench.evaluate._generating import generate_all
 from listops_bench.evaluate._reading import reader_of, takes
 from listops_bench.model.causality import draw, draw_cuts, first_choices, have_moved, logits_of
-from listops_bench.tasks.expression import EOS_ID, FIRST_NUMBER_ID, PAD_ID, SPECIAL_TOKENS, vocabulary
+from listops_bench.tasks.symbols import EOS_ID, PAD_ID, SPECIAL_TOKENS, vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -93,7 +93,7 @@ def predict(
 
     Args:
         model: weights in float32 or float64. It is left in the mode (train or eval) it was in.
-        rows: of the model's modulus.
+        rows: of the model's symbols.
         batch_size: rows of one batch, instead of a number chosen by their length. Halved where memory runs out.
         device: moves the model there first.
 
@@ -122,11 +122,10 @@ def context_length(model: PreTrainedModel) -> int | None:
 
 
 def _check(model: PreTrainedModel, rows: Rows) -> None:
-    size = model.get_input_embeddings().weight.shape[0]
-    if size != len(vocabulary(rows.task.modulus)):
+    size, due = model.get_input_embeddings().weight.shape[0], len(vocabulary(rows.task.symbol_set))
+    if size != due:
         raise InvalidInput(
-            f"task {rows.task.name!r} has modulus {rows.task.modulus}, and the model's vocabulary of {size} tokens is "
-            f"that of modulus {size - FIRST_NUMBER_ID}"
+            f"task {rows.task.name!r} has {rows.task.symbol_set}, a vocabulary of {due} tokens; the model has {size}"
         )
     for name, parameter in model.named_parameters():
         if not parameter.isfinite().all():
@@ -345,7 +344,7 @@ class _Decoder:
 
 def _predictions(rows: Rows, written: dict[int, list[int]], *, causal: bool) -> Predictions:
     """The completions, of which those that are not written are the references."""
-    words, completions = vocabulary(rows.task.modulus), rows.completions()
+    words, completions = vocabulary(rows.task.symbol_set), rows.completions()
     exact, stopped = np.ones(len(rows), np.bool_), np.ones(len(rows), np.bool_)
     for row, ids in written.items():
         begin, end = int(rows.offsets[row]), int(rows.offsets[row + 1])

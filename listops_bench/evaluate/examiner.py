@@ -31,7 +31,7 @@ from listops_bench._base.processes import import_path
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.result.format import Architecture, Model, Recipe, Result
 from listops_bench.runs.record import Learning, Parameters, Training
-from listops_bench.tasks.regime import own_regimes, remember_regimes
+from listops_bench.tasks.pages import own_pages, remember_pages
 from listops_bench.tasks.task import get_task
 
 SECONDS = 600.0
@@ -145,7 +145,7 @@ class Examiner:
         }  # fmt: skip
         found: list[Result] = records.decode(list[Result], self._ask(folder, question, on_split), str(folder))
         for result in found:
-            remember_regimes(result.regimes or {}, str(folder))
+            remember_pages(result.pages or {}, str(folder))
         return found
 
     def ties(
@@ -173,7 +173,7 @@ class Examiner:
             assert process is not None
             assert process.stdin is not None
             try:
-                asked = {"folder": os.path.abspath(folder), "regimes": own_regimes(), **question}
+                asked = {"folder": os.path.abspath(folder), "pages": own_pages(), **question}
                 process.stdin.write(json.dumps(asked).encode() + b"\n")
                 process.stdin.flush()
             except OSError:  # it has ended: what is read next says so

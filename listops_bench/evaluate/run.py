@@ -48,10 +48,11 @@ from listops_bench.score.completion import (
 )
 from listops_bench.score.held_out import held_out_steps
 from listops_bench.tasks.curriculum import recorded_curriculum
-from listops_bench.tasks.expression import OPERATIONS, TraceStyle, parse
+from listops_bench.tasks.expression import TraceStyle, parse
 from listops_bench.tasks.generator import Rows, generate, rows_checksum
-from listops_bench.tasks.regime import own_regimes
+from listops_bench.tasks.pages import own_pages
 from listops_bench.tasks.split import EVALUATION_SPLITS
+from listops_bench.tasks.symbols import Symbols
 from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, get_task, with_single_tasks
 
 TEST_SPLITS = EVALUATION_SPLITS[1:]
@@ -96,7 +97,7 @@ def evaluate_checkpoint(
         on_split: called with task and split before each.
 
     Raises:
-        InvalidInput: a broken folder, an unknown task or split, tasks of another modulus than the model's, or rows that
+        InvalidInput: a broken folder, an unknown task or split, tasks of other symbols than the model's, or rows that
             are longer than its context.
     """
     chosen = _splits((splits,) if isinstance(splits, str) else splits)
@@ -112,10 +113,9 @@ def evaluate_checkpoint(
         loaded, name = open_checkpoint(checkpoint, revision, trust_remote_code=trust_remote_code), str(checkpoint)
     specs = wanted or _own_tasks(loaded, name)
     for task in specs:
-        if task.modulus != loaded.modulus:
+        if task.symbol_set != loaded.symbols:
             raise InvalidInput(
-                f"task {task.name!r} has modulus {task.modulus}, and checkpoint {name!r} was made for "
-                f"modulus {loaded.modulus}"
+                f"task {task.name!r} has {task.symbol_set}, and checkpoint {name!r} was made for {loaded.symbols}"
             )
     loaded.model.to(device_of(device))
     results = []
@@ -200,7 +200,7 @@ def _result(
             environment=environment(loaded.model.device),
         ),
         learning=loaded.learning.get(task.name),
-        regimes=own_regimes([task.regime, *(loaded.run.regimes or {})]) or None,
+        pages=own_pages([*task.page_words, *(loaded.run.pages or {})]) or None,
     )
 
 
@@ -232,12 +232,12 @@ def score_split(rows: Rows, completions: Sequence[str]) -> tuple[SplitResult, It
 
 
 def _score(asked: _Questions, completions: Sequence[str]) -> tuple[SplitResult, Iterator[dict[str, Any]]]:
-    rows, prompts, references, modulus = asked.rows, asked.prompts, asked.references, asked.rows.task.modulus
+    rows, prompts, references, symbols = asked.rows, asked.prompts, asked.references, asked.rows.task.symbol_set
     scores = [
         # Most rows of a good model. (An answer without its steps, of a row that has some, is another matter.)
         score_of_trace(reference)
         if completion == reference and (depth == 1 or "=" in reference)
-        else score(prompt, completion, reference, modulus=modulus)
+        else score(prompt, completion, reference, modulus=symbols)
         for prompt, completion, reference, depth in zip(prompts, completions, references, rows.depth, strict=True)
     ]
     unseen = rows.split == "test_unseen_operands"
@@ -248,7 +248,7 @@ def _score(asked: _Questions, completions: Sequence[str]) -> tuple[SplitResult, 
         metrics=summarise(scores),
         first_wrong_step=count_first_wrong_steps(scores),
         slices=summarise_slices(scores, asked.columns),
-        held_out=held_out_steps(prompts, completions, modulus, rows.task.hold_out) if unseen else {},
+        held_out=held_out_steps(prompts, completions, symbols, rows.task.hold_out) if unseen else {},
     )
     columns = zip(rows.row_ids(), prompts, references, completions, scores, strict=True)
     return result, (
@@ -259,19 +259,20 @@ def _score(asked: _Questions, completions: Sequence[str]) -> tuple[SplitResult, 
 
 def slice_columns(rows: Rows, prompts: Sequence[str]) -> dict[str, Sequence[int | str]]:
     """The slices' values for every row, in the order of `score.SLICES`."""
-    names = list(OPERATIONS)
+    symbols = rows.task.symbol_set
+    names = list(symbols.operations)
     return {
         "depth": rows.depth.tolist(),
         "root_operation": [names[i] for i in rows.root_operation.tolist()],
-        "operand_count": [_operand_count(_NUMBER.sub("0", prompt)) for prompt in prompts],
+        "operand_count": [_operand_count(_NUMBER.sub(" 0", prompt), symbols) for prompt in prompts],
         "decisive_depth": rows.decisive_depth.tolist(),
     }
 
 
-_NUMBER = re.compile(r"[0-9]+")
+_NUMBER = re.compile(r" [0-9]+")
 
 
 @lru_cache(maxsize=4096)
-def _operand_count(shape: str) -> int:
+def _operand_count(shape: str, symbols: Symbols) -> int:
     """`operand_count` of a prompt whose numbers are all 0: thousands of prompts have some hundred shapes."""
-    return operand_count(parse(shape))
+    return operand_count(parse(shape, symbols))

@@ -39,8 +39,9 @@ from listops_bench.result.verified import (
 )
 from listops_bench.runs.record import Parameters
 from listops_bench.score.completion import SCORER_VERSION
-from listops_bench.tasks.expression import TraceStyle, vocabulary
+from listops_bench.tasks.expression import TraceStyle
 from listops_bench.tasks.generator import generate, rows_checksum
+from listops_bench.tasks.symbols import Symbols, vocabulary
 from listops_bench.tasks.task import DATASET_VERSION, get_task
 
 
@@ -126,7 +127,7 @@ def _problems(path: Path, result: Result, checkpoints: Checkpoints | None) -> It
             yield against("format", f"architecture.{key}: {text[:60]!r} is no plain name")
     # A model of the ladder, on a rung or between two, has the size that it has, whoever trained it.
     shape = result.architecture
-    known = _size_on_ladder(shape.name, shape.family, shape.hidden_size, result.task.modulus)
+    known = _size_on_ladder(shape.name, shape.family, shape.hidden_size, get_task(result.task.name).symbol_set)
     if known is not None:
         yield from _size_problems(result, *known)
     if result.dataset_version == DATASET_VERSION:
@@ -176,11 +177,13 @@ def _is_imported(result: Result) -> bool:
 
 
 @lru_cache
-def _size_on_ladder(name: str, family: str, width: int | None, modulus: int) -> tuple[Parameters, Architecture] | None:
+def _size_on_ladder(
+    name: str, family: str, width: int | None, symbols: Symbols
+) -> tuple[Parameters, Architecture] | None:
     config = make_config(name) if name in model_names() else config_at(family, width)
     if config is None:
         return None
-    config.vocab_size = len(vocabulary(modulus))
+    config.vocab_size = len(vocabulary(symbols))
     return parameter_counts(build_model(config)), architecture(config)
 
 

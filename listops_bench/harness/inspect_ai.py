@@ -20,6 +20,7 @@ from listops_bench.harness import lm_eval
 from listops_bench.score.completion import SCORER_VERSION, final_answer, score
 from listops_bench.tasks.generator import generate
 from listops_bench.tasks.split import SPLITS
+from listops_bench.tasks.symbols import find_symbols
 from listops_bench.tasks.task import DATASET_VERSION, get_task
 
 
@@ -48,7 +49,7 @@ def listops(
     return Task(
         dataset=MemoryDataset(samples, name=f"{spec.name}/{split}"),
         solver=greedy(),
-        scorer=listops_score(modulus=spec.modulus),
+        scorer=listops_score(modulus=spec.modulus, symbols=spec.symbols),
         config=GenerateConfig(max_tokens=limit),
         version=f"{DATASET_VERSION}/{SCORER_VERSION}",
     )
@@ -87,12 +88,13 @@ def step_rate() -> Metric:
         "valid_step_rate": [step_rate()],
     }
 )
-def listops_score(modulus: int = 10) -> Scorer:
-    """`listops_bench.score`, of each answer."""
+def listops_score(modulus: int = 10, symbols: str = "") -> Scorer:
+    """`listops_bench.score`, of each answer; ``symbols`` is the word of a symbol set, if not of numbers."""
+    known = find_symbols(symbols) if symbols else modulus
 
     async def judge(state: TaskState, target: Target) -> InspectScore:
         completion = state.output.completion
-        found = score(state.input_text, completion, target.text, modulus=modulus)
+        found = score(state.input_text, completion, target.text, modulus=known)
         rate = found.valid_steps / found.num_steps if found.num_steps else 0.0
         return InspectScore(
             value={"answer_accuracy": int(found.answer), "trace_accuracy": int(found.trace), "valid_step_rate": rate},

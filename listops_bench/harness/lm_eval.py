@@ -18,7 +18,8 @@ from listops_bench.errors import InvalidInput
 from listops_bench.harness.lm_eval_files import EXAMPLES, description, few_shot_limit
 from listops_bench.score.completion import score
 from listops_bench.tasks.generator import Rows, generate
-from listops_bench.tasks.regime import remember_regimes
+from listops_bench.tasks.pages import remember_pages
+from listops_bench.tasks.symbols import vocabulary
 from listops_bench.tasks.task import TaskSpec, get_task
 
 
@@ -26,19 +27,19 @@ def dataset(
     task: str,
     split: str = "test",
     few_shot: bool = False,
-    regimes: Mapping[str, Any] | None = None,
+    pages: Mapping[str, Any] | None = None,
     **others: Any,
 ) -> dict[str, datasets.Dataset]:
     """The rows of a split under ``test``, and the examples of a few-shot prompt under ``train``.
 
     Args:
-        regimes: the values of a regime of somebody's own in the task's name.
+        pages: the values of pages of somebody's own in the task's name.
         others: lm-eval's metadata and model arguments; ``pretrained`` among them says which model is to be asked.
 
     Raises:
-        InvalidInput: the model is one of another modulus, or its context too short for a prompt and its answer.
+        InvalidInput: the model is one of other symbols, or its context too short for a prompt and its answer.
     """
-    remember_regimes(regimes or {}, "dataset_kwargs")
+    remember_pages(pages or {}, "dataset_kwargs")
     spec = get_task(task)
     rows = generate(spec, split)
     shown = examples(spec) if few_shot else []
@@ -60,7 +61,7 @@ def examples(task: TaskSpec) -> list[dict[str, Any]]:
 def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, Any]:
     """The score of one answer, under the names that the task files list."""
     task = get_task(doc["id"].split("/")[0])
-    found = score(doc["prompt"], results[0], doc["completion"], modulus=task.modulus)
+    found = score(doc["prompt"], results[0], doc["completion"], modulus=task.symbol_set)
     return {
         "answer_accuracy": float(found.answer),
         "trace_accuracy": float(found.trace),
@@ -78,7 +79,7 @@ def step_rate(steps: Iterable[tuple[int, int]]) -> float:
 def _check_model(task: TaskSpec, rows: Rows, shown: list[dict[str, Any]], arguments: dict[str, Any]) -> None:
     from transformers import AutoConfig, AutoTokenizer
 
-    from listops_bench.model.tokenizer import modulus_of
+    from listops_bench.model.tokenizer import words_of
 
     name, options = arguments["pretrained"], {"trust_remote_code": bool(arguments.get("trust_remote_code"))}
     try:
@@ -86,12 +87,9 @@ def _check_model(task: TaskSpec, rows: Rows, shown: list[dict[str, Any]], argume
         tokenizer = AutoTokenizer.from_pretrained(arguments.get("tokenizer") or name, **options)
     except Exception:  # whatever is wrong with the model, lm-eval loads it next and says so
         return
-    try:
-        modulus = modulus_of(tokenizer)
-    except InvalidInput:
-        modulus = None  # a tokenizer of its own, which has a token for every text
-    if modulus is not None and modulus != task.modulus:
-        raise InvalidInput(f"task {task.name!r} has modulus {task.modulus}, and model {name!r} that of {modulus}")
+    words = words_of(tokenizer)  # a tokenizer of its own has a token for every text
+    if words is not None and words != vocabulary(task.symbol_set):
+        raise InvalidInput(f"task {task.name!r} has {task.symbol_set}, and model {name!r} the vocabulary of others")
     context = arguments.get("max_length") or getattr(config, "max_position_embeddings", None)
     if not isinstance(context, int):
         return

@@ -23,9 +23,10 @@ import yaml
 from listops_bench._base.files import remove_others, write_atomic
 from listops_bench._base.resources import resource_path
 from listops_bench.score.completion import SCORER_VERSION
-from listops_bench.tasks.expression import OPERATIONS
-from listops_bench.tasks.regime import own_regimes
+from listops_bench.tasks.operations import OPERATIONS, Operation
+from listops_bench.tasks.pages import own_pages
 from listops_bench.tasks.split import SPLITS
+from listops_bench.tasks.symbols import Symbols
 from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, curated_tasks, get_task
 
 EXAMPLES = 4
@@ -96,8 +97,9 @@ def few_shot_limit(task: TaskSpec) -> int:
 
 def description(task: TaskSpec) -> str:
     """What a model that has never seen the task is told before the examples."""
-    told = " ".join(_OPERATIONS[name].format(n=task.modulus) for name in task.operations)
-    if "med" in task.operations and task.med_operands == "any":
+    operations = [task.symbol_set.operations[name] for name in task.operations]
+    told = " ".join(_meaning(operation, task.symbol_set) for operation in operations)
+    if task.med_operands == "any" and any(operation.like == "med" for operation in operations):
         told += " Of an even number of operands the middle one is the upper of the two in the middle."
     return (
         f"Evaluate nested expressions on the numbers 0 to {task.modulus - 1}. {told} {_STEPS[task.trace]} Separate "
@@ -114,15 +116,22 @@ _STEPS = {
 
 
 _OPERATIONS = {
-    "sum": "[SUM a b ... ] is the sum modulo {n}.",
-    "prod": "[PROD a b ... ] is the product modulo {n}.",
-    "nadd": "[NADD a b c ... ] is a - b + c - ... modulo {n}.",
-    "ssum": "[SSUM a b ... ] is a sum modulo {n} under a fixed secret renaming of the numbers.",
-    "max": "[MAX a b ... ] is the largest operand.",
-    "min": "[MIN a b ... ] is the smallest operand.",
-    "med": "[MED a b c ... ] is the middle operand by size.",
+    "sum": "{op} a b ... ] is the sum modulo {n}.",
+    "prod": "{op} a b ... ] is the product modulo {n}.",
+    "nadd": "{op} a b c ... ] is a - b + c - ... modulo {n}.",
+    "ssum": "{op} a b ... ] is a sum modulo {n} under a fixed secret renaming of the numbers.",
+    "max": "{op} a b ... ] is the largest operand.",
+    "min": "{op} a b ... ] is the smallest operand.",
+    "med": "{op} a b c ... ] is the middle operand by size.",
 }
 assert _OPERATIONS.keys() == OPERATIONS.keys()
+
+
+def _meaning(operation: Operation, symbols: Symbols) -> str:
+    if operation.like:
+        return _OPERATIONS[operation.like].format(op=operation.token, n=symbols.size)
+    told = f": {operation.description}" if operation.description else ""
+    return f"{operation.token} a b ... ] is a fixed table of two operands, used from left to right{told}."
 
 
 # --- the files --------------------------------------------------------------------------------------------------------
@@ -170,8 +179,8 @@ def _few_shot_task(task: TaskSpec) -> str:
 
 
 def _own(task: TaskSpec) -> dict[str, Any]:
-    """The regime's values, where they are those of a page of somebody's own."""
-    return {"regimes": own} if (own := own_regimes([task.regime])) else {}
+    """The values of pages of somebody's own in its name."""
+    return {"pages": own} if (own := own_pages(task.page_words)) else {}
 
 
 def _group(name: str, tasks: list[str]) -> str:

@@ -17,6 +17,7 @@ from listops_bench.pages.results import score_table
 from listops_bench.pages.tables import to_markdown
 from listops_bench.result.format import Result
 from listops_bench.runs.record import RunRecord, Training
+from listops_bench.tasks.symbols import Symbols
 
 CURVE = "learning_curve.png"
 EVAL_RESULTS = ".eval_results/listops_bench.yaml"
@@ -27,7 +28,7 @@ RANKED = ("test", "test_unseen_operands")
 def write_model_card(
     run: RunRecord,
     results: Sequence[Result],
-    modulus: int,
+    symbols: Symbols,
     *,
     repo_id: str,
     dataset_id: str,
@@ -46,7 +47,7 @@ def write_model_card(
     card = Template(page, undefined=StrictUndefined, trim_blocks=True).render(
         header=_header(run, results, repo_id, dataset_id),
         title=markdown(run.name or repo_id),
-        text=card_text(run, modulus, json.dumps(repo_id)),
+        text=card_text(run, symbols, json.dumps(repo_id)),
         results=results,
         scores=to_markdown(score_table(results)),
         curve=CURVE if curve else "",

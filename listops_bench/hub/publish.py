@@ -79,7 +79,7 @@ def prepare_model(
     card = write_model_card(
         run,
         results,
-        loaded.modulus,
+        loaded.symbols,
         repo_id=repo_id,
         dataset_id=dataset_id,
         curve=picture is not None,

@@ -25,13 +25,15 @@ RANKED_SEEDS = 3
 class Setting:
     """All that runs must share before anything else about them is compared.
 
-    ``depth`` is the deepest expression's; ``regime`` is how rows are drawn, ``""`` where they are drawn as usual.
+    ``depth`` is the deepest expression's; ``symbols`` is the word of the symbol set, ``""`` for numbers;
+    ``regime`` is how rows are drawn, ``""`` where they are drawn as usual.
     """
 
     family: str
     layers: int | None
     heads: int | None
     modulus: int
+    symbols: str
     depth: int
     trace: str
     track: str
@@ -41,7 +43,7 @@ class Setting:
     def of(result: Result) -> Setting:
         of, task = result.architecture, result.task
         shape, spec = (of.family, of.num_layers, of.num_heads), get_task(task.name)
-        return Setting(*shape, task.modulus, spec.max_depth, task.trace, result.track, spec.regime)
+        return Setting(*shape, task.modulus, spec.symbols, spec.max_depth, task.trace, result.track, spec.regime)
 
 
 @dataclass(frozen=True)

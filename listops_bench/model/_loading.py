@@ -23,16 +23,19 @@ from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput
 from listops_bench.model._config_file import read_config
 from listops_bench.model._weights_file import MAX_PARAMETERS, match, read_weights, stored_tensors
-from listops_bench.model.ladder import modulus_of, use_our_vocabulary
+from listops_bench.model.ladder import model_symbols, use_our_vocabulary
 from listops_bench.model.origin import WEIGHTS
-from listops_bench.tasks.expression import EOS_ID
+from listops_bench.tasks.symbols import EOS_ID, Symbols
 
 _NAMES_IN_FILES = {"gpt_neox": {"embed_out.weight": "lm_head.weight"}}
 """Where `transformers` writes another name than the model has."""
 
 
-def load_model(folder: Path) -> tuple[PreTrainedModel, str]:
+def load_model(folder: Path, symbols: str | None = None) -> tuple[PreTrainedModel, str]:
     """The model of a checkpoint folder, in float32, in evaluation mode and on the CPU, and its file's SHA-256.
+
+    Args:
+        symbols: the word of its symbol set, see `model_symbols`.
 
     Raises:
         InvalidInput: one line that names the file and the rule; see `_config_file` and `_weights_file`.
@@ -40,7 +43,7 @@ def load_model(folder: Path) -> tuple[PreTrainedModel, str]:
     file = folder / "config.json"
     with quiet():
         config = read_config(file)
-        use_our_vocabulary(config, modulus_of(config), str(file))
+        use_our_vocabulary(config, _symbols(config, symbols, file), str(file))
         with torch.device("meta"):
             empty = _build(config, file)
         _check_size(empty, file)
@@ -55,6 +58,13 @@ def load_model(folder: Path) -> tuple[PreTrainedModel, str]:
             tensor.copy_(found[names[0]])
     _try(model.eval(), file)
     return model, sha256
+
+
+def _symbols(config: PreTrainedConfig, word: str | None, file: Path) -> Symbols:
+    try:
+        return model_symbols(config, word)
+    except InvalidInput as error:
+        raise InvalidInput(f"{file}: {error}") from None
 
 
 @torch.no_grad()

@@ -21,8 +21,8 @@ import torch
 from transformers import PreTrainedModel
 
 from listops_bench.errors import InvalidInput
-from listops_bench.tasks.expression import PAD_ID
 from listops_bench.tasks.generator import Rows
+from listops_bench.tasks.symbols import PAD_ID
 
 NEAR_TIE = 1e-4
 """Logits closer than this share of their size could change places by rounding (float32 keeps about 1e-6 of them)."""

@@ -30,11 +30,11 @@ from listops_bench._base.files import open_regular
 from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput, file_error, system_error
 from listops_bench.model._loading import load_model, quiet
-from listops_bench.model.ladder import modulus_of, parameter_counts
+from listops_bench.model.ladder import model_symbols, parameter_counts
 from listops_bench.model.origin import WEIGHTS, check_weights
 from listops_bench.model.tokenizer import build_tokenizer, save_tokenizer
 from listops_bench.runs.record import RunRecord, read_run, write_run
-from listops_bench.tasks.expression import check_modulus
+from listops_bench.tasks.symbols import Symbols
 from listops_bench.tasks.task import TaskSpec
 
 CARD = "README.md"
@@ -138,7 +138,7 @@ def _card(model: PreTrainedModel, run: RunRecord) -> str:
     """A short model card."""
     header = yaml.safe_dump(CARD_DATA, sort_keys=False, default_flow_style=None)
     title = markdown(run.name or model.config.model_type)
-    return f"---\n{header}---\n\n# {title}\n\n{card_text(run, modulus_of(model.config))}"
+    return f"---\n{header}---\n\n# {title}\n\n{card_text(run, model_symbols(model.config, run.symbols))}"
 
 
 CARD_DATA: dict[str, Any] = {
@@ -149,7 +149,7 @@ CARD_DATA: dict[str, Any] = {
 """What the front matter of every model card says."""
 
 
-def card_text(run: RunRecord, modulus: int, place: str = "path") -> str:
+def card_text(run: RunRecord, symbols: Symbols, place: str = "path") -> str:
     """What every model card says: size, curriculum and usage.
 
     Args:
@@ -160,7 +160,10 @@ def card_text(run: RunRecord, modulus: int, place: str = "path") -> str:
     text = files("listops_bench.model").joinpath("card.md").read_text(encoding="utf-8")
     return Template(text).substitute(
         parameters=f"{run.parameters.total:,}",
-        modulus=modulus,
+        about=f"of the symbol set {symbols.word}" if symbols.word else f"modulo {symbols.size}",
+        prompt=f"{next(iter(symbols.operations.values())).token} 0 1 1 ] ="
+        if symbols.word
+        else "[SUM 3 [MAX 2 9 ] 4 ] =",
         trained=f"Trained on {markdown_code(run.curriculum)}." if run.curriculum else "",
         place=place,
         weights=run.weights_sha256,
@@ -175,7 +178,7 @@ def load_checkpoint(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, RunRecord]:
     """The model (float32, in evaluation mode, on the CPU), its tokenizer, and its record (empty if none).
 
-    The tokenizer is the one of the model's modulus, whatever lies in the folder.
+    The tokenizer is the one of the model's symbols, whatever lies in the folder.
 
     Args:
         trust_remote_code: have `transformers` load the model, with the code that comes with it and whatever else its
@@ -197,10 +200,10 @@ def read_checkpoint(
     if not path.is_dir():
         raise InvalidInput(f"checkpoint {str(path)!r} is not a folder")
     check_weights([file.name for file in path.iterdir()], str(path))
-    model, sha256 = _load_as_transformers_does(path) if trust_remote_code else load_model(path)
     run = read_run(path) or RunRecord()
+    model, sha256 = _load_as_transformers_does(path) if trust_remote_code else load_model(path, run.symbols)
     model.generation_config = _generation_config(model, run)
-    return model, build_tokenizer(modulus_of(model.config)), run, sha256
+    return model, build_tokenizer(model_symbols(model.config, run.symbols)), run, sha256
 
 
 def _load_as_transformers_does(path: Path) -> tuple[PreTrainedModel, str]:
@@ -222,5 +225,4 @@ def _load_as_transformers_does(path: Path) -> tuple[PreTrainedModel, str]:
             first = sorted(map(str, report[problem]))[0]
             what = problem.replace("_", " ")
             raise InvalidInput(f"checkpoint {str(path)!r} does not fit its config.json: {what} {first}")
-    check_modulus(modulus_of(model.config))
     return model.eval(), weights_sha256(path)

@@ -37,7 +37,7 @@ from listops_bench.model._config_file import read_config
 from listops_bench.model._weights_file import stored_tensors
 from listops_bench.model.configuration_looped import LoopedConfig
 from listops_bench.runs.record import Parameters
-from listops_bench.tasks.expression import EOS_ID, FIRST_NUMBER_ID, PAD_ID, check_modulus, vocabulary
+from listops_bench.tasks.symbols import EOS_ID, FIRST_NUMBER_ID, PAD_ID, Symbols, find_symbols, symbols_of, vocabulary
 
 CONTEXT = 128
 LAYERS = 3
@@ -135,11 +135,11 @@ def config_text(name: str) -> str:
     return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
 
-def load_config(name_or_path: str | os.PathLike[str], modulus: int | None = 10) -> PreTrainedConfig:
+def load_config(name_or_path: str | os.PathLike[str], modulus: Symbols | int | None = 10) -> PreTrainedConfig:
     """The configuration of a rung, or of a config file or model folder of your own.
 
     Args:
-        modulus: whose vocabulary the model gets; None leaves the configuration's own.
+        modulus: or another symbol set, whose vocabulary the model gets; None leaves the configuration's own.
 
     Raises:
         InvalidInput: no such rung or file (the nearest rung is named), or a configuration that fits no model.
@@ -158,17 +158,17 @@ def load_config(name_or_path: str | os.PathLike[str], modulus: int | None = 10) 
     return config
 
 
-def use_our_vocabulary(config: PreTrainedConfig, modulus: int, where: str) -> None:
-    """Sets the vocabulary of a modulus and its special tokens.
+def use_our_vocabulary(config: PreTrainedConfig, modulus: Symbols | int, where: str) -> None:
+    """Sets the vocabulary of a modulus, or of another symbol set, and its special tokens.
 
     Raises:
         InvalidInput: there is no such modulus; ``where`` stands in front.
     """
     try:
-        check_modulus(modulus)
+        size = len(vocabulary(modulus))
     except InvalidInput as error:
         raise InvalidInput(f"{where}: {error}") from None
-    config.vocab_size = len(vocabulary(modulus))
+    config.vocab_size = size
     config.pad_token_id, config.bos_token_id, config.eos_token_id = PAD_ID, None, EOS_ID
 
 
@@ -212,13 +212,22 @@ def _unknown_model(name: str) -> InvalidInput:
     return unknown("model", name, model_names())
 
 
-def modulus_of(config: PreTrainedConfig) -> int:
-    """The modulus of a model's vocabulary."""
-    return int(config.vocab_size) - FIRST_NUMBER_ID
+def model_symbols(config: PreTrainedConfig, word: str | None = None) -> Symbols:
+    """The symbols of a model's vocabulary: those of the word that its record has, or else numbers modulo n.
+
+    Raises:
+        InvalidInput: no such set, or one with a vocabulary of another size.
+    """
+    if not word:
+        return symbols_of(int(config.vocab_size) - FIRST_NUMBER_ID)
+    found = find_symbols(word)
+    if (size := len(vocabulary(found))) != config.vocab_size:
+        raise InvalidInput(f"a vocabulary of {config.vocab_size} tokens is not that of {found}, which has {size}")
+    return found
 
 
 def build_model(
-    name: str | os.PathLike[str] | PreTrainedConfig, modulus: int | None = 10, seed: int = 0
+    name: str | os.PathLike[str] | PreTrainedConfig, modulus: Symbols | int | None = 10, seed: int = 0
 ) -> PreTrainedModel:
     """A model with fresh float32 weights that depend on the seed alone; torch's global random state stays as it is.
 

@@ -18,16 +18,15 @@ from pathlib import Path
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from listops_bench.errors import InvalidInput
-from listops_bench.tasks.expression import SPECIAL_TOKENS, vocabulary
+from listops_bench.tasks.symbols import SPECIAL_TOKENS, Symbols, vocabulary
 
 MODEL_MAX_LENGTH = 128
 PASS_THROUGH_CHAT_TEMPLATE = "{%- for m in messages %}{{- m['content'] }}{%- endfor %}"
 """A chat is its messages' text, unchanged: chat harnesses then send a base model the bare prompt."""
 
 
-def build_tokenizer(modulus: int = 10) -> PreTrainedTokenizerFast:
-    """The tokenizer that all tasks of a modulus share.
+def build_tokenizer(modulus: Symbols | int = 10) -> PreTrainedTokenizerFast:
+    """The tokenizer that all tasks of a modulus, or of another symbol set, share.
 
     >>> build_tokenizer(10)("[SUM 3 4 ] =").input_ids
     [5, 15, 16, 4, 3]
@@ -63,14 +62,7 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: str | os.PathLike
     path.write_text(json.dumps(settings, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def modulus_of(tokenizer: PreTrainedTokenizerBase) -> int:
-    """The modulus whose vocabulary a tokenizer has.
-
-    Raises:
-        InvalidInput: its tokens and ids are not those of `build_tokenizer`, for any modulus.
-    """
-    words = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    modulus = len(words) - len(vocabulary(2)) + 2
-    if modulus < 2 or tuple(word for word, _ in words) != vocabulary(modulus):
-        raise InvalidInput("the tokenizer's vocabulary is not that of a ListOps modulus (see build_tokenizer)")
-    return modulus
+def words_of(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...] | None:
+    """The words of a tokenizer in the order of their ids; None where it is none of ours, for any symbols."""
+    words = tuple(sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__))
+    return words if words[: len(SPECIAL_TOKENS) + 2] == (*SPECIAL_TOKENS, "=", "]") else None

@@ -11,7 +11,7 @@ from listops_bench.score.completion import METRICS, SCORER_VERSIONS, SLICES, Met
 from listops_bench.score.held_out import HeldOutSteps
 from listops_bench.stats.intervals import Summary
 from listops_bench.tasks.expression import TraceStyle
-from listops_bench.tasks.regime import remember_regimes
+from listops_bench.tasks.pages import remember_pages
 from listops_bench.tasks.task import DATASET_VERSION, DATASET_VERSIONS, get_task
 
 
@@ -39,6 +39,7 @@ def _problems(result: Result) -> Iterator[str]:
     if parts != (None, None) and parameters.total != sum(part or 0 for part in parts):
         yield against("size", "parameters: total is not embedding + non_embedding")
     yield from (against("task", problem) for problem in _task_problems(result))
+    yield from (against("task", problem) for problem in _operation_problems(result))
     if not result.splits:
         yield against("rows", "splits: there is none")
     if result.learning is not None:
@@ -58,7 +59,7 @@ def _problems(result: Result) -> Iterator[str]:
 def _task_problems(result: Result) -> Iterator[str]:
     task = result.task
     try:
-        remember_regimes(result.regimes or {}, "result")
+        remember_pages(result.pages or {}, "result")
         spec = get_task(task.name)
     except InvalidInput as error:
         yield f"task.name: {error}"
@@ -67,6 +68,17 @@ def _task_problems(result: Result) -> Iterator[str]:
         yield f"task.name: {task.name!r} is spelled {spec.name!r}"
     if spec.modulus != task.modulus:
         yield f"task.modulus: {task.modulus} is not that of {task.name!r}, {spec.modulus}"
+
+
+def _operation_problems(result: Result) -> Iterator[str]:
+    known, training = get_task(result.task.name).symbol_set.operations, result.training
+    named = {"training.reductions": training.reductions} if training else {}
+    for split, scored in result.splits.items():
+        named |= {f"splits.{split}.held_out": scored.held_out}
+        named |= {f"splits.{split}.slices.root_operation": scored.slices.get("root_operation", {})}
+    for where, names in named.items():
+        if others := {*names} - {*known}:
+            yield f"{where}: {min(others)!r} is no operation on the symbols of {result.task.name!r}"
 
 
 def _split_problems(split: SplitResult, trace: TraceStyle) -> Iterator[str]:

@@ -21,9 +21,11 @@ from listops_bench._base.records import IF_ANY, Line, OneOf, Positive, Range, Se
 from listops_bench.runs.record import Environment, Learning, OperationName, Parameters, Step, Training
 from listops_bench.score.completion import SLICES, Metrics
 from listops_bench.score.held_out import HeldOutSteps
-from listops_bench.tasks.expression import MAX_MODULUS, MIN_MODULUS, TraceStyle
-from listops_bench.tasks.regime import OWN_NAME
+from listops_bench.tasks.expression import TraceStyle
+from listops_bench.tasks.operations import MAX_MODULUS, MIN_MODULUS
+from listops_bench.tasks.pages import PAGE_NAME
 from listops_bench.tasks.split import EVALUATION_SPLITS
+from listops_bench.tasks.symbols import OPERATION_NAME
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -40,9 +42,9 @@ RecipeId = Annotated[str, Text(_NAME, 160)]
 Revision = Annotated[str, Text(r"[0-9a-f]{40}", 40)]  # a commit: branches and tags move
 Version = Annotated[str, Text(r"[0-9]+(?:\.[0-9A-Za-z+-]+)*", 40)]
 Seed = Annotated[int, Range(0, 2**63 - 1)]
-SliceValue = Annotated[str, Text(r"[0-9]{1,4}|[a-z]{1,12}", 12)]
-RegimeName = Annotated[str, Text(OWN_NAME, 29)]
-TaskName = Annotated[str, Text(r"[a-z0-9]+(?:_[a-z0-9]+)*", 80)]
+SliceValue = Annotated[str, Text(rf"[0-9]{{1,4}}|{OPERATION_NAME}", 12)]
+PageName = Annotated[str, Text(PAGE_NAME, 29)]
+TaskName = Annotated[str, Text(r"[a-z0-9]+(?:_[a-z0-9]+)*", 160)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class Result:
     """One model on one task.
 
     ``training`` is None for weights that were not trained here, and ``learning`` for those whose training did not
-    validate on the task. ``regimes`` holds the values of those in names of tasks that are pages of somebody's own.
+    validate on the task. ``pages`` holds the values of those in names of tasks that are pages of somebody's own.
     """
 
     schema_version: Literal[1]
@@ -142,7 +144,7 @@ class Result:
     training: Training | None
     evaluation: Evaluation
     learning: Learning | None = None
-    regimes: dict[RegimeName, dict[str, Any]] | None = field(default=None, metadata=IF_ANY)
+    pages: dict[PageName, dict[str, Any]] | None = field(default=None, metadata=IF_ANY)
 
 
 def json_schema() -> dict[str, Any]:

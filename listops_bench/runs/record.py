@@ -11,13 +11,13 @@ from typing import Annotated, Any
 
 from listops_bench._base import records
 from listops_bench._base.files import read_json
-from listops_bench._base.records import VISIBLE, Count, Line, OneOf, Positive, Seconds, Sha256, Text
+from listops_bench._base.records import VISIBLE, Count, Line, Positive, Seconds, Sha256, Text
 from listops_bench.runs.folder import RunFiles
-from listops_bench.tasks.expression import OPERATIONS
-from listops_bench.tasks.regime import remember_regimes
+from listops_bench.tasks.pages import remember_pages
+from listops_bench.tasks.symbols import OPERATION_NAME
 
 MAX_RECORD_BYTES = 1_000_000
-OperationName = Annotated[str, OneOf(tuple(OPERATIONS))]
+OperationName = Annotated[str, Text(OPERATION_NAME, 12)]
 
 
 # Never a YAML file, which a curriculum or a regime may be elsewhere: reading a result opens no other file.
@@ -104,7 +104,8 @@ class RunRecord:
         rows_per_step: over all processes.
         layout: how rows lay in a batch: ``"rows"``, ``"padded"`` or ``"packed"``.
         packed_runs: how many runs were trained as one.
-        regimes: the values of those in the names of tasks that are pages of somebody's own, see `tasks.regime`.
+        symbols: the word of the symbol set whose vocabulary it has; None for numbers modulo n.
+        pages: the values of those in the names of tasks that are pages of somebody's own, see `tasks.pages`.
         earlier_environments: where earlier sessions of the training ran, as far as it was not where the last one did.
     """
 
@@ -127,7 +128,8 @@ class RunRecord:
     mixed_precision: Line | None = None
     layout: Line | None = None
     packed_runs: Count | None = None
-    regimes: dict[str, Any] | None = None
+    symbols: Line | None = None
+    pages: dict[str, Any] | None = None
     earlier_environments: list[Environment] | None = None
     parameters: Parameters | None = None
     weights_sha256: Sha256 | None = None
@@ -170,5 +172,5 @@ def decode_run(value: Any, path: str | Path) -> RunRecord:
         known = {one.name for one in dataclasses.fields(RunRecord)}
         value = {key: item for key, item in value.items() if key in known}
     record: RunRecord = records.decode(RunRecord, value, f"{path}: run")
-    remember_regimes(record.regimes or {}, str(path))
+    remember_pages(record.pages or {}, str(path))
     return record

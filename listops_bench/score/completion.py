@@ -39,6 +39,7 @@ from listops_bench.tasks.expression import (
     parse,
     render,
 )
+from listops_bench.tasks.symbols import Symbols
 
 SCORER_VERSIONS = ("1.0",)
 """All that there have been, the newest last; as `tasks.task.DATASET_VERSIONS`."""
@@ -71,7 +72,12 @@ class Score:
 
 
 def score(
-    prompt: str, completion: str, reference: str | None = None, *, modulus: int = 10, trace: TraceStyle = "parallel"
+    prompt: str,
+    completion: str,
+    reference: str | None = None,
+    *,
+    modulus: Symbols | int = 10,
+    trace: TraceStyle = "parallel",
 ) -> Score:
     """Scores one completion of one prompt.
 
@@ -79,7 +85,7 @@ def score(
         prompt: ``"[SUM 3 [MAX 2 9 ] 4 ] ="``, with or without the equals sign.
         completion: what the model wrote after it.
         reference: what it should have written; its last line is the right answer. Computed where it is not given.
-        modulus: of the prompt's numbers.
+        modulus: of the prompt's numbers, or their symbol set.
         trace: the style of the reference where that is computed.
 
     Raises:
@@ -134,7 +140,7 @@ def final_answer(completion: str) -> str | None:
     return lines[-1]
 
 
-def _valid_steps(expression: Expression, lines: Sequence[str], modulus: int) -> list[bool]:
+def _valid_steps(expression: Expression, lines: Sequence[str], modulus: Symbols | int) -> list[bool]:
     readable: list[Expression | None] = [expression, *(read_line(line, modulus) for line in lines)]
     return [
         before is not None and after is not None and is_reduction(before, after, modulus)
@@ -142,7 +148,7 @@ def _valid_steps(expression: Expression, lines: Sequence[str], modulus: int) -> 
     ]
 
 
-def read_line(line: str, modulus: int) -> Expression | None:
+def read_line(line: str, modulus: Symbols | int) -> Expression | None:
     """The expression of a line that is written exactly as we write it, else None."""
     try:
         expression = parse(line, modulus)
@@ -195,7 +201,7 @@ def count_first_wrong_steps(scores: Iterable[Score]) -> dict[str, int]:
     return {str(step): n for step, n in sorted(counts.items())}
 
 
-def difficulty(prompt: str, modulus: int = 10) -> dict[str, int | str]:
+def difficulty(prompt: str, modulus: Symbols | int = 10) -> dict[str, int | str]:
     """The values of a prompt's `SLICES`.
 
     ``operand_count`` is that of the widest operation in it, as the splits count it (``test_wider`` goes one beyond).

@@ -26,6 +26,7 @@ from listops_bench.stats.intervals import clustered_interval
 from listops_bench.tasks.expression import Expression, Node, evaluate, parse
 from listops_bench.tasks.regime import HoldOut
 from listops_bench.tasks.split import RULES
+from listops_bench.tasks.symbols import Symbols, symbols_of
 
 Multiset = tuple[int, ...]
 
@@ -59,7 +60,7 @@ class HeldOutSteps:
 
 
 def held_out_steps(
-    prompts: Iterable[str], completions: Iterable[str], modulus: int = 10, hold_out: HoldOut = "multisets"
+    prompts: Iterable[str], completions: Iterable[str], modulus: Symbols | int = 10, hold_out: HoldOut = "multisets"
 ) -> dict[str, HeldOutSteps]:
     """The score of the held-out steps of some rows, by operation."""
     steps = Counter[str]()
@@ -78,13 +79,13 @@ def held_out_steps(
 
 @lru_cache(maxsize=8192)
 def _held_out_in(
-    prompt: str, modulus: int, hold_out: HoldOut
+    prompt: str, modulus: Symbols | int, hold_out: HoldOut
 ) -> tuple[Expression, tuple[tuple[tuple[int, ...], Node, Multiset], ...]]:
     """A prompt's expression, and its held-out steps: where each is, itself, its operands. Kept for the next model."""
     root, found = parse(prompt, modulus), []
     for path, node in _nodes(root, ()):
         values = tuple(evaluate(operand, modulus) for operand in node.operands)
-        multiset = RULES[hold_out].held_out(values, modulus)
+        multiset = RULES[hold_out].held_out(values, symbols_of(modulus).size)
         if multiset is not None:
             found.append((path, Node(node.operation, values), multiset))
     return root, tuple(found)
@@ -98,7 +99,9 @@ def _nodes(expression: Expression, path: tuple[int, ...]) -> Iterator[tuple[tupl
             yield from _nodes(operand, (*path, place))
 
 
-def _done_rightly(lines: Sequence[Expression | None], path: tuple[int, ...], step: Node, modulus: int) -> bool | None:
+def _done_rightly(
+    lines: Sequence[Expression | None], path: tuple[int, ...], step: Node, modulus: Symbols | int
+) -> bool | None:
     """Whether the step was done rightly; None where no line has it, in its place, with its operands."""
     for line, after in zip(lines, [*lines[1:], None], strict=True):
         if line is None:  # not readable: whatever comes after it is no continuation

@@ -22,6 +22,7 @@ from listops_bench.runs.folder import working_files
 from listops_bench.sweep._attempts import CRASHES_ALONE
 from listops_bench.sweep._folder import SweepFolder
 from listops_bench.sweep.job import Job
+from listops_bench.tasks.symbols import Symbols
 from listops_bench.train.config import rows_per_step
 from listops_bench.train.packed.run import MOST_ROWS, pack_key, why_not
 
@@ -56,14 +57,14 @@ def cost(job: Job) -> float:
     config = job.config
     curriculum = config.plan()
     try:
-        per_token = _flops(config.fresh_model, curriculum.modulus)
+        per_token = _flops(config.fresh_model, curriculum.symbol_set)
     except InvalidInput:  # as in `_can_be_packed`
         per_token = 0
     return curriculum.steps * rows_per_step(config) * (per_token + FLOPS_BESIDES)
 
 
 @lru_cache
-def _flops(model: str, modulus: int) -> int:
+def _flops(model: str, modulus: Symbols) -> int:
     return parameter_counts(build_model(model, modulus)).flops_per_token or 0
 
 

@@ -117,7 +117,7 @@ def _check_jobs(sweep: Sweep, path: Path) -> None:
     """Finds before anything is trained what a run would end with: each kind of model is built once.
 
     Raises:
-        InvalidInput: a model that cannot be built or does not fit, or tasks to score of another modulus.
+        InvalidInput: a model that cannot be built or does not fit, or tasks to score of other symbols.
     """
     chosen = (jobs for s in sweep.selections for jobs in (*s.choosing.values(), *s.reported.values()))
     # Jobs of one key meet the same checks.
@@ -131,12 +131,11 @@ def _check_jobs(sweep: Sweep, path: Path) -> None:
             check_model(job.config)
         except InvalidInput as error:
             raise InvalidInput(f"{str(path)!r}: {job.config.model_name}: {error}") from None
-        modulus = job.config.plan().modulus
+        symbols = job.config.plan().symbol_set
         for task in job.tasks:
-            if get_task(task).modulus != modulus:
+            if (found := get_task(task).symbol_set) != symbols:
                 raise InvalidInput(
-                    f"{str(path)!r}: eval_tasks {task!r} has modulus {get_task(task).modulus}, and {job.config.plan()} "
-                    f"trains for modulus {modulus}"
+                    f"{str(path)!r}: eval_tasks {task!r} has {found}, and {job.config.plan()} trains for {symbols}"
                 )
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
         Stage as Stage,
         parse_curriculum as parse_curriculum,
     )
-    from listops_bench.tasks.expression import OPERATIONS as OPERATIONS
     from listops_bench.tasks.generator import Rows as Rows, generate as generate, rows_checksum as rows_checksum
+    from listops_bench.tasks.operations import OPERATIONS as OPERATIONS
     from listops_bench.tasks.split import SPLITS as SPLITS
     from listops_bench.tasks.task import (
         DATASET_VERSION as DATASET_VERSION,

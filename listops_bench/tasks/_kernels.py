@@ -9,8 +9,6 @@ from numba import njit
 
 from listops_bench.tasks._scan import (
     GOLDEN_64,
-    MEDIAN,
-    NUM_OPERATIONS,
     ONE,
     TRAIN,
     TRIPLES,
@@ -24,7 +22,7 @@ from listops_bench.tasks._scan import (
     u64,
     write_trace,
 )
-from listops_bench.tasks.expression import CLOSE_ID, EOS_ID, FIRST_NUMBER_ID, FIRST_OPERATION_ID
+from listops_bench.tasks.symbols import CLOSE_ID, EOS_ID, FIRST_OPERATION_ID, MAX_OPERATIONS
 
 _, SINGLE, ANSWER_ONLY = range(3)  # as expression.TRACE_STYLES
 
@@ -39,8 +37,8 @@ ROW = np.dtype(
         ("root_operation", np.int8),
         ("depth", np.int32),
         ("decisive_depth", np.int32),
-        ("reductions", np.int16, NUM_OPERATIONS),
-        ("unseen", np.int16, NUM_OPERATIONS),
+        ("reductions", np.int16, MAX_OPERATIONS),
+        ("unseen", np.int16, MAX_OPERATIONS),
     ],
     align=True,
 )
@@ -79,7 +77,7 @@ def _draw(tables, scratch, state, deepest):
             level += 1
             depth = max(depth, level)
         else:
-            line[length] = FIRST_NUMBER_ID + _below(state, tables.modulus)
+            line[length] = tables.first_number_id + _below(state, tables.modulus)
         length += 1
         if length + level > limit:
             return -1, depth, wide
@@ -105,7 +103,7 @@ def _candidate(tables, scratch, state, shallowest, deepest, wanted_home, need_wi
     if length < 0:
         return TOO_LONG, 0, 0, 0, 0
     s = scratch
-    for a in range(NUM_OPERATIONS):
+    for a in range(tables.num_operations):
         s.reductions_A[a] = 0
         s.unseen_A[a] = 0
     _, home, held, _ = scan(tables, s, s.line_T, length, s.next_T, True, True)
@@ -160,9 +158,9 @@ def _decisive_depth(tables, s, length, depth):
         level, answer = 0, ZERO
         for i in range(length):
             token = np.int64(s.line_T[i])
-            if token >= FIRST_NUMBER_ID:
+            if token >= tables.first_number_id:
                 if level <= d:
-                    s.masks_LK[level - 1, s.count_L[level - 1]] = ONE << u64(token - FIRST_NUMBER_ID)
+                    s.masks_LK[level - 1, s.count_L[level - 1]] = ONE << u64(token - tables.first_number_id)
                     s.count_L[level - 1] += 1
             elif token >= FIRST_OPERATION_ID:
                 s.operation_L[level] = token - FIRST_OPERATION_ID
@@ -186,7 +184,7 @@ def _decisive_depth(tables, s, length, depth):
 @njit(cache=True)
 def _node_mask(tables, s, level):
     operation, count = s.operation_L[level], s.count_L[level]
-    if tables.kind_A[operation] == MEDIAN:
+    if tables.is_median_A[operation]:
         return _median_mask(tables.modulus, s.masks_LK[level], count)
     mask = s.masks_LK[level, 0]
     for j in range(1, count):
@@ -270,10 +268,10 @@ def fill(
         offsets[i - first + 1] = written + size
         columns = rows[i - first]
         columns.prompt_lengths = length + 1
-        columns.answer = np.int64(value) - FIRST_NUMBER_ID
+        columns.answer = np.int64(value) - tables.first_number_id
         columns.root_operation = np.int64(scratch.line_T[0]) - FIRST_OPERATION_ID
         columns.depth = depth
-        for a in range(NUM_OPERATIONS):
+        for a in range(tables.num_operations):
             columns.reductions[a] = scratch.reductions_A[a]
             columns.unseen[a] = scratch.unseen_A[a]
         columns.decisive_depth = _decisive_depth(tables, scratch, length, depth)

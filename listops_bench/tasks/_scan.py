@@ -12,14 +12,7 @@ import numpy as np
 from numba import njit
 
 from listops_bench._base.hashing import GOLDEN
-from listops_bench.tasks.expression import (
-    EOS_ID,
-    EQUALS_ID,
-    FIRST_NUMBER_ID,
-    FIRST_OPERATION_ID,
-    MAX_MODULUS,
-    OPERATIONS,
-)
+from listops_bench.tasks.operations import MAX_MODULUS
 from listops_bench.tasks.regime import MAX_DEPTH, MAX_OPERANDS, MAX_TOKENS
 from listops_bench.tasks.split import (
     CLOSE_KEY,
@@ -34,13 +27,14 @@ from listops_bench.tasks.split import (
     UNSEEN_BELOW,
     VALIDATION_BELOW,
 )
+from listops_bench.tasks.symbols import EOS_ID, EQUALS_ID, FIRST_OPERATION_ID, MAX_OPERATIONS
 
 u64 = np.uint64
-NUM_OPERATIONS = len(OPERATIONS)
 MAX_ARITY = MAX_OPERANDS + 2  # MED's next odd count beyond the largest allowed one
 MAX_LEVELS = MAX_DEPTH + 2
 MAX_PATTERNS = 42  # partitions of MAX_ARITY
-FOLD, ALTERNATING, MEDIAN = 0, 1, 2
+BAG, ALTERNATING, SEQUENCE, FOLD = FORMS = range(4)  # as operations.Form
+NOWHERE, ANYWHERE, IN_FRONT = range(3)  # where a nested operation of the same name is flattened
 MULTISETS, TRIPLES = 0, 1  # as regime.HoldOut
 
 TRAIN, VALIDATION, TEST, UNSEEN = range(4)  # as split.HOMES
@@ -56,17 +50,21 @@ ONE, ZERO = u64(1), u64(0)
 
 # One record each instead of many arrays: a kernel is compiled once for all tasks, and calls pass two pointers. Suffixes
 # give the axes: A operations, n numbers, K operand counts or operands, P repeat patterns, L levels, T tokens.
-_A, _N, _K, _P, _L, _T = NUM_OPERATIONS, MAX_MODULUS, MAX_ARITY + 1, MAX_PATTERNS, MAX_LEVELS, MAX_TOKENS + 8
+_A, _N, _K, _P, _L, _T = MAX_OPERATIONS, MAX_MODULUS, MAX_ARITY + 1, MAX_PATTERNS, MAX_LEVELS, MAX_TOKENS + 8
 
 TABLES = np.dtype(
     [
-        ("modulus", np.int64),
+        ("modulus", np.int64),  # number of symbols
+        ("num_operations", np.int64),  # of the symbol set
+        ("first_number_id", np.int64),
         ("nest_below", np.int64),  # an operand is an expression if 53 random bits are below it
         ("max_tokens", np.int64),
         ("num_used", np.int64),
         ("used_A", np.int64, _A),  # the task's operations
-        ("kind_A", np.int64, _A),  # FOLD, ALTERNATING or MEDIAN
-        ("associative_A", np.int64, _A),
+        ("is_median_A", np.int64, _A),
+        ("form_A", np.int64, _A),  # one of FORMS
+        ("flattens_A", np.int64, _A),  # NOWHERE, ANYWHERE or IN_FRONT
+        ("fold_step_A", np.uint64, _A),  # of a FOLD: what the hash of its left operand is multiplied by
         ("num_arities_A", np.int64, _A),
         ("arities_AK", np.int64, (_A, _K)),  # allowed operand counts
         ("widest_A", np.int64, _A),  # the operand count beyond the task's own, or 0
@@ -89,7 +87,8 @@ SCRATCH = np.dtype(
         *((name, np.int64, _L) for name in ("flat_count_L", "flat_numbers_L")),
         ("flat_values_LF", np.int64, (_L, FACT_OPERANDS)),
         ("values_LK", np.int64, (_L, _K)),
-        ("sums_L2", np.uint64, (_L, 2)),
+        ("keys_LK", np.uint64, (_L, _K)),  # hashes of the operands
+        ("powers_LK", np.uint64, (_L, _K)),  # of a nested operand: what a SEQUENCE before it is multiplied by
         ("masks_LK", np.uint64, (_L, _K)),
         ("reductions_A", np.int64, _A),
         ("unseen_A", np.int64, _A),
@@ -130,7 +129,7 @@ def _is_held_out(tables, values, count):
 
 @njit(cache=True)
 def _value(tables, operation, values, count):
-    if tables.kind_A[operation] == MEDIAN:
+    if tables.is_median_A[operation]:
         for i in range(count):
             below, equal = 0, 0
             for j in range(count):
@@ -151,17 +150,17 @@ def scan(tables, scratch, line, length, out, parallel, counting):
     Returns (length of the next line, home, whether an operation has held-out operands, hash of the canonical form).
     With ``counting``, also counts operations and held-out ones.
     """
-    s = scratch
+    s, first_number = scratch, tables.first_number_id
     top, o, held_anywhere, reduced, home, form = -1, 0, False, False, TRAIN, ZERO
     for i in range(length):
         token = np.int64(line[i])
         out[o] = line[i]
         o += 1
-        if token >= FIRST_NUMBER_ID:
-            value = token - FIRST_NUMBER_ID
+        if token >= first_number:
+            value = token - first_number
             count = s.count_L[top]
             s.values_LK[top, count] = value
-            s.sums_L2[top, count & 1] += tables.number_keys_n[value]
+            s.keys_LK[top, count] = tables.number_keys_n[value]
             s.count_L[top] = count + 1
             if s.flat_count_L[top] < FACT_OPERANDS:
                 s.flat_values_LF[top, s.flat_count_L[top]] = value
@@ -170,8 +169,6 @@ def scan(tables, scratch, line, length, out, parallel, counting):
             top += 1
             s.operation_L[top] = token - FIRST_OPERATION_ID
             s.count_L[top] = 0
-            s.sums_L2[top, 0] = ZERO
-            s.sums_L2[top, 1] = ZERO
             s.start_L[top] = o - 1
             s.nested_L[top] = 0
             s.flat_count_L[top] = 0
@@ -184,34 +181,62 @@ def scan(tables, scratch, line, length, out, parallel, counting):
             if counting:
                 s.reductions_A[operation] += 1
                 s.unseen_A[operation] += held
-            if tables.kind_A[operation] == ALTERNATING:
-                operand_sum = mix(_EVEN + s.sums_L2[top, 0]) + mix(_ODD + s.sums_L2[top, 1])
-            else:
-                operand_sum = s.sums_L2[top, 0] + s.sums_L2[top, 1]
-            form = mix(tables.operation_keys_A[operation] + operand_sum)
+            operand_hash, power = _operand_hash(tables, s, top, operation, count)
+            form = mix(tables.operation_keys_A[operation] + operand_hash)
             if s.nested_L[top] == 0 and (parallel or not reduced):
                 o = s.start_L[top]
-                out[o] = FIRST_NUMBER_ID + value
+                out[o] = first_number + value
                 o += 1
                 reduced = True
             if top == 0:
                 home = _home(tables, s, form)
                 break
-            _close(tables, s, top, operation, operand_sum, form, value)
+            _close(tables, s, top, operation, operand_hash, power, form, value)
             top -= 1
     return o, home, held_anywhere, form
 
 
 @njit(cache=True)
-def _close(tables, s, top, operation, operand_sum, form, value):
+def _operand_hash(tables, s, top, operation, count):
+    """What an operation hands to one around it that flattens it, and the power that it takes there.
+
+    See `split._operand_hash`; of a FOLD what its last step adds to the operation's key.
+    """
+    form, keys = tables.form_A[operation], s.keys_LK[top]
+    even, odd = ZERO, ZERO
+    if form <= ALTERNATING:
+        for i in range(0, count - 1, 2):
+            even += keys[i]
+            odd += keys[i + 1]
+        if count & 1:
+            even += keys[count - 1]
+        return (even + odd if form == BAG else mix(_EVEN + even) + mix(_ODD + odd)), GOLDEN_64
+    if form == FOLD:
+        total, step = keys[0], tables.fold_step_A[operation]
+        for i in range(1, count):
+            if i > 1:
+                total = mix(tables.operation_keys_A[operation] + total)
+            total = total * step + keys[i]
+        return total, GOLDEN_64
+    total, power = ZERO, ONE
+    for i in range(count):
+        of_key = s.powers_LK[top, i] if (s.nested_L[top] >> i) & 1 else GOLDEN_64
+        total, power = total * of_key + keys[i], power * of_key
+    return total, power
+
+
+@njit(cache=True)
+def _close(tables, s, top, operation, operand_hash, power, form, value):
     """Hands a finished operation to the one around it."""
     up = top - 1
     count = s.count_L[up]
     s.values_LK[up, count] = value
     s.count_L[up] = count + 1
-    s.nested_L[up] = 1
-    if operation == s.operation_L[up] and tables.associative_A[operation]:
-        s.sums_L2[up, 0] += operand_sum
+    s.nested_L[up] |= 1 << count
+    flattens = tables.flattens_A[operation] if operation == s.operation_L[up] else NOWHERE
+    if flattens == ANYWHERE or (flattens == IN_FRONT and count == 0):
+        s.keys_LK[up, count] = form if tables.form_A[operation] == FOLD else operand_hash
+        s.powers_LK[up, count] = power
         s.flat_numbers_L[up] &= s.flat_numbers_L[top]
         have = s.flat_count_L[up]
         for j in range(min(s.flat_count_L[top], FACT_OPERANDS)):
@@ -219,7 +244,8 @@ def _close(tables, s, top, operation, operand_sum, form, value):
                 s.flat_values_LF[up, have + j] = s.flat_values_LF[top, j]
         s.flat_count_L[up] = have + s.flat_count_L[top]
     else:
-        s.sums_L2[up, count & 1] += form
+        s.keys_LK[up, count] = form
+        s.powers_LK[up, count] = GOLDEN_64
         s.flat_numbers_L[up] = 0
         s.flat_count_L[up] += 1
 
@@ -257,12 +283,12 @@ def home_by_triples(tables, scratch, line, length):
     top, held_anywhere = -1, False
     for i in range(length):
         token = np.int64(line[i])
-        if FIRST_OPERATION_ID <= token < FIRST_NUMBER_ID:
+        if FIRST_OPERATION_ID <= token < tables.first_number_id:
             top += 1
             s.operation_L[top] = token - FIRST_OPERATION_ID
             s.count_L[top] = 0
             continue
-        value = token - FIRST_NUMBER_ID
+        value = token - tables.first_number_id
         if value < 0:
             operation, count = s.operation_L[top], s.count_L[top]
             if _has_held_triple(tables, s.values_LK[top], count):
@@ -288,8 +314,8 @@ def text_hash(tables, line, length):
     place = ZERO
     for i in range(length):
         token = np.int64(line[i])
-        if token >= FIRST_NUMBER_ID:
-            key = tables.number_keys_n[token - FIRST_NUMBER_ID]
+        if token >= tables.first_number_id:
+            key = tables.number_keys_n[token - tables.first_number_id]
         elif token >= FIRST_OPERATION_ID:
             key = tables.operation_keys_A[token - FIRST_OPERATION_ID]
         else:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
-import numpy.typing as npt
 
-from listops_bench.tasks._scan import ALTERNATING, FOLD, MEDIAN, TABLES, TRIPLES
-from listops_bench.tasks.expression import OPERATIONS, ssum_permutation
-from listops_bench.tasks.split import FACT_OPERANDS, OPERATION_KEYS, held_out_cutoffs, number_key, triple_cutoff
+from listops_bench._base.hashing import GOLDEN
+from listops_bench.tasks._scan import ANYWHERE, IN_FRONT, NOWHERE, TABLES, TRIPLES
+from listops_bench.tasks.operations import Form, Operation, ssum_permutation
+from listops_bench.tasks.split import FACT_OPERANDS, held_out_cutoffs, number_key, operation_key, triple_cutoff
 from listops_bench.tasks.task import TaskSpec
 
 
 @lru_cache(maxsize=64)
 def task_tables(task: TaskSpec, *, wider: bool = False) -> Any:
     """A task as the record the kernels read; ``wider`` allows each operation its next operand count."""
-    names = list(OPERATIONS)
+    symbols = task.symbol_set
+    names, operations = list(symbols.operations), list(symbols.operations.values())
+    among = slice(len(names))
     tables = np.zeros(1, TABLES)[0]
     tables["modulus"], tables["max_tokens"] = task.modulus, task.max_tokens
+    tables["num_operations"], tables["first_number_id"] = len(names), symbols.first_number_id
     tables["nest_below"] = int(task.nest_probability * 2**53)
     tables["num_used"] = len(task.operations)
     for i, name in enumerate(task.operations):
@@ -27,12 +30,14 @@ def task_tables(task: TaskSpec, *, wider: bool = False) -> Any:
         tables["used_A"][i] = a
         tables["arities_AK"][a, : len(counts)], tables["num_arities_A"][a] = counts, len(counts)
         tables["widest_A"][a] = counts[-1] if wider else 0
-    kinds = {"nadd": ALTERNATING, "med": MEDIAN}
-    tables["kind_A"] = [kinds.get(name, FOLD) for name in names]
-    tables["associative_A"] = [operation.associative for operation in OPERATIONS.values()]
-    tables["operation_keys_A"] = list(OPERATION_KEYS.values())
+    tables["is_median_A"][among] = [operation.like == "med" for operation in operations]
+    tables["form_A"][among] = [get_args(Form).index(operation.form) for operation in operations]
+    tables["flattens_A"][among] = [_flattens(operation) for operation in operations]
+    tables["fold_step_A"][among] = [1 if operation.symmetry == "pair" else GOLDEN for operation in operations]
+    tables["operation_keys_A"][among] = list(map(operation_key, names))
     tables["number_keys_n"][: task.modulus] = [number_key(v) for v in range(task.modulus)]
-    tables["fold_A2nn"][:, :, : task.modulus, : task.modulus] = _fold_tables(task.modulus)
+    for a, operation in enumerate(operations):
+        tables["fold_A2nn"][a, :, : task.modulus, : task.modulus] = _fold_tables(operation, task.modulus)
     if task.hold_out == "triples":
         tables["hold_out"], tables["triple_cutoff"] = TRIPLES, triple_cutoff(task.modulus)
         return tables
@@ -44,18 +49,20 @@ def task_tables(task: TaskSpec, *, wider: bool = False) -> Any:
     return tables
 
 
-def _fold_tables(n: int) -> npt.NDArray[np.uint8]:
-    """uint8 [A, 2, n, n]: the value after one more operand, for operands at even and at odd positions."""
+def _flattens(operation: Operation) -> int:
+    """Where a nested operation of the same name is flattened, as `split._flattens` says."""
+    in_front = ANYWHERE if operation.symmetry == "pair" else IN_FRONT
+    return ANYWHERE if operation.associative else in_front if operation.form == "fold" else NOWHERE
+
+
+def _fold_tables(operation: Operation, n: int) -> Any:
+    """[2, n, n]: the value after one more operand, for operands at even and at odd positions; zeros for MED."""
+    if operation.table:
+        return np.array([operation.table] * 2)
     a, b = np.arange(n)[:, None], np.arange(n)[None]
     p = np.array(ssum_permutation(n))
-    by_name = {
-        "sum": (a + b) % n, "prod": a * b % n, "ssum": np.argsort(p)[(p[a] + p[b]) % n],
-        "max": np.maximum(a, b), "min": np.minimum(a, b),
-    }  # fmt: skip
-    tables = np.zeros((len(OPERATIONS), 2, n, n), np.uint8)
-    for i, name in enumerate(OPERATIONS):
-        if name == "nadd":
-            tables[i] = (a + b) % n, (a - b) % n
-        elif name in by_name:
-            tables[i] = by_name[name]
-    return tables
+    even = {
+        "sum": (a + b) % n, "prod": a * b % n, "nadd": (a + b) % n, "ssum": np.argsort(p)[(p[a] + p[b]) % n],
+        "max": np.maximum(a, b), "min": np.minimum(a, b), "med": 0 * a * b,
+    }[operation.like]  # fmt: skip
+    return np.array([even, (a - b) % n if operation.like == "nadd" else even])

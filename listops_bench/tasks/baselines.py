@@ -18,7 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from listops_bench.tasks.expression import FIRST_NUMBER_ID, OPERATIONS, Node, parse
+from listops_bench.tasks.expression import Node, parse
 from listops_bench.tasks.generator import Rows, generate
 from listops_bench.tasks.task import TaskSpec
 
@@ -46,7 +46,7 @@ def score_shortcuts(train: Rows, rows: Rows) -> list[Baseline]:
     shortcuts = _fit(train)
     correct = Counter[str]()
     for prompt, numbers, answer in zip(rows.prompts(), _numbers(rows), rows.answer.tolist(), strict=True):
-        root = parse(prompt, rows.task.modulus)
+        root = parse(prompt, rows.task.symbol_set)
         assert isinstance(root, Node)
         correct.update(name for name, shortcut in shortcuts.items() if shortcut(root, numbers) == answer)
     return [Baseline(name, correct[name], len(rows)) for name in shortcuts]
@@ -57,11 +57,11 @@ _Shortcut = Callable[[Node, list[int]], int]
 
 def _fit(train: Rows) -> dict[str, _Shortcut]:
     """The shortcuts by name: functions of an expression and of all its numbers in their order."""
-    modulus = train.task.modulus
+    size, operations = train.task.modulus, train.task.symbol_set.operations
     all_answers: Counter[int] = Counter()
     of_root: defaultdict[str, Counter[int]] = defaultdict(Counter)
     of_bag: defaultdict[tuple[str, bytes], Counter[int]] = defaultdict(Counter)
-    names = list(OPERATIONS)
+    names = list(operations)
     for root, numbers, answer in zip(train.root_operation, _numbers(train), train.answer.tolist(), strict=True):
         all_answers[answer] += 1
         of_root[names[root]][answer] += 1
@@ -75,7 +75,7 @@ def _fit(train: Rows) -> dict[str, _Shortcut]:
 
     def ignore_subtrees(e: Node, numbers: list[int]) -> int:
         own = [operand for operand in e.operands if isinstance(operand, int)]
-        return OPERATIONS[e.operation].apply(own, modulus) if own else root_operation(e, numbers)
+        return operations[e.operation].apply(own, size) if own else root_operation(e, numbers)
 
     def bag_of_operands(e: Node, numbers: list[int]) -> int:
         return by_bag.get((e.operation, bytes(sorted(numbers))), root_operation(e, numbers))
@@ -85,15 +85,16 @@ def _fit(train: Rows) -> dict[str, _Shortcut]:
         "root_operation": root_operation,
         "ignore_subtrees": ignore_subtrees,
         "bag_of_operands": bag_of_operands,
-        "root_on_leaves": lambda e, numbers: OPERATIONS[e.operation].apply(numbers, modulus),
+        "root_on_leaves": lambda e, numbers: operations[e.operation].apply(numbers, size),
     }
 
 
 def _numbers(rows: Rows) -> Iterator[list[int]]:
     """The numbers of each prompt, in their order."""
+    first = rows.task.symbol_set.first_number_id
     for start, length in zip(rows.offsets[:-1], rows.prompt_lengths, strict=True):
         ids = rows.ids[start : start + length]
-        yield (ids[ids >= FIRST_NUMBER_ID] - FIRST_NUMBER_ID).tolist()
+        yield (ids[ids >= first] - first).tolist()
 
 
 def _most_frequent(counts: Counter[int]) -> int:

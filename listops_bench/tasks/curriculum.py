@@ -36,6 +36,7 @@ from typing import Any
 from listops_bench._base.files import read_yaml
 from listops_bench.errors import InvalidInput, shortened, shown, unknown
 from listops_bench.tasks.expression import TraceStyle
+from listops_bench.tasks.symbols import Symbols
 from listops_bench.tasks.task import get_task
 
 _KEEP_OPTIMIZER, _INIT_PARTS, _FREEZE, _UNTIL = "keep-optimizer", "init-parts", "freeze", "until"
@@ -138,9 +139,10 @@ class Curriculum:
             raise InvalidInput(f"a curriculum needs a stage, such as {_EXAMPLE}")
         if not self.stages[0].reset_optimizer:
             raise InvalidInput("the first stage has no optimizer to keep; leave its keep-optimizer out")
-        moduli = {name: get_task(name).modulus for name in self.tasks}
-        if len(set(moduli.values())) > 1:
-            raise InvalidInput(f"a curriculum has one vocabulary, so its tasks need one modulus: {moduli}")
+        found = {name: get_task(name).symbol_set for name in self.tasks}
+        if len(set(found.values())) > 1:
+            said = ", ".join(f"{name} has {symbols}" for name, symbols in found.items())
+            raise InvalidInput(f"a curriculum has one vocabulary, so its tasks need the same symbols: {said}")
 
     @staticmethod
     def from_task(task: str, steps: int, *, init_parts: Sequence[str] = (), freeze: Sequence[str] = ()) -> Curriculum:
@@ -158,8 +160,8 @@ class Curriculum:
         return tuple(dict.fromkeys(name for stage in self.stages for name in stage.tasks))
 
     @property
-    def modulus(self) -> int:
-        return get_task(self.tasks[0]).modulus
+    def symbol_set(self) -> Symbols:
+        return get_task(self.tasks[0]).symbol_set
 
     @property
     def trace(self) -> TraceStyle:

@@ -11,7 +11,8 @@ from typing import Any
 
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.tasks.curriculum import Curriculum
-from listops_bench.tasks.expression import OPERATIONS, TraceStyle
+from listops_bench.tasks.expression import TraceStyle
+from listops_bench.tasks.operations import OPERATIONS
 from listops_bench.tasks.task import get_task
 
 NEARLY = 0.1
@@ -45,7 +46,7 @@ def exposure(
 
     Without a ``trace``, completions are in the style of their task.
     """
-    tokens, reductions = 0.0, dict.fromkeys(OPERATIONS, 0.0)
+    tokens, reductions = 0.0, dict.fromkeys(curriculum.symbol_set.operations, 0.0)
     for stage in curriculum.stages:
         for name, share in zip(stage.tasks, stage.shares, strict=True):
             rows = share * stage.steps * rows_per_step
@@ -60,9 +61,10 @@ def _mean_row(task: str, trace: TraceStyle | None, dataset_seed: int) -> Exposur
     """What one of a task's train rows shows on average."""
     from listops_bench.tasks.generator import generate
 
-    rows = generate(get_task(task), "train", seed=dataset_seed, trace=trace)
+    spec = get_task(task)
+    rows = generate(spec, "train", seed=dataset_seed, trace=trace)
     # A row's last token is predicted and never an input.
-    means = dict(zip(OPERATIONS, rows.reductions.mean(0).tolist(), strict=True))
+    means = dict(zip(spec.symbol_set.operations, rows.reductions.mean(0).tolist(), strict=True))
     return Exposure(0, len(rows.ids) / len(rows) - 1, means)
 
 

@@ -11,85 +11,31 @@ Its *trace* rewrites the whole expression, line by line, until a number stands a
     prompt                      completion
     [SUM 3 [MAX 2 9 ] 4 ] =     [SUM 3 9 4 ] = 6
 
-The notation is that of ListOps (Nangia and Bowman, 2018, arXiv:1804.06028).
+The notation is that of ListOps (Nangia and Bowman, 2018, arXiv:1804.06028). Where a ``modulus`` is asked for, another
+symbol set (`symbols.Symbols`) with operations of its own can be given.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 import re
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, get_args
 
 from listops_bench.errors import InvalidInput, shortened, shown, unknown
-
-MIN_MODULUS, MAX_MODULUS = 2, 64
-"""Sets of possible values are 64-bit masks in the generator; nothing else bounds the modulus."""
+from listops_bench.tasks.operations import OPERATIONS, Operation
+from listops_bench.tasks.symbols import Symbols, symbols_of
 
 MAX_PARSED_DEPTH = 101
 """The other functions recurse: far below Python's limit, far above any data set's depth."""
 
-Symmetry = Literal["all", "alternating"]
 MedianRule = Literal["upper", "floor_mean"]
 TraceStyle = Literal["parallel", "single", "none"]
 TRACE_STYLES: tuple[TraceStyle, ...] = get_args(TraceStyle)
-
-
-@dataclass(frozen=True)
-class Operation:
-    """An n-ary function on the symbols ``0 .. modulus-1``.
-
-    Attributes:
-        name: lower-case name, as in task names.
-        apply: ``apply(values, modulus)`` for two or more values.
-        symmetry: which operands may change places without changing the value: ``"all"``, or only those at positions
-            of the same parity (``"alternating"``).
-        associative: ``f(f(a, b), c) == f(a, f(b, c)) == f(a, b, c)``, so that nested uses can be flattened.
-        odd_operands_only: takes 3, 5, 7 ... operands.
-    """
-
-    name: str
-    apply: Callable[[Sequence[int], int], int]
-    symmetry: Symmetry = "all"
-    associative: bool = True
-    odd_operands_only: bool = False
-
-    @property
-    def token(self) -> str:
-        return "[" + self.name.upper()
-
-    def takes(self, num_operands: int) -> bool:
-        """Whether generated expressions use this operation with so many operands."""
-        return num_operands >= 2 and (num_operands % 2 == 1 or not self.odd_operands_only)
-
-
-def _nadd(values: Sequence[int], modulus: int) -> int:
-    return (sum(values[0::2]) - sum(values[1::2])) % modulus
-
-
-def _ssum(values: Sequence[int], modulus: int) -> int:
-    permutation = ssum_permutation(modulus)
-    return permutation.index(sum(permutation[value] for value in values) % modulus)
-
-
-OPERATIONS: dict[str, Operation] = {
-    op.name: op
-    for op in (
-        Operation("sum", lambda values, modulus: sum(values) % modulus),
-        Operation("prod", lambda values, modulus: math.prod(values) % modulus),
-        Operation("nadd", _nadd, symmetry="alternating", associative=False),
-        Operation("ssum", _ssum),
-        Operation("max", lambda values, modulus: max(values)),
-        Operation("min", lambda values, modulus: min(values)),
-        Operation("med", lambda values, _: statistics.median_high(values), associative=False, odd_operands_only=True),
-    )
-}
-"""All operations, in the canonical order of task names, vocabularies and per-operation columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,84 +49,20 @@ class Node:
 Expression = int | Node
 
 
-# --- SSUM's pinned permutation ----------------------------------------------------------------------------------------
-
-_SSUM_CANDIDATES = 1000
-
-
-@lru_cache
-def ssum_permutation(modulus: int) -> tuple[int, ...]:
-    """The permutation p behind SSUM: ``ssum(a, b, ...) = p^-1(p(a) + p(b) + ... mod n)``.
-
-    SSUM has SUM's structure (it is the same group) under other names of the numbers, so a partner task in which the
-    numbers mean what they say cannot help it. The permutation is the one of 1,000 hashed random ones whose rank
-    correlation with the numbers is nearest to zero and whose parity agreement is nearest to chance, leaving out those
-    under which SSUM would equal SUM. See `ssum_statistics`.
-    """
-    permutations = (_hashed_permutation(modulus, draw) for draw in range(_SSUM_CANDIDATES))
-    return min((p for p in permutations if modulus == 2 or not _is_sum(p)), key=_deviation)
-
-
-def ssum_statistics(modulus: int) -> dict[str, float]:
-    """What SSUM's permutation shares with the numbers: ``rank_correlation`` (chance 0), ``parity_agreement`` (0.5)."""
-    rank_correlation, parity_agreement = _likeness(ssum_permutation(modulus))
-    return {"rank_correlation": rank_correlation, "parity_agreement": parity_agreement}
-
-
-def _hashed_permutation(modulus: int, draw: int) -> tuple[int, ...]:
-    key = [hashlib.sha256(f"listops/ssum/{modulus}/{draw}/{i}".encode()).digest() for i in range(modulus)]
-    return tuple(sorted(range(modulus), key=key.__getitem__))
-
-
-def _likeness(permutation: tuple[int, ...]) -> tuple[float, float]:
-    """Spearman's rank correlation with the numbers, and the share of numbers that keep their parity."""
-    n = len(permutation)
-    rank_correlation = 1 - 6 * sum((i - p) ** 2 for i, p in enumerate(permutation)) / (n * (n * n - 1))
-    return rank_correlation, sum((i - p) % 2 == 0 for i, p in enumerate(permutation)) / n
-
-
-def _deviation(permutation: tuple[int, ...]) -> float:
-    rank_correlation, parity_agreement = _likeness(permutation)
-    return abs(rank_correlation) + abs(parity_agreement - 0.5)
-
-
-def _is_sum(permutation: tuple[int, ...]) -> bool:
-    n = len(permutation)
-    return all(permutation[(a + b) % n] == (permutation[a] + permutation[b]) % n for a in range(n) for b in range(n))
-
-
 # --- text -------------------------------------------------------------------------------------------------------------
 
-SPECIAL_TOKENS = ("<pad>", "<eos>", "<unk>")
-"""No ``<bos>``: a row begins with its first word, as in the paper's pipeline, so no harness can forget or repeat it."""
-PAD_ID, EOS_ID = 0, 1
-EQUALS_ID, CLOSE_ID, FIRST_OPERATION_ID = 3, 4, 5
-FIRST_NUMBER_ID = FIRST_OPERATION_ID + len(OPERATIONS)
-
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
-# NYU's and LRA's files write SM for SUM.
-_BY_TOKEN = {op.token: op.name for op in OPERATIONS.values()} | {"[SM": "sum", "[MEDIAN": "med"}
 
 
-def vocabulary(modulus: int) -> tuple[str, ...]:
-    """All tokens of a modulus, the id of each being its index; every task of the modulus shares them.
-
-    >>> " ".join(vocabulary(3))
-    '<pad> <eos> <unk> = ] [SUM [PROD [NADD [SSUM [MAX [MIN [MED 0 1 2'
-    """
-    check_modulus(modulus)
-    return (*SPECIAL_TOKENS, "=", "]", *(op.token for op in OPERATIONS.values()), *map(str, range(modulus)))
+@lru_cache(maxsize=256)
+def _names(symbols: Symbols) -> Mapping[str, str]:
+    """The operations by token."""
+    found = {op.token: name for name, op in symbols.operations.items()}
+    # NYU's and LRA's files write SM for SUM.
+    return found if symbols.word else found | {"[SM": "sum", "[MEDIAN": "med"}
 
 
-def check_modulus(modulus: int) -> None:
-    """Raises InvalidInput unless numbers modulo ``modulus`` make a task."""
-    nearest = min(max(modulus, MIN_MODULUS), MAX_MODULUS) if type(modulus) is int else MIN_MODULUS
-    if type(modulus) is not int or modulus != nearest:
-        span = f"{MIN_MODULUS}..{MAX_MODULUS}"
-        raise InvalidInput(f"modulus {shown(modulus)} is not in {span}; the nearest valid one is {nearest}")
-
-
-def parse(text: str, modulus: int | None = None) -> Expression:
+def parse(text: str, modulus: Symbols | int | None = None) -> Expression:
     """Reads an expression in our notation, NYU's or LRA's (parentheses carry no meaning, ``SM`` is SUM).
 
     A trailing ``=`` is allowed, so a prompt can be parsed as it stands.
@@ -188,17 +70,17 @@ def parse(text: str, modulus: int | None = None) -> Expression:
     Raises:
         InvalidInput: not one well-formed expression, a number outside ``0 .. modulus-1``, or a modulus of no task.
     """
-    if modulus is not None:
-        check_modulus(modulus)
+    symbols = symbols_of(10 if modulus is None else modulus)
+    names, size = _names(symbols), None if modulus is None else symbols.size
     words = text.replace("(", " ").replace(")", " ").split()
     if words and words[-1] == "=":
         words.pop()
     stack: list[tuple[str, list[Expression]]] = [("", [])]
     for position, word in enumerate(words):
         if word.startswith("["):
-            if word.upper() not in _BY_TOKEN:
-                raise unknown("operation", word, [op.token for op in OPERATIONS.values()])
-            stack.append((_BY_TOKEN[word.upper()], []))
+            if word.upper() not in names:
+                raise unknown("operation", word, [op.token for op in symbols.operations.values()])
+            stack.append((names[word.upper()], []))
             if len(stack) > MAX_PARSED_DEPTH:
                 raise InvalidInput(f"expression is nested deeper than {MAX_PARSED_DEPTH - 1}, the deepest that is read")
         elif word == "]":
@@ -207,9 +89,9 @@ def parse(text: str, modulus: int | None = None) -> Expression:
                 raise _malformed(f"']' at token {position + 1} closes nothing in {shortened(text.strip())!r}")
             stack[-1][1].append(Node(name, tuple(operands)))
         else:
-            stack[-1][1].append(_parse_number(word, modulus))
+            stack[-1][1].append(_parse_number(word, size))
     if len(stack) > 1:
-        raise _malformed(f"{OPERATIONS[stack[-1][0]].token!r} is never closed in {shortened(text.strip())!r}")
+        raise _malformed(f"{'[' + stack[-1][0].upper()!r} is never closed in {shortened(text.strip())!r}")
     if len(stack[0][1]) != 1:
         raise _malformed(f"{shortened(text.strip())!r} holds {len(stack[0][1])} expressions, not one")
     return stack[0][1][0]
@@ -237,7 +119,7 @@ def render(expression: Expression) -> str:
     """The expression's text, tokens separated by one space; `parse` reads it back."""
     if isinstance(expression, int):
         return str(expression)
-    return " ".join([OPERATIONS[expression.operation].token, *map(render, expression.operands), "]"])
+    return " ".join(["[" + expression.operation.upper(), *map(render, expression.operands), "]"])
 
 
 def prompt_text(expression: Expression) -> str:
@@ -245,7 +127,7 @@ def prompt_text(expression: Expression) -> str:
     return render(expression) + " ="
 
 
-def completion_text(expression: Expression, modulus: int = 10, style: TraceStyle = "parallel") -> str:
+def completion_text(expression: Expression, modulus: Symbols | int = 10, style: TraceStyle = "parallel") -> str:
     """What a model should answer: the lines of the trace, ``" [SUM 3 9 4 ] = 6"``."""
     return " " + " = ".join(render(line) for line in trace(expression, modulus, style))
 
@@ -253,20 +135,25 @@ def completion_text(expression: Expression, modulus: int = 10, style: TraceStyle
 # --- meaning ----------------------------------------------------------------------------------------------------------
 
 
-def evaluate(expression: Expression, modulus: int = 10, median: MedianRule = "upper") -> int:
+def evaluate(expression: Expression, modulus: Symbols | int = 10, median: MedianRule = "upper") -> int:
     """The value of an expression. ``median`` only matters for MED of an even number of operands, in foreign data.
 
     Raises:
         InvalidInput: a number outside ``0 .. modulus-1``.
     """
+    return _value(expression, symbols_of(modulus), median)
+
+
+def _value(expression: Expression, symbols: Symbols, median: MedianRule) -> int:
     if isinstance(expression, int):
-        if not 0 <= expression < modulus:
-            raise _outside(expression, modulus)
+        if not 0 <= expression < symbols.size:
+            raise _outside(expression, symbols.size)
         return expression
-    values = [evaluate(operand, modulus, median) for operand in expression.operands]
-    if expression.operation == "med" and median == "floor_mean":
+    values = [_value(operand, symbols, median) for operand in expression.operands]
+    operation = symbols.operations[expression.operation]
+    if median == "floor_mean" and operation.like == "med":
         return math.floor(statistics.median(values))  # the mean of the middle two, rounded down: NYU's and LRA's rule
-    return OPERATIONS[expression.operation].apply(values, modulus)
+    return operation.apply(values, symbols.size)
 
 
 def is_innermost(expression: Expression) -> bool:
@@ -274,7 +161,7 @@ def is_innermost(expression: Expression) -> bool:
     return isinstance(expression, Node) and all(isinstance(operand, int) for operand in expression.operands)
 
 
-def reduce_parallel(expression: Node, modulus: int) -> Expression:
+def reduce_parallel(expression: Node, modulus: Symbols | int) -> Expression:
     """Replaces every innermost operation by its value."""
     if is_innermost(expression):
         return evaluate(expression, modulus)
@@ -282,7 +169,7 @@ def reduce_parallel(expression: Node, modulus: int) -> Expression:
     return Node(expression.operation, tuple(operands))
 
 
-def reduce_first(expression: Node, modulus: int) -> Expression:
+def reduce_first(expression: Node, modulus: Symbols | int) -> Expression:
     """Replaces the leftmost innermost operation by its value."""
     if is_innermost(expression):
         return evaluate(expression, modulus)
@@ -294,7 +181,7 @@ def reduce_first(expression: Node, modulus: int) -> Expression:
     return Node(expression.operation, tuple(operands))
 
 
-def trace(expression: Expression, modulus: int = 10, style: TraceStyle = "parallel") -> list[Expression]:
+def trace(expression: Expression, modulus: Symbols | int = 10, style: TraceStyle = "parallel") -> list[Expression]:
     """The lines that lead from an expression to its value, the expression itself left out.
 
     ``parallel`` reduces every innermost operation in each line, so there are as many lines as the expression is deep;
@@ -313,12 +200,12 @@ def trace(expression: Expression, modulus: int = 10, style: TraceStyle = "parall
     return lines
 
 
-def is_reduction(before: Expression, after: Expression, modulus: int = 10) -> bool:
+def is_reduction(before: Expression, after: Expression, modulus: Symbols | int = 10) -> bool:
     """Whether ``after`` is ``before`` with one or more innermost operations replaced by their values."""
     return after != before and _reduces(before, after, modulus)
 
 
-def _reduces(before: Expression, after: Expression, modulus: int) -> bool:
+def _reduces(before: Expression, after: Expression, modulus: Symbols | int) -> bool:
     if before == after:
         return True
     if isinstance(before, int):
@@ -344,35 +231,35 @@ def operations_in(expression: Expression) -> list[str]:
     return [expression.operation, *(name for operand in expression.operands for name in operations_in(operand))]
 
 
-def decisive_depth(expression: Expression, modulus: int = 10) -> int:
+def decisive_depth(expression: Expression, modulus: Symbols | int = 10) -> int:
     """The smallest depth d such that the value is the same whatever stands deeper than d.
 
     ``[MAX 9 [SUM 1 2 ] ]`` has 1 modulo 10: no operand can beat the 9. Exact, since each operand occurs once, so that
     the set of possible values of a node follows from the sets of its operands.
     """
-    return next(d for d in itertools.count() if len(_possible_values(expression, d, modulus)) == 1)
+    symbols = symbols_of(modulus)
+    return next(d for d in itertools.count() if len(_possible_values(expression, d, symbols)) == 1)
 
 
-def _possible_values(expression: Expression, levels: int, modulus: int) -> set[int]:
+def _possible_values(expression: Expression, levels: int, symbols: Symbols) -> set[int]:
     if isinstance(expression, int):
-        return {evaluate(expression, modulus)}
+        return {evaluate(expression, symbols)}
     if levels == 0:
-        return set(range(modulus))
-    operands = [_possible_values(operand, levels - 1, modulus) for operand in expression.operands]
-    return _image(expression.operation, operands, modulus)
+        return set(range(symbols.size))
+    operands = [_possible_values(operand, levels - 1, symbols) for operand in expression.operands]
+    return _image(symbols.operations[expression.operation], operands, symbols.size)
 
 
-def _image(name: str, operands: list[set[int]], modulus: int) -> set[int]:
+def _image(operation: Operation, operands: list[set[int]], size: int) -> set[int]:
     """All values that an operation takes when each operand ranges over its set."""
-    operation = OPERATIONS[name]
-    if name == "med":
-        return {v for v in range(modulus) if _can_be_median(v, operands)}
-    if name == "nadd":  # a - b + c - ...: the sum of a, -b, c, ...
+    if operation.like == "med":
+        return {v for v in range(size) if _can_be_median(v, operands)}
+    if operation.like == "nadd":  # a - b + c - ...: the sum of a, -b, c, ...
         operands = [{-v for v in values} if i % 2 else values for i, values in enumerate(operands)]
         operation = OPERATIONS["sum"]
     values = operands[0]
     for operand in operands[1:]:
-        values = {operation.apply((a, b), modulus) for a in values for b in operand}
+        values = {operation.apply((a, b), size) for a in values for b in operand}
     return values
 
 

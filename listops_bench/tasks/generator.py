@@ -27,11 +27,22 @@ from listops_bench._base import hashing
 from listops_bench._base.hashing import key64
 from listops_bench._base.options import check_number
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.tasks import _kernels as kernels, _scan, _tables, expression, regime, split, task as task_module
+from listops_bench.tasks import (
+    _kernels as kernels,
+    _scan,
+    _tables,
+    expression,
+    operations,
+    regime,
+    split,
+    symbols,
+    task as task_module,
+)
 from listops_bench.tasks._scan import SCRATCH
 from listops_bench.tasks._tables import task_tables
-from listops_bench.tasks.expression import EQUALS_ID, FIRST_NUMBER_ID, OPERATIONS, TRACE_STYLES, TraceStyle, vocabulary
+from listops_bench.tasks.expression import TRACE_STYLES, TraceStyle
 from listops_bench.tasks.split import HOMES, SPLITS, home_of
+from listops_bench.tasks.symbols import EQUALS_ID, vocabulary
 from listops_bench.tasks.task import DATASET_VERSION, TaskSpec
 
 BLOCK_ROWS = 65_536
@@ -44,7 +55,7 @@ _MAX_ATTEMPTS = 400_000
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of one split as numpy columns; n rows, A operations (in the order of `expression.OPERATIONS`).
+    """Rows of one split as numpy columns; n rows, A operations (in the order of the symbol set's).
 
     Attributes:
         task, split, first: what they are; row r is number ``first + r`` of the split.
@@ -100,7 +111,7 @@ class Rows:
 
     def _texts(self) -> tuple[pa.StringArray, pa.StringArray]:
         """All prompts and all completions."""
-        words = pa.array(vocabulary(self.task.modulus)).take(pa.array(self.ids))
+        words = pa.array(vocabulary(self.task.symbol_set)).take(pa.array(self.ids))
         # Three parts a row: prompt, completion, <eos>.
         starts = self.offsets[:-1]
         cuts = np.stack([starts, starts + self.prompt_lengths, self.offsets[1:] - 1], axis=1)
@@ -117,7 +128,7 @@ class Rows:
         """Hashes of the canonical forms of all lines of all completions, but for their last ones (numbers)."""
         ends = np.flatnonzero(self.ids == EQUALS_ID)
         line_starts = ends + 1
-        is_line = self.ids[line_starts] < FIRST_NUMBER_ID
+        is_line = self.ids[line_starts] < self.task.symbol_set.first_number_id
         line_ends = np.append(ends[1:], len(self.ids))
         return self._hash_forms(line_starts[is_line], line_ends[is_line])
 
@@ -129,18 +140,19 @@ class Rows:
     def to_arrow(self) -> pa.RecordBatch:
         """The rows with the columns of the published dataset."""
         prompts, completions = self._texts()
+        names = pa.array(list(self.task.symbol_set.operations))
         columns = {
             "id": self._id_array(),
             "prompt": prompts,
             "completion": completions,
             "answer": pa.array(self.answer),
-            "root_operation": pa.array(list(OPERATIONS)).take(pa.array(self.root_operation)),
-            "operations": _name_lists(self.reductions > 0),
+            "root_operation": names.take(pa.array(self.root_operation)),
+            "operations": _name_lists(names, self.reductions > 0),
             "depth": pa.array(self.depth),
             "num_operations": pa.array(self.num_operations),
             "num_tokens": pa.array(self.num_tokens),
             "decisive_depth": pa.array(self.decisive_depth),
-            "unseen_operations": _name_lists(self.unseen > 0),
+            "unseen_operations": _name_lists(names, self.unseen > 0),
         }
         return pa.RecordBatch.from_pydict(columns)
 
@@ -196,7 +208,19 @@ def generate_blocks(
 
 def generator_sources() -> tuple[ModuleType, ...]:
     """The modules that decide the rows: their source is part of the name of a cache of rows."""
-    return hashing, expression, regime, task_module, split, _scan, kernels, _tables, sys.modules[__name__]
+    return (
+        hashing,
+        operations,
+        symbols,
+        expression,
+        regime,
+        task_module,
+        split,
+        _scan,
+        kernels,
+        _tables,
+        sys.modules[__name__],
+    )
 
 
 def count_outcomes(task: TaskSpec, split: str, *, seed: int = 0, num_rows: int | None = None) -> dict[str, int]:
@@ -254,11 +278,16 @@ class _Draw:
             if slot < stop:
                 self._close(exhausted, slot)
         columns = {name: np.ascontiguousarray(rows[name]) for name in kernels.ROW.names or ()}
+        for name in ("reductions", "unseen"):
+            columns[name] = np.ascontiguousarray(columns[name][:, : len(self.task.symbol_set.operations)])
         return Rows(self.task, self.split, first, ids[: offsets[-1]].copy(), offsets, **columns)
 
     def _close(self, exhausted: int, slot: int) -> None:
-        """An evaluation split takes its remaining rows from the other depths; train says what it cannot have."""
-        if self.split != "train":
+        """An evaluation split takes its remaining rows from the other depths; train says what it cannot have.
+
+        Small symbol sets have fewer facts than the usual share of depth 1 asks for: train has all of them then.
+        """
+        if self.split != "train" or (self.task.symbols and int(self.depths[exhausted, 1]) == 1):
             self.closed[exhausted] = True
             if not self.closed.all():
                 return
@@ -304,11 +333,10 @@ def num_expressions(task: TaskSpec, max_depth: int | None = None, *, wider: bool
 # --- columns and checksums --------------------------------------------------------------------------------------------
 
 
-def _name_lists(present: npt.NDArray[np.bool_]) -> Any:
+def _name_lists(names: pa.StringArray, present: npt.NDArray[np.bool_]) -> Any:
     """A list column with the names of the operations that are present, [n, A] -> n lists."""
     offsets = np.concatenate([[0], np.cumsum(present.sum(axis=1))]).astype(np.int32)
-    names = pa.array(list(OPERATIONS)).take(pa.array(np.nonzero(present)[1]))
-    return pa.ListArray.from_arrays(pa.array(offsets), names)
+    return pa.ListArray.from_arrays(pa.array(offsets), names.take(pa.array(np.nonzero(present)[1])))
 
 
 def rows_checksum(rows: Rows) -> str:

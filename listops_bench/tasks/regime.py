@@ -10,19 +10,16 @@ A regime is one word of a task's name, ``sum_max_med_nrgpt``. Those that ship ar
 A page of one's own is named by its path, ``sum_max_med@pages/dense.yaml``. From there on it is known by what it says,
 as ``sum_max_med_dense_3f9c0a1b2c3d``: the file's name and the hash of its values. Two pages that draw other rows never
 share a name, wherever they lie. Records and results hold the values of such pages, so that their names can be read
-where the page is not.
+where the page is not; see `pages`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from listops_bench._base.files import read_yaml
@@ -30,7 +27,9 @@ from listops_bench._base.options import check, from_mapping
 from listops_bench._base.records import Range, Share
 from listops_bench._base.resources import resource_path
 from listops_bench.errors import InvalidInput, shown, unknown
-from listops_bench.tasks.expression import OPERATIONS, TraceStyle
+from listops_bench.tasks._own import OWN_NAME, kept, not_read
+from listops_bench.tasks.expression import TraceStyle
+from listops_bench.tasks.operations import Operation
 
 MAX_OPERANDS, MAX_DEPTH, MAX_TOKENS = 8, 8, 1024
 
@@ -72,9 +71,11 @@ class Regime:
         if self.max_operands < self.min_operands:
             raise InvalidInput(f"max_operands {self.max_operands} is not in {self.min_operands}..{MAX_OPERANDS}")
 
-    def takes(self, operation: str, num_operands: int) -> bool:
+    def takes(self, operation: Operation, num_operands: int) -> bool:
         """Whether an operation takes so many operands, whatever the range of their numbers."""
-        return num_operands >= 2 if self.med_operands == "any" else OPERATIONS[operation].takes(num_operands)
+        if self.med_operands == "any" and operation.like == "med":
+            return num_operands >= 2
+        return operation.takes(num_operands)
 
     def changes(self) -> dict[str, Any]:
         """The values that are not as everywhere."""
@@ -96,12 +97,7 @@ def _as_weights(weights: Any) -> tuple[float, ...]:
 
 # --- by word ----------------------------------------------------------------------------------------------------------
 
-DIGEST = r"[0-9a-f]{12}"
-STEM = r"[a-z][a-z0-9]{0,15}"
-OWN_NAME = rf"{STEM}_{DIGEST}"
 _TEXTS = ("title", "description")
-
-_own: dict[str, Regime] = {}  # pages of the user's own, by what they say: nothing here can change its meaning
 
 
 @cache
@@ -118,11 +114,10 @@ def find_regime(word: str) -> Regime:
     """
     if not word:
         return Regime()
-    if word in _own:
-        return _own[word]
+    if found := kept(word, Regime):
+        return found
     if re.fullmatch(OWN_NAME, word):
-        stem = word.partition("_")[0]
-        raise InvalidInput(f"regime {word!r} is somebody's own page; name it by its path, as in sum@{stem}.yaml")
+        raise not_read(word)
     return _shipped(word)[0]
 
 
@@ -135,67 +130,20 @@ def describe_regime(word: str) -> Mapping[str, str]:
 def _shipped(word: str) -> tuple[Regime, Mapping[str, str]]:
     if word not in regimes():
         raise unknown("regime", word, regimes())
-    return _read_page(resource_path("tasks", "regimes", f"{word}.yaml"))
+    path = resource_path("tasks", "regimes", f"{word}.yaml")
+    page = read_yaml(path, kind="page")
+    return parse_regime(page, f"page {str(path)!r}"), {key: " ".join(page[key].split()) for key in _TEXTS}
 
 
-def _read_page(path: Path) -> tuple[Regime, Mapping[str, str]]:
-    where = f"regime page {str(path)!r}"
-    page = read_yaml(path, kind="regime page")
+def parse_regime(page: Any, where: str) -> Regime:
+    """The regime that the values of a page describe; ``where`` stands in front of errors.
+
+    Raises:
+        InvalidInput: an unknown key (the nearest known one is named), or a value that does not fit.
+    """
     if not isinstance(page, dict):
         raise InvalidInput(f"{where} is not a mapping of fields to values")
-    texts = {key: " ".join(str(page.pop(key)).split()) for key in _TEXTS if key in page}
     try:
-        return from_mapping(Regime, page, what="key"), texts
+        return from_mapping(Regime, {key: page[key] for key in page if key not in _TEXTS}, what="key")
     except InvalidInput as error:
         raise InvalidInput(f"{where}: {error}") from None
-
-
-# --- pages of one's own -----------------------------------------------------------------------------------------------
-
-
-def read_regime(path: Path) -> str:
-    """Reads a page of one's own and returns the word that it is known by: ``"dense_3f9c0a1b2c3d"``.
-
-    Raises:
-        InvalidInput: no such page, a name that is no word, an unknown key (the nearest known one is named), or a value
-            that does not fit.
-        EnvironmentFailed: it is there and cannot be read.
-    """
-    regime, _ = _read_page(path)
-    taken = path.stem in OPERATIONS or re.fullmatch(r"(mod|depth)\d+", path.stem)
-    if taken or not re.fullmatch(STEM, path.stem):
-        raise InvalidInput(
-            f"regime page {str(path)!r}: its name becomes a word of task names, up to 16 small letters and digits, and "
-            "no operation; call it for example 'mine.yaml'"
-        )
-    word = f"{path.stem}_{_digest(regime)}"
-    _own[word] = regime
-    return word
-
-
-def _digest(regime: Regime) -> str:
-    # Over what differs from everywhere, so that a field that is new in some version changes no name.
-    return hashlib.sha256(json.dumps(regime.changes(), sort_keys=True).encode()).hexdigest()[:12]
-
-
-def own_regimes(words: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
-    """The values of those among some regimes (by default, all) that do not ship, for a record that names them."""
-    return {word: _own[word].changes() for word in sorted(set(_own if words is None else words)) if word in _own}
-
-
-def remember_regimes(regimes: Mapping[str, Any], where: str) -> None:
-    """Makes the regimes of a record known, from `own_regimes`, so that its task names can be read.
-
-    Raises:
-        InvalidInput: values that do not fit, or that are not those of the name.
-    """
-    for word, values in regimes.items():
-        if not re.fullmatch(OWN_NAME, word) or not isinstance(values, dict):
-            raise InvalidInput(f"{where}: regimes: {word[:80]!r} is not a regime's name with its values")
-        try:
-            regime = from_mapping(Regime, values, what="key")
-        except InvalidInput as error:
-            raise InvalidInput(f"{where}: regimes.{word}: {error}") from None
-        if not word.endswith(_digest(regime)):
-            raise InvalidInput(f"{where}: regimes.{word}: its values are those of {_digest(regime)!r}")
-        _own[word] = regime

@@ -4,6 +4,10 @@ The *canonical form* of an expression is what stays the same under associativity
 associative operations are flattened, operands that may change places are sorted::
 
     [SUM 3 [SUM 2 1 ] ]   ->  [SUM 1 2 3 ]          [NADD 3 9 1 ]  ->  [NADD 1 9 3 ]
+    [PERM 3 [PERM 2 1 ] ] ->  [PERM 3 2 1 ]         [RSUM 3 2 1 ]  ->  [RSUM 1 [RSUM 2 3 ] ]
+
+A product of permutations is associative and keeps its order. A table that is not associative is used from left to
+right, ``f(3, 2, 1) = f(f(3, 2), 1)``, so its form has two operands everywhere, sorted where it is commutative.
 
 A canonical form has one *home*, and an expression may appear nowhere else. So two expressions that are the same up to
 order or associativity never stand on two sides, whatever the task, seed or size:
@@ -31,15 +35,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeGuard, get_args
 
 from listops_bench._base.hashing import GOLDEN, MASK64, key64, mix64
 from listops_bench.errors import InvalidInput
-from listops_bench.tasks.expression import OPERATIONS, Expression, Node, evaluate, render, trace
+from listops_bench.tasks.expression import Expression, Node, evaluate, render, trace
+from listops_bench.tasks.operations import Operation
 from listops_bench.tasks.regime import HoldOut
+from listops_bench.tasks.symbols import Symbols, symbols_of
 
 Home = Literal["train", "validation", "test", "test_unseen_operands"]
 HOMES: tuple[Home, ...] = get_args(Home)
@@ -65,7 +71,11 @@ def home_of(split: str) -> Home:
 # --- stable hashing ---------------------------------------------------------------------------------------------------
 
 EVEN_KEY, ODD_KEY, HELD_OUT_KEY = (key64(f"listops/{name}") for name in ("even", "odd", "held-out"))
-OPERATION_KEYS = {name: key64(f"listops/operation/{name}") for name in OPERATIONS}
+
+
+@lru_cache
+def operation_key(name: str) -> int:
+    return key64(f"listops/operation/{name}")
 
 
 @lru_cache
@@ -73,40 +83,80 @@ def number_key(number: int) -> int:
     return key64(f"listops/number/{number}")
 
 
-def form_hash(expression: Expression) -> int:
+def form_hash(expression: Expression, modulus: Symbols | int = 10) -> int:
     """A 64-bit hash that two expressions share exactly when (but for chance) they share the canonical form.
 
-    The hash of an operation is made from the *sum* of its operands' hashes, so that their order does not count, and a
-    nested operation that is to be flattened hands its own sum to its parent.
+    The hash of an operation is made from the *sum* of its operands' hashes where their order does not count, and from a
+    polynomial of them, ``h1 g^2 + h2 g + h3``, where it does. A nested operation that is to be flattened hands its own
+    sum or polynomial to its parent.
     """
+    return _form(expression, symbols_of(modulus).operations)
+
+
+def _form(expression: Expression, operations: Mapping[str, Operation]) -> int:
     if isinstance(expression, int):
         return number_key(expression)
-    return mix64(OPERATION_KEYS[expression.operation] + _operand_sum(expression) & MASK64)
+    operation, key = operations[expression.operation], operation_key(expression.operation)
+    if operation.form != "fold":
+        return mix64(key + _operand_hash(expression, operations)[0] & MASK64)
+    place, *others = (_form(operand, operations) for operand in expression.operands)
+    for other in others:
+        place = mix64(key + place * (1 if operation.symmetry == "pair" else GOLDEN) + other & MASK64)
+    return place
 
 
-def _operand_sum(node: Node) -> int:
-    if OPERATIONS[node.operation].symmetry == "alternating":
-        even, odd = (sum(map(form_hash, node.operands[i::2])) & MASK64 for i in (0, 1))
-        return mix64(EVEN_KEY + even & MASK64) + mix64(ODD_KEY + odd & MASK64) & MASK64
-    return sum(_operand_sum(x) if _flattens(x, node) else form_hash(x) for x in node.operands) & MASK64
+def _operand_hash(node: Node, operations: Mapping[str, Operation]) -> tuple[int, int]:
+    """What a node hands to a parent that flattens it, and the power of g that it takes there."""
+    form = operations[node.operation].form
+    if form == "alternating":
+        even, odd = (sum(_form(x, operations) for x in node.operands[i::2]) & MASK64 for i in (0, 1))
+        return mix64(EVEN_KEY + even & MASK64) + mix64(ODD_KEY + odd & MASK64) & MASK64, GOLDEN
+    parts = [
+        _operand_hash(x, operations) if _flattens(x, node, place, operations) else (_form(x, operations), GOLDEN)
+        for place, x in enumerate(node.operands)
+    ]
+    if form == "bag":
+        return sum(key for key, _ in parts) & MASK64, GOLDEN
+    total, power = 0, 1
+    for key, of_key in parts:
+        total, power = total * of_key + key & MASK64, power * of_key & MASK64
+    return total, power
 
 
-def _flattens(operand: Expression, parent: Node) -> TypeGuard[Node]:
-    same = isinstance(operand, Node) and operand.operation == parent.operation
-    return same and OPERATIONS[parent.operation].associative
+def _flattens(operand: Expression, parent: Node, place: int, operations: Mapping[str, Operation]) -> TypeGuard[Node]:
+    if isinstance(operand, int) or operand.operation != parent.operation:
+        return False
+    operation = operations[parent.operation]
+    # f(f(a, b), c) is f(a, b, c) for every table, and f(c, f(a, b)) where the two may change places.
+    return operation.associative or (operation.form == "fold" and (place == 0 or operation.symmetry == "pair"))
 
 
-def canonical(expression: Expression) -> Expression:
+def _flat_operands(node: Node, operations: Mapping[str, Operation]) -> list[Expression]:
+    parts = (
+        _flat_operands(x, operations) if _flattens(x, node, place, operations) else [x]
+        for place, x in enumerate(node.operands)
+    )
+    return [operand for part in parts for operand in part]
+
+
+def canonical(expression: Expression, modulus: Symbols | int = 10) -> Expression:
     """The canonical form, as an expression: flattened, and every operand sorted (by text) that may change its place."""
     if isinstance(expression, int):
         return expression
-    operands = [canonical(x) for x in expression.operands]
-    flat = [y for x in operands for y in (x.operands if _flattens(x, expression) else (x,))]
-    if OPERATIONS[expression.operation].symmetry == "all":
+    operations = symbols_of(modulus).operations
+    operation, name = operations[expression.operation], expression.operation
+    if operation.form == "fold":
+        first, *others = (canonical(x, modulus) for x in expression.operands)
+        for other in others:
+            pair = (first, other)
+            first = Node(name, tuple(sorted(pair, key=render)) if operation.symmetry == "pair" else pair)
+        return first
+    flat = [canonical(x, modulus) for x in _flat_operands(expression, operations)]
+    if operation.symmetry == "all":
         flat.sort(key=render)
-    else:
+    elif operation.symmetry == "alternating":
         flat[0::2], flat[1::2] = sorted(flat[0::2], key=render), sorted(flat[1::2], key=render)
-    return Node(expression.operation, tuple(flat))
+    return Node(name, tuple(flat))
 
 
 # --- held-out operand multisets ---------------------------------------------------------------------------------------
@@ -176,16 +226,16 @@ TRAIN_BELOW = UNSEEN_BELOW + int(TRAIN_SHARE * _REST)
 VALIDATION_BELOW = TRAIN_BELOW + int(VALIDATION_SHARE * _REST)
 
 
-def home(expression: Expression, modulus: int = 10) -> Home:
+def home(expression: Expression, modulus: Symbols | int = 10) -> Home:
     """The only split (of the four homes) in which the expression's canonical form may appear."""
     if isinstance(expression, int):
         return "train"
-    form = canonical(expression)
-    assert isinstance(form, Node)
-    numbers = tuple(operand for operand in form.operands if isinstance(operand, int))
-    if len(numbers) == len(form.operands) <= FACT_OPERANDS:
-        return "test_unseen_operands" if is_held_out(numbers, modulus) else "train"
-    place = form_hash(expression)
+    symbols = symbols_of(modulus)
+    flat = _flat_operands(expression, symbols.operations)
+    numbers = tuple(operand for operand in flat if isinstance(operand, int))
+    if len(numbers) == len(flat) <= FACT_OPERANDS:
+        return "test_unseen_operands" if is_held_out(numbers, symbols.size) else "train"
+    place = form_hash(expression, symbols)
     if place < UNSEEN_BELOW:
         return "test_unseen_operands"
     return "train" if place < TRAIN_BELOW else "validation" if place < VALIDATION_BELOW else "test"
@@ -225,7 +275,7 @@ def _held_triple(values: tuple[int, ...], modulus: int) -> tuple[int, ...] | Non
     return None
 
 
-def _text_hash(expression: Expression) -> int:
+def _text_hash(expression: Expression, modulus: Symbols | int = 10) -> int:
     place = 0
     for key in _token_keys(expression):
         place = mix64(place * GOLDEN + key & MASK64)
@@ -236,13 +286,13 @@ def _token_keys(expression: Expression) -> Iterator[int]:
     if isinstance(expression, int):
         yield number_key(expression)
     else:
-        yield OPERATION_KEYS[expression.operation]
+        yield operation_key(expression.operation)
         for operand in expression.operands:
             yield from _token_keys(operand)
         yield CLOSE_KEY
 
 
-def _home_by_triples(expression: Expression, modulus: int) -> Home:
+def _home_by_triples(expression: Expression, modulus: Symbols | int) -> Home:
     if not held_out_operations(expression, modulus, "triples"):
         return "train"
     place = _text_hash(expression)
@@ -259,38 +309,40 @@ class Rule:
     """What keeps test rows out of train.
 
     Attributes:
-        held_out: what of the values of an operation, modulo n, is kept out of training; None where nothing is.
+        held_out: what of the values of an operation, of so many symbols, is kept out of train; None where nothing is.
         canonical: what of an expression decides its home, and ``form_hash`` its 64-bit hash.
         home: the only split (of the four homes) in which an expression's canonical form may appear.
         unseen_apart: only ``test_unseen_operands`` holds operations on held-out values.
     """
 
     held_out: Callable[[tuple[int, ...], int], tuple[int, ...] | None]
-    canonical: Callable[[Expression], Expression]
-    form_hash: Callable[[Expression], int]
-    home: Callable[[Expression, int], Home]
+    canonical: Callable[[Expression, Symbols | int], Expression]
+    form_hash: Callable[[Expression, Symbols | int], int]
+    home: Callable[[Expression, Symbols | int], Home]
     unseen_apart: bool
 
 
 RULES: dict[HoldOut, Rule] = {
     "multisets": Rule(
-        lambda values, modulus: tuple(sorted(values)) if is_held_out(values, modulus) else None,
+        lambda values, size: tuple(sorted(values)) if is_held_out(values, size) else None,
         *(canonical, form_hash, home, True),
     ),
-    "triples": Rule(_held_triple, lambda expression: expression, _text_hash, _home_by_triples, False),
+    "triples": Rule(_held_triple, lambda expression, _: expression, _text_hash, _home_by_triples, False),
 }
 
 
-def held_out_operations(expression: Expression, modulus: int = 10, hold_out: HoldOut = "multisets") -> list[str]:
+def held_out_operations(
+    expression: Expression, modulus: Symbols | int = 10, hold_out: HoldOut = "multisets"
+) -> list[str]:
     """The operations, root first, that the expression evaluates on held-out values."""
     if isinstance(expression, int):
         return []
     values = tuple(evaluate(operand, modulus) for operand in expression.operands)
-    own = [] if RULES[hold_out].held_out(values, modulus) is None else [expression.operation]
+    own = [] if RULES[hold_out].held_out(values, symbols_of(modulus).size) is None else [expression.operation]
     return own + [name for operand in expression.operands for name in held_out_operations(operand, modulus, hold_out)]
 
 
-def assign(expression: Expression, modulus: int = 10, hold_out: HoldOut = "multisets") -> Home | None:
+def assign(expression: Expression, modulus: Symbols | int = 10, hold_out: HoldOut = "multisets") -> Home | None:
     """The home of an expression that may appear there, or None for one that appears nowhere."""
     rule = RULES[hold_out]
     place = rule.home(expression, modulus)

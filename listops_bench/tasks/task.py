@@ -1,12 +1,12 @@
 """Tasks: a named set of operations with its parameters.
 
-A task's name is its operations in canonical order, with the modulus and depth where they are not the defaults, and the
-`regime` that its rows are drawn in::
+A task's name is its operations in canonical order, with the modulus and depth where they are not the defaults, the
+symbol set where it is not that of numbers (`symbols`), and the `regime` that its rows are drawn in::
 
-    sum            sum_max_med            sum_max_med_mod20            sum_mod11_depth3            sum_mod11_nrgpt
+    sum            sum_max_med_mod20            sum_mod11_depth3            sum_mod11_nrgpt            perm_sign_s3
 
-A regime of one's own stands at the end as the path of its page, ``sum_max_med@pages/dense.yaml``. Any subset of the
-operations is a task, in any order of the words. The curated ones are described in ``tasks/*.yaml``.
+A regime or a symbol set of one's own stands at the end behind an @, ``sum_max_med@pages/dense.yaml``, see `pages`. Any
+subset of the operations is a task, in any order of the words. The curated ones are described in ``tasks/*.yaml``.
 """
 
 from __future__ import annotations
@@ -14,19 +14,21 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 
 from listops_bench._base.records import Range
 from listops_bench._base.resources import resource_path
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.tasks.expression import MAX_MODULUS, MIN_MODULUS, OPERATIONS
-from listops_bench.tasks.regime import DIGEST, MAX_DEPTH, Regime, find_regime, read_regime, regimes
+from listops_bench.tasks._own import DIGEST, kept, not_read
+from listops_bench.tasks.operations import MAX_MODULUS, MIN_MODULUS, OPERATIONS, Operation
+from listops_bench.tasks.pages import is_page, read_own
+from listops_bench.tasks.regime import MAX_DEPTH, Regime, find_regime, regimes
+from listops_bench.tasks.symbols import Symbols, find_symbols, symbol_sets, symbols_of
 
 DATASET_VERSIONS = ("1.0.0",)
 """All that there have been, the newest last. Results of an older one stand on a board of their own, where nothing is
@@ -43,7 +45,8 @@ class TaskSpec(Regime):
 
     Attributes:
         operations: names, in canonical order.
-        modulus: numbers are ``0 .. modulus-1``.
+        symbols: the word of the symbol set in the task's name; ``""`` for the numbers modulo ``modulus``.
+        modulus: symbols are ``0 .. modulus-1``.
         max_depth: nesting; 1 is an operation on numbers.
         regime: the word that the regime has in the task's name; ``""`` for what holds everywhere.
         num_train, num_validation, num_test: rows of these splits; ``num_extra``: rows of the other evaluation splits.
@@ -52,6 +55,7 @@ class TaskSpec(Regime):
     operations: tuple[str, ...]
     modulus: Annotated[int, Range(MIN_MODULUS, MAX_MODULUS)] = 10
     max_depth: Annotated[int, Range(1, MAX_DEPTH)] = 2
+    symbols: str = ""
     regime: str = ""
     num_train: NumRows = 50_000
     num_validation: NumRows = 1_000
@@ -59,7 +63,10 @@ class TaskSpec(Regime):
     num_extra: NumRows = 2_000
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "operations", _canonical_operations(self.operations))
+        if self.symbols:
+            object.__setattr__(self, "modulus", find_symbols(self.symbols).size)
+        known = self.symbol_set.operations if self.symbols else OPERATIONS
+        object.__setattr__(self, "operations", _canonical_operations(self.operations, known))
         super().__post_init__()
         if self.max_depth > 1 and self.nest_probability == 0:
             raise InvalidInput("nest_probability 0 never nests, so max_depth must be 1")
@@ -77,19 +84,31 @@ class TaskSpec(Regime):
     def name(self) -> str:
         """The canonical name; parameters outside the name grammar do not show in it."""
         words = [*self.operations]
-        if self.modulus != 10:
+        if self.symbols:
+            words.append(self.symbols)
+        elif self.modulus != 10:
             words.append(f"mod{self.modulus}")
         if self.max_depth != 2:
             words.append(f"depth{self.max_depth}")
         words += [self.regime] if self.regime else []
         return "_".join(words)
 
+    @property
+    def symbol_set(self) -> Symbols:
+        return find_symbols(self.symbols) if self.symbols else symbols_of(self.modulus)
+
+    @property
+    def page_words(self) -> tuple[str, str]:
+        """The words of its name that may be somebody's own pages, see `pages.own_pages`."""
+        return self.symbols, self.regime
+
     def operand_counts(self, operation: str, *, wider: bool = False) -> tuple[int, ...]:
         """The operand counts an operation may have; ``wider`` appends the next one that it can take."""
-        counts = [k for k in range(self.min_operands, self.max_operands + 1) if self.takes(operation, k)]
+        of = self.symbol_set.operations[operation]
+        counts = [k for k in range(self.min_operands, self.max_operands + 1) if self.takes(of, k)]
         if wider:
             more = range(self.max_operands + 1, self.max_operands + 3)
-            counts.append(next(k for k in more if self.takes(operation, k)))
+            counts.append(next(k for k in more if self.takes(of, k)))
         return tuple(counts)
 
     def num_rows(self, split: str) -> int:
@@ -111,7 +130,11 @@ class TaskSpec(Regime):
         fields = dataclasses.asdict(self)
         for field in _NOT_DRAWN:
             del fields[field]
-        for field in ("med_operands", "hold_out"):  # newer than the rows: their usual values are not part of the key
+        for field in (
+            "med_operands",
+            "hold_out",
+            "symbols",
+        ):  # newer than the rows: their usual values are not part of the key
             if fields[field] == getattr(TaskSpec, field):
                 del fields[field]
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
@@ -120,14 +143,14 @@ class TaskSpec(Regime):
 _NOT_DRAWN = ("regime", "trace", "unique", "num_train", "num_validation", "num_test", "num_extra")
 
 
-def _canonical_operations(operations: object) -> tuple[str, ...]:
+def _canonical_operations(operations: object, known: Mapping[str, Operation]) -> tuple[str, ...]:
     names = [operations] if isinstance(operations, str) else list(operations)  # type: ignore[call-overload]
     for name in names:
-        if name not in OPERATIONS:
-            raise unknown("operation", name, OPERATIONS)
+        if name not in known:
+            raise unknown("operation", name, known)
     if not names or len(set(names)) != len(names):
-        raise InvalidInput(f"operations {names!r} must be one or more different ones of: {', '.join(OPERATIONS)}")
-    return tuple(name for name in OPERATIONS if name in names)
+        raise InvalidInput(f"operations {names!r} must be one or more different ones of: {', '.join(known)}")
+    return tuple(name for name in known if name in names)
 
 
 # --- by name ----------------------------------------------------------------------------------------------------------
@@ -159,34 +182,67 @@ def _make_task(name: str, overrides: dict[str, Any]) -> TaskSpec:
     for field in overrides:
         if field not in PARAMETERS:
             raise unknown("task parameter", field, PARAMETERS)
-    operations: list[str] = []
-    fields: dict[str, Any] = {}
+    found: dict[str, Any] = {}
 
     def set_once(field: str, value: object) -> None:
-        if field in fields or overrides.get(field, value) != value:
+        if field in found or overrides.get(field, value) != value:
             raise InvalidInput(f"task {name!r} sets {field} to {value}, and it is given a second time")
-        fields[field] = value
+        found[field] = value
 
-    text, at, page = name.partition("@")
-    if at:
-        set_once("regime", read_regime(Path(page)))
-    elif str(overrides.get("regime", "")).endswith((".yaml", ".yml")):
-        overrides["regime"] = read_regime(Path(overrides["regime"]))
-    words = text.lower().split("_")
-    if re.fullmatch(DIGEST, words[-1]):  # the second half of the name of a page of one's own
-        words[-2:] = ["_".join(words[-2:])]
-    for word in words:
-        if parameter := re.fullmatch(r"(mod|depth)([0-9]{1,9})", word):
-            set_once(_WORD_FIELDS[parameter[1]], int(parameter[2]))
-        elif word in OPERATIONS:
-            operations.append(word)
-        elif word in regimes() or "_" in word:
-            set_once("regime", word)
+    text, *own = name.split("@")
+    for page in own:
+        set_once(*read_own(page))
+    for parameter in ("regime", "symbols"):
+        if is_page(path := str(overrides.get(parameter, ""))):
+            kind, overrides[parameter] = read_own(path)
+            if kind != parameter:
+                raise InvalidInput(f"{parameter} {path!r} is a page of another kind; give it as {kind}")
+    others: list[str] = []
+    for word in _words(text.lower()):
+        if number := re.fullmatch(r"(mod|depth)([0-9]{1,9})", word):
+            set_once(_WORD_FIELDS[number[1]], int(number[2]))
+        elif kind_of_word := _field(word):
+            set_once(kind_of_word, word)
         else:
-            nearly = (name.lower().replace(word, regime) for regime in regimes())
-            raise unknown("task", name, [*curated_tasks(), *OPERATIONS, *nearly])
-    fields |= overrides
-    return TaskSpec(tuple(operations), **(_values(fields.get("regime", "")) | fields))
+            others.append(word)
+    fields = found | overrides
+    symbols = find_symbols(fields["symbols"]) if fields.get("symbols") else symbols_of(10)
+    if symbols.word and fields.get("modulus", symbols.size) != symbols.size:
+        raise InvalidInput(f"task {name!r} has modulus {fields['modulus']}, and {symbols} are {symbols.size}")
+    if strange := [word for word in others if word not in symbols.operations]:
+        raise _unknown_task(name, strange, symbols)
+    return TaskSpec(tuple(others), **(_values(fields.get("regime", "")) | fields))
+
+
+def _unknown_task(name: str, strange: Sequence[str], symbols: Symbols) -> InvalidInput:
+    """The error for words that mean nothing, with the nearest name in which one of them is another."""
+    near = [*symbols.operations, *(() if symbols.word else curated_tasks())]
+    for word in strange:
+        near += [name.lower().replace(word, known) for known in (*regimes(), *symbol_sets())]
+        near += [f"{name}_{known}" for known in symbol_sets() if word in find_symbols(known).operations]
+    return unknown("task", name, near)
+
+
+def _words(text: str) -> list[str]:
+    """The words of a name; that of a page of one's own has two halves."""
+    words: list[str] = []
+    for word in text.split("_"):
+        if words and re.fullmatch(DIGEST, word):
+            words[-1] += "_" + word
+        else:
+            words.append(word)
+    return words
+
+
+def _field(word: str) -> Literal["regime", "symbols"] | None:
+    """The field that a word of a name belongs to; None for an operation, or a word that is not known."""
+    if word in symbol_sets() or kept(word, Symbols) is not None:
+        return "symbols"
+    if word in regimes() or kept(word, Regime) is not None:
+        return "regime"
+    if "_" in word:
+        raise not_read(word)
+    return None
 
 
 def _values(regime: str) -> dict[str, Any]:
@@ -215,8 +271,9 @@ def describe_task(name: str) -> Mapping[str, str]:
 def task_order(name: str) -> tuple[object, ...]:
     """Single operations first, then by number of operations; variants of modulus and depth after them."""
     task = get_task(name)
-    places = [list(OPERATIONS).index(operation) for operation in task.operations]
-    return task.regime, task.modulus != 10, task.max_depth != 2, len(places), places, task.modulus, task.max_depth
+    places = [list(task.symbol_set.operations).index(operation) for operation in task.operations]
+    shape = task.modulus != 10, task.max_depth != 2, len(places), places, task.modulus, task.max_depth
+    return task.regime, task.symbols, *shape
 
 
 @cache

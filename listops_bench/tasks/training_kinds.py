@@ -23,7 +23,7 @@ def training_kind(curriculum: str, task: str) -> str:
 
     Trained on its one operation only, it is ``alone``; on several operations together, ``joint``; on different things
     one after the other, ``transfer``. Anything else is ``other``: weights not trained here, parts of such weights,
-    without the task's operations, or on rows of another regime.
+    without the task's operations, or on rows of another regime or of other symbols.
     """
     try:
         plan = recorded_curriculum(curriculum)
@@ -34,7 +34,7 @@ def training_kind(curriculum: str, task: str) -> str:
     if (
         plan.stages[0].init_parts
         or not set(scored.operations) <= trained
-        or {spec.regime for spec in specs} != {scored.regime}
+        or {spec.page_words for spec in specs} != {scored.page_words}
     ):
         return "other"
     if len({frozenset(stage.mixture) for stage in plan.stages}) > 1:

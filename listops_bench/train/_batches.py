@@ -28,8 +28,8 @@ from torch.nn.functional import cross_entropy
 
 from listops_bench._base.hashing import GOLDEN, key64, mix64
 from listops_bench.tasks.curriculum import Stage
-from listops_bench.tasks.expression import PAD_ID
 from listops_bench.tasks.generator import Rows, generate
+from listops_bench.tasks.symbols import PAD_ID
 from listops_bench.tasks.task import get_task
 from listops_bench.train._linear import TOKEN_MULTIPLE
 from listops_bench.train._rows import RowLayout, send

@@ -304,7 +304,7 @@ class Trainer:
         """Writes a checkpoint folder and returns its record."""
         layout = "rows" if self.by_rows else "padded"
         run = self.state.record(self.environment, self.stopwatch.seconds, layout, along_the_way=along_the_way)
-        save_checkpoint(target, self.model, build_tokenizer(self.curriculum.modulus), run, finish=finish)
+        save_checkpoint(target, self.model, build_tokenizer(self.curriculum.symbol_set), run, finish=finish)
         return run
 
     def release(self) -> None:

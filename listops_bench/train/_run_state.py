@@ -17,11 +17,12 @@ from listops_bench._base.records import decode, encode
 from listops_bench._base.text import utc_timestamp
 from listops_bench.errors import InvalidInput
 from listops_bench.model.checkpoint import load_checkpoint
-from listops_bench.model.ladder import build_model, modulus_of
+from listops_bench.model.ladder import build_model, model_symbols
 from listops_bench.model.parts import copy_parameters, matching_parameters, parameters_in
 from listops_bench.runs.record import Environment, RunRecord, StageSteps, Training
 from listops_bench.tasks.curriculum import Curriculum
-from listops_bench.tasks.regime import own_regimes
+from listops_bench.tasks.pages import own_pages
+from listops_bench.tasks.symbols import Symbols
 from listops_bench.tasks.task import DATASET_VERSION, get_task
 from listops_bench.train.config import TrainConfig, TrainRecipe, rows_per_step
 from listops_bench.train.position import Position, Seen
@@ -36,9 +37,9 @@ def initial_model(config: TrainRecipe) -> PreTrainedModel:
     plan = config.plan()
     parts = plan.stages[0].init_parts
     if config.init_from is None or parts:
-        model = build_model(config.fresh_model, plan.modulus, config.seed)
+        model = build_model(config.fresh_model, plan.symbol_set, config.seed)
     if config.init_from is not None:
-        source = starting_point(config.init_from, plan.modulus)
+        source = starting_point(config.init_from, plan.symbol_set)
         if not parts:
             return source.train()
         copy_parameters(source, model, matching_parameters(model, source, parts, config.init_from))
@@ -57,14 +58,12 @@ def renewed(config: TrainRecipe, index: int, model: PreTrainedModel) -> dict[str
     return {name: value.detach() for name, value in fresh.named_parameters() if name not in kept}
 
 
-def starting_point(checkpoint: str, modulus: int) -> PreTrainedModel:
-    """The model of a checkpoint, which has the vocabulary of a modulus. Raises InvalidInput where it has not."""
-    model, _, _ = load_checkpoint(checkpoint)
-    found = modulus_of(model.config)
-    if found != modulus:
-        raise InvalidInput(
-            f"checkpoint {checkpoint!r} has the vocabulary of modulus {found}, the curriculum's is {modulus}"
-        )
+def starting_point(checkpoint: str, symbols: Symbols) -> PreTrainedModel:
+    """The model of a checkpoint, which has the vocabulary of some symbols. Raises InvalidInput where it has not."""
+    model, _, run = load_checkpoint(checkpoint)
+    found = model_symbols(model.config, run.symbols)
+    if found != symbols:
+        raise InvalidInput(f"checkpoint {checkpoint!r} has the vocabulary of {found}, the curriculum's is of {symbols}")
     return model
 
 
@@ -94,7 +93,7 @@ class RunState:
     identity: Mapping[str, Any]
     position: Position = field(init=False)
     step: int = 0
-    seen: Seen = field(default_factory=Seen)
+    seen: Seen = field(init=False)
     loss: float | None = None
     validation: dict[str, float] = field(default_factory=dict)
     streak: int = 0
@@ -102,6 +101,7 @@ class RunState:
 
     def __post_init__(self) -> None:
         self.position = Position(self.config.plan())
+        self.seen = Seen(tuple(self.curriculum.symbol_set.operations))
 
     @property
     def curriculum(self) -> Curriculum:
@@ -222,7 +222,8 @@ class RunState:
             mixed_precision=identity["mixed_precision"],
             layout=layout,
             packed_runs=packed_runs,
-            regimes=own_regimes(get_task(task).regime for task in curriculum.tasks) or None,
+            symbols=curriculum.symbol_set.word or None,
+            pages=own_pages(word for task in curriculum.tasks for word in get_task(task).page_words) or None,
             earlier_environments=[one for one in self.environments if one != environment] or None,
         )
 
@@ -239,7 +240,8 @@ class RunState:
         }
 
     def restore(self, state: Mapping[str, Any], starts: Sequence[int], step: int) -> None:
-        self.position.starts, self.step, self.seen = list(starts), step, Seen.from_state(state)
+        self.position.starts, self.step = list(starts), step
+        self.seen.restore(state)
         self.loss, self.validation, self.streak = state["loss"], state["validation"], state["streak"]
         before = [decode(Environment, value, "environments") for value in state.get("environments", ())]
         self.environments = [*before, *(one for one in self.environments if one not in before)]

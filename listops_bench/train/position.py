@@ -10,16 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from listops_bench.tasks.curriculum import Curriculum, Stage
-from listops_bench.tasks.expression import OPERATIONS
 
 
 @dataclass
 class Seen:
-    """What a run has been trained on so far. ``reductions`` are int64, in the order of `expression.OPERATIONS`."""
+    """What a run has been trained on so far. ``reductions`` are int64, in the order of ``operations``."""
 
+    operations: Sequence[str]
     tokens: int = 0
     loss_tokens: int = 0
-    reductions: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(OPERATIONS), np.int64))
+    reductions: npt.NDArray[np.int64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reductions = np.zeros(len(self.operations), np.int64)
 
     def add(self, tokens: int, loss_tokens: int, reductions: npt.NDArray[np.int64]) -> None:
         self.tokens += tokens
@@ -28,15 +31,15 @@ class Seen:
 
     def record(self) -> dict[str, Any]:
         """As logs and results have it: operations by name, those that never came up left out."""
-        named = {name: int(n) for name, n in zip(OPERATIONS, self.reductions, strict=True) if n}
+        named = {name: int(n) for name, n in zip(self.operations, self.reductions, strict=True) if n}
         return {"tokens": self.tokens, "loss_tokens": self.loss_tokens, "reductions": named}
 
     def state(self) -> dict[str, Any]:
         return {"tokens": self.tokens, "loss_tokens": self.loss_tokens, "reductions": self.reductions.tolist()}
 
-    @staticmethod
-    def from_state(state: Mapping[str, Any]) -> Seen:
-        return Seen(state["tokens"], state["loss_tokens"], np.array(state["reductions"], np.int64))
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.tokens, self.loss_tokens = state["tokens"], state["loss_tokens"]
+        self.reductions = np.array(state["reductions"], np.int64)
 
 
 class Position:

@@ -23,6 +23,7 @@ from listops_bench.model.ladder import build_model, parameter_counts
 from listops_bench.model.parts import matching_parameters, parameters_in
 from listops_bench.runs.folder import working_files
 from listops_bench.runs.record import RunRecord
+from listops_bench.tasks.symbols import Symbols
 from listops_bench.train._log import TrainingFailed
 from listops_bench.train._loop import OnStep, Trainer, Validate
 from listops_bench.train._optimizer import frozen_parameters
@@ -113,7 +114,7 @@ def check_model(config: TrainConfig) -> None:
     plan = config.plan()
     parts = tuple((stage.init_parts, stage.freeze) for stage in plan.stages)
     _check_model(
-        config.fresh_model, config.init_from, plan.modulus, parts, WINDOW if config.batching == "windows" else 0
+        config.fresh_model, config.init_from, plan.symbol_set, parts, WINDOW if config.batching == "windows" else 0
     )
 
 
@@ -121,20 +122,20 @@ def check_model(config: TrainConfig) -> None:
 def _check_model(
     fresh: str,
     init_from: str | None,
-    modulus: int,
+    symbols: Symbols,
     parts: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...],
     longest: int,
 ) -> None:
-    source = None if init_from is None else starting_point(init_from, modulus)
+    source = None if init_from is None else starting_point(init_from, symbols)
     if source is not None and not parts[0][0]:
         model = source
     else:
         try:
             with torch.device("meta"):
-                model = build_model(fresh, modulus)
+                model = build_model(fresh, symbols)
             size = sum(parameter.numel() for parameter in model.parameters())
             if size <= _SMALL:
-                parameter_counts(build_model(fresh, modulus))  # applies it to a token
+                parameter_counts(build_model(fresh, symbols))  # applies it to a token
         except InvalidInput:
             raise
         except Exception as error:  # of any kind: what a config.json says need fit nothing

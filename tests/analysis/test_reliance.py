@@ -17,9 +17,10 @@ from listops_bench.analysis.study import number_states, number_vectors
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.decoding import predict
 from listops_bench.model.ladder import MODEL_TYPES, build_model
-from listops_bench.tasks.expression import FIRST_NUMBER_ID, OPERATIONS, vocabulary
 from listops_bench.tasks.generator import Rows, generate
+from listops_bench.tasks.operations import OPERATIONS
 from listops_bench.tasks.split import is_held_out
+from listops_bench.tasks.symbols import FIRST_NUMBER_ID, vocabulary
 from listops_bench.tasks.task import get_task
 from tests.support.trained import ids_of
 

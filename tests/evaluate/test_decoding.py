@@ -14,8 +14,8 @@ from listops_bench.evaluate.checkpoint import architecture
 from listops_bench.evaluate.decoding import Predictions, context_length, predict
 from listops_bench.model import causality
 from listops_bench.model.ladder import build_model, load_config
-from listops_bench.tasks.expression import EOS_ID, FIRST_NUMBER_ID, PAD_ID, SPECIAL_TOKENS, vocabulary
 from listops_bench.tasks.generator import Rows, generate
+from listops_bench.tasks.symbols import EOS_ID, FIRST_NUMBER_ID, PAD_ID, SPECIAL_TOKENS, vocabulary
 from listops_bench.tasks.task import get_task
 from tests.support.trained import Parrot, by_generate, half_trained, opinionated
 
@@ -272,7 +272,7 @@ def test_a_gpu_gives_the_same_answers() -> None:
 
 
 def test_what_cannot_be_asked_is_an_error() -> None:
-    with pytest.raises(InvalidInput, match="modulus 20, and the model's vocabulary of 22 tokens is that of modulus 10"):
+    with pytest.raises(InvalidInput, match="modulus 20, a vocabulary of 32 tokens; the model has 22"):
         predict(untrained(), rows_of("sum_mod20", num_rows=2))
     with pytest.raises(InvalidInput, match=r"weights are bfloat16; call model\.float\(\)"):
         predict(build_model("looped_d008").to(torch.bfloat16), rows_of(num_rows=2))

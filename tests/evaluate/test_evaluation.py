@@ -25,8 +25,8 @@ from listops_bench.result.format import Result
 from listops_bench.runs.record import Learning
 from listops_bench.score.completion import SCORER_VERSION, score
 from listops_bench.tasks.baselines import baselines
-from listops_bench.tasks.expression import OPERATIONS
 from listops_bench.tasks.generator import generate, rows_checksum
+from listops_bench.tasks.operations import OPERATIONS
 from listops_bench.tasks.task import DATASET_VERSION, get_task
 from tests.support.fake_checkpoints import make_checkpoint, run_record
 from tests.support.fake_results import sha256

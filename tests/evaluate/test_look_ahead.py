@@ -13,8 +13,8 @@ from listops_bench.evaluate.decoding import predict
 from listops_bench.model.causality import refuse_look_ahead
 from listops_bench.model.ladder import build_model, load_config
 from listops_bench.model.modeling_looped import LoopedForCausalLM
-from listops_bench.tasks.expression import EOS_ID, FIRST_NUMBER_ID, PAD_ID, vocabulary
 from listops_bench.tasks.generator import Rows, generate
+from listops_bench.tasks.symbols import EOS_ID, FIRST_NUMBER_ID, PAD_ID, vocabulary
 from listops_bench.tasks.task import get_task
 from tests.support.trained import by_generate, half_trained, opinionated
 

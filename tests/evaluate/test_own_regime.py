@@ -15,8 +15,8 @@ from listops_bench.leaderboard.board import read_boards
 from listops_bench.leaderboard.groups import Setting
 from listops_bench.result.files import read_result, read_results
 from listops_bench.runs.record import read_run
-from listops_bench.tasks import regime as regime_module, task as task_module
-from listops_bench.tasks.regime import own_regimes
+from listops_bench.tasks import _own, task as task_module
+from listops_bench.tasks.pages import own_pages
 from listops_bench.tasks.task import get_task
 from listops_bench.train.config import TrainConfig, make_config
 from listops_bench.train.run import train
@@ -53,13 +53,13 @@ def config_of(output_dir: Path, curriculum: str, **options: Any) -> TrainConfig:
 @pytest.fixture
 def another_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that has read no page."""
-    monkeypatch.setattr(regime_module, "_own", {})
+    monkeypatch.setattr(_own, "pages", {})
     task_module._named_task.cache_clear()
 
 
 def own_name(folder: Path, operations: str = "med") -> str:
     content = json.loads((folder / "own" / "run.json").read_text())
-    (word,) = content["regimes"]
+    (word,) = content["pages"]
     return f"{operations}_{word}"
 
 
@@ -73,17 +73,17 @@ def test_records_and_results_name_the_page_by_what_it_says(folder: Path, another
     assert record.curriculum == record.identity["curriculum"] == f"max_{name}:3,{name}:3"
     assert record.identity["trace"] == "single"
     assert get_task(name).nest_probability == 0.3
-    assert (read_run(folder / "usual") or record).regimes is None
+    assert (read_run(folder / "usual") or record).pages is None
 
 
 def test_results_are_read_where_the_page_is_not(folder: Path, another_process: None) -> None:
     name = own_name(folder)
     found = {result.task.name: result for result in read_results(folder / "results")}
     assert found.keys() == {f"max_{name}", name, name.replace("med", "max", 1), "max", "med"}
-    assert found[name].regimes == {
-        name.partition("_")[2]: json.loads((folder / "own" / "run.json").read_text())["regimes"][name.partition("_")[2]]
+    assert found[name].pages == {
+        name.partition("_")[2]: json.loads((folder / "own" / "run.json").read_text())["pages"][name.partition("_")[2]]
     }
-    assert found["med"].regimes is None
+    assert found["med"].pages is None
     assert found[name].task.trace == "single"
     assert sum(step.steps for step in found[name].splits["test_unseen_operands"].held_out.values()) >= 20
     assert {Setting.of(result).regime for result in found.values()} == {"", name.partition("_")[2]}
@@ -95,10 +95,10 @@ def test_a_result_whose_page_says_something_else_is_refused(folder: Path, tmp_pa
     shutil.copytree(folder / "results", tmp_path / "results")
     (path,) = (tmp_path / "results").rglob(f"{own_name(folder)}.json")
     content = json.loads(path.read_text())
-    (word,) = content["regimes"]
-    content["regimes"][word]["nest_probability"] = 0.4
+    (word,) = content["pages"]
+    content["pages"][word]["nest_probability"] = 0.4
     path.write_text(json.dumps(content))
-    with pytest.raises(InvalidInput, match=f"regimes.{word}: its values are those of"):
+    with pytest.raises(InvalidInput, match=f"pages.{word}: its values are those of"):
         read_result(path)
 
 
@@ -122,8 +122,8 @@ def test_a_child_is_told_of_the_pages(folder: Path, another_process: None) -> No
     told = question | {
         "weights_sha256": None,
         "options": {"trace": "single", "device": "cpu"},
-        "regimes": own_regimes(),
+        "pages": own_pages(),
     }
-    regime_module._own.clear()
+    _own.pages.clear()
     task_module._named_task.cache_clear()
     assert _examined._answer(told, io.BytesIO()) == {}

@@ -27,8 +27,8 @@ from listops_bench.result import checks
 from listops_bench.result.files import MAX_FILE_BYTES, write_result
 from listops_bench.result.format import Model, Result
 from listops_bench.result.verified import read_verified, result_sha256
-from listops_bench.tasks.expression import EOS_ID
 from listops_bench.tasks.generator import generate
+from listops_bench.tasks.symbols import EOS_ID
 from listops_bench.tasks.task import get_task
 from tests.support.commands import Run
 from tests.support.fake_checkpoints import make_taciturn_checkpoint, run_record

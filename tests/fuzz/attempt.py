@@ -14,7 +14,7 @@ from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.model.checkpoint import save_checkpoint
 from listops_bench.model.tokenizer import build_tokenizer
 from listops_bench.runs.record import decode_run
-from listops_bench.tasks.expression import EOS_ID
+from listops_bench.tasks.symbols import EOS_ID
 from tests.fuzz.mutations import write_all
 from tests.support.fake_checkpoints import make_taciturn_checkpoint, run_record
 

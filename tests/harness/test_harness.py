@@ -266,7 +266,7 @@ def test_any_task_has_files_of_its_own(tmp_path: Path, monkeypatch: pytest.Monke
     assert {path.name for path in (tmp_path / "files").glob("*_splits.yaml")} == {
         "listops_sum_max_nrgpt_splits.yaml", f"listops_{own}_splits.yaml",
     }  # fmt: skip
-    monkeypatch.setattr("listops_bench.tasks.regime._own", {})  # another process
+    monkeypatch.setattr("listops_bench.tasks._own.pages", {})  # another process
     asked = yaml.safe_load((tmp_path / "files" / f"listops_{own}.yaml").read_text())["dataset_kwargs"]
     rows = hooks.dataset(**asked)["test"]
     assert rows["prompt"][:9] == generate(get_task(own), "test", num_rows=9).prompts()
@@ -288,7 +288,7 @@ def hooks(requires: Callable[[str], None]) -> Any:
 
 
 def test_a_model_of_another_modulus_is_not_asked(hooks: Any, checkpoint: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"task 'sum_mod20' has modulus 20, and model .* that of 10"):
+    with pytest.raises(InvalidInput, match=r"task 'sum_mod20' has modulus 20, and model .* the vocabulary of others"):
         hooks.dataset("sum_mod20", pretrained=str(checkpoint))
 
 

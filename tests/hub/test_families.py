@@ -12,7 +12,7 @@ from listops_bench.model.checkpoint import save_checkpoint
 from listops_bench.model.ladder import build_model
 from listops_bench.model.tokenizer import build_tokenizer
 from listops_bench.runs.record import decode_run
-from listops_bench.tasks.expression import EOS_ID
+from listops_bench.tasks.symbols import EOS_ID
 from tests.model.test_families import tiny
 from tests.support.fake_checkpoints import run_record
 from tests.support.hub_server import HubServer

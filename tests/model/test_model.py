@@ -18,10 +18,10 @@ from listops_bench.model.ladder import (
     load_config,
     make_config,
     model_names,
-    modulus_of,
+    model_symbols,
     parameter_counts,
 )
-from listops_bench.tasks.expression import vocabulary
+from listops_bench.tasks.symbols import symbols_of, vocabulary
 from listops_bench.train._linear import TOKEN_MULTIPLE, available, fast_linear
 from listops_bench.train._rows import RowLayout, attention_by_rows, using_rows
 
@@ -348,7 +348,7 @@ def test_no_rung_drops_anything(name: str) -> None:
 
 def test_the_modulus_sets_the_vocabulary() -> None:
     built = build_model("looped_d008", modulus=20)
-    assert modulus_of(built.config) == 20
+    assert model_symbols(built.config) == symbols_of(20)
     assert built.get_input_embeddings().weight.shape[0] == len(vocabulary(20))
     with pytest.raises(InvalidInput, match="modulus 1 is not in"):
         build_model("looped_d008", modulus=1)

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from tokenizers import Tokenizer, models
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from listops_bench.errors import InvalidInput
-from listops_bench.model.tokenizer import build_tokenizer, modulus_of, save_tokenizer
-from listops_bench.tasks.expression import EOS_ID, PAD_ID, Node, completion_text, prompt_text, vocabulary
+from listops_bench.model.tokenizer import build_tokenizer, save_tokenizer, words_of
+from listops_bench.tasks.expression import Node, completion_text, prompt_text
 from listops_bench.tasks.generator import generate
+from listops_bench.tasks.symbols import EOS_ID, PAD_ID, vocabulary
 from listops_bench.tasks.task import get_task
 from tests.support.strategies import expressions
 
@@ -29,7 +31,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_ids_are_places_in_the_vocabulary(modulus: int) -> None:
     tokenizer = build_tokenizer(modulus)
     assert tuple(tokenizer.convert_ids_to_tokens(range(len(tokenizer)))) == vocabulary(modulus)
-    assert modulus_of(tokenizer) == modulus
+    assert words_of(tokenizer) == vocabulary(modulus)
 
 
 @given(expression=expressions(max_leaves=20))
@@ -70,7 +72,7 @@ def test_the_saved_tokenizer_loads_as_it_was(saved: Path) -> None:
     assert loaded.decode(loaded(PROMPT).input_ids, skip_special_tokens=True) == PROMPT
     assert (loaded.padding_side, loaded.pad_token_id, loaded.model_max_length) == ("left", PAD_ID, 128)
     assert (loaded.bos_token_id, loaded.eos_token_id) == (None, EOS_ID)
-    assert modulus_of(loaded) == 10
+    assert words_of(loaded) == vocabulary(10)
 
 
 def test_a_chat_is_its_messages_text(saved: Path) -> None:
@@ -78,11 +80,12 @@ def test_a_chat_is_its_messages_text(saved: Path) -> None:
     assert AutoTokenizer.from_pretrained(saved).apply_chat_template(chat, tokenize=False) == PROMPT
 
 
-def test_another_vocabulary_has_no_modulus() -> None:
+def test_a_tokenizer_of_its_own_has_none_of_our_words() -> None:
     tokenizer = build_tokenizer(10)
     tokenizer.add_tokens(["x"])
-    with pytest.raises(InvalidInput, match="not that of a ListOps modulus"):
-        modulus_of(tokenizer)
+    assert words_of(tokenizer) == (*vocabulary(10), "x")
+    own = Tokenizer(models.WordLevel({"<unk>": 0, "0": 1}, unk_token="<unk>"))
+    assert words_of(PreTrainedTokenizerFast(tokenizer_object=own)) is None
 
 
 def test_a_modulus_out_of_range_is_refused() -> None:

@@ -159,7 +159,7 @@ WRONG_SHAPES: dict[str, Change] = {
     "unknown track": set_at("track", to="best"),
     "unknown split": lambda content: content["splits"].update(train=content["splits"]["test"]),
     "unknown slice": lambda content: content["splits"]["test"]["slices"].update(luck={}),
-    "unknown operation": set_at("training", "reductions", to={"add": 1}),
+    "strange operation": set_at("training", "reductions", to={"Add!": 1}),
     "schema version": set_at("schema_version", to=2),
     "list for an object": set_at("splits", "test", to=[]),
     "null for an object": set_at("evaluation", to=None),
@@ -243,6 +243,14 @@ FORGED: dict[str, tuple[Change, str]] = {
     "another modulus": (set_at("task", "modulus", to=20), "not that of 'sum', 10"),
     "another spelling": (set_at("task", "name", to="max_sum"), "spelled 'sum_max'"),
     "unknown task": (set_at("task", "name", to="sun"), "unknown task"),
+    "a task of a page": (set_at("task", "name", to="sum_mine_0123456789ab"), "somebody's own page"),
+    "trained on an unknown operation": (set_at("training", "reductions", to={"add": 1}), "'add' is no operation"),
+    "an unknown operation held out": (
+        lambda content: content["splits"]["test_unseen_operands"]["held_out"].update(
+            add=content["splits"]["test_unseen_operands"]["held_out"]["sum"]
+        ),
+        "'add' is no operation",
+    ),
     "no splits": (set_at("splits", to={}), "there is none"),
     "no slices": (set_at("splits", "test", "slices", to={}), "slices: must be"),
     "a slice dropped": (lambda content: content["splits"]["test"]["slices"]["depth"].pop("1"), "do not add up"),

@@ -9,7 +9,7 @@ from listops_bench.model.checkpoint import save_checkpoint
 from listops_bench.model.ladder import build_model
 from listops_bench.model.tokenizer import build_tokenizer
 from listops_bench.runs.record import decode_run
-from listops_bench.tasks.expression import EOS_ID
+from listops_bench.tasks.symbols import EOS_ID
 
 
 def run_record(curriculum: str = "max_med:10,sum:20", seed: int = 3, **identity: Any) -> dict[str, Any]:

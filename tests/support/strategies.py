@@ -2,7 +2,8 @@
 
 from hypothesis import strategies as st
 
-from listops_bench.tasks.expression import OPERATIONS, Expression, Node
+from listops_bench.tasks.expression import Expression, Node
+from listops_bench.tasks.operations import OPERATIONS
 
 
 def expressions(

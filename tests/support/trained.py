@@ -8,8 +8,8 @@ import torch
 
 from listops_bench.model.ladder import build_model, load_config
 from listops_bench.model.tokenizer import build_tokenizer
-from listops_bench.tasks.expression import EOS_ID, FIRST_NUMBER_ID, PAD_ID
 from listops_bench.tasks.generator import Rows, generate
+from listops_bench.tasks.symbols import EOS_ID, FIRST_NUMBER_ID, PAD_ID
 from listops_bench.tasks.task import get_task
 
 

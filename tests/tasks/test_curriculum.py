@@ -14,7 +14,7 @@ from listops_bench.runs.exposure import exposure_of_run
 from listops_bench.runs.record import Environment, RunRecord, Training, write_run
 from listops_bench.tasks.curriculum import Curriculum, Stage, parse_curriculum, recorded_curriculum
 from listops_bench.tasks.exposure import Exposure, exposure, match
-from listops_bench.tasks.expression import OPERATIONS
+from listops_bench.tasks.operations import OPERATIONS
 from listops_bench.train._batches import Pools
 from listops_bench.train.config import TrainRecipe
 
@@ -102,8 +102,8 @@ def test_one_task_is_one_stage() -> None:
         ("sum*0+max:10", "weight 0.0 of task 'sum'"),
         ("sum*inf+max:10", "weight inf of task 'sum'"),
         ("sum+sum:10", "different tasks"),
-        ("sum+max_mod20:10", "one modulus"),
-        ("sum:10,sum_mod20:10", "one modulus"),
+        ("sum+max_mod20:10", "the same symbols"),
+        ("sum:10,sum_mod20:10", "the same symbols"),
         ("sum:10/keep-optimiser", "did you mean 'keep-optimizer'"),
         ("sum:10/keep-optimizer", "first stage has no optimizer to keep"),
         ("sum:10,max:10/freeze=", "freeze pattern ''"),

@@ -5,7 +5,6 @@ from hypothesis import given, strategies as st
 
 from listops_bench.errors import InvalidInput
 from listops_bench.tasks.expression import (
-    OPERATIONS,
     Expression,
     Node,
     completion_text,
@@ -17,11 +16,10 @@ from listops_bench.tasks.expression import (
     parse,
     prompt_text,
     render,
-    ssum_permutation,
-    ssum_statistics,
     trace,
-    vocabulary,
 )
+from listops_bench.tasks.operations import OPERATIONS, ssum_permutation, ssum_statistics
+from listops_bench.tasks.symbols import vocabulary
 from tests.support.strategies import expressions, rewritten
 
 EXAMPLE = Node("sum", (3, Node("max", (2, 9)), 4))

@@ -10,8 +10,6 @@ import pytest
 
 from listops_bench.errors import InvalidInput
 from listops_bench.tasks.expression import (
-    EOS_ID,
-    OPERATIONS,
     TRACE_STYLES,
     Expression,
     Node,
@@ -23,7 +21,6 @@ from listops_bench.tasks.expression import (
     parse,
     render,
     trace,
-    vocabulary,
 )
 from listops_bench.tasks.generator import (
     Rows,
@@ -33,7 +30,9 @@ from listops_bench.tasks.generator import (
     num_expressions,
     rows_checksum,
 )
+from listops_bench.tasks.operations import OPERATIONS
 from listops_bench.tasks.split import RULES, SPLITS, assign, canonical, form_hash, held_out_operations, home_of
+from listops_bench.tasks.symbols import EOS_ID, vocabulary
 from listops_bench.tasks.task import TaskSpec, curated_tasks, get_task
 from tests.support.extent import CHECK_ALL
 

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from listops_bench.errors import InvalidInput
-from listops_bench.tasks.expression import FIRST_NUMBER_ID, FIRST_OPERATION_ID, parse
+from listops_bench.tasks.expression import parse
 from listops_bench.tasks.generator import Rows, generate, rows_checksum
-from listops_bench.tasks.regime import Regime, describe_regime, own_regimes, regimes, remember_regimes
+from listops_bench.tasks.pages import own_pages, remember_pages
+from listops_bench.tasks.regime import Regime, describe_regime, regimes
 from listops_bench.tasks.split import RULES, SPLITS, held_out_triples
+from listops_bench.tasks.symbols import FIRST_NUMBER_ID, FIRST_OPERATION_ID
 from listops_bench.tasks.task import get_task, single_tasks, task_order
 
 PAGE = (
@@ -65,12 +67,12 @@ def test_a_page_of_ones_own_is_known_by_what_it_says(tmp_path: Path) -> None:
 
 def test_a_record_brings_the_pages_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = get_task(f"sum@{page(tmp_path, 'nest_probability: 0.3')}")
-    kept = own_regimes([task.regime, "nrgpt", ""])
+    kept = own_pages([task.regime, "nrgpt", ""])
     assert kept == {task.regime: {"nest_probability": 0.3}}
-    monkeypatch.setattr("listops_bench.tasks.regime._own", {})
+    monkeypatch.setattr("listops_bench.tasks._own.pages", {})
     with pytest.raises(InvalidInput, match=r"somebody's own page; name it by its path, as in sum@mine\.yaml"):
         get_task(task.name)
-    remember_regimes(kept, "run.json")
+    remember_pages(kept, "run.json")
     assert get_task(task.name) == task
     for forged in (
         {task.regime: {"nest_probability": 0.4}},
@@ -78,8 +80,8 @@ def test_a_record_brings_the_pages_it_names(tmp_path: Path, monkeypatch: pytest.
         {"nrgpt": {}},
         {task.regime: 3},
     ):
-        with pytest.raises(InvalidInput, match=r"^run\.json: regimes"):
-            remember_regimes(forged, "run.json")
+        with pytest.raises(InvalidInput, match=r"^run\.json: pages"):
+            remember_pages(forged, "run.json")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_a_record_brings_the_pages_it_names(tmp_path: Path, monkeypatch: pytest.
         ("sum_nrgpt_nrgpt", "a second time"),
         ("sum_mod2_nrgpt", "modulus 2 is below 3"),
         ("nrgpt", "one or more different"),
-        ("sum@none.yaml", "cannot read regime page 'none.yaml'"),
+        ("sum@none.yaml", "cannot read page 'none.yaml'"),
         ("sum_nrgpt@mine.yaml", "a second time"),
     ],
 )

@@ -6,7 +6,7 @@ from hypothesis import given, strategies as st
 
 from listops_bench._base.resources import resource_path
 from listops_bench.errors import InvalidInput
-from listops_bench.tasks.expression import OPERATIONS
+from listops_bench.tasks.operations import OPERATIONS
 from listops_bench.tasks.task import TaskSpec, curated_tasks, describe_task, get_task
 
 CURATED = [

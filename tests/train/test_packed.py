@@ -15,7 +15,7 @@ from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model
 from listops_bench.model.packed import PackedLooped
 from listops_bench.runs.folder import working_dir
-from listops_bench.tasks.expression import PAD_ID
+from listops_bench.tasks.symbols import PAD_ID
 from listops_bench.train import _loop as train_loop
 from listops_bench.train._batches import IGNORED, Pools
 from listops_bench.train._log import TrainingFailed

@@ -27,8 +27,8 @@ from listops_bench.model.ladder import build_model, load_config
 from listops_bench.model.parts import copy_parameters, parameters_in
 from listops_bench.runs.folder import working_dir
 from listops_bench.tasks.curriculum import Curriculum, parse_curriculum
-from listops_bench.tasks.expression import EOS_ID, PAD_ID, vocabulary
 from listops_bench.tasks.generator import generate
+from listops_bench.tasks.symbols import EOS_ID, PAD_ID, vocabulary
 from listops_bench.tasks.task import get_task
 from listops_bench.train._batches import IGNORED, Pool, Pools, lay_out, loss_tokens
 from listops_bench.train._linear import TOKEN_MULTIPLE
@@ -386,7 +386,7 @@ def test_the_model_trains_on_from_a_checkpoint(tmp_path: Path) -> None:
     identity = load_checkpoint(second.output_dir)[2].identity
     assert identity["initial_weights_sha256"] == first.weights_sha256
     assert str(tmp_path) not in json.dumps(identity)
-    with pytest.raises(InvalidInput, match="vocabulary of modulus 10, the curriculum's is 20"):
+    with pytest.raises(InvalidInput, match="vocabulary of modulus 10, the curriculum's is of modulus 20"):
         train(small(tmp_path / "third", init_from=str(first.output_dir), task="sum_mod20"))
 
 
@@ -670,7 +670,7 @@ def test_accelerate_launch(
         ("--output-dir {out} --task sun", "unknown task 'sun'; did you mean 'sum'"),
         ("--output-dir {out} --task sum_mod1", "modulus 1 is not in"),
         ("--output-dir {out} --task sum_nrgtp", "unknown task 'sum_nrgtp'; did you mean 'sum_nrgpt'"),
-        ("--output-dir {out} --task sum@none.yaml", "cannot read regime page 'none.yaml'"),
+        ("--output-dir {out} --task sum@none.yaml", "cannot read page 'none.yaml'"),
         ("--output-dir {out} --curriculum sum_nrgpt:3,sum:3", "have one trace style"),
         ("--output-dir {out} --task sum --model looped_d47", "did you mean 'looped_d048'"),
         ("--output-dir {out} --task sum --lerning-rate 1", "'--lerning-rate'; did you mean '--learning-rate'"),

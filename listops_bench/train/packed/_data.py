@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from listops_bench.tasks.expression import PAD_ID
 from listops_bench.tasks.generator import Rows
+from listops_bench.tasks.symbols import PAD_ID
 from listops_bench.train._batches import IGNORED, Ints, Pools, RowStore, rows_keys
 from listops_bench.train._optimizer import learning_rate
 from listops_bench.train._rows import send

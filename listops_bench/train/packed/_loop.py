@@ -221,7 +221,7 @@ class PackTrainer:
             RunFiles(path).log.write_text("".join(json.dumps(line) + "\n" for line in own), encoding="utf-8")
 
         self.model.write_into(self.template, self.train_step.weights[slot])
-        tokenizer = build_tokenizer(member.curriculum.modulus)
+        tokenizer = build_tokenizer(member.curriculum.symbol_set)
         save_checkpoint(target, self.template.eval(), tokenizer, run, finish=add_log)
 
     def finished_run(self, member: Member) -> RunRecord | None:

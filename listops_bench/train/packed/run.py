@@ -59,11 +59,11 @@ def why_not(config: TrainConfig) -> str | None:
 def pack_key(config: TrainConfig) -> tuple[Any, ...]:
     """What runs must have in common to be packed together."""
     shared = (getattr(config, name) for name in _SHARED)
-    return (shape_of(_model_config(config)), rows_per_step(config), *shared)
+    return (shape_of(_model_config(config)), config.plan().symbol_set, rows_per_step(config), *shared)
 
 
 def _model_config(config: TrainConfig) -> Any:
-    return load_config(config.fresh_model, config.plan().modulus)
+    return load_config(config.fresh_model, config.plan().symbol_set)
 
 
 def this_engine(*, graph: bool | None = None) -> Engine:
