@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.result.format import Result, SplitResult
@@ -72,7 +72,7 @@ def _task_problems(result: Result) -> Iterator[str]:
 
 def _operation_problems(result: Result) -> Iterator[str]:
     known, training = get_task(result.task.name).symbol_set.operations, result.training
-    named = {"training.reductions": training.reductions} if training else {}
+    named: dict[str, Iterable[str]] = {"training.reductions": training.reductions} if training else {}
     for split, scored in result.splits.items():
         named |= {f"splits.{split}.held_out": scored.held_out}
         named |= {f"splits.{split}.slices.root_operation": scored.slices.get("root_operation", {})}
