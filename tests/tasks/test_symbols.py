@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,18 @@ def test_rows_of_what_ships_are_pinned() -> None:
 
 
 # --- pages of one's own -----------------------------------------------------------------------------------------------
+
+
+def test_the_page_in_the_docs_is_read(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    (tmp_path / "clock.yaml").write_text(text.partition("```yaml\n")[2].partition("```")[0])
+    operations = get_task(f"max_tick@{tmp_path}/clock.yaml").symbol_set.operations
+    assert operations["tick"].table == tuple(map(tuple, TICK))
+    assert [operation.odd_operands_only for operation in operations.values()] == [True, False]
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
+    named = {row[1].strip(" `"): set(re.findall("[A-Z]{3,}", row[3])) for row in rows}
+    due = {word: {name.upper() for name in find_symbols(word).operations} for word in symbol_sets()}
+    assert named == due | {"tables": {"RSUM", "LAT"}}
 
 
 def test_a_page_of_ones_own_is_known_by_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
