@@ -22,8 +22,8 @@ from listops_bench.evaluate.decoding import predict
 from listops_bench.evaluate.run import score_split
 from listops_bench.model.checkpoint import load_checkpoint
 from listops_bench.tasks.curriculum import recorded_curriculum
-from listops_bench.tasks.expression import EOS_ID, PAD_ID, vocabulary
 from listops_bench.tasks.generator import Rows, generate
+from listops_bench.tasks.symbols import EOS_ID, PAD_ID, vocabulary
 from listops_bench.tasks.task import get_task
 
 ROWS = 100

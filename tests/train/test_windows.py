@@ -10,7 +10,8 @@ import torch
 from listops_bench.errors import InvalidInput
 from listops_bench.model.ladder import build_model
 from listops_bench.tasks.exposure import exposure
-from listops_bench.tasks.expression import EOS_ID, OPERATIONS
+from listops_bench.tasks.operations import OPERATIONS
+from listops_bench.tasks.symbols import EOS_ID
 from listops_bench.train import run as train_run
 from listops_bench.train._batches import Pool, Pools
 from listops_bench.train._rows import using_rows
