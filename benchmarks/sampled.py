@@ -1,6 +1,6 @@
 """What a lenient score says of a checkpoint, beside the strict one: sampled at temperature 1, on 100 rows.
 
-    python benchmarks/sampled.py CHECKPOINT [--task TASK] [--times 20]
+    python benchmarks/sampled.py CHECKPOINT --task sum_max_med_nrgpt
 
 Prints one JSON object. ``sampled``: the share of 100 test rows whose last token before <eos> is the answer, when the
 completion is drawn at temperature 1; so many times with other rows and draws, lowest, mean and highest. ``greedy``: the
@@ -21,7 +21,6 @@ from transformers import PreTrainedModel
 from listops_bench.evaluate.decoding import predict
 from listops_bench.evaluate.run import score_split
 from listops_bench.model.checkpoint import load_checkpoint
-from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.generator import Rows, generate
 from listops_bench.tasks.symbols import EOS_ID, PAD_ID, vocabulary
 from listops_bench.tasks.task import get_task
@@ -32,15 +31,13 @@ ROWS = 100
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
-    parser.add_argument("--task", help="(default: the first that it was trained on)")
+    parser.add_argument("--task", required=True)
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--num-rows", type=int, help="test rows for the greedy figures (default: all)")
     given = parser.parse_args(argv)
     torch.set_num_threads(1)
-    model, _, run = load_checkpoint(given.checkpoint)
-    plan = recorded_curriculum(run.curriculum or "")
-    task = get_task(given.task or plan.tasks[0])
-    rows = generate(task, "test", num_rows=given.num_rows or task.num_test, trace=plan.trace)
+    model, task = load_checkpoint(given.checkpoint)[0], get_task(given.task)
+    rows = generate(task, "test", num_rows=given.num_rows)
     completions = predict(model, rows).completions
     metrics = score_split(rows, completions)[0].metrics
     words = vocabulary(task.modulus)

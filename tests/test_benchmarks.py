@@ -75,6 +75,15 @@ def test_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert figures["good"]["rows"] == figures["bad"]["rows"] == 20
 
 
+def test_sampled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = str(save_checkpoint(tmp_path / "c", build_model("nrgpt_d008"), build_tokenizer(10), {}))
+    script("sampled").main([checkpoint, "--task", "max_nrgpt", "--times", "2", "--num-rows", "5"])
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["rows"] == 5
+    assert 0 <= figures["sampled"]["lowest"] <= figures["sampled"]["mean"] <= figures["sampled"]["highest"] <= 1
+    assert figures["traces"] <= figures["answers"] <= figures["greedy"]
+
+
 def test_gpu_check_without_a_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

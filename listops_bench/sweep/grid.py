@@ -166,8 +166,8 @@ class _Grid:
         self.path, self.folder = path, folder
         lists = {key: values.get(key, []) for key in _LISTS}
         given, self.seeds = dict(values["recipe"]), lists["seeds"]
-        file = given.pop("config", None)
-        _check_type("recipe: config", file, (str, type(None)), path)
+        file = given.pop("config", "")
+        _check_type("recipe: config", file, (str,), path)
         from_file = read_recipe(file) if file else {}
         self.recipe = {**{key: value for key, value in from_file.items() if key not in _SET_BY_SWEEP}, **given}
         for key, value in self.recipe.items():

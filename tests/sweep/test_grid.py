@@ -40,6 +40,16 @@ def test_lists_are_crossed_and_equal_runs_are_one(tmp_path: Path) -> None:
     assert all(job.config.report_to == "none" for job in sweep.jobs)
 
 
+def test_a_recipe_that_ships_is_that_of_a_grid_with_other_values(tmp_path: Path) -> None:
+    values = {"models": ["nrgpt_d008"], "seeds": [1], "tasks": ["sum_nrgpt"], "curricula": ["max_nrgpt:2,sum_nrgpt:3"]}
+    file = page(tmp_path, {**values, "recipe": {"config": "nrgpt", "max_steps": 5, "learning_rate": [1e-3, 2e-3]}})
+    configs = [job.config for job in read_sweep(file, tmp_path / "out").jobs]
+    assert [(c.task, c.max_steps, c.learning_rate) for c in configs] == [
+        ("sum_nrgpt", 5, 1e-3), ("sum_nrgpt", 5, 2e-3), (None, None, 1e-3), (None, None, 2e-3),
+    ]  # fmt: skip
+    assert {(c.model, c.batching, c.loss_on, c.adam_beta2) for c in configs} == {("nrgpt_d008", "windows", "all", 0.999)}
+
+
 def test_a_run_has_one_name_wherever_it_is_asked_for(tmp_path: Path) -> None:
     (one,) = tiny(tmp_path).sweep.jobs
     others = tiny(tmp_path, seeds=[0, 3], tasks=["sum", "max"], models=["looped_d012", "looped_d008"]).sweep.jobs
@@ -102,6 +112,8 @@ def test_a_rung_with_other_values_is_the_same_wherever_its_sweep_lies(
         ({"tasks": ["sun"]}, "unknown task 'sun'; did you mean 'sum'"),
         ({"tasks": "sum"}, "tasks 'sum' is not a list"),
         ({"recipe": {"lerning_rate": 1}}, "unknown training option 'lerning_rate'; did you mean 'learning_rate'"),
+        ({"recipe": {"config": "nrgtp"}}, "unknown recipe 'nrgtp'; did you mean 'nrgpt'"),
+        ({"recipe": {"config": 3}}, "recipe: config 3 is not text"),
         ({"recipe": {"seed": [1, 2]}}, "seed does not belong into the recipe"),
         ({"recipe": {"max_steps": [5, 0]}}, "max_steps 0 is not"),
         ({"eval_splits": ["tset"]}, "unknown split 'tset'; did you mean 'test'"),
