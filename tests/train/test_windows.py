@@ -8,10 +8,17 @@ import pytest
 import torch
 
 from listops_bench.errors import InvalidInput
+from listops_bench.evaluate.decoding import predict
+from listops_bench.evaluate.run import evaluate_checkpoint
+from listops_bench.leaderboard.board import read_boards
+from listops_bench.leaderboard.groups import Setting
+from listops_bench.model.checkpoint import load_checkpoint
 from listops_bench.model.ladder import build_model
 from listops_bench.tasks.exposure import exposure
+from listops_bench.tasks.generator import generate
 from listops_bench.tasks.operations import OPERATIONS
 from listops_bench.tasks.symbols import EOS_ID
+from listops_bench.tasks.task import get_task
 from listops_bench.train import run as train_run
 from listops_bench.train._batches import Pool, Pools
 from listops_bench.train._rows import using_rows
@@ -21,6 +28,7 @@ from listops_bench.train.packed._data import Draws, RowTable, make_chunk, window
 from listops_bench.train.packed.run import pack_key, train_packed
 from listops_bench.train.run import check_model, train
 from tests.support.runs import small
+from tests.support.trained import by_generate
 
 WINDOWS: dict[str, Any] = {"batching": "windows", "loss_on": "all"}
 MIXTURE = "sum_nrgpt*0.3+max_med_nrgpt*0.7:70"
@@ -156,3 +164,19 @@ def test_the_recipe_nrgpt_by_name(tmp_path: Path) -> None:
     assert (moved.model, moved.init_from, moved.max_steps) == (None, "y", 100_000)
     with pytest.raises(InvalidInput, match="unknown recipe 'nrgtp'; did you mean 'nrgpt'"):
         read("nrgtp")
+
+
+def test_a_run_of_the_recipe_is_scored_and_stands_on_a_board_in_a_setting_of_its_own(tmp_path: Path) -> None:
+    """Its greedy answers are those of transformers' own decoding, which other harnesses use."""
+    flags = f"--config nrgpt --model nrgpt_d008 --steps 3 --eval-steps 0 --report-to none --output-dir {tmp_path}/run"
+    train(read_config(flags.split()))
+    rows = generate(get_task("sum_max_med_nrgpt"), "test", num_rows=8)
+    model = load_checkpoint(tmp_path / "run")[0]
+    texts, _ = by_generate(model, rows)
+    assert [text.strip() for text in predict(model, rows).completions] == [text.strip() for text in texts]
+    (result,) = evaluate_checkpoint(tmp_path / "run", "sum_max_med_nrgpt", "test", num_rows=8, results_dir=tmp_path)
+    setting = Setting.of(result)
+    assert (setting.family, setting.layers, setting.regime, setting.trace) == ("nrgpt", 5, "nrgpt", "single")
+    (board,) = read_boards(tmp_path)
+    (group,) = board.groups
+    assert (group.model, group.mean("test", "answer_accuracy") is not None) == ("nrgpt_d008", True)
