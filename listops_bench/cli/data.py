@@ -104,7 +104,8 @@ def tasks(*, task: str | None, split: str, rows: int, **parameters: Any) -> None
         return
     spec = get_task(task, **parameters)
     shown = _row_table(spec, split, rows)
-    about = {**describe_regime(spec.regime), **describe_task(spec.name)}
+    of_symbols = {"description": spec.symbol_set.description} if spec.symbol_set.description else {}
+    about = {**describe_regime(spec.regime), **of_symbols, **describe_task(spec.name)}
     print_tables(f"{spec.name}: {about.get('description', 'not one of the curated tasks')}")
     print_tables(_parameter_table(spec), *([_operation_table(spec.symbol_set)] if spec.symbols else []), shown)
 

@@ -92,14 +92,25 @@ REGIME = {
 }  # fmt: skip
 
 
+SYMBOLS = {
+    "size": 3, "symbols": ["a", "b", "c"],
+    "operations": {
+        "tick": {"table": ["0 1 2", "1 2 0", [2, 0, 1]], "operands": "any", "associative": True, "identity": 0},
+        "top": {"like": "max"},
+    },
+}  # fmt: skip
+
+
 def regime(attempt: Attempt, base: Path) -> None:
-    """A page that says how rows are drawn."""
-    page: Any = REGIME
+    """A page that says how rows are drawn, or what they are about."""
+    of_rows = attempt.is_honest or attempt.chance(0.5)
+    page: Any = REGIME if of_rows else SYMBOLS
     for _ in attempt.times():
         page = changed_value(attempt.draw, page)
     lines = ("unique: yes", "unique: true", "depth_weights: [010]", *traps.yaml_tags(attempt.canary), *LINES)
     text = _spoiled_yaml(attempt, yaml.dump(page, sort_keys=False), lines)
-    attempt.words = ["tasks", f"sum@{attempt.write('mine.yaml', text)}", "--rows", "2"]
+    operations = "sum" if of_rows else "tick_top"
+    attempt.words = ["tasks", f"{operations}@{attempt.write('mine.yaml', text)}", "--rows", "2"]
 
 
 def expression(attempt: Attempt, base: Path) -> None:

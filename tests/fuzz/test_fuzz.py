@@ -14,11 +14,12 @@ from listops_bench.result.checks import validate
 from listops_bench.result.format import Result
 from listops_bench.tasks.curriculum import parse_curriculum
 from listops_bench.tasks.expression import parse
+from listops_bench.tasks.symbols import parse_symbols
 from listops_bench.tasks.task import get_task
 from tests.fuzz.attempt import make_base
 from tests.fuzz.inputs import KINDS, attempt_once
 from tests.fuzz.mutations import PIECES, changed_text, changed_value, json_bytes
-from tests.fuzz.pages import CURRICULUM
+from tests.fuzz.pages import CURRICULUM, SYMBOLS
 from tests.support.fake_results import result
 
 HONEST = records.encode(result())
@@ -29,6 +30,11 @@ def read_result(draw: Random) -> None:
     for _ in range(draw.choice([1, 2])):
         value = changed_value(draw, value)
     validate(records.decode(Result, records.loads(json_bytes(draw, value), "result"), "result"))
+
+
+def read_symbols(draw: Random) -> None:
+    made = parse_symbols(changed_value(draw, SYMBOLS), "", "page")
+    assert parse_symbols(made.changes(), "", "record").changes() == made.changes()
 
 
 def read_text(read: Callable[[str], Any], text: str) -> Callable[[Random], None]:
@@ -45,6 +51,7 @@ def read_text(read: Callable[[str], Any], text: str) -> Callable[[Random], None]
 
 READERS: dict[str, Callable[[Random], None]] = {
     "result": read_result,
+    "symbols": read_symbols,
     "expression": read_text(parse, "[SUM 3 [MAX 2 9 ] 4 ] ="),
     "curriculum": read_text(parse_curriculum, CURRICULUM),
     "task": read_text(get_task, "sum_max_mod20_depth3"),
