@@ -96,6 +96,15 @@ def copy_parameters(source: PreTrainedModel, target: PreTrainedModel, names: Ite
         target.get_parameter(name).copy_(source.get_parameter(name))
 
 
+@torch.no_grad()
+def keep_axes(model: PreTrainedModel, count: int) -> None:
+    """Leaves of the token table [V, D] what lies in its first principal axes, about the mean of its rows."""
+    table = model.get_input_embeddings().weight
+    mean = table.double().mean(0)
+    axes = torch.linalg.svd(table.double() - mean, full_matrices=False).Vh[:count]
+    table.copy_(mean + (table.double() - mean) @ axes.mT @ axes)
+
+
 def matching_parameters(
     model: PreTrainedModel, source: PreTrainedModel, patterns: Iterable[str], where: str
 ) -> frozenset[str]:
@@ -116,6 +125,6 @@ def matching_parameters(
     return names
 
 
-def _shape(model: PreTrainedModel, name: str) -> list[int] | None:
+def _shape(model: PreTrainedModel, name: str) -> str:
     own = dict(model.named_parameters()).get(name)
-    return None if own is None else list(own.shape)
+    return "none" if own is None else str(list(own.shape))

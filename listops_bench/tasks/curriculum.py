@@ -8,6 +8,7 @@ A curriculum is a list of stages, a stage a mixture of tasks. As text::
     max_med:1200,sum:1800/freeze=embeddings
     max_med:1200,sum:1800/init-parts=embeddings/freeze=embeddings    of MAX+MED's model the embeddings, the rest fresh
     max_med:1200,sum:1800/init-parts=attention/init-parts=feed_forward     all but the embeddings
+    max_med:1200,sum:1800/init-parts=embeddings/init-axes=4      of the token table, its first 4 principal axes only
     max_med:3000/until=0.95,sum:1800       the first stage ends once MAX+MED is learned, after 3,000 steps at the latest
 
 or, the same things spelt out, as a YAML file::
@@ -19,6 +20,7 @@ or, the same things spelt out, as a YAML file::
         steps: 1800
         reset_optimizer: false
         init_parts: [embeddings]
+        init_axes: 4
         freeze: [embeddings]
         until: 0.95
 """
@@ -39,8 +41,9 @@ from listops_bench.tasks.expression import TraceStyle
 from listops_bench.tasks.symbols import Symbols
 from listops_bench.tasks.task import get_task
 
-_KEEP_OPTIMIZER, _INIT_PARTS, _FREEZE, _UNTIL = "keep-optimizer", "init-parts", "freeze", "until"
-MAX_STEPS, MAX_WEIGHT = 10**12, 10**9
+_KEEP_OPTIMIZER, _FREEZE, _UNTIL = "keep-optimizer", "freeze", "until"
+_INIT_PARTS, _INIT_AXES = "init-parts", "init-axes"
+MAX_STEPS, MAX_WEIGHT, MAX_AXES = 10**12, 10**9, 10**6
 _EXAMPLE = "'max_med:1200,sum:1800'"
 
 
@@ -60,6 +63,8 @@ class Stage:
             tasks and each of their operations alone. None: it runs for all its steps.
         init_parts: what the stage goes on with of the model of the stage before, or of the checkpoint that the run
             starts from, in the terms of ``freeze``; the rest is fresh, as if of another seed. Empty: all of it.
+        init_axes: so many of the first principal axes of the token table are kept of it, and nothing outside of them.
+            None: the whole table.
     """
 
     mixture: tuple[tuple[str, float], ...]
@@ -68,6 +73,7 @@ class Stage:
     freeze: tuple[str, ...] = ()
     until: float | None = None
     init_parts: tuple[str, ...] = ()
+    init_axes: int | None = None
 
     def __post_init__(self) -> None:
         pairs = [(get_task(name).name, weight) for name, weight in self.mixture]
@@ -92,6 +98,11 @@ class Stage:
                     raise InvalidInput(f"{option} pattern {pattern!r} is not a parameter name or pattern")
         if self.init_parts and not self.reset_optimizer:
             raise InvalidInput("a stage with init-parts has fresh weights, so it cannot keep the optimizer")
+        if self.init_axes is not None:
+            if type(self.init_axes) is not int or not 1 <= self.init_axes <= MAX_AXES:
+                raise InvalidInput(f"init-axes {shown(self.init_axes)} is not a number of axes from 1 to {MAX_AXES:,}")
+            if "embeddings" not in self.init_parts:
+                raise InvalidInput(f"init-axes={self.init_axes} is of the embeddings; give init-parts=embeddings too")
         if len(mixture) == 1:
             mixture = [(names[0], 1.0)]  # the weight of a single task means nothing
         object.__setattr__(self, "mixture", tuple((name, float(weight)) for name, weight in mixture))
@@ -110,6 +121,7 @@ class Stage:
     def moves(self) -> str:
         """How it treats parts of the model, as its text form has it: ``/init-parts=embeddings/freeze=embeddings``."""
         words = [f"/{_INIT_PARTS}={pattern}" for pattern in self.init_parts]
+        words += [] if self.init_axes is None else [f"/{_INIT_AXES}={self.init_axes}"]
         return "".join([*words, *(f"/{_FREEZE}={pattern}" for pattern in self.freeze)])
 
     def __str__(self) -> str:
@@ -207,9 +219,9 @@ def parse_curriculum(text: str) -> Curriculum:
     >>> parse_curriculum("med_max:1200, sum:1800")
     ... # doctest: +NORMALIZE_WHITESPACE
     Curriculum(stages=(Stage(mixture=(('max_med', 1.0),), steps=1200, reset_optimizer=True, freeze=(), until=None,
-                             init_parts=()),
+                             init_parts=(), init_axes=None),
                        Stage(mixture=(('sum', 1.0),), steps=1800, reset_optimizer=True, freeze=(), until=None,
-                             init_parts=())))
+                             init_parts=(), init_axes=None)))
 
     Raises:
         InvalidInput: unreadable, an unknown task or key (the nearest known one is named), or steps below 1.
@@ -239,19 +251,26 @@ def _parse_stage(text: str) -> Stage:
     for word in mixture.split("+"):
         name, star, weight = (part.strip() for part in word.partition("*"))
         pairs.append((name, _number(weight) if star else 1.0))
-    init_parts, freeze, until = [], [], None
+    init_parts, init_axes, freeze, until = [], None, [], None
     for option in options:
         key, _, value = option.partition("=")
         if key == _INIT_PARTS:
             init_parts.append(value)
+        elif key == _INIT_AXES:
+            init_axes = _whole_number(value)
         elif key == _FREEZE:
             freeze.append(value)
         elif key == _UNTIL:
             until = _number(value)
         elif option != _KEEP_OPTIMIZER:
-            raise unknown("stage option", key, [_KEEP_OPTIMIZER, _INIT_PARTS, _FREEZE, _UNTIL])
-    num_steps: Any = int(steps) if re.fullmatch("[0-9]{1,15}", steps) else shortened(steps)
-    return Stage(tuple(pairs), num_steps, _KEEP_OPTIMIZER not in options, tuple(freeze), until, tuple(init_parts))
+            raise unknown("stage option", key, [_KEEP_OPTIMIZER, _INIT_PARTS, _INIT_AXES, _FREEZE, _UNTIL])
+    own = (_KEEP_OPTIMIZER not in options, tuple(freeze), until, tuple(init_parts), init_axes)
+    return Stage(tuple(pairs), _whole_number(steps), *own)
+
+
+def _whole_number(text: str) -> Any:
+    """As `_number`."""
+    return int(text) if re.fullmatch("[0-9]{1,15}", text) else shortened(text)
 
 
 def _number(text: str) -> Any:
@@ -274,7 +293,9 @@ def _from_yaml(path: Path) -> Curriculum:
 
 
 def _stage_from_yaml(page: Any) -> Stage:
-    fields = dict(_mapping(page, "a stage", ["tasks", "steps"], ["reset_optimizer", "init_parts", "freeze", "until"]))
+    fields = dict(
+        _mapping(page, "a stage", ["tasks", "steps"], ["reset_optimizer", "init_parts", "init_axes", "freeze", "until"])
+    )
     tasks = fields.pop("tasks")
     if isinstance(tasks, str):
         tasks = {tasks: 1.0}

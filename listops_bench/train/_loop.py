@@ -26,7 +26,7 @@ from listops_bench.train._optimizer import frozen_parameters, has_dropout, learn
 from listops_bench.train._precision import autocast
 from listops_bench.train._processes import agreed, on_main
 from listops_bench.train._rows import attention_by_rows, using_attention, using_rows
-from listops_bench.train._run_state import RunState, Stopwatch, check_context, initial_model, renewed
+from listops_bench.train._run_state import RunState, Stopwatch, check_context, initial_model, renew
 from listops_bench.train._state import RunFolder
 from listops_bench.train._validation import TeacherForced
 from listops_bench.train._windows import draw_step, longest_of
@@ -107,7 +107,7 @@ class Trainer:
             self._end_if_asked()
             if state.stage_is_over:
                 state.begin_stage()
-                self._renew_weights()
+                renew(config, state.position.index, self.model)
                 self._begin_stage()
             self._train_step()
             state.step += 1
@@ -129,12 +129,6 @@ class Trainer:
         if code:
             self._save()
             raise Stopped(code, f"saved after step {self.state.step} of {self.state.position.end}")
-
-    @torch.no_grad()
-    def _renew_weights(self) -> None:
-        """Those that the stage does not go on with."""
-        for name, fresh in renewed(self.config, self.state.position.index, self.model).items():
-            self.model.get_parameter(name).copy_(fresh)
 
     def _begin_stage(self) -> None:
         """Rows, trained parameters and optimizer of a stage."""

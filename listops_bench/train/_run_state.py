@@ -18,9 +18,9 @@ from listops_bench._base.text import utc_timestamp
 from listops_bench.errors import InvalidInput
 from listops_bench.model.checkpoint import load_checkpoint
 from listops_bench.model.ladder import build_model, model_symbols
-from listops_bench.model.parts import copy_parameters, matching_parameters, parameters_in
+from listops_bench.model.parts import copy_parameters, keep_axes, matching_parameters, parameters_in
 from listops_bench.runs.record import Environment, RunRecord, StageSteps, Training
-from listops_bench.tasks.curriculum import Curriculum
+from listops_bench.tasks.curriculum import Curriculum, Stage
 from listops_bench.tasks.pages import own_pages
 from listops_bench.tasks.symbols import Symbols
 from listops_bench.tasks.task import DATASET_VERSION, get_task
@@ -35,27 +35,33 @@ def initial_model(config: TrainRecipe) -> PreTrainedModel:
         InvalidInput: an unknown model, or a checkpoint that does not fit.
     """
     plan = config.plan()
-    parts = plan.stages[0].init_parts
-    if config.init_from is None or parts:
+    first = plan.stages[0]
+    if config.init_from is None or first.init_parts:
         model = build_model(config.fresh_model, plan.symbol_set, config.seed)
     if config.init_from is not None:
         source = starting_point(config.init_from, plan.symbol_set)
-        if not parts:
+        if not first.init_parts:
             return source.train()
-        copy_parameters(source, model, matching_parameters(model, source, parts, config.init_from))
+        copy_parameters(source, model, matching_parameters(model, source, first.init_parts, config.init_from))
+        _restrict(model, first)
     return model.train()
 
 
-def renewed(config: TrainRecipe, index: int, model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """The fresh weights, by name, with which the stage of an index begins; empty where it goes on with all of them.
+def renew(config: TrainRecipe, index: int, model: PreTrainedModel) -> None:
+    """Makes anew, in place, what of a model the stage of an index does not go on with.
 
     Of a seed of the stage's own: those of the run's seed are where the parts that are kept have come from.
     """
-    kept = parameters_in(model, config.plan().stages[index].init_parts)
-    if not kept or index == 0:
-        return {}
-    fresh = build_model(model.config, None, key64(f"listops/stage/{config.seed}/{index}") >> 1)
-    return {name: value.detach() for name, value in fresh.named_parameters() if name not in kept}
+    stage = config.plan().stages[index]
+    if index and stage.init_parts:
+        fresh = build_model(model.config, None, key64(f"listops/stage/{config.seed}/{index}") >> 1)
+        copy_parameters(fresh, model, parameters_in(model, ["*"]) - parameters_in(model, stage.init_parts))
+        _restrict(model, stage)
+
+
+def _restrict(model: PreTrainedModel, stage: Stage) -> None:
+    if stage.init_axes is not None:
+        keep_axes(model, stage.init_axes)
 
 
 def starting_point(checkpoint: str, symbols: Symbols) -> PreTrainedModel:

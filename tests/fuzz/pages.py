@@ -59,7 +59,7 @@ def _spoiled_yaml(attempt: Attempt, text: str, lines: tuple[str, ...]) -> str | 
 CURRICULUM = "max_med:1200,sum*0.5+max*0.5:1800/until=0.95/keep-optimizer"
 STAGES = [
     {"tasks": {"max": 1, "sum": 0.5}, "steps": 100, "until": 0.9},
-    {"tasks": {"sum": 1}, "steps": 5, "freeze": []},
+    {"tasks": {"sum": 1}, "steps": 5, "freeze": [], "init_parts": ["attention"]},
 ]
 
 

@@ -38,7 +38,7 @@ def read_symbols(draw: Random) -> None:
 
 
 def read_text(read: Callable[[str], Any], text: str) -> Callable[[Random], None]:
-    pieces = (*PIECES, "[SUM ", " ]", "[MED 1 2 ]", "_mod", "_depth9", "*", "/until=", "/freeze=", ":")
+    pieces = (*PIECES, "[SUM ", " ]", "[MED 1 2 ]", "_mod", "_depth9", "*", "/until=", "/freeze=", "/init-parts=", ":")
 
     def check(draw: Random) -> None:
         changed = text

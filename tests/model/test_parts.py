@@ -1,11 +1,12 @@
 """Parts of a model: every parameter is in one of them, in every family."""
 
 import pytest
+import torch
 from transformers import GPTNeoXConfig
 
 from listops_bench.errors import InvalidInput
 from listops_bench.model.ladder import FAMILIES, build_model, load_config, model_names
-from listops_bench.model.parts import PARTS, matching_parameters, parameters_in
+from listops_bench.model.parts import PARTS, keep_axes, matching_parameters, parameters_in
 
 
 def smallest(family: str) -> str:
@@ -37,7 +38,7 @@ def test_a_family_without_parts_says_so() -> None:
     ("source", "part", "said"),
     [
         ("looped_d012", "embeddings", r"has model\.embedding\.weight of shape \[22, 12\], and the model \[22, 8\]"),
-        ("looped_rope_d008", "embeddings", r"has model\.position_embedding\.weight of shape None, and the model \[128"),
+        ("looped_rope_d008", "embeddings", r"has model\.position_embedding\.weight of shape none, and the model \[128"),
         ("gpt2_d016", "attention", "of type 'gpt2', and the model that takes parts of it 'listops_looped'"),
         ("looped_d008", "embedding", "unknown parameter 'embedding'; did you mean 'embeddings'"),
     ],
@@ -52,3 +53,18 @@ def test_what_a_part_does_not_use_need_not_fit() -> None:
     """Attention is alike in both, and only one has a table of positions."""
     models = [build_model(f"{family}_d008") for family in ("looped", "looped_rope")]
     assert matching_parameters(*models, ["attention"], "x") == parameters_in(models[0], ["attention"])
+
+
+def test_of_a_token_table_some_axes_are_kept() -> None:
+    """About the mean of its rows: the best approximation of that rank; all axes leave it as it was."""
+    model = build_model("looped_d008")
+    table = model.get_input_embeddings().weight
+    before = table.detach().clone()
+    keep_axes(model, 8)
+    torch.testing.assert_close(table.detach(), before)
+    keep_axes(model, 3)
+    spread = torch.linalg.svdvals((before - before.mean(0)).double())
+    assert torch.linalg.matrix_rank((table - table.mean(0)).detach().double(), atol=1e-5) == 3
+    assert float((table.detach() - before).double().square().sum()) == pytest.approx(
+        float(spread[3:].square().sum()), rel=1e-4
+    )

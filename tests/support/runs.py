@@ -80,7 +80,7 @@ def four(folder: Path, steps: int, **values: Any) -> list[TrainConfig]:
     different: list[dict[str, Any]] = [
         {"task": "sum", "max_steps": steps, "learning_rate": 2e-3},
         {
-            "curriculum": f"max_med:{half},sum:{steps - half}/init-parts=embeddings/freeze=embeddings",
+            "curriculum": f"max_med:{half},sum:{steps - half}/init-parts=embeddings/init-axes=3/freeze=embeddings",
             "learning_rate": 5e-3,
             "adam_beta2": 0.95,
         },

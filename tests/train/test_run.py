@@ -17,7 +17,7 @@ import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import launch_command, launch_command_parser
 from torch.nn.functional import cross_entropy
-from transformers import GPTNeoXConfig
+from transformers import GPTNeoXConfig, PreTrainedModel
 
 from listops_bench._base.resources import resource_path
 from listops_bench.errors import InvalidInput
@@ -36,7 +36,7 @@ from listops_bench.train._log import Progress
 from listops_bench.train._optimizer import frozen_parameters, has_dropout, learning_rate
 from listops_bench.train._processes import check_processes
 from listops_bench.train._rows import using_rows
-from listops_bench.train._run_state import initial_model, renewed
+from listops_bench.train._run_state import initial_model, renew
 from listops_bench.train._validation import TeacherForced
 from listops_bench.train.command import main
 from listops_bench.train.config import TrainConfig, TrainRecipe, make_config, read_config
@@ -47,6 +47,12 @@ from tests.support.trained import Parrot
 
 def weights_after(result: TrainResult) -> dict[str, torch.Tensor]:
     return load_checkpoint(result.output_dir)[0].state_dict()
+
+
+def rank(model: PreTrainedModel) -> int:
+    """Of the token table about its mean."""
+    table = model.get_input_embeddings().weight.detach().double()
+    return int(torch.linalg.matrix_rank(table - table.mean(0), atol=1e-5))
 
 
 def pool_of(text: str, *, seed: int = 0, batch_size: int = 32, index: int = 0) -> Pool:
@@ -235,8 +241,7 @@ def test_frozen_parts_stay_to_the_bit_under_decay_and_clipping(tmp_path: Path) -
     # The norm in the log is that of what is trained: of the gradient at the beginning of the second stage.
     model = build_model("looped_d008")
     copy_parameters(first, model, frozen)
-    for name, fresh in renewed(config, 1, model).items():
-        model.get_parameter(name).data.copy_(fresh)
+    renew(config, 1, model)
     pool = pool_of(str(config.plan()), batch_size=16, index=1)
     batch = lay_out(pool, pool.rows_of_step(0), "completion", padded=True)
     (batch.loss(model.train()) / (batch.targets != IGNORED).sum()).backward()
@@ -262,6 +267,8 @@ def test_parts_of_a_checkpoint_on_one_line(tmp_path: Path) -> None:
     assert str(frozen.plan()) == "sum:2/init-parts=embeddings/freeze=embeddings"
     as_stages = [*flags.replace("--task sum --steps 2", f"--curriculum {frozen.plan()}").split()]
     assert read_config(as_stages).resolved() == frozen.resolved()
+    restricted = initial_model(read_config([word.replace("/freeze", "/init-axes=3/freeze") for word in as_stages]))
+    assert rank(restricted) == 3 < rank(source)
     assert frozen.resolved()["initial_weights_sha256"] == joint.weights_sha256
     assert frozen.resolved() == asked_for("--init-parts embeddings --freeze embeddings --model looped_d008").resolved()
     several = [asked_for(more) for more in ("", "--init-parts embeddings", "--freeze embeddings")]

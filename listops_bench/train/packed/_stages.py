@@ -9,17 +9,20 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from listops_bench.model.packed import PackedLooped
 from listops_bench.model.parts import parameters_in
 from listops_bench.train._batches import Ints
-from listops_bench.train._run_state import renewed
+from listops_bench.train._run_state import renew
 from listops_bench.train.config import TrainRecipe
 
 
 class Stages:
     """The stages that K models are in."""
 
-    def __init__(self, configs: Sequence[TrainRecipe], template: PreTrainedModel, device: torch.device) -> None:
-        self._configs, self._template = configs, template
+    def __init__(
+        self, configs: Sequence[TrainRecipe], model: PackedLooped, template: PreTrainedModel, device: torch.device
+    ) -> None:
+        self._configs, self._model, self._template = configs, model, template
         self._patterns = [[stage.freeze for stage in config.plan().stages] for config in configs]
         self._now = np.full(len(configs), -1)
         self._frozen: torch.Tensor | None = None  # [K, P]; always the same tensor, for a graph
@@ -52,8 +55,7 @@ class Stages:
 
     def renew(self, weights_P: torch.Tensor, k: int, stage: int) -> None:
         """A model begins a stage: what of its weights the stage does not go on with is made anew."""
-        if fresh := renewed(self._configs[k], stage, self._template):
-            parts = weights_P.split([parameter.numel() for parameter in self._template.parameters()])
-            for (name, _), part in zip(self._template.named_parameters(), parts, strict=True):
-                if name in fresh:
-                    part.copy_(fresh[name].flatten())
+        if self._configs[k].plan().stages[stage].init_parts:
+            self._model.write_into(self._template, weights_P)
+            renew(self._configs[k], stage, self._template)
+            weights_P.copy_(self._model.flatten([self._template])[0])

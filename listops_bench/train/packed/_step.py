@@ -68,7 +68,7 @@ class PackedStep:
         template: PreTrainedModel,
     ) -> None:
         device = engine.device
-        self._stages = Stages(configs, template, device)
+        self._stages = Stages(configs, model, template, device)
         self.table, self.engine = table, engine
         self.weights = weights.to(device, copy=True)
         self.first_moments, self.second_moments = (torch.zeros_like(self.weights) for _ in range(2))
