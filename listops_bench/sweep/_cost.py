@@ -1,4 +1,7 @@
-"""An estimate of what a sweep costs: a few steps of every shape of unit are timed here, and multiplied."""
+"""An estimate of what a sweep costs: a few steps of every shape of unit are timed here, and multiplied.
+
+What it would cost on a GPU is said beside it, by rates that were measured on one.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,18 @@ from itertools import groupby, pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.pages.tables import from_records, to_console
 from listops_bench.sweep._folder import SweepFolder
-from listops_bench.sweep._packs import Unit, pack_limit, units_of
+from listops_bench.sweep._packs import Unit, flops_per_token, pack_limit, units_of
 from listops_bench.sweep.job import Job
 from listops_bench.tasks.exposure import exposure
 from listops_bench.train.config import WINDOW, TrainConfig, rows_per_step
 from listops_bench.train.packed import Engine
-from listops_bench.train.packed.run import this_engine, train_packed
+from listops_bench.train.packed.run import has_kernels, this_engine, train_packed, why_not
 from listops_bench.train.run import train
 
 if TYPE_CHECKING:
@@ -32,6 +36,16 @@ TIMED_STEPS, FIRST_STEPS = 8, 3
 """Steps that are timed, and steps before them that are not."""
 
 SCORED_ROWS = 128
+
+GPU = "NVIDIA H200"
+GPU_TOKEN_NS = {25_280: 7.974, 87_424: 25.619, 186_432: 32.076, 322_304: 39.016}
+"""Nanoseconds for a token of a pack in float32, by the FLOPs that it costs: of looped_d016, d032, d048 and d064
+(`benchmarks/results/gpu-nvidia-h200.json`, as all rates)."""
+GPU_STEP, GPU_LAUNCHED_STEP, GPU_ROW = 1 / 2194.7, 1 / 89.3, 0.84 / 11_000
+"""Seconds for a step of a pack at the least, for one of a run that cannot be packed, and for scoring a row."""
+GPU_WITHOUT_KERNELS = 3.4
+"""How many times as long a pack takes that our kernels are not made for: 13,769 against 4,065 model-steps/s of
+looped_d048, the latter on an H100 before there were any."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +79,23 @@ class Estimate:
         return self.step * max(job.steps for job in unit.jobs)
 
     def scoring_seconds(self, unit: Unit) -> float:
-        jobs = [job for job in unit.jobs if job.scored]
-        return self.row * sum(sum(job.rows_to_score(task).values()) for job in jobs for task in job.tasks)
+        return self.row * _rows_to_score(unit.jobs)
+
+    @property
+    def gpu_seconds(self) -> float:
+        """On one `GPU`. Where a model costs more than those measured, a token's time grows as its FLOPs do."""
+        config, scoring = self.jobs[0].config, GPU_ROW * _rows_to_score(self.jobs)
+        if why_not(config) is not None:
+            return scoring + GPU_LAUNCHED_STEP * self.steps
+        flops = flops_per_token(config.fresh_model, config.plan().symbol_set)
+        known = np.interp(flops, list(GPU_TOKEN_NS), list(GPU_TOKEN_NS.values()))
+        tokens = 1e-9 * self.tokens * float(known) * max(1.0, flops / max(GPU_TOKEN_NS))
+        slower = 1.0 if has_kernels(config) else GPU_WITHOUT_KERNELS
+        return scoring + slower * max(tokens, GPU_STEP * max(job.steps for job in self.jobs))
+
+
+def _rows_to_score(jobs: Sequence[Job]) -> int:
+    return sum(sum(job.rows_to_score(task).values()) for job in jobs if job.scored for task in job.tasks)
 
 
 def estimate(folder: SweepFolder, pack: int | None, devices: int, engine: Engine) -> list[Estimate]:
@@ -96,7 +125,8 @@ def print_estimate(folder: SweepFolder, pack: int | None, devices: int, console:
     """Prints runs, units, steps, tokens and hours, by shape and in all."""
     engine = this_engine()
     estimates = estimate(folder, pack, devices, engine)
-    console.print(to_console(from_records(map(_cells, estimates))))
+    on_cpu = engine.device.type == "cpu"
+    console.print(to_console(from_records([_cells(e, on_cpu) for e in estimates])))
     seconds = [e.training_seconds(unit) + e.scoring_seconds(unit) for e in estimates for unit in e.units]
     console.print(
         f"{sum(len(e.jobs) for e in estimates)} runs to do in {len(seconds)} units, "
@@ -107,6 +137,12 @@ def print_estimate(folder: SweepFolder, pack: int | None, devices: int, console:
         soft_wrap=True,
         markup=False,
     )
+    if on_cpu:
+        hours = sum(e.gpu_seconds for e in estimates) / 3600
+        console.print(
+            f"On one GPU, about {hours:.2f} hours: an estimate by the rates of one {GPU}, runs packed as they fit.",
+            soft_wrap=True,
+        )
 
 
 def _tokens(config: TrainConfig) -> float:
@@ -115,7 +151,7 @@ def _tokens(config: TrainConfig) -> float:
     return exposure(config.plan(), rows_per_step=rows_per_step(config), trace=config.trace).tokens
 
 
-def _cells(of_shape: Estimate) -> dict[str, str]:
+def _cells(of_shape: Estimate, on_cpu: bool) -> dict[str, str]:
     """Its row in the table."""
     packed = len(of_shape.units[0].jobs)
     return {
@@ -127,6 +163,7 @@ def _cells(of_shape: Estimate) -> dict[str, str]:
         "ms a step": f"{1000 * of_shape.step:.1f}",
         "training h": f"{sum(map(of_shape.training_seconds, of_shape.units)) / 3600:.2f}",
         "scoring h": f"{sum(map(of_shape.scoring_seconds, of_shape.units)) / 3600:.2f}",
+        **({"GPU h, estimated": f"{of_shape.gpu_seconds / 3600:.2f}"} if on_cpu else {}),
     }
 
 

@@ -57,14 +57,14 @@ def cost(job: Job) -> float:
     config = job.config
     curriculum = config.plan()
     try:
-        per_token = _flops(config.fresh_model, curriculum.symbol_set)
+        per_token = flops_per_token(config.fresh_model, curriculum.symbol_set)
     except InvalidInput:  # as in `_can_be_packed`
         per_token = 0
     return curriculum.steps * rows_per_step(config) * (per_token + FLOPS_BESIDES)
 
 
 @lru_cache
-def _flops(model: str, modulus: Symbols) -> int:
+def flops_per_token(model: str, modulus: Symbols) -> int:
     return parameter_counts(build_model(model, modulus)).flops_per_token or 0
 
 

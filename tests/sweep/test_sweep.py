@@ -444,4 +444,5 @@ def test_a_plan_says_what_a_sweep_would_cost_and_trains_nothing(
     shown = capsys.readouterr().out
     assert "6 runs to do in 2 units, 36 steps" in shown
     assert "hours on 2 devices" in shown
+    assert "On one GPU, about 0.00 hours: an estimate" in shown
     assert not (tmp_path / "out" / "runs").exists()

@@ -65,11 +65,18 @@ def supported(config: LoopedConfig, precision: str, device: torch.device, longes
         find_spec("triton") is not None
         and device.type == "cuda"
         and precision in PRECISIONS
-        and config.hidden_act in ACTIVATIONS
+        and fits(config)
+        and longest <= LONGEST_ROW
+    )
+
+
+def fits(config: LoopedConfig) -> bool:
+    """Whether the kernels are made for models of this shape."""
+    return (
+        config.hidden_act in ACTIVATIONS
         and config.tie_word_embeddings
         and config.feed_forward_bias
         and config.hidden_size <= LARGEST_WIDTH
-        and longest <= LONGEST_ROW
     )
 
 

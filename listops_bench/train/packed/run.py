@@ -28,12 +28,13 @@ from listops_bench.train._log import TrainingFailed
 from listops_bench.train._precision import float32_products
 from listops_bench.train._run_state import check_context
 from listops_bench.train.config import TrainConfig, rows_per_step
+from listops_bench.train.packed._fused import fits
 from listops_bench.train.packed._loop import OnPackStep, PackProgress, PackTrainer
 from listops_bench.train.packed._members import MOST_ROWS
 from listops_bench.train.packed._step import Engine
 from listops_bench.train.run import TrainResult, result_of
 
-__all__ = ["MOST_ROWS", "Engine", "PackProgress", "pack_key", "this_engine", "train_packed", "why_not"]
+__all__ = ["MOST_ROWS", "Engine", "PackProgress", "has_kernels", "pack_key", "this_engine", "train_packed", "why_not"]
 
 _SHARED = ("logging_steps", "eval_steps", "save_steps", "eval_rows", "precision", "batching")
 
@@ -54,6 +55,11 @@ def why_not(config: TrainConfig) -> str | None:
         "it keeps checkpoints along the way": config.checkpoint_steps > 0,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def has_kernels(config: TrainConfig) -> bool:
+    """Whether our kernels for GPUs are made for a run that can be packed."""
+    return fits(_model_config(config))
 
 
 def pack_key(config: TrainConfig) -> tuple[Any, ...]:
