@@ -8,7 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
+from listops_bench.model.ladder import load_config
+from listops_bench.train.packed import _fused
 from tests.support import fused
 
 
@@ -23,6 +26,13 @@ def test_interpreted_they_are_as_exact_as_float32(requires: Callable[[str], None
     for case in found:
         assert case.pop("same_bits")
         assert max(case.values()) < 2e-6, case
+
+
+def test_what_the_kernels_do_not_compute_takes_the_plain_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_fused, "find_spec", lambda name: name)
+    for name, can in (("looped_d032", True), ("looped_rope_d128", True), ("looped_d192", False), ("nrgpt_d032", False)):
+        assert _fused.supported(load_config(name), "float32", torch.device("cuda"), 128) == can
+    assert not _fused.supported(load_config("looped_d032"), "float32", torch.device("cuda"), 129)
 
 
 @pytest.mark.gpu

@@ -94,6 +94,7 @@ def test_windows_are_those_of_a_plain_reference_alone_and_packed(tmp_path: Path)
         assert (drawn.tokens, drawn.loss_tokens) == (3 * WINDOW, chunk.loss_tokens[i, k])
         assert chunk.reductions[i, k].tolist() == reductions.tolist()
         batch = window_batch(chunk.rows[i], chunk.starts[i], chunk.shape(i))
+        assert all(x.is_contiguous() for x in (batch.ids, batch.starts, batch.rows, batch.positions, batch.targets))
         assert batch.ids[k].tolist() == tokens[:, :-1].flatten().tolist()
         assert batch.targets[k].tolist() == tokens[:, 1:].flatten().tolist()
         assert batch.positions[k].tolist() == [*range(WINDOW)] * 3

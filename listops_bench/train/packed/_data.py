@@ -128,8 +128,8 @@ def window_batch(tokens_KxBxT: torch.Tensor, starts: torch.Tensor, shape: Shape)
     return FlatBatch(
         ids=tokens_KxBxT[..., :-1].flatten(1).int(),
         starts=starts,
-        rows=rows_BxT.flatten().int().expand(k, -1),
-        positions=places_BxT.flatten().int().expand(k, -1),
+        rows=rows_BxT.flatten().int().repeat(k, 1),
+        positions=places_BxT.flatten().int().repeat(k, 1),
         targets=tokens_KxBxT[..., 1:].flatten(1).long(),
         shape=shape,
     )
