@@ -28,13 +28,16 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALL
 GRACE_SECONDS = SECONDS_TO_SAVE
 
 
-def import_path() -> list[str]:
-    """Where this process imports from, but for its working directory: the place of this package stands for that.
+def own_python() -> list[str]:
+    """The first words of a command that runs our code: with `own_imports`, nothing comes from its working directory,
+    which may be a stranger's."""
+    return [sys.executable, "-P"]
 
-    With ``python -P`` a child imports from there alone, and nothing of its own working directory, which may be a
-    stranger's.
-    """
-    return [*filter(os.path.isabs, sys.path), str(Path(__file__).parents[2])]
+
+def own_imports() -> dict[str, str]:
+    """The environment in which a child imports from where this process does; the place of this package stands for the
+    working directory."""
+    return {"PYTHONPATH": os.pathsep.join([*filter(os.path.isabs, sys.path), str(Path(__file__).parents[2])])}
 
 
 def usable_cores() -> int:

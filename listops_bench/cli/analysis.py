@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from listops_bench._base.command import Parser, positive, print_line
+from listops_bench._base.limits import limits_of_strangers
 
 
 def add_verbs(parser: Parser) -> None:
@@ -29,6 +30,7 @@ def analyze(*, output_dir: str, **options: Any) -> None:
     def show(text: str) -> None:
         print_line(text, file=sys.stderr)
 
-    analyses = analyse(**options, on_stage=lambda name, stage: show(f"{name}: {stage}"))
+    with limits_of_strangers("one of the checkpoints"):
+        analyses = analyse(**options, on_stage=lambda name, stage: show(f"{name}: {stage}"))
     show("drawing")
     print_line(write_report(analyses, output_dir).page)

@@ -7,6 +7,7 @@ from argparse import SUPPRESS
 from typing import TYPE_CHECKING, Any
 
 from listops_bench._base.command import Parser, print_line
+from listops_bench._base.limits import limits_of_strangers
 from listops_bench.errors import InvalidInput
 from listops_bench.pages.console import make_table, print_tables
 
@@ -70,7 +71,8 @@ def push(
     from listops_bench.hub import publish, push as upload
 
     if not dataset:
-        publication = publish.prepare_model(folder, repo, **about_model, on_split=_show_split)
+        with limits_of_strangers(f"checkpoint {folder!r}"):
+            publication = publish.prepare_model(folder, repo, **about_model, on_split=_show_split)
     elif about_model:
         raise InvalidInput("--results, --task, --dataset-id and --device are about checkpoints, not about a --dataset")
     else:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import astuple
 from typing import Any
 
 from listops_bench._base.command import Parser, positive, print_line
+from listops_bench._base.limits import limits_of_strangers
 from listops_bench.errors import InvalidInput
 from listops_bench.pages.console import make_table, print_tables
 
@@ -59,12 +61,19 @@ def evaluate(*, prompt: str | None, **options: Any) -> None:
     from listops_bench.pages.results import print_results
 
     if prompt is not None:
-        _answer(prompt, options["checkpoint"], options["revision"], options["trust_remote_code"])
+        with _limits(options["checkpoint"], options["trust_remote_code"]):
+            _answer(prompt, options["checkpoint"], options["revision"], options["trust_remote_code"])
         return
-    results = evaluate_checkpoint(
-        **options, on_split=lambda task, split: print_line(f"scoring {task}, {split}", file=sys.stderr)
-    )
+    with _limits(options["checkpoint"], options["trust_remote_code"]):
+        results = evaluate_checkpoint(
+            **options, on_split=lambda task, split: print_line(f"scoring {task}, {split}", file=sys.stderr)
+        )
     print_results(results)
+
+
+def _limits(checkpoint: str, trusted: bool) -> AbstractContextManager[None]:
+    """Those of checkpoints that may be anybody's; one that may run its code may do anything."""
+    return nullcontext() if trusted else limits_of_strangers(f"checkpoint {checkpoint!r}")
 
 
 def _answer(prompt: str, checkpoint: str, revision: str | None, trust_remote_code: bool) -> None:

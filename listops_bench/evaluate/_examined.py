@@ -8,11 +8,11 @@ import queue
 import signal
 import sys
 import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from listops_bench._base import records
+from listops_bench._base.limits import limit_memory
 from listops_bench._base.text import one_line
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 
@@ -27,12 +27,9 @@ def main() -> None:
     waiting: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_listen, args=(questions, waiting), daemon=True).start()
 
-    import torch
-
     from listops_bench.evaluate import checkpoint, run  # noqa: F401 - before the limit, which is on what comes after
 
-    if not torch.cuda.is_available():  # whose driver takes address space as it likes
-        _limit_memory(int(sys.argv[2]))
+    limit_memory(int(sys.argv[1]))
     while True:
         question = json.loads(waiting.get())
         try:
@@ -49,17 +46,6 @@ def _listen(questions: IO[bytes], waiting: queue.Queue[bytes]) -> None:
     for line in questions:
         waiting.put(line)
     os._exit(0)
-
-
-def _limit_memory(size: int) -> None:
-    """Limits what this process writes to, from now on. No core dumps."""
-    with suppress(ImportError, OSError, ValueError):  # not on Windows; a system may keep no such limits
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        taken = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmData:"))
-        resource.setrlimit(resource.RLIMIT_DATA, (taken + size, taken + size))
 
 
 def _say(answers: IO[bytes], **answer: Any) -> None:

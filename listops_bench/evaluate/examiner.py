@@ -18,7 +18,6 @@ import json
 import os
 import queue
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from listops_bench._base import records
-from listops_bench._base.processes import import_path
+from listops_bench._base.limits import MEMORY_BYTES
+from listops_bench._base.processes import own_imports, own_python
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.result.format import Architecture, Model, Recipe, Result
 from listops_bench.runs.record import Learning, Parameters, Training
@@ -36,12 +36,7 @@ from listops_bench.tasks.task import get_task
 
 SECONDS = 600.0
 """What opening a checkpoint, or answering one split, may take."""
-MEMORY_BYTES = 4 * 2**30
-"""What evaluating a checkpoint on the CPU may take beside the libraries."""
-
-_START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from listops_bench.evaluate._examined import main; main()"
-)
+_START = "from listops_bench.evaluate._examined import main; main()"
 _MAX_MESSAGE = 64_000_000
 
 OnSplit = Callable[[str, str], None]
@@ -87,12 +82,11 @@ class Examiner:
         self.close()
         offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "USE_HUB_KERNELS": "0"}
         self._process = subprocess.Popen(
-            # -P: not even json is taken from the working directory, which may be a stranger's.
-            [sys.executable, "-P", "-c", _START, json.dumps(import_path()), str(self._memory_bytes)],
+            [*own_python(), "-c", _START, str(self._memory_bytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, **offline},
+            env={**os.environ, **offline, **own_imports()},
             start_new_session=True,  # Ctrl-C is for us, and we close it
         )
         assert self._process.stdout is not None

@@ -81,7 +81,7 @@ def _check_model(task: TaskSpec, rows: Rows, shown: list[dict[str, Any]], argume
 
     from listops_bench.model.tokenizer import words_of
 
-    name, options = arguments["pretrained"], {"trust_remote_code": bool(arguments.get("trust_remote_code"))}
+    name, options = arguments["pretrained"], {"trust_remote_code": arguments.get("trust_remote_code") is True}
     try:
         config = AutoConfig.from_pretrained(name, **options)
         tokenizer = AutoTokenizer.from_pretrained(arguments.get("tokenizer") or name, **options)

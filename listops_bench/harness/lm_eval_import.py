@@ -43,6 +43,7 @@ from listops_bench.result.format import (
 from listops_bench.runs.record import Environment, Parameters
 from listops_bench.score.completion import SCORER_VERSION
 from listops_bench.tasks.generator import generate
+from listops_bench.tasks.pages import own_pages, remember_pages
 from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, get_task
 
 FAMILY = "few-shot"
@@ -108,8 +109,11 @@ def _results_file(path: Path) -> Path:
 
 def _few_shot_tasks(log: _Log) -> Iterator[tuple[str, TaskSpec]]:
     """lm-eval's name, and the task."""
-    for name in log.read("configs", dict[str, Any]):
+    for name, config in log.read("configs", dict[str, Any]).items():
         words = re.fullmatch(r"listops_([a-z0-9_]{1,80})_few_shot", name)
+        if words and isinstance(config, dict) and isinstance(told := config.get("dataset_kwargs"), dict):
+            own = _Log(told, f"{log.where}: configs.{name}.dataset_kwargs")
+            remember_pages(own.read("pages", dict[str, Any]) if "pages" in told else {}, own.where)
         try:
             task = get_task(words[1]) if words else None
         except InvalidInput:  # a group, or somebody else's
@@ -170,6 +174,7 @@ def _result(log: _Log, task: TaskSpec, shots: int, splits: dict[EvaluationSplit,
             wall_seconds=round(float(seconds), 3),
             environment=Environment({k: v for k, v in packages.items() if v}, None, None, None),
         ),
+        pages=own_pages(task.page_words) or None,
     )
 
 

@@ -119,7 +119,7 @@ def _clean(value: Any) -> Any:
     return _FOLDERS.sub("", value) if isinstance(value, str) else value
 
 
-_FOLDERS = re.compile(r"(?:~|\.{1,2}|\b[A-Za-z]:)?[/\\](?:[^\s,;:@'\"/\\]+[/\\])+")
+_FOLDERS = re.compile(r"(?<=@)(?:[^\s,;:@'\"/\\]+[/\\])+|(?:~|\.{1,2}|\b[A-Za-z]:)?[/\\](?:[^\s,;:@'\"/\\]+[/\\])+")
 
 
 def _results_of(sha256: str, results_dir: str | os.PathLike[str], tasks: Sequence[str] | None) -> list[Result]:

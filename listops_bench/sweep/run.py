@@ -12,7 +12,6 @@ them may die. On a GPU, runs of one model shape are trained packed (`listops_ben
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Mapping, MutableMapping
 from contextlib import nullcontext
@@ -20,7 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from listops_bench._base.escape import terminal
-from listops_bench._base.processes import ONE_THREAD, Command, import_path, run_commands, usable_cores
+from listops_bench._base.processes import ONE_THREAD, Command, own_imports, own_python, run_commands, usable_cores
 from listops_bench._base.stopping import EXIT_TIME_IS_UP, Stopped, StopRequest
 from listops_bench.errors import file_error
 from listops_bench.pages.console import make_console
@@ -79,7 +78,7 @@ def work_side_by_side(
         environment: of the processes; with ``ACCELERATE_USE_CPU`` they compute on the CPU.
     """
     _begin(folder, options)
-    own = {**ONE_THREAD, "PYTHONPATH": os.pathsep.join(import_path())}
+    own = {**ONE_THREAD, **own_imports()}
     with StopRequest(options.seconds_left) as stop:
         while left := _left(folder):
             size = min(options.workers or _devices(environment), left)
@@ -153,7 +152,7 @@ def _devices(environment: Mapping[str, str]) -> int:
 
 
 def _words(options: Options, number: int, size: int, stop: StopRequest) -> list[str]:
-    words = [sys.executable, "-P", "-m", "listops_bench.sweep", options.file, "--output-dir", str(options.folder)]
+    words = [*own_python(), "-m", "listops_bench.sweep", options.file, "--output-dir", str(options.folder)]
     words += ["--worker", f"{number + 1}/{size}"]
     if options.shard is not None:
         words += ["--shard", f"{options.shard[0] + 1}/{options.shard[1]}"]

@@ -51,6 +51,9 @@ BLOCK_ROWS = 65_536
 # A slot that finds no new row in so many draws stands before an exhausted space. Rows of test_unseen_operands, the
 # rarest, are one candidate in some hundreds.
 _MAX_ATTEMPTS = 400_000
+# A page of somebody's own may make every row nearly that rare, and drawing a split minutes. The rarest of ours are one
+# candidate in 1,200 (sum_depth6, test_deeper).
+_MAX_DRAWS_OF_A_ROW = 10_000
 
 
 @dataclass(frozen=True)
@@ -270,13 +273,19 @@ class _Draw:
         ids = np.empty(len(rows) * self.task.max_tokens + 8, np.uint8)
         offsets = np.zeros(len(rows) + 1, np.int64)
         while slot < stop:
+            end = min(slot + (16 if slot < 1024 else 1024), stop)
             slot, exhausted = kernels.fill(
-                self.tables, self.scratch, np.uint64(self.key), slot, stop, first, self.cutoffs, self.depths,
+                self.tables, self.scratch, np.uint64(self.key), slot, end, first, self.cutoffs, self.depths,
                 self.closed, HOMES.index(home_of(self.split)), self.split == "test_wider", self.style, _MAX_ATTEMPTS,
                 self.unique, self.seen, self.outcomes, ids, offsets, rows,
             )  # fmt: skip
-            if slot < stop:
+            if slot < end:
                 self._close(exhausted, slot)
+            elif self.outcomes.sum() > _MAX_DRAWS_OF_A_ROW * slot + _MAX_ATTEMPTS * (1 + len(self.depths)):
+                raise InvalidInput(
+                    f"rows of split {self.split!r} of {self.task.name!r} are too rare: fewer than one in "
+                    f"{_MAX_DRAWS_OF_A_ROW:,} candidates"
+                )
         columns = {name: np.ascontiguousarray(rows[name]) for name in kernels.ROW.names or ()}
         for name in ("reductions", "unseen"):
             columns[name] = np.ascontiguousarray(columns[name][:, : len(self.task.symbol_set.operations)])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from listops_bench._base.processes import Command, import_path, run_commands
+from listops_bench._base.processes import Command, own_imports, own_python, run_commands
 from tests.support.processes import WAIT_SECONDS, alive, eventually
 
 
@@ -170,8 +170,8 @@ def test_a_worker_is_watched_before_it_imports(tmp_path: Path) -> None:
 def test_a_child_imports_what_we_do_and_nothing_of_its_working_directory(tmp_path: Path) -> None:
     for name in ("json", "listops_bench", "typing"):
         (tmp_path / f"{name}.py").write_text("open('canary', 'w')")
-    command = [sys.executable, "-P", "-m", "listops_bench", "--version"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(import_path())}
+    command = [*own_python(), "-m", "listops_bench", "--version"]
+    environment = {**os.environ, **own_imports()}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "canary").exists()

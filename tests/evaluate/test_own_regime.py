@@ -11,11 +11,14 @@ import pytest
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate import _examined
 from listops_bench.evaluate.run import evaluate_checkpoint
+from listops_bench.harness.lm_eval_files import task_name
+from listops_bench.harness.lm_eval_import import import_lm_eval
 from listops_bench.leaderboard.board import read_boards
 from listops_bench.leaderboard.groups import Setting
 from listops_bench.result.files import read_result, read_results
 from listops_bench.runs.record import read_run
 from listops_bench.tasks import _own, task as task_module
+from listops_bench.tasks.generator import generate
 from listops_bench.tasks.pages import own_pages
 from listops_bench.tasks.task import get_task
 from listops_bench.train.config import TrainConfig, make_config
@@ -127,3 +130,21 @@ def test_a_child_is_told_of_the_pages(folder: Path, another_process: None) -> No
     _own.pages.clear()
     task_module._named_task.cache_clear()
     assert _examined._answer(told, io.BytesIO()) == {}
+
+
+def test_a_log_of_lm_eval_brings_its_page_along(tmp_path: Path, another_process: None) -> None:
+    task = get_task(f"max@{page_in(tmp_path)}")
+    name, rows = task_name(task, few_shot=True), generate(task, "test", num_rows=4)
+    told = {"task": task.name, "split": "test", "few_shot": True, "pages": own_pages(task.page_words)}
+    log = {"configs": {name: {"dataset_kwargs": told}}, "n-shot": {name: 4}, "date": 1.0, "config": {
+        "model": "hf", "model_args": "pretrained=org/large", "model_num_parameters": 9, "model_sha": "f" * 40,
+    }, "total_evaluation_time_seconds": "2.0"}  # fmt: skip
+    docs = enumerate(rows.to_arrow().to_pylist())
+    lines = [{"doc_id": i, "doc": row, "resps": [[row["completion"]]]} for i, row in docs]
+    (tmp_path / "results_1.json").write_text(json.dumps(log))
+    (tmp_path / f"samples_{name}_1.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    _own.pages.clear()
+    task_module._named_task.cache_clear()
+    (found,) = import_lm_eval(tmp_path)
+    assert (found.task.name, found.splits["test"].metrics.trace_accuracy.correct) == (task.name, 4)
+    assert found.pages == told["pages"]

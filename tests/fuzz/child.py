@@ -120,7 +120,7 @@ class _Forked:
             os.dup2(answered[1], 1)
             os.closerange(3, 9)
             os.closerange(10, 100)
-            sys.argv = ["", "", str(memory_bytes)]
+            sys.argv = ["", str(memory_bytes)]
             os.environ.update(TRANSFORMERS_OFFLINE="1", USE_HUB_KERNELS="0")
             try:
                 _examined.main()

@@ -40,7 +40,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "init_from": "../somebody/runs/first/",
         "curriculum": "somebody/plan.yaml",
         "task": "sum@/home/somebody/secret/mine.yaml",
-        "further": [{"data": "~/somebody/data/rows.txt"}],
+        "further": [{"data": "~/somebody/data/rows.txt"}, "sum*0.5+max@somebody/pages/mine.yaml:30"],
     }
     folder = make_checkpoint(tmp_path_factory.mktemp("runs") / "first", run)
     validation = [

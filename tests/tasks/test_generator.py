@@ -321,3 +321,9 @@ def test_no_train_row_of_any_curated_task_shows_an_evaluation_form(modulus: int,
             assert not evaluated.has_any(rows.trace_forms())
         assert not evaluated.has_any(rows.forms())
         assert not rows.unseen.any()
+
+
+def test_rows_that_hardly_ever_come_are_refused_before_all_are_drawn() -> None:
+    """A result may bring a page of its own, whose rows a verifier draws."""
+    with pytest.raises(InvalidInput, match="too rare: fewer than one in 10,000"):
+        generate(get_task("sum", nest_probability=1e-4, depth_weights=(0.0, 1.0)), "test", num_rows=5000)
