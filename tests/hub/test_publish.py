@@ -115,7 +115,7 @@ def test_what_is_published_of_a_folder(publication: Publication) -> None:
         "init_from": "first",
         "curriculum": "plan.yaml",
         "task": "sum@mine.yaml",
-        "further": [{"data": "rows.txt"}],
+        "further": [{"data": "rows.txt"}, "sum*0.5+max@mine.yaml:30"],
     }
     assert files[CURVE].startswith(b"\x89PNG")
     (entry, *_) = yaml.safe_load(files[EVAL_RESULTS])
