@@ -101,7 +101,7 @@ class RunRecord:
         stages: those that have begun.
         loss: mean over the last logging interval.
         validation: the last figures, by name.
-        rows_per_step: over all processes.
+        rows_per_step: rows, or windows, over all processes.
         layout: how rows lay in a batch: ``"rows"``, ``"padded"`` or ``"packed"``.
         packed_runs: how many runs were trained as one.
         symbols: the word of the symbol set whose vocabulary it has; None for numbers modulo n.

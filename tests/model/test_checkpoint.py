@@ -52,13 +52,14 @@ def test_a_folder_holds_everything(checkpoint: Path) -> None:
     assert [path.name for path in checkpoint.parent.iterdir()] == ["checkpoint"]
 
 
-@pytest.mark.parametrize("name", ["looped_d016", "looped_rope_d016", "gpt2_d016", "llama_d016"])
+@pytest.mark.parametrize("name", ["looped_d016", "looped_rope_d016", "gpt2_d016", "llama_d016", "nrgpt_d016"])
 def test_it_comes_back_as_it_was(tmp_path: Path, name: str) -> None:
     model = build_model(name, seed=1).eval()
     save_checkpoint(tmp_path / "c", model, build_tokenizer(10), RunRecord(seed=1))
     loaded, tokenizer, run = load_checkpoint(tmp_path / "c")
     assert torch.equal(logits(loaded), logits(model))
-    assert loaded.get_output_embeddings().weight is loaded.get_input_embeddings().weight
+    tied = loaded.get_output_embeddings().weight is loaded.get_input_embeddings().weight
+    assert tied == loaded.config.tie_word_embeddings
     assert not loaded.training
     assert tokenizer(PROMPT).input_ids == build_tokenizer(10)(PROMPT).input_ids
     assert run.seed == 1
