@@ -8,6 +8,7 @@ calls `stopping.end_with_stdin` ends also where we are killed: it is then at the
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -38,6 +39,16 @@ def own_imports() -> dict[str, str]:
     """The environment in which a child imports from where this process does; the place of this package stands for the
     working directory."""
     return {"PYTHONPATH": os.pathsep.join([*filter(os.path.isabs, sys.path), str(Path(__file__).parents[2])])}
+
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment for a process that works for strangers: no tokens, keys or passwords."""
+    return {name: value for name, value in environment.items() if not _SECRET.search(name)}
+
+
+_SECRET = re.compile(
+    r"(?:^|_)(?:TOKENS?|SECRETS?|(?:API_?)?KEYS?|PASSW(?:OR)?D|CREDENTIALS?|AUTH)(?:_|$)", re.IGNORECASE
+)
 
 
 def usable_cores() -> int:

@@ -27,7 +27,7 @@ from typing import IO, Any
 
 from listops_bench._base import records
 from listops_bench._base.limits import MEMORY_BYTES
-from listops_bench._base.processes import own_imports, own_python
+from listops_bench._base.processes import own_imports, own_python, without_secrets
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.result.format import Architecture, Model, Recipe, Result
 from listops_bench.runs.record import Learning, Parameters, Training
@@ -86,7 +86,7 @@ class Examiner:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, **offline, **own_imports()},
+            env={**without_secrets(os.environ), **offline, **own_imports()},
             start_new_session=True,  # Ctrl-C is for us, and we close it
         )
         assert self._process.stdout is not None

@@ -278,7 +278,7 @@ def _look_at(path: Path, checkpoints: Checkpoints) -> _Candidate | Verdict:
         return Verdict(path, "unverifiable", f"{path}: {error}")
     for problem in _checkpoint_problems(result, found):
         return Verdict(path, "refuted", f"{path}: {problem}")
-    return _Candidate(path, result, folder, checkpoints.tensors[sha256])
+    return _Candidate(path, result, folder, found.tensors_sha256)
 
 
 def _stopped_by_others(candidates: Sequence[_Candidate], checkpoints: Checkpoints) -> dict[Path, Verdict]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from listops_bench._base.processes import Command, own_imports, own_python, run_commands
+from listops_bench._base.processes import Command, own_imports, own_python, run_commands, without_secrets
 from tests.support.processes import WAIT_SECONDS, alive, eventually
 
 
@@ -175,3 +175,16 @@ def test_a_child_imports_what_we_do_and_nothing_of_its_working_directory(tmp_pat
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "canary").exists()
+
+
+def test_what_works_for_strangers_is_told_no_secrets() -> None:
+    secrets = (
+        "HF_TOKEN",
+        "HUGGING_FACE_HUB_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "wandb_api_key",
+        "DB_PASSWORD",
+        "X_TOKENS",
+    )
+    others = ("TOKENIZERS_PARALLELISM", "PATH", "HF_HOME", "PYTHONPATH", "MONKEY", "KEYBOARD")
+    assert without_secrets(dict.fromkeys((*secrets, *others), "x")) == dict.fromkeys(others, "x")

@@ -86,7 +86,8 @@ def test_a_forked_process_asks_one_of_its_own(folder: Path) -> None:
     assert (examiner().look(folder).recipe.seed, examiner().pid) == (3, pid)
 
 
-def test_silence_and_memory_have_limits(tmp_path: Path) -> None:
+def test_silence_and_memory_have_limits_and_secrets_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_of_somebody")
     large = make_checkpoint(tmp_path / "large", run_record("sum:30"), "looped_d256")
     quick = Examiner(seconds=0.01)
     with pytest.raises(InvalidInput, match=r"took more than 0 s"):
@@ -96,6 +97,8 @@ def test_silence_and_memory_have_limits(tmp_path: Path) -> None:
     try:
         with pytest.raises(InvalidInput, match=r"cannot be run|cannot be read|ended the process"):
             small.look(large)
+        small.start()
+        assert b"hf_of_somebody" not in Path(f"/proc/{small.pid}/environ").read_bytes()
     finally:
         small.close()
 
