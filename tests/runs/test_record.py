@@ -47,7 +47,7 @@ def test_records_of_older_and_newer_versions_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [5, {"config": None}, {"config": "x"}, {"identity": 5}, {"seed": "x"}, {"training": {}}]
+    "value", [5, {"config": None}, {"config": 5}, {"config": "x"}, {"identity": 5}, {"seed": "x"}, {"training": {}}]
 )
 def test_what_is_no_record_is_one_line_that_names_the_file(tmp_path: Path, value: Any) -> None:
     with pytest.raises(InvalidInput, match=r"^[^\n]*run\.json[^\n]*$"):
