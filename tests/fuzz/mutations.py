@@ -66,7 +66,11 @@ def _replace(draw: Random, holder: Any, key: Any, values: tuple[Any, ...]) -> No
 def _near(draw: Random, holder: Any, key: Any, values: tuple[Any, ...]) -> None:
     """Another number of the same size, or another text of the same kind."""
     old = holder[key]
-    if isinstance(old, bool) or not isinstance(old, int | float | str):
+    if (
+        isinstance(old, bool)
+        or not isinstance(old, int | float | str)
+        or (not isinstance(old, str) and abs(old) > 1e300)
+    ):
         holder[key] = draw.choice(values)
     elif isinstance(old, str):
         holder[key] = changed_text(draw, old)
