@@ -66,6 +66,7 @@ def _draw(tables, scratch, state, deepest):
     """
     line, left, level, depth, wide = scratch.line_T, scratch.count_L, 0, 0, False
     length, limit = 0, tables.max_tokens - 3  # "=", one answer, <eos>
+    first_number = tables.first_number_id
     opens = True
     while True:
         if opens:
@@ -77,7 +78,7 @@ def _draw(tables, scratch, state, deepest):
             level += 1
             depth = max(depth, level)
         else:
-            line[length] = tables.first_number_id + _below(state, tables.modulus)
+            line[length] = first_number + _below(state, tables.modulus)
         length += 1
         if length + level > limit:
             return -1, depth, wide
@@ -103,7 +104,7 @@ def _candidate(tables, scratch, state, shallowest, deepest, wanted_home, need_wi
     if length < 0:
         return TOO_LONG, 0, 0, 0, 0
     s = scratch
-    for a in range(tables.num_operations):
+    for a in range(MAX_OPERATIONS):
         s.reductions_A[a] = 0
         s.unseen_A[a] = 0
     _, home, held, _ = scan(tables, s, s.line_T, length, s.next_T, True, True)
@@ -153,14 +154,14 @@ def _median_mask(modulus, masks, count):
 @njit(cache=True)
 def _decisive_depth(tables, s, length, depth):
     """The smallest d such that the value is the same whatever stands deeper than d, by sets of possible values."""
-    full = u64(0xFFFFFFFFFFFFFFFF) >> u64(64 - tables.modulus)
+    full, first_number = u64(0xFFFFFFFFFFFFFFFF) >> u64(64 - tables.modulus), tables.first_number_id
     for d in range(1, depth):
         level, answer = 0, ZERO
         for i in range(length):
             token = np.int64(s.line_T[i])
-            if token >= tables.first_number_id:
+            if token >= first_number:
                 if level <= d:
-                    s.masks_LK[level - 1, s.count_L[level - 1]] = ONE << u64(token - tables.first_number_id)
+                    s.masks_LK[level - 1, s.count_L[level - 1]] = ONE << u64(token - first_number)
                     s.count_L[level - 1] += 1
             elif token >= FIRST_OPERATION_ID:
                 s.operation_L[level] = token - FIRST_OPERATION_ID
@@ -271,7 +272,7 @@ def fill(
         columns.answer = np.int64(value) - tables.first_number_id
         columns.root_operation = np.int64(scratch.line_T[0]) - FIRST_OPERATION_ID
         columns.depth = depth
-        for a in range(tables.num_operations):
+        for a in range(MAX_OPERATIONS):
             columns.reductions[a] = scratch.reductions_A[a]
             columns.unseen[a] = scratch.unseen_A[a]
         columns.decisive_depth = _decisive_depth(tables, scratch, length, depth)

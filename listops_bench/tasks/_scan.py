@@ -55,7 +55,6 @@ _A, _N, _K, _P, _L, _T = MAX_OPERATIONS, MAX_MODULUS, MAX_ARITY + 1, MAX_PATTERN
 TABLES = np.dtype(
     [
         ("modulus", np.int64),  # number of symbols
-        ("num_operations", np.int64),  # of the symbol set
         ("first_number_id", np.int64),
         ("nest_below", np.int64),  # an operand is an expression if 53 random bits are below it
         ("max_tokens", np.int64),
@@ -65,6 +64,7 @@ TABLES = np.dtype(
         ("form_A", np.int64, _A),  # one of FORMS
         ("flattens_A", np.int64, _A),  # NOWHERE, ANYWHERE or IN_FRONT
         ("fold_step_A", np.uint64, _A),  # of a FOLD: what the hash of its left operand is multiplied by
+        ("has_order", np.int64),  # whether the task has an operation of the form SEQUENCE or FOLD
         ("num_arities_A", np.int64, _A),
         ("arities_AK", np.int64, (_A, _K)),  # allowed operand counts
         ("widest_A", np.int64, _A),  # the operand count beyond the task's own, or 0
@@ -87,7 +87,8 @@ SCRATCH = np.dtype(
         *((name, np.int64, _L) for name in ("flat_count_L", "flat_numbers_L")),
         ("flat_values_LF", np.int64, (_L, FACT_OPERANDS)),
         ("values_LK", np.int64, (_L, _K)),
-        ("keys_LK", np.uint64, (_L, _K)),  # hashes of the operands
+        ("sums_L2", np.uint64, (_L, 2)),  # of the hashes of the operands at even and at odd places
+        ("keys_LK", np.uint64, (_L, _K)),  # the hashes themselves, where a task has an operation with an order
         ("powers_LK", np.uint64, (_L, _K)),  # of a nested operand: what a SEQUENCE before it is multiplied by
         ("masks_LK", np.uint64, (_L, _K)),
         ("reductions_A", np.int64, _A),
@@ -150,7 +151,7 @@ def scan(tables, scratch, line, length, out, parallel, counting):
     Returns (length of the next line, home, whether an operation has held-out operands, hash of the canonical form).
     With ``counting``, also counts operations and held-out ones.
     """
-    s, first_number = scratch, tables.first_number_id
+    s, first_number, has_order = scratch, tables.first_number_id, tables.has_order != 0
     top, o, held_anywhere, reduced, home, form = -1, 0, False, False, TRAIN, ZERO
     for i in range(length):
         token = np.int64(line[i])
@@ -160,7 +161,10 @@ def scan(tables, scratch, line, length, out, parallel, counting):
             value = token - first_number
             count = s.count_L[top]
             s.values_LK[top, count] = value
-            s.keys_LK[top, count] = tables.number_keys_n[value]
+            if has_order:
+                s.keys_LK[top, count] = tables.number_keys_n[value]
+            else:
+                s.sums_L2[top, count & 1] += tables.number_keys_n[value]
             s.count_L[top] = count + 1
             if s.flat_count_L[top] < FACT_OPERANDS:
                 s.flat_values_LF[top, s.flat_count_L[top]] = value
@@ -169,6 +173,8 @@ def scan(tables, scratch, line, length, out, parallel, counting):
             top += 1
             s.operation_L[top] = token - FIRST_OPERATION_ID
             s.count_L[top] = 0
+            s.sums_L2[top, 0] = ZERO
+            s.sums_L2[top, 1] = ZERO
             s.start_L[top] = o - 1
             s.nested_L[top] = 0
             s.flat_count_L[top] = 0
@@ -202,15 +208,21 @@ def _operand_hash(tables, s, top, operation, count):
 
     See `split._operand_hash`; of a FOLD what its last step adds to the operation's key.
     """
-    form, keys = tables.form_A[operation], s.keys_LK[top]
-    even, odd = ZERO, ZERO
-    if form <= ALTERNATING:
-        for i in range(0, count - 1, 2):
-            even += keys[i]
-            odd += keys[i + 1]
-        if count & 1:
-            even += keys[count - 1]
-        return (even + odd if form == BAG else mix(_EVEN + even) + mix(_ODD + odd)), GOLDEN_64
+    form, keys, total = tables.form_A[operation], s.keys_LK[top], ZERO
+    if not tables.has_order:
+        if form == ALTERNATING:
+            return mix(_EVEN + s.sums_L2[top, 0]) + mix(_ODD + s.sums_L2[top, 1]), GOLDEN_64
+        return s.sums_L2[top, 0] + s.sums_L2[top, 1], GOLDEN_64
+    if form == BAG:
+        for i in range(count):
+            total += keys[i]
+        return total, GOLDEN_64
+    if form == ALTERNATING:
+        odd = ZERO
+        for i in range(count):
+            total += ZERO if i & 1 else keys[i]
+            odd += keys[i] if i & 1 else ZERO
+        return mix(_EVEN + total) + mix(_ODD + odd), GOLDEN_64
     if form == FOLD:
         total, step = keys[0], tables.fold_step_A[operation]
         for i in range(1, count):
@@ -218,7 +230,7 @@ def _operand_hash(tables, s, top, operation, count):
                 total = mix(tables.operation_keys_A[operation] + total)
             total = total * step + keys[i]
         return total, GOLDEN_64
-    total, power = ZERO, ONE
+    power = ONE
     for i in range(count):
         of_key = s.powers_LK[top, i] if (s.nested_L[top] >> i) & 1 else GOLDEN_64
         total, power = total * of_key + keys[i], power * of_key
@@ -235,8 +247,11 @@ def _close(tables, s, top, operation, operand_hash, power, form, value):
     s.nested_L[up] |= 1 << count
     flattens = tables.flattens_A[operation] if operation == s.operation_L[up] else NOWHERE
     if flattens == ANYWHERE or (flattens == IN_FRONT and count == 0):
-        s.keys_LK[up, count] = form if tables.form_A[operation] == FOLD else operand_hash
-        s.powers_LK[up, count] = power
+        if tables.has_order:
+            s.keys_LK[up, count] = form if tables.form_A[operation] == FOLD else operand_hash
+            s.powers_LK[up, count] = power
+        else:
+            s.sums_L2[up, 0] += operand_hash
         s.flat_numbers_L[up] &= s.flat_numbers_L[top]
         have = s.flat_count_L[up]
         for j in range(min(s.flat_count_L[top], FACT_OPERANDS)):
@@ -244,8 +259,11 @@ def _close(tables, s, top, operation, operand_hash, power, form, value):
                 s.flat_values_LF[up, have + j] = s.flat_values_LF[top, j]
         s.flat_count_L[up] = have + s.flat_count_L[top]
     else:
-        s.keys_LK[up, count] = form
-        s.powers_LK[up, count] = GOLDEN_64
+        if tables.has_order:
+            s.keys_LK[up, count] = form
+            s.powers_LK[up, count] = GOLDEN_64
+        else:
+            s.sums_L2[up, count & 1] += form
         s.flat_numbers_L[up] = 0
         s.flat_count_L[up] += 1
 

@@ -22,7 +22,7 @@ def task_tables(task: TaskSpec, *, wider: bool = False) -> Any:
     among = slice(len(names))
     tables = np.zeros(1, TABLES)[0]
     tables["modulus"], tables["max_tokens"] = task.modulus, task.max_tokens
-    tables["num_operations"], tables["first_number_id"] = len(names), symbols.first_number_id
+    tables["first_number_id"] = symbols.first_number_id
     tables["nest_below"] = int(task.nest_probability * 2**53)
     tables["num_used"] = len(task.operations)
     for i, name in enumerate(task.operations):
@@ -33,6 +33,7 @@ def task_tables(task: TaskSpec, *, wider: bool = False) -> Any:
     tables["is_median_A"][among] = [operation.like == "med" for operation in operations]
     tables["form_A"][among] = [get_args(Form).index(operation.form) for operation in operations]
     tables["flattens_A"][among] = [_flattens(operation) for operation in operations]
+    tables["has_order"] = any(symbols.operations[name].form in ("sequence", "fold") for name in task.operations)
     tables["fold_step_A"][among] = [1 if operation.symmetry == "pair" else GOLDEN for operation in operations]
     tables["operation_keys_A"][among] = list(map(operation_key, names))
     tables["number_keys_n"][: task.modulus] = [number_key(v) for v in range(task.modulus)]
