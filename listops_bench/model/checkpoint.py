@@ -6,7 +6,8 @@
     README.md  run.json  train_log.jsonl                        the card, how it came about, its learning curve
     checkpoints/step-00500/...                                  the same, as it was after 500 steps (where asked for)
 
-A folder appears whole or not at all: it is written beside its place and renamed.
+A folder appears whole or not at all: it is written beside its place and renamed. An empty folder that is there already
+is filled, its record last: it may be the current folder of a shell, or mounted.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from listops_bench.model._loading import load_model, quiet
 from listops_bench.model.ladder import model_symbols, parameter_counts
 from listops_bench.model.origin import WEIGHTS, check_weights
 from listops_bench.model.tokenizer import build_tokenizer, save_tokenizer
+from listops_bench.runs.folder import RECORD, real_folder
 from listops_bench.runs.record import RunRecord, read_run, write_run
 from listops_bench.tasks.symbols import Symbols
 from listops_bench.tasks.task import TaskSpec
@@ -54,7 +56,7 @@ def save_checkpoint(
     """Writes a checkpoint folder, whole or not at all.
 
     Args:
-        folder: must not exist, or be an empty folder.
+        folder: must not exist, or be an empty folder, or a link to one.
         run: how the weights came about; their sizes and digest are added.
         finish: called with the temporary folder before it gets its name, to add files of one's own.
 
@@ -62,10 +64,11 @@ def save_checkpoint(
         InvalidInput: there is something at that place already, or it can be no folder.
         EnvironmentFailed: it cannot be written.
     """
-    target = Path(folder)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InvalidInput(f"{str(target)!r} already exists; choose another folder or delete it")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    target = real_folder(folder)
+    if not can_be_written(target):
+        raise InvalidInput(f"{str(folder)!r} already exists; choose another folder or delete it")
+    fill, moving = target.exists(), False
+    temporary = (target if fill else target.parent) / f".{target.name}.{os.getpid()}.tmp"
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -73,27 +76,57 @@ def save_checkpoint(
         if finish is not None:
             finish(temporary)
         _flush(temporary)
-        temporary.rename(target)
+        if moving := fill:
+            _move_files(temporary, target)
+        else:
+            temporary.rename(target)
     except Exception as error:  # tokenizers and safetensors have kinds of their own for a full disk
         if (found := system_error(error)) is None:
             raise
         raise file_error("write", target, found) from None
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if not moving:
+            shutil.rmtree(temporary, ignore_errors=True)
     return target
+
+
+def can_be_written(folder: str | os.PathLike[str]) -> bool:
+    """Whether `save_checkpoint` can make a folder: none is there, or an empty one, or one whose filling was cut short."""
+    target = Path(folder)
+    return not target.exists() or (target.is_dir() and (_has_begun(target) or not any(target.iterdir())))
 
 
 def remove_unfinished(folder: str | os.PathLike[str]) -> None:
     """Deletes what a process that was killed in `save_checkpoint` has left beside the folder's place."""
-    target = Path(folder)
-    for path in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+    target = real_folder(folder)
+    for path in target.parent.glob(_leftovers(target)):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _leftovers(target: Path) -> str:
+    return f".{glob.escape(target.name)}.*.tmp"
+
+
+def _has_begun(target: Path) -> bool:
+    """Whether a folder is being filled, or was when its process was killed: its record comes last."""
+    return not (target / RECORD).exists() and any(target.glob(_leftovers(target)))
+
+
+def _move_files(temporary: Path, target: Path) -> None:
+    names = sorted((path.name for path in temporary.iterdir()), key=lambda name: name == RECORD)
+    for name in names:
+        if (target / name).is_dir():  # of a process that was killed here
+            shutil.rmtree(target / name)
+        (temporary / name).replace(target / name)
+    for path in target.glob(_leftovers(target)):
+        shutil.rmtree(path)
 
 
 def _write(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: RunRecord) -> None:
     model.generation_config = _generation_config(model, run)
     with quiet():
         model.save_pretrained(folder)
+    shutil.copymode(folder / "config.json", folder / WEIGHTS)  # safetensors' own is for the owner alone
     save_tokenizer(tokenizer, folder)
     complete = dataclasses.replace(run, parameters=parameter_counts(model), weights_sha256=weights_sha256(folder))
     write_run(folder, complete)

@@ -48,10 +48,16 @@ class RunFiles:
         return sorted((int(path.name.removeprefix("step-")), path) for path in found)
 
 
+def real_folder(folder: str | os.PathLike[str]) -> Path:
+    """A folder by a name that it can be written under: where a link leads to, and what ``.`` stands for."""
+    path = Path(folder)
+    return Path(os.path.realpath(path)) if path.is_symlink() or path.name in ("", "..") else path
+
+
 def working_dir(output_dir: str | os.PathLike[str]) -> Path:
     """Where a run keeps its state and log until it has finished."""
-    path = Path(output_dir)
-    return path.with_name(path.name + ".training")
+    path = real_folder(output_dir)
+    return path.parent / f"{path.name}.training"
 
 
 def working_files(output_dir: str | os.PathLike[str]) -> RunFiles:

@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from listops_bench._base.files import take_lock, write_atomic
 from listops_bench.errors import InvalidInput, file_error
-from listops_bench.model.checkpoint import remove_unfinished
+from listops_bench.model.checkpoint import can_be_written, remove_unfinished
 from listops_bench.runs.folder import RunFiles, working_files
 from listops_bench.runs.record import RunRecord, read_run
 
@@ -42,9 +42,14 @@ class RunFolder:
         """The record of this very run, if it has finished.
 
         Raises:
-            InvalidInput: another run, or something that is no run, is at the output folder.
+            InvalidInput: another run, or something that is no run, is at the output folder; or it is a mount point.
         """
-        if not self.output_dir.exists() or (self.output_dir.is_dir() and not any(self.output_dir.iterdir())):
+        if os.path.ismount(self.output_dir):
+            raise InvalidInput(
+                f"output_dir {str(self.output_dir)!r} is a mount point, and the state of a run lies beside its folder: "
+                f"choose one below it, such as {str(self.output_dir / 'run')!r}"
+            )
+        if can_be_written(self.output_dir):
             return None
         try:
             run = read_run(self.output_dir)

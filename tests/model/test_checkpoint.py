@@ -122,9 +122,44 @@ def test_the_card_says_what_it_is(checkpoint: Path) -> None:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_overwritten_but_an_empty_folder(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    assert (save(tmp_path / "empty") / "config.json").is_file()
+def test_an_empty_folder_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stays the folder that it was: a shell may be in it, or a disk mounted on it. Links and dots are followed."""
+    (empty := tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(empty)
+    inode = empty.stat().st_ino
+    files = {path.name for path in save(tmp_path / "link").iterdir()}
+    assert empty.stat().st_ino == inode
+    assert {"config.json", "model.safetensors", "run.json"} < {path.name for path in empty.iterdir()} == files
+    (tmp_path / "shell").mkdir()
+    monkeypatch.chdir(tmp_path / "shell")
+    save(Path("."))
+    assert Path("run.json").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "link", "shell"]
+
+
+def test_a_folder_whose_filling_was_cut_short_is_filled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "c").mkdir()
+    whole = Path.replace
+
+    def stop(self: Path, target: Path) -> Path:
+        if self.name == "model.safetensors":
+            raise KeyboardInterrupt
+        return whole(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            save(tmp_path / "c")
+    assert not (tmp_path / "c" / "run.json").exists()
+    load_checkpoint(save(tmp_path / "c"))
+    assert not list((tmp_path / "c").glob(".*"))
+
+
+def test_weights_may_be_read_by_whoever_may_read_the_rest(checkpoint: Path) -> None:
+    assert len({path.stat().st_mode for path in checkpoint.iterdir() if path.is_file()}) == 1
+
+
+def test_nothing_of_somebodys_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     for mine in (tmp_path / "notes" / "mine.txt", tmp_path / "file"):
         mine.write_text("precious")

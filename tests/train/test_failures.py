@@ -110,6 +110,33 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
         train(small(tmp_path / "file" / "run"))
 
 
+def test_a_mount_point_is_refused_before_the_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state would lie beside it, in a container's own layer."""
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr("os.path.ismount", lambda path: Path(path) == tmp_path / "out")
+    with pytest.raises(InvalidInput, match="out/run"):
+        train(small(tmp_path / "out"))
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("name", [".", "link"])
+def test_the_current_folder_and_a_link_to_one_are_output_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "link").symlink_to(tmp_path / "other")
+    monkeypatch.chdir(tmp_path / "run")
+    if name == ".":
+        Path("link").unlink()
+    else:
+        (tmp_path / "other").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        train(small(Path(name), save_steps=1, max_steps=2), on_step=interrupt_at(1))
+    assert train(small(Path(name), save_steps=1, max_steps=2)).resumed_at == 1
+    assert train(small(Path(name), save_steps=1, max_steps=2)).already_done
+    assert not list(tmp_path.glob("*.training"))
+
+
 @pytest.mark.parametrize("rate", [1e39, 1e300])
 def test_a_last_update_that_is_no_number_is_a_failure_too(tmp_path: Path, rate: float) -> None:
     """Its loss was one: no later step would have told. Alone, and beside a run of a pack that ends well."""
