@@ -19,6 +19,7 @@ from listops_bench.claims.claim import Claim, decide
 from listops_bench.errors import InvalidInput, file_error
 from listops_bench.leaderboard.board import Board
 from listops_bench.leaderboard.groups import Group
+from listops_bench.leaderboard.output import check_replaced
 
 FILE_NAME = "CLAIMS.md"
 ANALYSIS = "analysis"
@@ -51,9 +52,10 @@ def write_claims(
         analysis_dir: holds the folders that ``listops-bench analyze`` wrote; by default ``analysis`` beside the page.
 
     Raises:
-        InvalidInput: no such folder, or an analysis that cannot be read.
+        InvalidInput: no such folder, an analysis that cannot be read, or a page of nothing in the place of another.
     """
     page = Path(page)
+    check_replaced(boards, results_dir, page)
     if analysis_dir is not None and not Path(analysis_dir).is_dir():
         raise InvalidInput(f"analysis folder {str(analysis_dir)!r} does not exist")
     studies = read_studies(page.parent / ANALYSIS if analysis_dir is None else analysis_dir)

@@ -10,6 +10,10 @@ from typing import Any
 from listops_bench._base.command import Parser, print_error, print_line
 from listops_bench.errors import InvalidInput
 
+RESULTS, HOME = "leaderboard/results", "leaderboard"
+"""The published results, and the folder that their board and claims lie in. Other results never replace it."""
+_BOARD_PLACE = f"(default: {HOME} for the published results, board beside any others)"
+
 
 def add_verbs(parser: Parser) -> None:
     board = parser.add_verb(
@@ -24,8 +28,8 @@ def add_verbs(parser: Parser) -> None:
         "make the board's Markdown, figures and static page from result files, and the page of the claims",
         "runs/results --output-dir runs/board",
     )
-    verb.add("results DIR", default="leaderboard/results", nargs="?")
-    verb.add("--output-dir DIR", default="leaderboard")
+    verb.add("results DIR", default=RESULTS, nargs="?")
+    verb.add("--output-dir DIR", _BOARD_PLACE)
     verb.add("--runs DIR...", "checkpoints whose learning curves to draw", default=[])
     verb.add("--curve-task TASK", "of the learning curves", default="sum")
     verb.add("--title TEXT", "of the page", default="listops_bench board")
@@ -37,9 +41,9 @@ def add_verbs(parser: Parser) -> None:
         "say of each of the paper's claims whether results and analyses decide it, as Markdown",
         "runs/results --analysis runs/analysis --output runs/CLAIMS.md",
     )
-    verb.add("results DIR", default="leaderboard/results", nargs="?")
+    verb.add("results DIR", default=RESULTS, nargs="?")
     verb.add("--analysis DIR", "folders that analyze wrote lie below it (default: analysis beside the page)")
-    verb.add("--output FILE", default="leaderboard/CLAIMS.md")
+    verb.add("--output FILE", f"(default: CLAIMS.md in {_BOARD_PLACE[10:]}")
     verb.add("--verified-only", "decide by those results alone that have been verified")
 
     verb = board.add_verb(
@@ -48,7 +52,7 @@ def add_verbs(parser: Parser) -> None:
         "print from which size on each task is learned, with intervals",
         "runs/results",
     )
-    verb.add("results DIR", default="leaderboard/results", nargs="?")
+    verb.add("results DIR", default=RESULTS, nargs="?")
     verb.add("--verified-only", "count those results alone that have been verified")
     verb.add("--times", "also print after how many steps, by size")
     verb.add("--json", "print everything as JSON instead")
@@ -77,21 +81,29 @@ def add_verbs(parser: Parser) -> None:
 # --- what they do ---------------------------------------------------------------------------------------------------
 
 
-def build_board(*, results: str, output_dir: str, **options: Any) -> None:
+def _place(results: str) -> Path:
+    """Where the board of results goes unless another place is given."""
+    return Path(HOME) if Path(results) == Path(RESULTS) else Path(results).parent / "board"
+
+
+def build_board(*, results: str, output_dir: str | None, **options: Any) -> None:
     from listops_bench.claims.page import FILE_NAME, write_claims
     from listops_bench.leaderboard.output import build
 
-    built = build(results, output_dir, **options, on_left_out=_warn_left_out)
-    claims = write_claims(built.boards, results, Path(output_dir) / FILE_NAME)
+    _result_files([results])
+    place = _place(results) if output_dir is None else Path(output_dir)
+    built = build(results, place, **options, on_left_out=_warn_left_out)
+    claims = write_claims(built.boards, results, place / FILE_NAME)
     print_line(f"{built.num_results} results: {built.page}, {built.markdown}, {claims}")
 
 
-def print_claims(*, results: str, analysis: str | None, output: str, verified_only: bool) -> None:
-    from listops_bench.claims.page import write_claims
+def print_claims(*, results: str, analysis: str | None, output: str | None, verified_only: bool) -> None:
+    from listops_bench.claims.page import FILE_NAME, write_claims
     from listops_bench.leaderboard.board import read_boards
 
+    _result_files([results])
     found = read_boards(results, verified_only=verified_only, on_left_out=_warn_left_out)
-    print_line(write_claims(found, results, output, analysis))
+    print_line(write_claims(found, results, output or _place(results) / FILE_NAME, analysis))
 
 
 def show_thresholds(*, results: str, times: bool, json: bool, verified_only: bool) -> None:
@@ -99,6 +111,7 @@ def show_thresholds(*, results: str, times: bool, json: bool, verified_only: boo
     from listops_bench.leaderboard.records import thresholds_json
     from listops_bench.leaderboard.tables import print_thresholds
 
+    _result_files([results])
     found = read_boards(results, verified_only=verified_only, on_left_out=_warn_left_out)
     if json:
         print(thresholds_json(found), end="")
@@ -152,12 +165,9 @@ def verify_results(*, files: Sequence[str], checkpoints: str | None, device: str
 
 def _result_files(names: Sequence[str]) -> list[Path]:
     """Files as they are named, and those below folders, each of which has some."""
-    from listops_bench.result.files import find_results
+    from listops_bench.result.files import results_below
 
     found: list[Path] = []
     for name in names:
-        files = find_results(name) if Path(name).is_dir() else [Path(name)]
-        if not files:
-            raise InvalidInput(f"results folder {name!r} holds no file MODEL/REVISION/TASK.json")
-        found += files
+        found += results_below(name) if Path(name).is_dir() else [Path(name)]
     return found

@@ -68,9 +68,10 @@ def build(
         lead: a sentence to stand above everything.
 
     Raises:
-        InvalidInput: as `read_boards`; or a run without a log.
+        InvalidInput: as `read_boards`; a run without a log; or a board of nothing in the place of another.
     """
     found = read_boards(results_dir, verified_only=verified_only, on_left_out=on_left_out)
+    check_replaced(found, results_dir, Path(out_dir) / "README.md")
     curves = [read_curve(run, curve_task) for run in runs]
     drawn = figures(found[0], curves, f"Learning curves on {curve_task}, validation rows") if found else []
     readme, site = Path(out_dir) / "README.md", Path(out_dir) / SITE
@@ -96,6 +97,15 @@ def build(
         write_atomic(path, content)
     remove_others(site, _MADE, {*pages, *pictures})
     return Built(site / "index.html", readme, tuple(pictures), tuple(found))
+
+
+def check_replaced(boards: Sequence[Board], results_dir: str | os.PathLike[str], page: Path) -> None:
+    """Raises InvalidInput where a page made of nothing would take the place of one that is there."""
+    if not boards and page.exists():
+        raise InvalidInput(
+            f"no result below {str(results_dir)!r} can be shown, and {str(page)!r} stays as it is: name the folder of "
+            "MODEL/REVISION/TASK.json, or another place to write to"
+        )
 
 
 def read_curve(run: str | os.PathLike[str], task: str) -> Curve:

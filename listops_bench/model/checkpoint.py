@@ -91,7 +91,7 @@ def save_checkpoint(
 
 
 def can_be_written(folder: str | os.PathLike[str]) -> bool:
-    """Whether `save_checkpoint` can make a folder: none is there, or an empty one, or one whose filling was cut short."""
+    """Whether `save_checkpoint` can make a folder: none is there, or an empty one, or one that it was filling."""
     target = Path(folder)
     return not target.exists() or (target.is_dir() and (_has_begun(target) or not any(target.iterdir())))
 

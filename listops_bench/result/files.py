@@ -85,6 +85,23 @@ def find_results(results_dir: str | os.PathLike[str], weights_sha256: str | None
     return sorted(path for path in Path(results_dir).glob(f"*/{version}/*.json") if not path.name.startswith("."))
 
 
+def results_below(results_dir: str | os.PathLike[str]) -> list[Path]:
+    """As `find_results`, of a folder that has some.
+
+    Raises:
+        InvalidInput: no such folder, or one without a result file; the nearest folder with some is named.
+    """
+    folder = Path(results_dir)
+    if not folder.is_dir():
+        raise InvalidInput(f"results folder {str(results_dir)!r} does not exist")
+    found = find_results(folder)
+    if not found:
+        near = next((place for place in (folder / "results", folder.parent) if find_results(place)), None)
+        hint = f"; {str(near)!r} does" if near else ""
+        raise InvalidInput(f"results folder {str(results_dir)!r} holds no file MODEL/REVISION/TASK.json{hint}")
+    return found
+
+
 def read_results(results_dir: str | os.PathLike[str]) -> list[Result]:
     """All results below a folder, each valid and in its place.
 

@@ -261,6 +261,34 @@ def test_the_board_is_built_and_made_up_results_are_refused(tmp_path: Path, caps
     assert cli.main(["leaderboard", "build", str(tmp_path / "none")]) == 2
 
 
+def test_no_board_takes_the_place_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a sweep prints, pasted in a checkout: its board lies beside its results. No results make no board."""
+    published = tmp_path / "leaderboard" / "README.md"
+    published.parent.mkdir()
+    published.write_text("published")
+    monkeypatch.chdir(tmp_path)
+    for result in demo_results():
+        write_result(tmp_path / "sweep" / "results", result)
+    assert cli.main(["leaderboard", "build", "sweep/results"]) == 0
+    assert Path("sweep/board/CLAIMS.md").is_file()
+    Path("empty").mkdir()
+    capsys.readouterr()
+    for verb in ("build", "claims", "thresholds", "validate", "verify"):
+        assert cli.main(["leaderboard", verb, "empty"]) == 2
+        assert "MODEL/REVISION/TASK.json" in capsys.readouterr().err
+    (wrong := Path("empty/a/b/c.json")).parent.mkdir(parents=True)
+    wrong.write_text("[]")
+    for verb, flag, place in (
+        ("build", "--output-dir", "leaderboard"),
+        ("claims", "--output", "leaderboard/README.md"),
+    ):
+        assert cli.main(["leaderboard", verb, "empty", flag, place]) == 2
+    assert [path.name for path in published.parent.iterdir()] == ["README.md"]
+    assert published.read_text() == "published"
+
+
 def test_a_checkpoint_answers_a_prompt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
     folder = save_checkpoint(tmp_path / "model", build_model("looped_d008"), build_tokenizer())
