@@ -35,7 +35,8 @@ import torch
 
 from listops_bench._base.text import one_line
 from listops_bench.errors import EXIT_ENVIRONMENT
-from listops_bench.evaluate.run import evaluate_checkpoint
+from listops_bench.evaluate.checkpoint import open_checkpoint
+from listops_bench.evaluate.run import evaluate_many
 from listops_bench.model.ladder import build_model
 from listops_bench.model.packed import PackedLooped
 from listops_bench.runs.provenance import environment
@@ -201,11 +202,10 @@ class Check:
             begun = time.perf_counter()
             train_packed(configs, f"{folder}/pack")
             trained = time.perf_counter()
-            for config in configs[: self.options.scored]:
-                evaluate_checkpoint(
-                    config.output_dir, "sum", SCORED, num_rows=self.options.rows,
-                    device=str(this_engine().device), results_dir=f"{folder}/results",
-                )  # fmt: skip
+            evaluate_many(
+                [open_checkpoint(config.output_dir) for config in configs[: self.options.scored]], "sum", SCORED,
+                num_rows=self.options.rows, device=str(this_engine().device), results_dir=f"{folder}/results",
+            )  # fmt: skip
             scored = time.perf_counter()
         return {
             "models": len(configs), "steps": steps, "seconds_to_train": round(trained - begun, 1),

@@ -8,7 +8,11 @@ from listops_bench._base.lazy import lazy_names
 
 if TYPE_CHECKING:
     from listops_bench.evaluate.decoding import Predictions as Predictions, predict as predict
-    from listops_bench.evaluate.run import evaluate_checkpoint as evaluate_checkpoint, score_split as score_split
+    from listops_bench.evaluate.run import (
+        evaluate_checkpoint as evaluate_checkpoint,
+        evaluate_many as evaluate_many,
+        score_split as score_split,
+    )
     from listops_bench.evaluate.strangers import Checkpoints as Checkpoints
     from listops_bench.evaluate.verification import validate_files as validate_files, verify_files as verify_files
 
@@ -17,7 +21,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "strangers": "Checkpoints",
         "decoding": "Predictions predict",
-        "run": "evaluate_checkpoint score_split",
+        "run": "evaluate_checkpoint evaluate_many score_split",
         "verification": "validate_files verify_files",
     },
 )

@@ -54,7 +54,7 @@ AUDITED_ROWS = 128
 """Rows of a split that are written from the prompt on in any case."""
 
 # Tokens of one batch: enough to keep the arithmetic units busy, few enough to stay in a CPU's cache.
-_CPU_BATCH_TOKENS, _GPU_BATCH_TOKENS = 32_768, 1_048_576
+CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 32_768, 1_048_576
 _PARAMETERS_PER_THREAD = 100_000
 
 Ids = npt.NDArray[np.int64]
@@ -101,18 +101,18 @@ def predict(
         InvalidInput: another vocabulary, weights in half precision or that are no numbers, or a row longer than the
             model's context.
     """
-    _check(model, rows)
-    limits = _limits(model, rows, max_new_tokens)
+    check(model, rows)
+    limits = limits_of(model, rows, max_new_tokens)
     if device is not None:
         model.to(device)
     with exact_arithmetic(model):
-        decoder = _Decoder(model, rows, limits, batch_size)
+        decoder = Decoder(model, rows, limits, batch_size)
         try:
             decoder.verify()
-            return _predictions(rows, decoder.decode(), causal=True)
-        except _NotShownError:
+            return predictions_of(rows, decoder.decode(), causal=True)
+        except NotShownError:
             written = generate_all(model, rows, limits, _allowed_ties(rows))
-            return _predictions(rows, dict(enumerate(written)), causal=False)
+            return predictions_of(rows, dict(enumerate(written)), causal=False)
 
 
 def context_length(model: PreTrainedModel) -> int | None:
@@ -121,7 +121,7 @@ def context_length(model: PreTrainedModel) -> int | None:
     return length if isinstance(length, int) and length > 0 else None
 
 
-def _check(model: PreTrainedModel, rows: Rows) -> None:
+def check(model: PreTrainedModel, rows: Rows) -> None:
     size, due = model.get_input_embeddings().weight.shape[0], len(vocabulary(rows.task.symbol_set))
     if size != due:
         raise InvalidInput(
@@ -137,7 +137,7 @@ def _check(model: PreTrainedModel, rows: Rows) -> None:
             )
 
 
-def _limits(model: PreTrainedModel, rows: Rows, max_new_tokens: int | None) -> Ids:
+def limits_of(model: PreTrainedModel, rows: Rows, max_new_tokens: int | None) -> Ids:
     """int64 [n]: how many tokens each row may get."""
     if max_new_tokens is not None and max_new_tokens < 1:
         raise InvalidInput(f"max_new_tokens {max_new_tokens} is not a number of tokens; the least is 1")
@@ -176,11 +176,11 @@ def exact_arithmetic(model: PreTrainedModel) -> Iterator[None]:
         model.train(was_training)
 
 
-class _NotShownError(Exception):
+class NotShownError(Exception):
     """The model is not shown to be one that the fast way is right for."""
 
 
-class _Decoder:
+class Decoder:
     """One model on one set of rows, the fast way.
 
     Attributes:
@@ -205,24 +205,31 @@ class _Decoder:
         """Compares the model's choices with the reference, all rows.
 
         Raises:
-            _NotShownError: the model looks ahead, or has near ties everywhere.
+            NotShownError: the model looks ahead, or has near ties everywhere.
         """
-        # Longest first: where memory runs out, it does so at once. Prompts of one length stand together.
-        self._in_batches(np.lexsort((self.prompts, -self.lengths)), self.lengths, self._compare)
-        # A limit can lie within the reference: no row is proven, or written, beyond it.
-        self.proven = np.minimum(self.proven, self.prompts + self.limits)
+        self._in_batches(self.order(), self.lengths, self._compare)
+
+    def order(self) -> Ids:
+        """All rows, the longest first: where memory runs out, it does so at once. Prompts of one length stand
+        together."""
+        return np.lexsort((self.prompts, -self.lengths))
 
     def _compare(self, batch: Ids) -> None:
         """Sets ``proven`` and ``choice`` of some rows."""
         # Padded at the right end, where a causal model's real tokens do not see it: no mask is needed.
-        ids_BxT = self._gather(batch, self.lengths[batch])
+        ids_BxT = self.gather(batch, self.lengths[batch])
         first = int(self.prompts[batch].min()) - 1  # before it, all rows are prompt
         place_T = np.arange(first, ids_BxT.shape[1] - 1)
         asked = {"logits_to_keep": len(place_T)} if takes(self.model, "logits_to_keep") else {}
         logits = logits_of(self.model, torch.from_numpy(ids_BxT[:, :-1]), **asked)[:, -len(place_T) :]
         choices, close = first_choices(logits)
         self._check_causal(batch, logits, first)
-        choices_BxT, close_BxT = choices.cpu().numpy(), close.cpu().numpy()
+        self.judge(batch, ids_BxT, choices.cpu().numpy(), close.cpu().numpy())
+
+    def judge(self, batch: Ids, ids_BxT: Ids, choices_BxT: Ids, close_BxT: Flags) -> None:
+        """Sets ``proven`` and ``choice`` of some rows, by the choices and near ties at their last places but one."""
+        first = ids_BxT.shape[1] - 1 - choices_BxT.shape[1]
+        place_T = np.arange(first, ids_BxT.shape[1] - 1)
         answered_BxT = (place_T >= self.prompts[batch][:, None] - 1) & (place_T < self.lengths[batch][:, None] - 1)
         tied_BxT = answered_BxT & close_BxT
         differs = answered_BxT & ~tied_BxT & (choices_BxT != ids_BxT[:, first + 1 :])
@@ -231,21 +238,22 @@ class _Decoder:
         for b, t in np.argwhere(tied_BxT & (place_T <= end[:, None])):  # row by row, in the order of their places
             row, place = int(batch[b]), int(place_T[t])
             if self.proven[row] > place:
-                token = self._next_alone(row, ids_BxT[b, self.prompts[row] : place + 1].tolist())
+                token = self.next_alone(row, ids_BxT[b, self.prompts[row] : place + 1].tolist())
                 if token != ids_BxT[b, place + 1] or place == end[b]:
                     self.proven[row], self.choice[row] = place + 1, token
+        # A limit can lie within the reference: no row is proven, or written, beyond it.
+        self.proven[batch] = np.minimum(self.proven[batch], self.prompts[batch] + self.limits[batch])
 
     def _check_causal(self, batch: Ids, logits: torch.Tensor, first: int) -> None:
         """Reads some rows of a batch again as they are decoded, up to a place that nobody could foresee."""
-        number = max(LEAST_RECHECKED, math.ceil(len(batch) * RECHECKED_SHARE))
-        chosen, ends = draw_cuts(self.prompts[batch], self.lengths[batch], number)
+        chosen, ends = draw_cuts(self.prompts[batch], self.lengths[batch], rechecked(len(batch)))
         cut = zip(batch[chosen], ends, strict=True)
-        again = reader_of(self.model, [self._first_ids(row, end) for row, end in cut]).next_logits()
+        again = reader_of(self.model, [self.first_ids(row, end) for row, end in cut]).next_logits()
         rows, places = (torch.from_numpy(x).to(self.device) for x in (chosen, ends - 1 - first))
         if have_moved(logits[rows, places], again):
-            raise _NotShownError
+            raise NotShownError
 
-    def _gather(self, batch: Ids, lengths: Ids) -> Ids:
+    def gather(self, batch: Ids, lengths: Ids) -> Ids:
         """int64 [B, T]: the first ids of rows, padded at the right end."""
         place, lengths = np.arange(int(lengths.max())), lengths[:, None]
         real = place < lengths
@@ -258,14 +266,12 @@ class _Decoder:
         """The ids that the model writes, of all rows that are not exact.
 
         Raises:
-            _NotShownError: the model writes something else when asked in another way, or has near ties everywhere.
+            NotShownError: the model writes something else when asked in another way, or has near ties everywhere.
         """
-        room = self.limits - (self.proven - self.prompts)
-        wrong = np.flatnonzero((self.proven < self.lengths - 1) | (self.choice != EOS_ID) | (room < 1))
-        written = {int(row): self._completion(int(row)) for row in wrong}
-        going_on = wrong[(self.choice[wrong] != EOS_ID) & (room[wrong] > 1)]
+        wrong, going_on = self.wrong(np.arange(len(self.rows)))
+        written = {int(row): self.completion(int(row)) for row in wrong}
         # Some rows are written from the prompt on, whatever has been proven of them, in one go with the others.
-        audited = draw().choice(len(self.rows), min(AUDITED_ROWS, len(self.rows)), replace=False)
+        audited = draw_audited(self.rows)
         rows = np.concatenate([going_on, audited])
         tails: list[list[int]] = [*([*written[row]] for row in going_on.tolist()), *([] for _ in audited)]
         # Rows may grow to their limit, which is what a cache then holds.
@@ -275,12 +281,26 @@ class _Decoder:
             lambda batch: self._continue(rows[batch], [tails[job] for job in batch]),
         )
         written |= dict(zip(going_on.tolist(), tails[: len(going_on)], strict=True))
-        for row, tail in zip(audited.tolist(), tails[len(going_on) :], strict=True):
-            if tail != (written[row] if row in written else self._completion(row)):
-                raise _NotShownError
+        self.audit(written, dict(zip(audited.tolist(), tails[len(going_on) :], strict=True)))
         return written
 
-    def _completion(self, row: int) -> list[int]:
+    def wrong(self, rows: Ids) -> tuple[Ids, Ids]:
+        """Which of some rows are not exact, and which of these go on after the first id that is not the reference's."""
+        room = self.limits - (self.proven - self.prompts)
+        wrong = rows[(self.proven[rows] < self.lengths[rows] - 1) | (self.choice[rows] != EOS_ID) | (room[rows] < 1)]
+        return wrong, wrong[(self.choice[wrong] != EOS_ID) & (room[wrong] > 1)]
+
+    def audit(self, written: dict[int, list[int]], from_prompts: dict[int, list[int]]) -> None:
+        """Compares what was written from the prompts of some rows on.
+
+        Raises:
+            NotShownError: it is something else.
+        """
+        for row, tail in from_prompts.items():
+            if tail != (written[row] if row in written else self.completion(row)):
+                raise NotShownError
+
+    def completion(self, row: int) -> list[int]:
         """What is proven of a completion, and the model's own choice after it."""
         begin = int(self.rows.offsets[row])
         ids = self.rows.ids[begin + self.prompts[row] : begin + self.proven[row]].tolist()
@@ -295,7 +315,7 @@ class _Decoder:
             choices, close = first_choices(reader.next_logits())
             tokens, near_tie = choices.cpu().numpy(), close.cpu().numpy()
             for place in np.flatnonzero(near_tie & goes_on[active]):
-                tokens[place] = self._next_alone(rows[active[place]], tails[active[place]])
+                tokens[place] = self.next_alone(rows[active[place]], tails[active[place]])
             for place in np.flatnonzero(goes_on[active]):
                 tails[active[place]].append(int(tokens[place]))
             used[active] += 1
@@ -310,30 +330,30 @@ class _Decoder:
 
     def _so_far(self, row: int, tail: list[int]) -> Ids:
         """A prompt and the first ids of its completion."""
-        return np.concatenate([self._first_ids(row, self.prompts[row]), np.array(tail, np.int64)])
+        return np.concatenate([self.first_ids(row, self.prompts[row]), np.array(tail, np.int64)])
 
-    def _first_ids(self, row: int, number: int) -> Ids:
+    def first_ids(self, row: int, number: int) -> Ids:
         begin = int(self.rows.offsets[row])
         ids: Ids = self.rows.ids[begin : begin + number].astype(np.int64)
         return ids
 
-    def _next_alone(self, row: int, tail: list[int]) -> int:
+    def next_alone(self, row: int, tail: list[int]) -> int:
         """The first choice after a prompt and the first ids of its completion."""
         self.ties -= 1
         if self.ties < 0:
-            raise _NotShownError
+            raise NotShownError
         return int(logits_of(self.model, torch.from_numpy(self._so_far(row, tail))[None])[0, -1].argmax())
 
     def _in_batches(self, order: Ids, lengths: Ids, work: Callable[[Ids], None]) -> None:
         """Calls ``work`` with consecutive parts of ``order``, smaller ones from where memory runs out."""
-        budget = _CPU_BATCH_TOKENS if self.device.type == "cpu" else _GPU_BATCH_TOKENS
+        budget = CPU_BATCH_TOKENS if self.device.type == "cpu" else GPU_BATCH_TOKENS
         start, most = 0, self.batch_size
         while start < len(order):
             size = most or max(1, budget // int(lengths[order[start]]))
             try:
                 work(order[start : start + size])
             except (torch.OutOfMemoryError, RuntimeError) as error:
-                if size == 1 or not _is_out_of_memory(error):
+                if size == 1 or not is_out_of_memory(error):
                     raise
                 most = min(size, len(order) - start) // 2 or 1
                 if self.device.type == "cuda":
@@ -342,7 +362,7 @@ class _Decoder:
             start += size
 
 
-def _predictions(rows: Rows, written: dict[int, list[int]], *, causal: bool) -> Predictions:
+def predictions_of(rows: Rows, written: dict[int, list[int]], *, causal: bool) -> Predictions:
     """The completions, of which those that are not written are the references."""
     words, completions = vocabulary(rows.task.symbol_set), rows.completions()
     exact, stopped = np.ones(len(rows), np.bool_), np.ones(len(rows), np.bool_)
@@ -354,10 +374,20 @@ def _predictions(rows: Rows, written: dict[int, list[int]], *, causal: bool) -> 
     return Predictions(completions, exact, stopped, causal)
 
 
+def rechecked(rows: int) -> int:
+    """How many rows of a batch are read a second time, cut."""
+    return max(LEAST_RECHECKED, math.ceil(rows * RECHECKED_SHARE))
+
+
+def draw_audited(rows: Rows) -> Ids:
+    """Rows of a split that are written from the prompt on in any case."""
+    return draw().choice(len(rows), min(AUDITED_ROWS, len(rows)), replace=False)
+
+
 def _allowed_ties(rows: Rows) -> int:
     """Near ties that are decided one by one, each on a row alone; a trained model has a tenth as many."""
     return 64 + len(rows) // 25
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

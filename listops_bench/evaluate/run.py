@@ -11,6 +11,7 @@ import json
 import os
 import re
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,7 @@ from listops_bench._base.text import utc_timestamp
 from listops_bench.errors import InvalidInput, shown, unknown
 from listops_bench.evaluate.checkpoint import Checkpoint, architecture, open_checkpoint
 from listops_bench.evaluate.decoding import predict
+from listops_bench.evaluate.packs import predict_many
 from listops_bench.model.ladder import parameter_counts
 from listops_bench.result.files import result_path, write_result
 from listops_bench.result.format import (
@@ -100,34 +102,24 @@ def evaluate_checkpoint(
         InvalidInput: a broken folder, an unknown task or split, tasks of other symbols than the model's, or rows that
             are longer than its context.
     """
-    chosen = _splits((splits,) if isinstance(splits, str) else splits)
-    for name, number in {"num_rows": num_rows, "batch_size": batch_size}.items():
-        if number is not None:
-            check_number(name, number)
-    if track not in TRACKS:
-        raise unknown("track", track, TRACKS)
-    wanted = None if tasks is None else [get_task(name) for name in ([tasks] if isinstance(tasks, str) else tasks)]
+    if batch_size is not None:
+        check_number("batch_size", batch_size)
+    chosen, wanted = _asked(tasks, splits, num_rows, track)
     if isinstance(checkpoint, Checkpoint):
         loaded, name = checkpoint, checkpoint.identity.id
     else:
         loaded, name = open_checkpoint(checkpoint, revision, trust_remote_code=trust_remote_code), str(checkpoint)
-    specs = wanted or _own_tasks(loaded, name)
-    for task in specs:
-        if task.symbol_set != loaded.symbols:
-            raise InvalidInput(
-                f"task {task.name!r} has {task.symbol_set}, and checkpoint {name!r} was made for {loaded.symbols}"
-            )
+    specs = _tasks_of(loaded, wanted, name)
     loaded.model.to(device_of(device))
     results = []
     for task in specs:
-        style = trace or (loaded.trace if "trace" in loaded.run.config else task.trace)
+        style = _style(loaded, task, trace)
         started = time.monotonic()
         scored, predictions = dict[EvaluationSplit, SplitResult](), list[dict[str, Any]]()
         for split in chosen:
             if on_split:
                 on_split(task.name, split)
-            size = task.num_rows(split)
-            questions = _questions(task, split, min(num_rows or size, size), style)
+            questions = _questions(task, split, num_rows, style)
             completions = predict(loaded.model, questions.rows, batch_size=batch_size).completions
             scored[split], lines = _score(questions, completions)
             if predictions_dir is not None:
@@ -140,6 +132,59 @@ def evaluate_checkpoint(
             write_result(results_dir, result)
         results.append(result)
     return results
+
+
+def evaluate_many(
+    checkpoints: Sequence[Checkpoint],
+    tasks: str | Sequence[str] | None = None,
+    splits: str | Sequence[str] | None = None,
+    *,
+    num_rows: int | None = None,
+    trace: TraceStyle | None = None,
+    track: Track = "open",
+    device: str | None = None,
+    results_dir: str | os.PathLike[str] | None = None,
+    on_split: OnSplit | None = None,
+) -> list[list[Result] | InvalidInput]:
+    """Scores some checkpoints: for each the results of `evaluate_checkpoint`, or why it cannot be scored.
+
+    Those of one shape are computed as one (`packs`). Arguments are those of `evaluate_checkpoint`; the time that a
+    result states is an equal share of what all on its task took.
+
+    Raises:
+        InvalidInput: arguments that are wrong for any checkpoint.
+    """
+    chosen, wanted = _asked(tasks, splits, num_rows, track)
+    failed: dict[int, InvalidInput] = {}
+    members: defaultdict[tuple[TaskSpec, TraceStyle], list[int]] = defaultdict(list)
+    for i, loaded in enumerate(checkpoints):
+        try:
+            for task in _tasks_of(loaded, wanted, loaded.identity.id):
+                members[task, _style(loaded, task, trace)].append(i)
+        except InvalidInput as error:
+            failed[i] = error
+        loaded.model.to(device_of(device))
+    results: list[list[Result]] = [[] for _ in checkpoints]
+    for (task, style), indices in members.items():
+        started, scored = time.monotonic(), {i: dict[EvaluationSplit, SplitResult]() for i in indices}
+        for split in chosen:
+            if on_split:
+                on_split(task.name, split)
+            questions = _questions(task, split, num_rows, style)
+            asked = [i for i in indices if i not in failed]
+            found = predict_many([checkpoints[i].model for i in asked], questions.rows)
+            for i, predictions in zip(asked, found, strict=True):
+                if isinstance(predictions, InvalidInput):
+                    failed[i] = predictions
+                else:
+                    scored[i][split], _ = _score(questions, predictions.completions)
+        seconds = (time.monotonic() - started) / len(indices)
+        for i in indices:
+            if i not in failed:
+                results[i].append(_result(checkpoints[i], task, style, track, scored[i], seconds))
+                if results_dir is not None:
+                    write_result(results_dir, results[i][-1])
+    return [failed.get(i, own) for i, own in enumerate(results)]
 
 
 def device_of(name: str | None) -> torch.device:
@@ -160,7 +205,35 @@ def device_of(name: str | None) -> torch.device:
         raise InvalidInput(f"device {shown(name)} is not there; use 'cpu'") from None
 
 
-def _splits(names: Sequence[str] | None) -> list[str]:
+def _asked(
+    tasks: str | Sequence[str] | None, splits: str | Sequence[str] | None, num_rows: int | None, track: Track
+) -> tuple[list[EvaluationSplit], list[TaskSpec] | None]:
+    """Splits and tasks of these names; None for the tasks that a checkpoint was trained on."""
+    chosen = _splits((splits,) if isinstance(splits, str) else splits)
+    if num_rows is not None:
+        check_number("num_rows", num_rows)
+    if track not in TRACKS:
+        raise unknown("track", track, TRACKS)
+    return chosen, None if tasks is None else [
+        get_task(name) for name in ([tasks] if isinstance(tasks, str) else tasks)
+    ]
+
+
+def _tasks_of(loaded: Checkpoint, wanted: list[TaskSpec] | None, name: str) -> list[TaskSpec]:
+    specs = wanted or _own_tasks(loaded, name)
+    for task in specs:
+        if task.symbol_set != loaded.symbols:
+            raise InvalidInput(
+                f"task {task.name!r} has {task.symbol_set}, and checkpoint {name!r} was made for {loaded.symbols}"
+            )
+    return specs
+
+
+def _style(loaded: Checkpoint, task: TaskSpec, trace: TraceStyle | None) -> TraceStyle:
+    return trace or (loaded.trace if "trace" in loaded.run.config else task.trace)
+
+
+def _splits(names: Sequence[str] | None) -> list[EvaluationSplit]:
     for name in names or ():
         if name not in EVALUATION_SPLITS:
             raise unknown("evaluation split", name, EVALUATION_SPLITS)
@@ -221,9 +294,10 @@ class _Questions:
 
 
 @lru_cache(maxsize=16)
-def _questions(task: TaskSpec, split: str, num_rows: int, trace: TraceStyle) -> _Questions:
+def _questions(task: TaskSpec, split: str, num_rows: int | None, trace: TraceStyle) -> _Questions:
     """Kept for the next checkpoint: 5,000 rows are 3 MB."""
-    return _Questions.of(generate(task, split, num_rows=num_rows, trace=trace))
+    size = task.num_rows(split)
+    return _Questions.of(generate(task, split, num_rows=min(num_rows or size, size), trace=trace))
 
 
 def score_split(rows: Rows, completions: Sequence[str]) -> tuple[SplitResult, Iterator[dict[str, Any]]]:

@@ -38,11 +38,18 @@ def first_choices(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     Raises:
         InvalidInput: logits that are no numbers.
     """
-    two = logits.topk(2, dim=-1).values
-    if not bool(two.isfinite().all()):
+    choices, close, finite = choices_of(logits)
+    if not bool(finite.all()):
         raise InvalidInput("the model's logits are not finite numbers; there is nothing to score")
-    scale = two[..., 0].abs().clamp(min=1)
-    return logits.argmax(-1), two[..., 0] - two[..., 1] < NEAR_TIE * scale
+    return choices, close
+
+
+def choices_of(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """As `first_choices`, and whether the logits of both are finite."""
+    place = logits.argmax(-1, keepdim=True)
+    first, second = logits.gather(-1, place)[..., 0], logits.scatter(-1, place, -torch.inf).amax(-1)
+    close = first - second < NEAR_TIE * first.abs().clamp(min=1)
+    return place[..., 0], close, first.isfinite() & second.isfinite()
 
 
 def logits_of(model: PreTrainedModel, ids: torch.Tensor, **options: Any) -> torch.Tensor:

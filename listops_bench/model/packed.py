@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.nn.functional import embedding, layer_norm, scaled_dot_product_attention
+from torch.nn.functional import embedding, layer_norm, linear, scaled_dot_product_attention
 from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
 
@@ -52,15 +52,23 @@ class PackedLooped:
             parameter.copy_(values.view_as(parameter))
 
     def logits(
-        self, weights_KxP: torch.Tensor, ids_KxBxT: torch.Tensor, keep_KxM: torch.Tensor | None = None
+        self,
+        weights_KxP: torch.Tensor,
+        ids_KxBxT: torch.Tensor,
+        keep_KxM: torch.Tensor | None = None,
+        kept: list[tuple[torch.Tensor, torch.Tensor]] | None = None,
     ) -> torch.Tensor:
         """Logits [K, N, V], or [K, M, V] at the flat positions to keep, of rows that are padded on the right, where a
-        causal row does not look; positions count from 0."""
+        causal row does not look; positions count from 0. The keys and values [K, B, T, H, S] of each loop are added to
+        ``kept``."""
         k, b, t = ids_KxBxT.shape
         positions_KxN = torch.arange(t, device=ids_KxBxT.device).repeat(b).expand(k, -1)
 
         def attend(q: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
-            q_RxHxTxS, key, value = (x.unflatten(1, (b, t)).flatten(0, 1).transpose(1, 2) for x in (q, key, value))
+            rows = [x.unflatten(1, (b, t)) for x in (q, key, value)]
+            if kept is not None:
+                kept.append((rows[1], rows[2]))
+            q_RxHxTxS, key, value = (x.flatten(0, 1).transpose(1, 2) for x in rows)
             y_RxHxTxS = scaled_dot_product_attention(q_RxHxTxS, key, value, is_causal=True, scale=scale)
             return y_RxHxTxS.transpose(1, 2).unflatten(0, (k, b)).flatten(1, 2)
 
@@ -87,13 +95,13 @@ class PackedLooped:
             attended_KxNxD = self._attention(w, x_KxNxD, attend, rotation)
             if keep_KxM is not None and loop == self.config.n_loop - 1:
                 x_KxNxD, attended_KxNxD = _take(x_KxNxD, keep_KxM), _take(attended_KxNxD, keep_KxM)
-            x_KxNxD = x_KxNxD + torch.bmm(attended_KxNxD, w["model.block.out.weight"].mT)
+            x_KxNxD = x_KxNxD + _linear(w, "model.block.out", attended_KxNxD)
             hidden = self.activation(
                 _linear(w, "model.block.up", self._norm(w, "model.block.ln_feed_forward", x_KxNxD))
             )
             x_KxNxD = x_KxNxD + _linear(w, "model.block.down", hidden)
-        output = w.get("lm_head.weight", w["model.embedding.weight"])
-        return torch.bmm(self._norm(w, "model.ln", x_KxNxD), output.mT)
+        output = "lm_head" if "lm_head.weight" in w else "model.embedding"
+        return _linear(w, output, self._norm(w, "model.ln", x_KxNxD))
 
     def _parameters(self, weights_KxP: torch.Tensor) -> Weights:
         parts = weights_KxP.split(self.sizes, dim=1)
@@ -107,20 +115,31 @@ class PackedLooped:
         attend: Attend,
         rotation: tuple[torch.Tensor, torch.Tensor] | None,
     ) -> torch.Tensor:
-        qkv = torch.bmm(self._norm(w, "model.block.ln_attention", x_KxNxD), w["model.block.qkv.weight"].mT)
+        qkv = _linear(w, "model.block.qkv", self._norm(w, "model.block.ln_attention", x_KxNxD))
         q_KxNxHxS, k, v = qkv.unflatten(2, (3, -1, self.config.head_dim)).unbind(2)
         if rotation is not None:
             q_KxNxHxS, k = rotate(q_KxNxHxS, *rotation), rotate(k, *rotation)
         return attend(q_KxNxHxS, k, v, self.config.head_dim**-0.5).flatten(2)
 
     def _norm(self, w: Weights, name: str, x_KxNxD: torch.Tensor) -> torch.Tensor:
+        if _is_one_read(x_KxNxD):
+            return layer_norm(
+                x_KxNxD, x_KxNxD.shape[-1:], w[f"{name}.weight"][0], w[f"{name}.bias"][0], self.config.layer_norm_eps
+            )
         normal = layer_norm(x_KxNxD, x_KxNxD.shape[-1:], eps=self.config.layer_norm_eps)
         return torch.addcmul(w[f"{name}.bias"][:, None], normal, w[f"{name}.weight"][:, None])
 
 
+def _is_one_read(x_KxNxD: torch.Tensor) -> bool:
+    """Whether this is one model, which nobody trains: operations on one model's tensors are quicker then."""
+    return len(x_KxNxD) == 1 and not torch.is_grad_enabled()
+
+
 def _linear(w: Weights, name: str, x_KxNxD: torch.Tensor) -> torch.Tensor:
-    weight, bias = w[f"{name}.weight"].mT, w.get(f"{name}.bias")
-    return torch.bmm(x_KxNxD, weight) if bias is None else torch.baddbmm(bias[:, None], x_KxNxD, weight)
+    weight, bias = w[f"{name}.weight"], w.get(f"{name}.bias")
+    if _is_one_read(x_KxNxD):
+        return linear(x_KxNxD, weight[0], None if bias is None else bias[0])
+    return torch.bmm(x_KxNxD, weight.mT) if bias is None else torch.baddbmm(bias[:, None], x_KxNxD, weight.mT)
 
 
 def _look_up(table_KxVxD: torch.Tensor, index_KxN: torch.Tensor) -> torch.Tensor:

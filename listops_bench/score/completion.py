@@ -25,6 +25,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -49,6 +50,8 @@ SCORER_VERSION = SCORER_VERSIONS[-1]
 SLICES = ("depth", "root_operation", "operand_count", "decisive_depth")
 
 _LONE_NUMBER = re.compile(r"[0-9]+")
+_LONGEST_REMEMBERED = 512
+"""Characters of a line or prompt that is kept with its expression; ours have 128 tokens at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ def score(
     Raises:
         InvalidInput: the prompt is not a ListOps expression, or has a number outside the modulus.
     """
-    expression = parse(prompt, modulus)
+    expression = (_remembered_prompt if len(prompt) <= _LONGEST_REMEMBERED else parse)(prompt, modulus)
     if reference is None:
         reference = completion_text(expression, modulus, trace)
     lines = completion_lines(completion)
@@ -99,7 +102,7 @@ def score(
     finished = bool(lines) and _LONE_NUMBER.fullmatch(lines[-1]) is not None
     judged = valid if finished else [*valid, False]
     return Score(
-        answer=final_answer(completion) == completion_lines(reference)[-1],
+        answer=_final_line(lines) == completion_lines(reference)[-1],
         trace=completion.strip() == reference.strip(),
         num_steps=len(lines),
         valid_steps=sum(valid),
@@ -118,13 +121,9 @@ def completion_lines(completion: str) -> list[str]:
     text = completion.strip()
     if not text:
         return []
-    lines: list[list[str]] = [[]]
-    for token in text.split(" "):
-        if token == "=":
-            lines.append([])
-        else:
-            lines[-1].append(token)
-    return [" ".join(line) for line in lines]
+    # With every space doubled, each "=" has two of its own, also where two of them meet.
+    doubled = text.replace(" ", "  ")
+    return [line[1:-1].replace("  ", " ") for line in f" {doubled} ".split(" = ")]
 
 
 def final_answer(completion: str) -> str | None:
@@ -133,7 +132,10 @@ def final_answer(completion: str) -> str | None:
     >>> final_answer(" [SUM 3 9 4 ] = 6"), final_answer(" 6 = 6"), final_answer("The answer is 6")
     ('6', None, None)
     """
-    lines = completion_lines(completion)
+    return _final_line(completion_lines(completion))
+
+
+def _final_line(lines: Sequence[str]) -> str | None:
     lone = next((i for i, line in enumerate(lines) if _LONE_NUMBER.fullmatch(line)), None)
     if lone is None or lone != len(lines) - 1 or not all(lines):
         return None
@@ -150,11 +152,20 @@ def _valid_steps(expression: Expression, lines: Sequence[str], modulus: Symbols 
 
 def read_line(line: str, modulus: Symbols | int) -> Expression | None:
     """The expression of a line that is written exactly as we write it, else None."""
+    return (_remembered_line if len(line) <= _LONGEST_REMEMBERED else _read_line)(line, modulus)
+
+
+def _read_line(line: str, modulus: Symbols | int) -> Expression | None:
     try:
         expression = parse(line, modulus)
     except ValueError:  # InvalidInput (nested too deeply, too), or a number too long for int()
         return None
     return expression if render(expression) == line else None
+
+
+# Thousands of answers have some hundred lines, and the next model is asked the same prompts.
+_remembered_line = lru_cache(maxsize=32_768)(_read_line)
+_remembered_prompt = lru_cache(maxsize=32_768)(parse)
 
 
 # --- many rows --------------------------------------------------------------------------------------------------------
@@ -176,9 +187,9 @@ def summarise(scores: Iterable[Score]) -> Metrics:
     """The metrics over some rows."""
     rows = list(scores)
     return Metrics(
-        Summary.of(sum(row.answer for row in rows), len(rows)),
-        Summary.of(sum(row.trace for row in rows), len(rows)),
-        Summary.of(sum(row.valid_steps for row in rows), sum(row.num_steps for row in rows)),
+        Summary.of(sum([row.answer for row in rows]), len(rows)),
+        Summary.of(sum([row.trace for row in rows]), len(rows)),
+        Summary.of(sum([row.valid_steps for row in rows]), sum([row.num_steps for row in rows])),
     )
 
 

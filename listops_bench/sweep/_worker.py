@@ -7,7 +7,7 @@ import math
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from listops_bench._base.files import write_atomic
 from listops_bench._base.stopping import EXIT_TIME_IS_UP, Stopped, StopRequest
 from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput
-from listops_bench.evaluate.run import evaluate_checkpoint
+from listops_bench.evaluate.checkpoint import open_checkpoint
+from listops_bench.evaluate.run import evaluate_many
 from listops_bench.runs.folder import working_dir, working_files
 from listops_bench.sweep._attempts import MOST_CRASHES
 from listops_bench.sweep._folder import SECONDS_BETWEEN_LOOKS, Failure, Status, SweepFolder
@@ -146,13 +147,9 @@ class Worker:
             else:
                 for job in left:
                     self._note_failure(job, error)
-        for job in unit.jobs if self.folder.part != "train" else ():
-            if self.folder.record(job) is not None and not self.folder.has_failed(job):
-                try:
-                    with self.stop.raising():
-                        self._score(job)
-                except Exception as error:
-                    self._note_failure(job, error)
+        for jobs, tasks in self._to_score(unit) if self.folder.part != "train" else ():
+            with self.stop.raising():
+                self._score(jobs, tasks)
         self.folder.write_choices()
 
     def _take_apart(self, pack: Path, left: Sequence[Job], error: Exception) -> None:
@@ -197,20 +194,45 @@ class Worker:
         elif not outcome.already_done:
             self.on_event(f"{job.name} {how}: {outcome.steps} steps, loss {outcome.loss:.4f}")
 
-    def _score(self, job: Job) -> None:
-        if tasks := self.folder.tasks_to_score(job):
-            evaluate_checkpoint(
-                job.output_dir,
+    def _to_score(self, unit: Unit) -> Iterator[tuple[list[Job], list[str]]]:
+        """What is scored in one go: on a CPU a run, which keeps it busy; elsewhere all that are asked for a task."""
+        trained = [job for job in unit.jobs if self.folder.record(job) is not None and not self.folder.has_failed(job)]
+        asked = {job.name: tasks for job in trained if (tasks := self.folder.tasks_to_score(job))}
+        if self.engine.device.type == "cpu":
+            yield from (([job], asked[job.name]) for job in trained if job.name in asked)
+            return
+        for task in dict.fromkeys(task for tasks in asked.values() for task in tasks):
+            yield (
+                [job for job in trained if task in asked.get(job.name, ()) and not self.folder.has_failed(job)],
+                [task],
+            )
+
+    def _score(self, jobs: Sequence[Job], tasks: Sequence[str]) -> None:
+        """Scores some runs on some tasks; by themselves where together they fail."""
+        try:
+            outcomes = evaluate_many(
+                [open_checkpoint(job.output_dir) for job in jobs],
                 tasks,
-                job.eval_splits,
-                num_rows=job.eval_num_rows,
-                track=job.track,
+                jobs[0].eval_splits,
+                num_rows=jobs[0].eval_num_rows,
+                track=jobs[0].track,
                 device=str(self.engine.device),
                 results_dir=self.folder.results,
-                on_split=lambda task, split: self._report_progress([job], "scoring", job.steps, job.steps, None),
+                on_split=lambda task, split: self._report_progress(jobs, "scoring", jobs[0].steps, jobs[0].steps, None),
             )
-            if missing := self.folder.tasks_to_score(job):
-                raise InvalidInput(f"its results on {', '.join(missing)} were written and do not count")
+        except Exception as error:
+            for job in jobs:
+                if len(jobs) == 1:
+                    self._note_failure(job, error)
+                else:
+                    self._score([job], tasks)
+            return
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if isinstance(outcome, InvalidInput):
+                self._note_failure(job, outcome)
+            elif missing := sorted({*tasks} & {*self.folder.tasks_to_score(job)}):
+                problem = f"its results on {', '.join(missing)} were written and do not count"
+                self._note_failure(job, InvalidInput(problem))
 
     def _report_progress(self, jobs: Sequence[Job], phase: str, step: int, total: int, loss: float | None) -> None:
         """Writes a heartbeat if one is due."""

@@ -149,8 +149,8 @@ def test_near_ties_are_decided_on_the_row_alone(monkeypatch: pytest.MonkeyPatch)
     rows, model = rows_of(num_rows=20), untrained()
     expected = predict(model, rows, max_new_tokens=6).completions
     monkeypatch.setattr(causality, "NEAR_TIE", 0.01)
-    alone, decided = module._Decoder._next_alone, []
-    monkeypatch.setattr(module._Decoder, "_next_alone", lambda *where: decided.append(where) or alone(*where))
+    alone, decided = module.Decoder.next_alone, []
+    monkeypatch.setattr(module.Decoder, "next_alone", lambda *where: decided.append(where) or alone(*where))
     found = predict(model, rows, max_new_tokens=6)
     assert found.causal
     assert found.completions == expected
