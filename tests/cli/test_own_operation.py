@@ -1,19 +1,18 @@
 """An operation of one's own, in a package that is installed: from its page to a row of the board."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from listops_bench.cli import main
 from listops_bench.errors import InvalidInput
 from listops_bench.leaderboard.board import read_boards
-from listops_bench.leaderboard.output import build
 from listops_bench.model.checkpoint import load_checkpoint
 from listops_bench.result.files import read_results
-from listops_bench.tasks import _own
+from listops_bench.tasks import _own, task as task_module
 from listops_bench.tasks.symbols import vocabulary
 from listops_bench.tasks.task import get_task
 
@@ -40,50 +39,38 @@ clock = "clock_listops:PAGE"
 packages = ["clock_listops"]
 package-data = {clock_listops = ["*.yaml"]}
 """
-PROGRAM = """
-import sys
-from listops_bench.cli import main
-trained = main("train --curriculum max@clock:3,tick_max@clock:3 --model looped_d008 --per-device-train-batch-size 4"
-     " --eval-steps 3 --eval-rows 4 --report-to none --output-dir run".split())
-sys.exit(trained or main("evaluate run --task tick_max@clock tick@clock --split test --num-rows 20"
-     " --output-dir results".split()))
-"""
-
-
-def python(*words: str, cwd: Path, **environment: str) -> None:
-    done = subprocess.run(
-        [sys.executable, *words], cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of an installed operation and its results; the package is not to be seen from here."""
+    """A run of an installed operation, its results and their board; the package is not to be seen from here."""
     folder = tmp_path_factory.mktemp("own")
     package = folder / "source" / "clock_listops"
     package.mkdir(parents=True)
     (folder / "source" / "pyproject.toml").write_text(PYPROJECT)
     (package / "__init__.py").write_text("from pathlib import Path\nPAGE = Path(__file__).with_name('clock.yaml')\n")
     (package / "clock.yaml").write_text(PAGE)
-    pip = [
-        "-m",
-        "pip",
-        "-q",
-        "--disable-pip-version-check",
-        "install",
-        "--no-deps",
-        "--no-index",
-        "--no-build-isolation",
-    ]
-    python(*pip, "--target", str(folder / "installed"), str(folder / "source"), cwd=folder)
-    root = str(Path(__file__).parents[2])
-    python("-c", PROGRAM, cwd=folder, PYTHONPATH=os.pathsep.join([str(folder / "installed"), root]))
+    alone = ["--no-deps", "--no-index", "--no-build-isolation", "--target", str(folder / "installed")]
+    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", "install", *alone, str(folder / "source")]
+    done = subprocess.run(pip, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    small = "--model looped_d008 --per-device-train-batch-size 4 --eval-steps 3 --eval-rows 4 --report-to none"
+    out = "--output-dir"
+    with pytest.MonkeyPatch.context() as here:
+        here.syspath_prepend(folder / "installed")
+        for words in (
+            f"train --curriculum max@clock:3,tick_max@clock:3 {small} {out} {folder}/run",
+            f"evaluate {folder}/run --task tick_max@clock tick@clock --split test --num-rows 9 {out} {folder}/results",
+            f"leaderboard build {folder}/results {out} {folder}/board",
+        ):
+            assert main(words.split()) == 0
+    sys.modules.pop("clock_listops")
     return folder
 
 
 def test_results_are_read_where_the_package_is_not(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_own, "pages", {})
+    task_module._named_task.cache_clear()
     with pytest.raises(InvalidInput, match="unknown symbol set 'clock'"):
         get_task("tick@clock")
     found = {result.task.name: result for result in read_results(folder / "results")}
@@ -95,7 +82,6 @@ def test_results_are_read_where_the_package_is_not(folder: Path, monkeypatch: py
     assert {(group.task, group.kind) for group in board.groups} == {
         (f"tick_max_{word}", "transfer"), (f"tick_{word}", "transfer"),
     }  # fmt: skip
-    build(folder / "results", folder / "board")
     assert any(f"tick_max_{word}" in path.read_text() for path in (folder / "board").rglob("*.md"))
 
 
