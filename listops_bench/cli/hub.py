@@ -69,7 +69,10 @@ def push(
     **about_model: Any,
 ) -> None:  # fmt: skip
     from listops_bench.hub import publish, push as upload
+    from listops_bench.hub.client import check_access
 
+    if not dry_run:
+        check_access(repo, dataset=dataset, must_exist=create_pr)
     if not dataset:
         with limits_of_strangers(f"checkpoint {folder!r}"):
             publication = publish.prepare_model(folder, repo, **about_model, on_split=_show_split)

@@ -6,16 +6,18 @@ import hashlib
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from listops_bench._base.text import one_line
 from listops_bench.errors import EnvironmentFailed, InvalidInput
+from listops_bench.hub._kept import keep_additions
+from listops_bench.model.checkpoint import CARD
 from listops_bench.model.origin import check_repo_id
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import DatasetInfo, HfApi, ModelInfo, SpaceInfo
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ def push(
 ) -> Pushed:
     """Uploads files in one commit, or in none where all of them are there already.
 
+    What somebody has added to the card that is there stays (`keep_additions`).
+
     Large files that have arrived stay on the Hub: an upload that broke off goes on with the rest.
 
     Args:
@@ -85,6 +89,7 @@ def push(
         before = api.repo_info(repo_id, repo_type=repo_type, revision=revision)
         if private and not before.private:
             raise InvalidInput(f"repository {repo_id!r} is there already, and public")
+        publication = _with_additions(api, publication, before)
         for url, branch in _open_pull_requests(api, publication) if create_pr else ():
             if _holds(api, publication, branch):
                 head = api.repo_info(repo_id, repo_type=repo_type, revision=branch)
@@ -99,6 +104,31 @@ def push(
             create_pr=create_pr,
         )
     return Pushed(done.pr_url or _address(api, publication), done.oid, done.oid != before.sha)
+
+
+def _with_additions(api: HfApi, publication: Publication, before: ModelInfo | DatasetInfo | SpaceInfo) -> Publication:
+    card, repo_type, repo_id = publication.files.get(CARD), publication.repo_type, publication.repo_id
+    if card is None:
+        return publication
+    there = None
+    if any(file.rfilename == CARD for file in before.siblings or ()):
+        path = api.hf_hub_download(repo_id, CARD, repo_type=repo_type, revision=before.sha)
+        there = Path(path).read_text(encoding="utf-8")
+    text = (card if isinstance(card, bytes) else card.read_bytes()).decode()
+    return replace(publication, files={**publication.files, CARD: keep_additions(text, there, repo_id).encode()})
+
+
+def check_access(repo_id: str, *, dataset: bool = False, must_exist: bool = False) -> None:
+    """Finds, before any work, what would stop an upload in the end: no token, or no such repository.
+
+    Raises:
+        As `push`.
+    """
+    check_repo_id(repo_id)
+    with clear_errors(repo_id, write=True):
+        api = client(write=True)
+        if must_exist:
+            api.repo_info(repo_id, repo_type="dataset" if dataset else "model")
 
 
 def open_pull_request(publication: Publication) -> str | None:

@@ -12,9 +12,9 @@ from pathlib import Path
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.evaluate.examiner import OnSplit, examiner
 from listops_bench.evaluate.verification import validate_files
-from listops_bench.hub.client import Publication, open_pull_request, push
+from listops_bench.hub.client import Publication, check_access, open_pull_request, push
 from listops_bench.leaderboard.groups import RANKED_SEEDS
-from listops_bench.model.origin import check_repo_id, resolve
+from listops_bench.model.origin import resolve
 from listops_bench.result.files import result_path, write_result
 from listops_bench.result.format import TRACKS, Result, Track
 from listops_bench.tasks.split import EVALUATION_SPLITS
@@ -74,13 +74,13 @@ def submit(
             f"{RESULTS_REPO}) opens one on a results dataset on the Hub"
         )
     if repo_id is not None:
-        check_repo_id(repo_id)
         for checkpoint in checkpoints:
             if Path(checkpoint).is_dir():
                 raise InvalidInput(
                     f"{str(checkpoint)!r} is on this machine only, where no verifier can fetch it: push it first "
                     f"(`listops-bench push {checkpoint} ORG/NAME`) and submit ORG/NAME"
                 )
+        check_access(repo_id, dataset=True, must_exist=True)
     results = [result for checkpoint in checkpoints for result in _evaluate(checkpoint, tasks, track, device, on_split)]
     with tempfile.TemporaryDirectory() as scratch:
         for path, problem in validate_files([write_result(scratch, result) for result in results]):

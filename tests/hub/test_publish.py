@@ -149,6 +149,25 @@ def test_a_changed_file_is_one_commit(hub_server: HubServer, publication: Public
     assert hub_server.uploads() == uploads
 
 
+def test_what_somebody_wrote_into_a_card_stays(hub_server: HubServer, publication: Publication) -> None:
+    """By hand, on the Hub: fields and tags of their own, notes below the mark; or a card before the first push."""
+    repo = hub_server.create("model", "org/first")
+    repo.add({"README.md": b"---\nlicense: mit\ntags: [mine]\n---\n# Notes\nMine.\n"})
+    push(publication)
+    first = repo.files()["README.md"].decode()
+    repo.add({"README.md": first.replace("license: mit", "license: mit\nbase_model: org/other").encode() + b"More.\n"})
+    changed = dataclasses.replace(publication, files={**publication.files, "more.json": b"{}"})
+    assert push(changed).changed
+    assert not push(changed).changed
+    card = ModelCard(repo.files()["README.md"].decode())
+    ours = ModelCard(publication.files["README.md"].decode())  # type: ignore[union-attr]
+    assert (card.data.license, card.data.base_model) == ("mit", "org/other")
+    assert card.data.tags == [*ours.data.tags, "mine"]
+    assert card.data.eval_results == ours.data.eval_results
+    assert card.text.strip().startswith(ours.text.strip())
+    assert card.text.strip().endswith("# Notes\nMine.\nMore.")
+
+
 def test_branches_and_pull_requests(hub_server: HubServer, publication: Publication) -> None:
     push(publication, revision="seed-1")
     repo = hub_server.repo("model", "org/first")
@@ -270,6 +289,19 @@ def test_without_access_it_is_one_line(
     with pytest.raises(EnvironmentFailed, match=message) as error:
         push(publication)
     assert "\n" not in str(error.value)
+
+
+def test_access_is_asked_for_before_anything_is_scored(
+    hub_server: HubServer, checkpoint: Path, command: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("listops_bench.hub.submission.resolve", pytest.fail)
+    monkeypatch.setattr("listops_bench.hub.publish.open_checkpoint", pytest.fail)
+    submit = ["submit", "org/first", "--repo", "org/results"]
+    assert command(*submit)[0] == 2  # no such repository
+    monkeypatch.setenv("HF_TOKEN", "")
+    for words in (submit, ["push", str(checkpoint), "org/first"]):
+        code, _, error = command(*words)
+        assert (code, "no Hub token" in error) == (3, True)
 
 
 NO_ANSWERS = [
