@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import yaml
 
@@ -37,7 +38,7 @@ def keep_additions(card: str, there: str | None, where: str) -> str:
     return "\n\n".join(part for part in (header, body, MARK, notes.strip()) if part) + "\n"
 
 
-def _split(card: str, where: str) -> tuple[dict[str, object], str]:
+def _split(card: str, where: str) -> tuple[dict[str, Any], str]:
     """The fields of a card's front matter, and the text below it."""
     found = _FRONT.match(card)
     try:
