@@ -259,10 +259,12 @@ def test_every_file_says_what_its_task_is(name: str) -> None:
 
 
 def test_any_task_has_files_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hooks: Any) -> None:
-    page = tmp_path / "mine.yaml"
+    page, clock = tmp_path / "mine.yaml", tmp_path / "clock.yaml"
     page.write_text("med_operands: any\ntrace: single\n")
-    cli.main(["lm-eval-path", "--write", str(tmp_path / "files"), "--task", "sum_max_nrgpt", f"med@{page}"])
-    own = get_task(f"med@{page}").name
+    clock.write_text("size: 3\noperations: {tick: {table: [0 1 2, 2 0 1, 1 2 0]}, med: {like: med}}")
+    asked_for = f"tick_med@{clock}@{page}"
+    cli.main(["lm-eval-path", "--write", str(tmp_path / "files"), "--task", "sum_max_nrgpt", asked_for])
+    own = get_task(asked_for).name
     assert {path.name for path in (tmp_path / "files").glob("*_splits.yaml")} == {
         "listops_sum_max_nrgpt_splits.yaml", f"listops_{own}_splits.yaml",
     }  # fmt: skip
@@ -273,6 +275,7 @@ def test_any_task_has_files_of_its_own(tmp_path: Path, monkeypatch: pytest.Monke
     assert hooks.process_results(rows[0], [rows[0]["completion"]])["trace_accuracy"] == 1
     text = yaml.safe_load((tmp_path / "files" / f"listops_{own}_few_shot.yaml").read_text())["description"]
     assert "leftmost innermost" in text
+    assert "[TICK a b ... ]" in text
     assert "upper of the two" in text
 
 

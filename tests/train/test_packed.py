@@ -313,6 +313,9 @@ def test_runs_that_do_not_go_together(tmp_path: Path) -> None:
             train_packed([a, other], tmp_path / "pack", engine=CPU)
     with pytest.raises(InvalidInput, match="same output_dir"):
         train_packed([a, dataclasses.replace(a, seed=1)], tmp_path / "pack", engine=CPU)
+    # Vocabularies of one size, of sets with other numbers of operations.
+    one, two = (small(tmp_path / name, task=name) for name in ("sum_mod2", "perm_s3"))
+    assert pack_key(one) != pack_key(two)
     assert pack_key(small(tmp_path / "b", learning_rate=1.0, seed=3, task="max", max_steps=9)) == pack_key(a)
 
 

@@ -3,6 +3,8 @@
 `evaluate` copies this file elsewhere and reads its imports line by line: it stays one file, with one import on a line.
 """
 
+from typing import Any
+
 import datasets
 import evaluate
 
@@ -14,7 +16,7 @@ Args:
     predictions: completions, as text.
     references: the right completions.
     prompts: what they complete.
-    modulus: of the prompts' numbers (default: 10).
+    modulus: of the prompts' numbers (default: 10), or their symbol set: get_task("perm_s3").symbol_set.
 Returns:
     answer_accuracy, trace_accuracy: shares of n completions.
     valid_step_rate: correct reductions among all lines written.
@@ -32,7 +34,7 @@ class ListOps(evaluate.Metric):
         )
 
     def _compute(
-        self, predictions: list[str], references: list[str], prompts: list[str], modulus: int = 10
+        self, predictions: list[str], references: list[str], prompts: list[str], modulus: Any = 10
     ) -> dict[str, float]:
         rows = zip(prompts, predictions, references, strict=True)
         found = listops_bench.score.summarise(listops_bench.score.score(*row, modulus=modulus) for row in rows)
