@@ -16,13 +16,12 @@ from statistics import fmean
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from listops_bench.evaluate.decoding import predict
 from listops_bench.evaluate.run import score_split
 from listops_bench.model.checkpoint import load_checkpoint
 from listops_bench.tasks.generator import Rows, generate
-from listops_bench.tasks.symbols import EOS_ID, PAD_ID, vocabulary
 from listops_bench.tasks.task import get_task
 
 ROWS = 100
@@ -36,42 +35,38 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--num-rows", type=int, help="test rows for the greedy figures (default: all)")
     given = parser.parse_args(argv)
     torch.set_num_threads(1)
-    model, task = load_checkpoint(given.checkpoint)[0], get_task(given.task)
-    rows = generate(task, "test", num_rows=given.num_rows)
+    model, tokenizer, _ = load_checkpoint(given.checkpoint)
+    rows = generate(get_task(given.task), "test", num_rows=given.num_rows)
     completions = predict(model, rows).completions
     metrics = score_split(rows, completions)[0].metrics
-    words = vocabulary(task.modulus)
-    last = [(text.split() or [""])[-1] for text in completions]
-    lenient = [word == words[-task.modulus :][answer] for word, answer in zip(last, rows.answer, strict=True)]
-    shares = [_sampled(model, rows, seed, words) for seed in range(given.times)]
+    greedy = fmean(_is_right(text, answer) for text, answer in zip(completions, rows.answer, strict=True))
+    shares = [_sampled(model, tokenizer, rows, seed) for seed in range(given.times)]
     figures = {
-        "task": task.name,
+        "task": rows.task.name,
         "rows": len(rows),
         "sampled": {"lowest": min(shares), "mean": round(fmean(shares), 4), "highest": max(shares)},
-        "greedy": round(fmean(lenient), 4),
+        "greedy": round(greedy, 4),
         "answers": round(metrics.answer_accuracy.accuracy, 4),
         "traces": round(metrics.trace_accuracy.accuracy, 4),
     }
     print(json.dumps(figures, indent=1))
 
 
+def _is_right(completion: str, answer: int) -> bool:
+    """Whether the last token is the answer, whatever stands before it."""
+    return completion.split()[-1:] == [str(answer)]
+
+
 @torch.no_grad()
-def _sampled(model: PreTrainedModel, rows: Rows, seed: int, words: Sequence[str]) -> float:
+def _sampled(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Rows, seed: int) -> float:
     """The share of some rows that one draw gets right."""
     torch.manual_seed(seed)
     chosen = np.random.default_rng(seed).choice(len(rows), min(ROWS, len(rows)), replace=False)
-    right = 0
-    for row in chosen:
-        start = rows.offsets[row]
-        prompt = rows.ids[start : start + rows.prompt_lengths[row]].astype(np.int64)
-        written = model.generate(
-            torch.from_numpy(prompt)[None],
-            do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=64,
-            eos_token_id=EOS_ID, pad_token_id=PAD_ID,
-        )[0, len(prompt) :].tolist()  # fmt: skip
-        ended = written[: written.index(EOS_ID)] if EOS_ID in written else written
-        right += bool(ended) and words[ended[-1]] == str(rows.answer[row])
-    return right / len(chosen)
+    prompts = rows.prompts()
+    batch = tokenizer([prompts[row] for row in chosen], return_tensors="pt", padding=True)
+    written = model.generate(**batch, do_sample=True, temperature=1.0, top_k=0, top_p=1.0)
+    texts = tokenizer.batch_decode(written[:, batch.input_ids.shape[1] :], skip_special_tokens=True)
+    return fmean(_is_right(text, rows.answer[row]) for row, text in zip(chosen, texts, strict=True))
 
 
 if __name__ == "__main__":
