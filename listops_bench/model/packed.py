@@ -165,6 +165,8 @@ def shape_of(config: Any) -> str | None:
     """What models must have in common to be packed, as one text; None where a family cannot be."""
     if not isinstance(config, LoopedConfig):
         return None
+    if getattr(config, "is_causal", True) is not True:  # by which its attention looks ahead, and a pack's does not
+        return None
     names = ("vocab_size", "hidden_size", "num_attention_heads", "n_loop", "feed_forward_ratio", "hidden_act")
     more = ("positions", "rotary_base", "max_position_embeddings", "layer_norm_eps")
     own = ("feed_forward_bias", "tie_word_embeddings")

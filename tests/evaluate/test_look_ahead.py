@@ -9,7 +9,8 @@ from torch import nn
 from transformers import BertConfig, BertGenerationConfig, Gemma3TextConfig
 
 from listops_bench.errors import InvalidInput
-from listops_bench.evaluate.decoding import predict
+from listops_bench.evaluate.decoding import Predictions, predict
+from listops_bench.evaluate.packs import predict_many
 from listops_bench.model.causality import refuse_look_ahead
 from listops_bench.model.ladder import build_model, load_config
 from listops_bench.model.modeling_looped import LoopedForCausalLM
@@ -101,6 +102,13 @@ def test_a_model_that_looks_ahead_is_scored_as_what_it_writes(make: Callable[[],
     assert ([text.strip() for text in found.completions], found.stopped.tolist()) == by_generate(model, rows)
     with pytest.raises(InvalidInput, match="looks ahead"):
         refuse_look_ahead(model, rows)
+
+
+def test_a_flag_is_heeded_in_a_pack_too() -> None:
+    models, rows = [flagged("looped_d016", "eager") for _ in range(2)], rows_of(8)
+    for found in predict_many(models, rows):
+        assert isinstance(found, Predictions)
+        assert ([text.strip() for text in found.completions], found.stopped.tolist()) == by_generate(models[0], rows)
 
 
 def test_a_flag_that_only_padding_brings_out_is_scored_as_what_it_writes_without() -> None:
