@@ -57,7 +57,7 @@ def _answer(question: dict[str, Any], answers: IO[bytes]) -> Any:
     from listops_bench.evaluate._ties import near_ties
     from listops_bench.evaluate.checkpoint import architecture, open_origin
     from listops_bench.evaluate.examiner import Description
-    from listops_bench.evaluate.run import device_of, evaluate_checkpoint
+    from listops_bench.evaluate.run import device_of, evaluate_many
     from listops_bench.model.ladder import parameter_counts
     from listops_bench.model.origin import Origin
     from listops_bench.model.tensors import tensors_sha256
@@ -89,11 +89,13 @@ def _answer(question: dict[str, Any], answers: IO[bytes]) -> Any:
             split: near_ties(found.model, generate(task, split, num_rows=task.num_rows(split), trace=options["trace"]))
             for split in question["splits"]
         }
-    results = evaluate_checkpoint(
-        found,
+    (results,) = evaluate_many(
+        [found],
         question["tasks"],
         question["splits"],
         on_split=lambda task, split: _say(answers, split=[task, split]),
         **question["options"],
     )
+    if isinstance(results, InvalidInput):
+        raise results
     return records.encode(results)

@@ -43,8 +43,10 @@ from listops_bench.model.packed import PackedLooped, shape_of
 from listops_bench.tasks.generator import Rows
 from listops_bench.tasks.symbols import EOS_ID, PAD_ID
 
-MOST_MEMBERS = {"cpu": 1}
-"""Models that are asked at once, by the device's type; a CPU is busy with one."""
+MOST_MEMBERS = {"cpu": 1, "cuda": 64}
+"""Models that are asked at once, by the device's type; a CPU is busy with one, as any other is taken to be."""
+_CPU_PARTS = 4
+"""A CPU reads in smaller batches than `predict`: what is kept of them stays in its cache until it is used."""
 _SPARE = 16
 """Places for keys and values that are made beyond the longest row."""
 
@@ -79,7 +81,7 @@ def predict_many(models: Sequence[PreTrainedModel], rows: Rows) -> list[Predicti
             if shape is not None:
                 groups[f"{shape} {model.dtype}"].append(i)
     for members in groups.values():
-        most = MOST_MEMBERS.get(models[members[0]].device.type, 64)
+        most = MOST_MEMBERS.get(models[members[0]].device.type, 1)
         for start in range(0, len(members), most):
             part = members[start : start + most]
             shown = _predict_as_one([models[i] for i in part], rows)
@@ -144,7 +146,8 @@ class _Pack:
     def _batches(self, order: Ids) -> Iterator[Ids]:
         start = 0
         while start < len(order):
-            size = max(1, self.tokens // len(self.members) // int(self.any.lengths[order[start]]))
+            tokens = self.tokens // (len(self.members) if self.is_many else _CPU_PARTS)
+            size = max(1, tokens // int(self.any.lengths[order[start]]))
             yield order[start : start + size]
             start += size
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -42,7 +42,8 @@ def pack_limit(asked: int | None, device_type: str) -> int | None:
 
 @dataclass(frozen=True)
 class Unit:
-    """Runs that are trained in one go; ``pack`` is the folder of a pack, None for a run alone."""
+    """Runs that are trained in one go; ``pack`` is the folder of a pack, None for a run alone, or for some that are
+    trained and only to be scored."""
 
     jobs: tuple[Job, ...]
     pack: Path | None = None
@@ -85,14 +86,16 @@ def units_of(
     taken = {job.name for unit in units for job in unit.jobs}
     by_key: dict[tuple[object, ...], list[Job]] = defaultdict(list)
     for job in (job for job in left if job.name not in taken):
-        begun_alone = folder.record(job) is not None or working_files(job.output_dir).state.exists()
+        is_trained = folder.record(job) is not None
+        begun_alone = not is_trained and working_files(job.output_dir).state.exists()
         alone = pack == 1 or begun_alone or folder.attempts.crashes(job) >= CRASHES_ALONE
         if alone or not _can_be_packed(job):
             units.append(Unit((job,)))
         else:
-            by_key[pack_key(job.config)].append(job)
-    for same in by_key.values():
-        units += _grouped(folder, same, pack, size)
+            by_key[is_trained, *pack_key(job.config)].append(job)
+    for key, same in by_key.items():
+        grouped = _grouped(folder, same, pack, size)
+        units += [replace(unit, pack=None) for unit in grouped] if key[0] else grouped  # trained ones are only scored
     places = {job.name: place for place, job in enumerate(known)} if order == "page" else {}
 
     def turn(unit: Unit) -> tuple[float, ...]:

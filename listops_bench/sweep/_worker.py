@@ -18,6 +18,7 @@ from listops_bench._base.stopping import EXIT_TIME_IS_UP, Stopped, StopRequest
 from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.checkpoint import open_checkpoint
+from listops_bench.evaluate.packs import MOST_MEMBERS
 from listops_bench.evaluate.run import evaluate_many
 from listops_bench.runs.folder import working_dir, working_files
 from listops_bench.sweep._attempts import MOST_CRASHES
@@ -177,8 +178,8 @@ class Worker:
             self._report_progress(unit.jobs, "training", progress.step, progress.total_steps, progress.loss)
 
         if unit.pack is None:
-            (job,) = unit.jobs
-            self._note_outcome(job, train(job.config, on_step=on_step, stop=self.stop), "trained")
+            for job in unit.jobs:
+                self._note_outcome(job, train(job.config, on_step=on_step, stop=self.stop), "trained")
             return
         members = unit.pack.with_suffix(".json")
         write_atomic(members, json.dumps([job.name for job in unit.jobs]) + "\n")
@@ -195,10 +196,10 @@ class Worker:
             self.on_event(f"{job.name} {how}: {outcome.steps} steps, loss {outcome.loss:.4f}")
 
     def _to_score(self, unit: Unit) -> Iterator[tuple[list[Job], list[str]]]:
-        """What is scored in one go: on a CPU a run, which keeps it busy; elsewhere all that are asked for a task."""
+        """What is scored in one go: a run where the device is busy with one, else all that are asked for a task."""
         trained = [job for job in unit.jobs if self.folder.record(job) is not None and not self.folder.has_failed(job)]
         asked = {job.name: tasks for job in trained if (tasks := self.folder.tasks_to_score(job))}
-        if self.engine.device.type == "cpu":
+        if MOST_MEMBERS.get(self.engine.device.type, 1) == 1:
             yield from (([job], asked[job.name]) for job in trained if job.name in asked)
             return
         for task in dict.fromkeys(task for tasks in asked.values() for task in tasks):

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from listops_bench._base.stopping import StopRequest
 from listops_bench.cli import command as cli
+from listops_bench.evaluate.packs import MOST_MEMBERS
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.pages.tables import to_records
@@ -239,6 +240,22 @@ def test_damaged_files_are_named_and_the_rest_goes_on(tmp_path: Path, text: str)
     folder.forget_failures()
     Worker(folder, pack=2).run()
     assert [folder.is_done(job) for job in folder.jobs()] == [False, True, True, True]
+
+
+def test_runs_that_are_trained_are_scored_together_to_the_same_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for side, pack in (("alone", 1), ("together", 3)):
+        (tmp_path / side).mkdir()
+        made = tiny(tmp_path / side, seeds=[0, 1, 2])
+        Worker(SweepFolder(made.path, made.sweep, "train"), pack=1).run()
+        folder = SweepFolder(made.path, made.sweep, "score")
+        units = units_of(folder, pack, 1)
+        assert [(len(unit.jobs), unit.pack) for unit in units] == [(pack, None)] * (3 // pack)
+        monkeypatch.setitem(MOST_MEMBERS, "cpu", pack)
+        Worker(folder, pack=pack).run()
+        assert all(folder.is_done(job) for job in folder.jobs())
+    assert predictions(tmp_path / "alone" / "out") == predictions(tmp_path / "together" / "out")
 
 
 def test_results_are_read_by_one_thread_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
