@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from listops_bench._base.compiling import njit
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})

@@ -6,16 +6,17 @@ checkpoints carry one that hands it through unchanged.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from inspect_ai import Task, task as inspect_task
 from inspect_ai.dataset import MemoryDataset, Sample
-from inspect_ai.model import GenerateConfig
+from inspect_ai.model import ChatMessage, GenerateConfig, get_model
 from inspect_ai.scorer import Metric, SampleScore, Score as InspectScore, Scorer, Target, mean, metric, scorer, stderr
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 import listops_bench.model  # noqa: F401 - AutoModelForCausalLM knows our models from here on
-from listops_bench.errors import unknown
+from listops_bench.errors import InvalidInput, unknown
 from listops_bench.harness import lm_eval
 from listops_bench.score.completion import SCORER_VERSION, final_answer, score
 from listops_bench.tasks.generator import generate
@@ -64,10 +65,22 @@ def greedy() -> Solver:
     """
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
+        check_prompt(get_model().api, state.messages, state.input_text)
         first: dict[str, Any] = {"top_k": 1} if state.model.api == "hf" else {"temperature": 0.0}
         return await generate(state, **first)
 
     return solve
+
+
+def check_prompt(api: Any, messages: Sequence[ChatMessage], prompt: str) -> None:
+    """Raises InvalidInput where a model with our tokenizer is given anything but the prompt: it would answer badly."""
+    ours = hasattr(api, "hf_chat") and prompt.partition(" ")[0] in api.tokenizer.get_vocab()  # "[SUM" as one token
+    sent = api.hf_chat(list(messages), []) if ours else prompt
+    if sent != prompt:
+        raise InvalidInput(
+            f"the model is sent {sent!r} instead of {prompt!r}: its folder needs the chat_template.jinja that it was"
+            " saved with, and `-M use_chat_template=False` must not be given"
+        )
 
 
 @metric

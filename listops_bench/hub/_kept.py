@@ -29,7 +29,7 @@ def keep_additions(card: str, there: str | None, where: str) -> str:
     theirs, text = _split(there or "", where)
     fields = ours | {key: value for key, value in theirs.items() if key not in (*ours, "model-index")}
     for key in ours.keys() & theirs.keys():
-        if isinstance(ours[key], list) and isinstance(theirs[key], list):  # tags, datasets: what was added stays
+        if key != "model-index" and isinstance(ours[key], list) and isinstance(theirs[key], list):  # tags, datasets
             fields[key] = ours[key] + [value for value in theirs[key] if value not in ours[key]]
     notes = text.partition(MARK)[2] if MARK in text else text
     header, body = card[: len(card) - len(body)].rstrip(), body.strip()

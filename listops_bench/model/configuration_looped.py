@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from transformers import PreTrainedConfig
+try:
+    from transformers import PreTrainedConfig
+except ImportError:
+    raise ImportError("this model needs transformers 5: pip install --upgrade transformers") from None
 
 
 class LoopedConfig(PreTrainedConfig):

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from listops_bench._base.compiling import njit
 from listops_bench.tasks._scan import (
     GOLDEN_64,
     ONE,

@@ -9,8 +9,8 @@ arithmetic is on 64-bit integers, so rows do not depend on the machine or on num
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from listops_bench._base.compiling import njit
 from listops_bench._base.hashing import GOLDEN
 from listops_bench.tasks.operations import MAX_MODULUS
 from listops_bench.tasks.regime import MAX_DEPTH, MAX_OPERANDS, MAX_TOKENS

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from listops_bench._base.compiling import njit
 from listops_bench._base.hashing import GOLDEN, mix64
 
 _mixed = njit(mix64)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,24 @@ def test_lm_eval_puts_nothing_before_the_words(
     options = {"task_manager": manager, "limit": 12, "bootstrap_iters": 0}
     assert simple_evaluate(model="hf", model_args=model, tasks=[f"listops_{TASK}"], **options)
     assert sorted(seen) == prompt_ids(generate(get_task(TASK), "test", num_rows=12))
+
+
+@pytest.mark.parametrize("lost", [None, "template", "use"])
+def test_inspect_sends_the_prompt_or_nothing(requires: Callable[[str], None], lost: str | None) -> None:
+    requires("inspect_ai")
+    from inspect_ai.model import ChatMessageUser
+    from inspect_ai.model._providers.hf import HuggingFaceAPI
+
+    from listops_bench.harness.inspect_ai import check_prompt
+
+    api = HuggingFaceAPI.__new__(HuggingFaceAPI)  # without a model
+    api.tokenizer, api.chat_template, api.model_name = build_tokenizer(10), None, "org/first"
+    api.use_chat_template, api.enable_thinking = (False if lost == "use" else None), None
+    if lost == "template":
+        api.tokenizer.chat_template = None
+    prompt = "[SUM 1 2 ] ="
+    with nullcontext() if lost is None else pytest.raises(InvalidInput, match="instead of"):
+        check_prompt(api, [ChatMessageUser(content=prompt)], prompt)
 
 
 def test_the_inspect_task_takes_the_parameters_of_a_task(requires: Callable[[str], None]) -> None:

@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import runpy
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -94,6 +97,12 @@ print(type(model).__module__)
     done = run_python(code, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("transformers_modules.")
+
+
+def test_an_older_transformers_is_told_what_is_needed(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", ModuleType("transformers"))
+    with pytest.raises(ImportError, match="needs transformers 5"):
+        runpy.run_path(str(checkpoint / "configuration_looped.py"))
 
 
 def test_generation_stops_within_the_context(checkpoint: Path) -> None:

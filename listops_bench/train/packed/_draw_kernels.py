@@ -8,8 +8,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from listops_bench._base.compiling import njit
 from listops_bench.train._window_kernels import chance, part_of
 
 
