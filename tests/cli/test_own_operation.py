@@ -1,6 +1,7 @@
 """An operation of one's own, in a package that is installed: from its page to a row of the board."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -94,3 +95,22 @@ def test_a_checkpoint_knows_its_vocabulary(folder: Path) -> None:
     words = vocabulary(get_task(f"tick_{word}").symbol_set)
     assert [tokenizer.convert_ids_to_tokens(i) for i in range(model.config.vocab_size)] == list(words)
     assert '"[TICK 0 1 1 ] ="' in (folder / "run" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("symbols", "said"),
+    [
+        ("s4", "a vocabulary of 14 tokens is not that of symbols 's4', which has 33"),
+        ("s5", "unknown symbol set 's5'"),
+        ("../../s3", "unknown symbol set"),
+        ("clock_0123456789ab", "'clock_0123456789ab' is somebody's own page"),
+    ],
+)
+def test_a_record_of_other_symbols_is_refused(folder: Path, tmp_path: Path, symbols: str, said: str) -> None:
+    shutil.copytree(folder / "run", tmp_path / "run", ignore=shutil.ignore_patterns("tensorboard"))
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record | {"symbols": symbols}))
+    with pytest.raises(InvalidInput, match=said) as caught:
+        load_checkpoint(tmp_path / "run")
+    assert "config.json" in str(caught.value)
+    assert "\n" not in str(caught.value)
