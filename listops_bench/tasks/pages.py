@@ -89,7 +89,7 @@ def _read(stem: str, content: Any, where: str) -> tuple[Literal["regime", "symbo
         )
     page = _parse(content, where)
     word = f"{stem}_{_own.digest(page)}"
-    _keep(word, page)
+    _own.pages[word] = _named(word, page)
     return "symbols" if isinstance(page, Symbols) else "regime", word
 
 
@@ -99,8 +99,8 @@ def _parse(content: Any, where: str) -> Regime | Symbols:
     return parse_regime(content, where)
 
 
-def _keep(word: str, page: Regime | Symbols) -> None:
-    _own.pages[word] = dataclasses.replace(page, word=word) if isinstance(page, Symbols) else page
+def _named(word: str, page: Regime | Symbols) -> Regime | Symbols:
+    return dataclasses.replace(page, word=word) if isinstance(page, Symbols) else page
 
 
 def own_pages(words: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
@@ -121,9 +121,9 @@ def remember_pages(pages: Mapping[str, Any], where: str) -> None:
     for word, values in pages.items():
         if not re.fullmatch(OWN_NAME, word) or not isinstance(values, dict):
             raise InvalidInput(f"{where}: pages: {word[:80]!r} is not a page's name with its values")
-        if word in _own.pages and _own.pages[word].changes() == values:
-            continue
         page = _parse(values, f"{where}: pages.{word}")
         if not word.endswith(_own.digest(page)):
             raise InvalidInput(f"{where}: pages.{word}: its values are those of {_own.digest(page)!r}")
-        _keep(word, page)
+        known = _own.pages.setdefault(word, _named(word, page))
+        if known.changes() != page.changes():  # of pages made to be alike in the hash's 12 digits
+            raise InvalidInput(f"{where}: pages.{word}: another page of the same name was read before")

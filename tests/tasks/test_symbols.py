@@ -261,6 +261,20 @@ def test_what_a_record_brings_is_checked(values: dict[str, Any]) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_two_pages_never_share_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve digits can be made alike."""
+    monkeypatch.setattr(_own, "pages", {})
+    monkeypatch.setattr(_own, "digest", lambda page: "0123456789ab")
+    for size in (3, 3, 4):
+        values = {"size": size, "operations": {"top": {"like": "max"}}}
+        if size == 4:
+            with pytest.raises(InvalidInput, match="another page of the same name"):
+                remember_pages({"clock_0123456789ab": values}, "result")
+        else:
+            remember_pages({"clock_0123456789ab": values}, "result")
+    assert get_task("top_clock_0123456789ab").modulus == 3
+
+
 def test_what_a_record_brings_has_its_own_name() -> None:
     good = Symbols("", 5, find_symbols("s3").operations)
     with pytest.raises(InvalidInput, match="pages"):
