@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import sys
 from argparse import SUPPRESS
@@ -88,8 +89,11 @@ def _add_task_parameters(parser: Parser) -> None:
 
 
 def _shares(text: str) -> tuple[float, ...]:
-    """``0.015,0.985``."""
-    return tuple(float(word) for word in text.split(","))
+    """``0.015,0.985``, as the table of a task's parameters has them too."""
+    try:
+        return tuple(float(word) for word in text.replace(",", " ").split())
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not shares such as 0.015,0.985") from None
 
 
 _FLAG_TYPES: dict[type, Callable[[str], Any]] = {int: int, float: float, bool: boolean, tuple: _shares}
@@ -149,7 +153,7 @@ def export(*, folder: str, tasks: Sequence[str] | None, check: bool) -> None:
 
 
 def trace(*, expression: str, modulus: int, symbols: str, style: TraceStyle) -> None:
-    from listops_bench.tasks.expression import parse, prompt_text, render, trace
+    from listops_bench.tasks.expression import evaluate, parse, prompt_text, render, trace
     from listops_bench.tasks.operations import check_modulus
     from listops_bench.tasks.pages import given_symbols
 
@@ -157,6 +161,13 @@ def trace(*, expression: str, modulus: int, symbols: str, style: TraceStyle) -> 
     root = parse(expression, known)
     check_modulus(modulus)
     print("\n".join([prompt_text(root), *map(render, trace(root, known, style))]))
+    theirs = evaluate(root, known, "floor_mean")
+    if theirs != evaluate(root, known):
+        print_line(
+            f"note: MED of an even number of operands is the upper of the middle two here; with their mean, rounded "
+            f"down, as NYU's and LRA's ListOps have it, the answer is {theirs}",
+            file=sys.stderr,
+        )
 
 
 def _task_table() -> Table:
@@ -207,7 +218,8 @@ def _parameter_table(task: TaskSpec) -> Table:
     table = make_table("parameter", "value")
     for field in dataclasses.fields(TaskSpec):
         value = getattr(task, field.name)
-        table.add_row(field.name, " ".join(map(str, value)) if isinstance(value, tuple) else str(value))
+        mark = " " if field.name == "operations" else ","  # as flags take them
+        table.add_row(field.name, mark.join(map(str, value)) if isinstance(value, tuple) else str(value))
     return table
 
 

@@ -83,7 +83,7 @@ def recipe_of(run: RunRecord, config: PreTrainedConfig, where: str) -> Recipe:
     name = architecture(config).name
     identity, seed = run.identity, run.seed
     if identity is None:
-        return Recipe(slug(f"{name}-{run.name or 'untrained'}"), None)
+        return Recipe(slug(f"{name}-{run.name or 'unrecorded'}"), None)
     if seed is None:
         raise InvalidInput(f"{where}: has an identity and no seed")
     # The order of the rows follows the seed unless it was given one of its own.

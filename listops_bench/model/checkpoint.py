@@ -249,6 +249,7 @@ def _load_as_transformers_does(path: Path) -> tuple[PreTrainedModel, str]:
                 trust_remote_code=True,
                 use_safetensors=True,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are named below, where transformers points to a table
                 dtype="float32",
             )
     except Exception as error:  # safetensors, json, torch and transformers each have their own kinds

@@ -6,23 +6,39 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-
-from accelerate import PartialState
+from typing import TYPE_CHECKING
 
 from listops_bench._base.command import print_line, run_command
 from listops_bench._base.stopping import StopRequest
-from listops_bench.train._log import Progress, TrainingFailed
-from listops_bench.train._loop import OnStep
-from listops_bench.train.config import read_config
-from listops_bench.train.run import TrainResult, train
+from listops_bench.train.config import TrainConfig, read_config
+
+if TYPE_CHECKING:
+    from listops_bench.train._log import Progress
+    from listops_bench.train._loop import OnStep
+    from listops_bench.train.run import TrainResult
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains as flags say, and returns the exit code of this process."""
     main_process = os.environ.get("RANK", "0") == "0"
+    configs: list[TrainConfig] = []
+
+    def read() -> None:
+        configs.append(read_config(sys.argv[1:] if argv is None else argv))
+
+    code = run_command(
+        read, quiet=not main_process
+    )  # before torch is imported: a mistake or --help is answered at once
+    return code or _train(configs[0], main_process)
+
+
+def _train(config: TrainConfig, main_process: bool) -> int:
+    from accelerate import PartialState
+
+    from listops_bench.train._log import TrainingFailed
+    from listops_bench.train.run import train
 
     def work() -> None:
-        config = read_config(sys.argv[1:] if argv is None else argv)
         with StopRequest() as stop, _progress_shown(main_process) as on_step:
             result = train(config, on_step=on_step, stop=stop)
         if main_process:
@@ -66,11 +82,12 @@ def _progress_shown(main_process: bool) -> Iterator[OnStep | None]:
 
 
 def _print_validations() -> OnStep:
-    shown: Mapping[str, float] = {}
+    shown: Mapping[str, float] | None = None
 
     def on_step(progress: Progress) -> None:
         nonlocal shown
-        if progress.validation and progress.validation is not shown:
+        begun = shown is None and progress.loss is not None  # a log says that it goes on before the first validation
+        if begun or (progress.validation and progress.validation is not shown):
             shown = progress.validation
             print(f"step {progress.step}/{progress.total_steps}  {_figures(progress)}", flush=True)
 

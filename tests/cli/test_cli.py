@@ -71,12 +71,13 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"listops-bench {__version__}\n"
 
 
-def test_help_loads_little() -> None:
-    code = """
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"]])
+def test_help_loads_little(words: list[str]) -> None:
+    code = f"""
 import sys
 from listops_bench.cli import main
 try:
-    main(["--help"])
+    main({words})
 except SystemExit:
     heavy = ("torch", "transformers", "datasets", "numba", "numpy", "scipy", "rich", "altair")
     print(len(sys.modules), [name for name in heavy if name in sys.modules])
@@ -259,6 +260,22 @@ def test_the_board_is_built_and_made_up_results_are_refused(tmp_path: Path, caps
     assert out == "0 of 8 result files are valid\n"
     assert [line.partition(": ")[2].partition(": ")[0] for line in err.splitlines()] == files
     assert cli.main(["leaderboard", "build", str(tmp_path / "none")]) == 2
+
+
+def test_a_median_that_others_read_otherwise_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    for expression, answer, told in (("[MED 1 2 3 4 ]", "3", "the answer is 2"), ("[MED 1 3 4 ]", "3", "")):
+        assert cli.main(["trace", expression]) == 0
+        out, err = capsys.readouterr()
+        assert out.splitlines()[-1] == answer
+        assert err.rstrip().endswith(told)
+
+
+def test_the_shares_that_are_printed_can_be_given(capsys: pytest.CaptureFixture[str]) -> None:
+    for given in ("0.25,0.75", "0.25 0.75"):
+        assert cli.main(["tasks", "max", "--depth-weights", given]) == 0
+        assert re.search(r"depth_weights +0\.25,0\.75\s", capsys.readouterr().out)
+    assert cli.main(["tasks", "max", "--depth-weights", "0.5;0.5"]) == 2
+    assert "0.015,0.985" in capsys.readouterr().err
 
 
 def test_no_board_takes_the_place_of_another(
