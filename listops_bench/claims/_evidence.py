@@ -24,7 +24,7 @@ from listops_bench.leaderboard.arms import Arm
 from listops_bench.leaderboard.groups import Group, Setting
 from listops_bench.stats.common_ratio import common_ratio
 from listops_bench.stats.differences import Difference, difference
-from listops_bench.stats.threshold import Ratio, ratio
+from listops_bench.stats.threshold import Ratio, plateau_gain, ratio
 from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.exposure import NEARLY
 from listops_bench.tasks.task import get_task, task_order
@@ -206,6 +206,11 @@ class Contrast:
         if self.pool:
             return common_ratio([(c.first.threshold, c.second.threshold) for c in self.pool], confidence)
         return ratio(self.first.threshold, self.second.threshold, confidence) if self.by_ratio else None
+
+    @cached_property
+    def plateau_gain(self) -> Difference | None:
+        """How many more seeds learn with the first when size is no limit; decides nothing."""
+        return plateau_gain(self.first.threshold, self.second.threshold)
 
     def gain(self, confidence: float = CONFIDENCE) -> Difference | None:
         """How many more seeds learn, as a share, at the one size that both share."""

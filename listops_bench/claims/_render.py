@@ -23,7 +23,7 @@ from listops_bench.claims._evidence import (
     scheme_of,
 )
 from listops_bench.claims._specs import Decision
-from listops_bench.leaderboard.arms import Arm, spell_limits, spell_threshold, time_to_learn
+from listops_bench.leaderboard.arms import Arm, spell_limits, spell_plateau, spell_threshold, time_to_learn
 from listops_bench.leaderboard.groups import Setting
 from listops_bench.result.learned import LEARNED
 from listops_bench.stats.differences import Difference
@@ -154,6 +154,7 @@ _FILTERS: dict[str, Any] = {
     "number": spell,
     "p": lambda p: markdown(p_text(p)),
     "percent": _percent,
+    "plateau": lambda arm: "{} ({})".format(*spell_plateau(arm.threshold.plateau)) if arm.has_plateau else "",
     "points": spell_difference,
     "setting": _setting,
     "share": share,

@@ -15,7 +15,7 @@ from listops_bench.pages.tables import Table, row, to_markdown
 from listops_bench.result.learned import LEARNED
 
 _SMALLEST = ("task", "model", "parameters", "seeds that learned", "curriculum", "track")
-_THRESHOLDS = ("task", "curriculum", "n50", "ratio", "unseen", "runs", "family", "track")
+_THRESHOLDS = ("task", "curriculum", "n50", "plateau", "ratio", "gain", "unseen", "runs", "family", "track")
 _RESULTS = (
     "model", "parameters", "curriculum", "task", "learned", "trace", "each seed", "answers", "unseen", "track",
     "verified",

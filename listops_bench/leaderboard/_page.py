@@ -76,7 +76,7 @@ def _parts(board: Board) -> dict[str, Any]:
             "task", "model", "parameters", "seeds that learned", "plan", "track"
         ),
         "thresholds": threshold_table(board).pick(
-            "task", "plan", "n50", "strip", "against", "unseen", "runs", "family", "track"
+            "task", "plan", "n50", "plateau", "strip", "against", "gain", "unseen", "runs", "family", "track"
         ),
         "results": results_table(board, link, more).pick(
             "model", "parameters", "plan", "task", "learned", "trace", "n", "answers", "unseen", "track", "verified"

@@ -8,15 +8,17 @@ from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
 import yaml
 
 from listops_bench._base.extras import needs
-from listops_bench.leaderboard.arms import Arm, spell_limits, spell_threshold
+from listops_bench.leaderboard.arms import Arm, spell_limits, spell_plateau, spell_threshold
 from listops_bench.leaderboard.board import Board, family_order
 from listops_bench.pages import chart
 from listops_bench.pages.chart import Figure, Rows, Sheet
 from listops_bench.result.learned import LEARNED
-from listops_bench.stats.threshold import Survival
+from listops_bench.stats.intervals import wilson_interval
+from listops_bench.stats.survival import Survival
 from listops_bench.tasks.training_kinds import KINDS
 
 with needs("board"):
@@ -112,6 +114,7 @@ def _threshold_row(arm: Arm, ends: tuple[float, float]) -> dict[str, Any]:
     shapes = {"above": "triangle-right", "below": "triangle-left"}
     text = f"{arm.task}, trained on {arm.plan} for {arm.budget:,} steps: N50 {number}"
     text += f" (95% interval {limits})" if limits else ""
+    text += ", plateau {} ({})".format(*spell_plateau(found.plateau)) if found.plateau.estimate is not None else ""
     return {
         "name": arm.plan,
         "kind": arm.kind,
@@ -122,6 +125,54 @@ def _threshold_row(arm: Arm, ends: tuple[float, float]) -> dict[str, Any]:
         "number": f"{number}  ({limits})" if limits and found.kind == "number" else number,
         "text": f"{text}, {found.runs} runs of {len(arm.sizes)} sizes, {arm.verified} of them verified",
     }
+
+
+# --- curves -----------------------------------------------------------------------------------------------------------
+
+
+def shares_figure(board: Board) -> Figure | None:
+    """The shares of runs that learned, over sizes, and the curves fitted to them; a panel for each task."""
+    arms = main_arms(board)
+    tasks = list(dict.fromkeys(arm.task for arm in arms))[:_PANELS]
+    shown = [arm for arm in arms if arm.task in tasks]
+    return draw("shares", partial(_shares, shown, tasks), family=arms[0].family) if arms else None
+
+
+def _shares(arms: Sequence[Arm], tasks: Sequence[str], sheet: Sheet) -> alt.TopLevelMixin:
+    kinds = [kind for kind in KINDS if any(arm.kind == kind for arm in arms)]
+    legend = chart.make_legend(kinds)
+    sizes = [size for arm in arms for size in arm.sizes]
+    place = {"x": chart.size_x(sizes), "color": chart.kind_colour(legend)}
+    half = alt.Chart(alt.Data(values=[{"half": 0.5}])).mark_rule(strokeDash=[1, 3], color=chart.QUIET, aria=False)
+    fitted, observed = (alt.Chart().transform_filter(f"datum.what == '{what}'") for what in ("curve", "runs"))
+    panel = alt.layer(
+        half.encode(y="half:Q"),
+        fitted.mark_line(strokeWidth=2, aria=False).encode(
+            y=chart.share_y("share"), strokeDash=chart.kind_dash(), detail="arm:N", **place
+        ),
+        observed.mark_rule(strokeWidth=1, opacity=0.4, aria=False).encode(y=chart.share_y("low"), y2="high:Q", **place),
+        observed.mark_point(filled=True, size=30, opacity=1).encode(
+            y=chart.share_y("share"), shape=chart.kind_shape(legend), description="text:N", **place
+        ),
+    )
+    rows = [row for number, arm in enumerate(arms) for row in _share_rows(arm, number)]
+    return chart.small_multiples(panel, "task", tasks, sheet.rows(rows), height=120)
+
+
+def _share_rows(arm: Arm, number: int) -> Rows:
+    place = {"task": arm.task, "kind": arm.kind, "arm": number}
+    outcomes = arm.threshold.outcomes
+    sizes = [float(f"{size:.5g}") for size in np.geomspace(outcomes[0].parameters, outcomes[-1].parameters, 40)]
+    curve = zip(sizes, arm.threshold.shares(sizes), strict=False)
+    rows: Rows = [{"what": "curve", "parameters": size, "share": round(share, 4)} for size, share in curve]
+    for one in outcomes:
+        low, high = wilson_interval(one.learned, one.runs)
+        text = (
+            f"{arm.task}, trained on {arm.plan}: {one.learned} of {one.runs} learned with {one.parameters:,} parameters"
+        )
+        share = {"share": one.learned / one.runs, "low": low, "high": high, "text": text}
+        rows.append({"what": "runs", "parameters": one.parameters, **share})
+    return [place | row for row in rows]
 
 
 # --- time -------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,9 @@ from functools import cached_property
 
 from listops_bench.leaderboard.groups import Group, Setting
 from listops_bench.result.learned import ThresholdSplit
-from listops_bench.stats.threshold import Outcome, Ratio, Survival, Threshold, fit_threshold, ratio, survival
+from listops_bench.stats.differences import Difference
+from listops_bench.stats.survival import Survival, survival
+from listops_bench.stats.threshold import Outcome, Plateau, Ratio, Threshold, fit_threshold, plateau_gain, ratio
 from listops_bench.tasks.exposure import NEARLY
 from listops_bench.tasks.task import task_order
 from listops_bench.tasks.training_kinds import KINDS, plan_of
@@ -85,6 +87,11 @@ class Arm:
         return len(self.threshold.outcomes) > 1
 
     @property
+    def has_plateau(self) -> bool:
+        """Whether its runs show a plateau at all."""
+        return self.threshold.plateau.estimate is not None
+
+    @property
     def exposure(self) -> float:
         """Reductions of the task's operations within a run's whole budget, the mean over the groups."""
         return sum(group.exposure for group in self.groups) / len(self.groups)
@@ -102,6 +109,11 @@ class Comparison:
     equal: str
     ratio: Ratio
     unseen: Ratio
+
+    @cached_property
+    def gain(self) -> Difference | None:
+        """How much higher its plateau is."""
+        return plateau_gain(self.arm.threshold, self.alone.threshold)
 
 
 def all_arms(groups: Iterable[Group]) -> list[Arm]:
@@ -228,6 +240,21 @@ def spell_limits(threshold: Threshold | Ratio, digits: int = 0) -> str:
     one_sided = f"from {low}" if low is not None else f"up to {high}" if high is not None else ""
     is_bound = threshold.kind != "number" and (low or high) == spell_threshold(threshold, digits)[2:]
     return "" if is_bound else one_sided
+
+
+def spell_plateau(plateau: Plateau) -> tuple[str, str]:
+    """``72%`` and ``54 to 100%``; both empty where nothing shows it."""
+    if plateau.estimate is None:
+        return "", ""
+    return f"{plateau.estimate:.0%}", f"{100 * plateau.low:.0f} to {plateau.high:.0%}"
+
+
+def spell_gain(gain: Difference | None) -> tuple[str, str]:
+    """``+28 points`` and ``-2 to +44``; both empty where nothing shows it."""
+    if gain is None:
+        return "", ""
+    estimate, low, high = (f"{round(100 * value) or 0:+d}" for value in (gain.estimate, gain.low, gain.high))
+    return f"{estimate} points", f"{low} to {high}"
 
 
 def _round(threshold: Threshold | Ratio, value: float, digits: int) -> str:

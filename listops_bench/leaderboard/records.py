@@ -8,7 +8,9 @@ from typing import Any
 
 from listops_bench.leaderboard.arms import Arm, Comparison
 from listops_bench.leaderboard.board import Board
-from listops_bench.stats.threshold import Ratio, Survival, Threshold
+from listops_bench.stats.differences import Difference
+from listops_bench.stats.survival import Survival
+from listops_bench.stats.threshold import Plateau, Ratio, Threshold
 
 
 def thresholds_json(found: Sequence[Board]) -> str:
@@ -39,13 +41,20 @@ def _arm_json(arm: Arm, comparison: Comparison | None) -> dict[str, Any]:
     }
     for split, threshold in (("test", arm.threshold), ("test_unseen_operands", arm.unseen)):
         counts = [[o.parameters, o.learned, o.runs] for o in threshold.outcomes]
-        record[split] = {"n50": _number_json(threshold), "parameters_learned_runs": counts}
+        record[split] = {
+            "n50": _number_json(threshold),
+            "plateau": _share_json(threshold.plateau),
+            "curve": None if threshold.curve is None else [float(f"{value:.5g}") for value in threshold.curve],
+            "scatter_p": None if threshold.scatter is None else round(threshold.scatter, 3),
+            "parameters_learned_runs": counts,
+        }
     if comparison is not None:
         record["against_alone"] = {
             "curriculum": comparison.alone.curriculum,
             "equal": comparison.equal,
             "test": _number_json(comparison.ratio),
             "test_unseen_operands": _number_json(comparison.unseen),
+            "plateau_difference": _share_json(comparison.gain),
         }
     record["time_to_learn"] = [_time_json(size, time) for size, time in arm.times.items()]
     return record
@@ -54,6 +63,12 @@ def _arm_json(arm: Arm, comparison: Comparison | None) -> dict[str, Any]:
 def _number_json(number: Threshold | Ratio) -> dict[str, Any]:
     shown = {name: getattr(number, name) for name in ("estimate", "low", "high")}
     return {"kind": number.kind} | {name: None if v is None else float(f"{v:.5g}") for name, v in shown.items()}
+
+
+def _share_json(share: Plateau | Difference | None) -> dict[str, Any] | None:
+    if share is None or share.estimate is None:
+        return None
+    return {name: round(getattr(share, name), 4) for name in ("estimate", "low", "high")}
 
 
 def _time_json(size: int, time: Survival | None) -> dict[str, Any]:

@@ -7,7 +7,15 @@ from dataclasses import replace
 
 from listops_bench._base.text import count
 from listops_bench.leaderboard._drawings import ladder_strip, seed_strip
-from listops_bench.leaderboard.arms import Arm, Comparison, spell_budget, spell_limits, spell_threshold
+from listops_bench.leaderboard.arms import (
+    Arm,
+    Comparison,
+    spell_budget,
+    spell_gain,
+    spell_limits,
+    spell_plateau,
+    spell_threshold,
+)
 from listops_bench.leaderboard.board import Board, Size
 from listops_bench.leaderboard.groups import RANKED_SEEDS, Group, Run
 from listops_bench.pages.console import print_tables
@@ -15,7 +23,8 @@ from listops_bench.pages.tables import Cell, Column, Row, Table, to_console
 from listops_bench.result.learned import LEARNED
 from listops_bench.score.held_out import HeldOutSteps
 from listops_bench.stats.intervals import Summary
-from listops_bench.stats.threshold import Ratio, Survival, Threshold
+from listops_bench.stats.survival import Survival
+from listops_bench.stats.threshold import Ratio, Threshold
 from listops_bench.tasks.training_kinds import KINDS
 
 SPLITS = (
@@ -119,7 +128,9 @@ _N50_NOTE = (
     f"N50: the number of parameters with which half of the seeds learn (at least {LEARNED:.0%} exact traces), with its "
     "95% interval; > and < mark bounds: the sizes tried do not reach it. Against alone: N50 divided by that of "
     "training on the task alone for as many steps (*: as many of the task's operations seen); 0.25 means four times "
-    "fewer parameters. Unseen operands: the same on rows that need operations on operands never trained on."
+    "fewer parameters. Plateau: the share of seeds that learns when size is no limit; against alone, in points more "
+    "than training on the task alone. Unseen operands: N50 on rows that need operations on operands never trained on. "
+    "Scatter: sizes marked so differ by more than the luck of their seeds (p < .05): their intervals are too narrow."
 )
 
 
@@ -128,8 +139,10 @@ def threshold_table(board: Board) -> Table:
     interval = "95% interval"
     columns = (
         Column("task"), *trained_columns("budget"), Column("N50", "right", "n50", interval),
+        Column("plateau", "right", "plateau", interval),
         Column("seeds that learned, by size", key="strip", css="ladder", sortable=False),
         Column("against alone", "right", "ratio", interval), Column("against alone", "right", "against", interval),
+        Column("plateau against alone", "right", "gain", interval),
         Column("N50, unseen operands", "right", "unseen", interval), Column("sizes", "right"), Column("runs", "right"),
         Column("family"), Column("track"),
     )  # fmt: skip
@@ -145,8 +158,10 @@ def _threshold_row(board: Board, arm: Arm, place: int, ends: tuple[int, int]) ->
         Cell(arm.task, value=place, is_name=True),
         *trained_cells(group, spell_budget(arm)),
         _n50(arm.threshold),
+        _share(arm),
         Cell(drawing=ladder_strip(arm, ends)),
         *_against_alone(board.comparison(arm)),
+        _gain(board.comparison(arm)),
         _n50(arm.unseen) if arm.unseen.runs else Cell(value=""),
         number(len(arm.sizes)),
         replace(number(arm.threshold.runs), detail=f"{arm.verified:,} verified"),
@@ -162,6 +177,20 @@ def _n50(found: Threshold | Ratio) -> Cell:
     beyond = {"above": 1.001, "below": 0.999}.get(found.kind, 1.0)
     value = "" if found.estimate is None else round(found.estimate * beyond, 4)
     return Cell(spell_threshold(found), spell_limits(found), value)
+
+
+def _share(arm: Arm) -> Cell:
+    """The plateau, and whether sizes scatter."""
+    plateau, scatter = arm.threshold.plateau, arm.threshold.scatter
+    text, interval = spell_plateau(plateau)
+    scatters = ", scatter" if text and scatter is not None and scatter < 0.05 else ""
+    return Cell(text, interval + scatters, "" if plateau.estimate is None else round(plateau.estimate, 4))
+
+
+def _gain(comparison: Comparison | None) -> Cell:
+    gain = comparison.gain if comparison else None
+    text, interval = spell_gain(gain)
+    return Cell(text, interval, "" if gain is None else round(gain.estimate, 4))
 
 
 def _against_alone(comparison: Comparison | None) -> tuple[Cell, Cell]:
@@ -206,7 +235,7 @@ def _median(time: Survival, budget: int) -> Cell:
 
 def print_thresholds(board: Board, *, times: bool) -> None:
     """Prints the thresholds of a board, and the steps to learn if asked to."""
-    names = ("task", "plan", "n50", "against", "unseen", "sizes", "runs", "family", "track")
+    names = ("task", "plan", "n50", "plateau", "against", "gain", "unseen", "sizes", "runs", "family", "track")
     tables = [replace(threshold_table(board).pick(*names), caption=f"Learning thresholds, {board.version}")]
     if times:
         tables.append(

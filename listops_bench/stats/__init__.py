@@ -10,7 +10,12 @@ if TYPE_CHECKING:
     from listops_bench.stats.common_ratio import common_ratio as common_ratio
     from listops_bench.stats.differences import difference as difference
     from listops_bench.stats.intervals import Summary as Summary, wilson_interval as wilson_interval
-    from listops_bench.stats.threshold import fit_threshold as fit_threshold, ratio as ratio, survival as survival
+    from listops_bench.stats.survival import survival as survival
+    from listops_bench.stats.threshold import (
+        fit_threshold as fit_threshold,
+        plateau_gain as plateau_gain,
+        ratio as ratio,
+    )
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -18,6 +23,7 @@ __getattr__, __dir__ = lazy_names(
         "intervals": "Summary wilson_interval",
         "common_ratio": "common_ratio",
         "differences": "difference",
-        "threshold": "fit_threshold ratio survival",
+        "survival": "survival",
+        "threshold": "fit_threshold plateau_gain ratio",
     },
 )

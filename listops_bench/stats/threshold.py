@@ -1,50 +1,44 @@
-"""Learned or not, the size from which a task is learned, and how long that takes.
+"""Learned or not: the size from which half of the runs learn a task, and the share that learns when size is no limit.
 
-    learned(results, "sum")                    True, False, or None where a result that decides is missing
-    fit_threshold([Outcome(8_000, 0, 5), ...]) N50 with its interval, or a bound
+    fit_threshold([Outcome(8_000, 0, 5), ...]) N50 and the plateau, with their intervals, or bounds
     ratio(joint, single)                       how many times smaller, with its interval, or a bound
-    survival([900, 1400], [3000])              the share of runs that still have not learned, over steps
+    plateau_gain(joint, single)                how many more of the runs learn, size being no limit
 
-The run is the unit: leaving the plateau is a random event, so a run has learned or it has not, and what lies between is
-no half success. **N50** is the size at which half of the seeds learn: logistic regression of learned or not in the log
-of the parameter count.
+A run has learned where it reaches a cut, which is a convention: what lies on either side of it is not all alike.
+**N50** is the size at which half of the runs learn. The **plateau** is the share that learns however large the model is. They
+are two figures: a way of training may need fewer parameters, or be more reliable, or both. A curve that must rise to 1
+would put what is a plateau below it into N50, and the more runs there are, the more surely.
 
-Between a size at which no seed learns and one at which all do, the likelihood has no maximum (Albert and Anderson,
-Biometrika 71, 1984). So the fit maximises Firth's penalised likelihood (Biometrika 80, 1993), which adds Jeffreys'
-prior, half the log of the information's determinant: that exists always, and it takes away the first-order bias. The
-interval holds every N50 that the profile of that likelihood does not reject at 5% (Heinze and Schemper, Statistics in
-Medicine 21, 2002; for doses: Williams, Biometrics 42, 1986). A seed bootstrap would cover far too seldom with 3 to 5
-seeds a size. That more parameters make learning likelier is assumed: slopes below zero are none.
+The curve and its penalties are those of `_curve`. Intervals hold what the profile of that likelihood does not reject at
+5% (Heinze and Schemper, Statistics in Medicine 21, 2002; for doses: Williams, Biometrics 42, 1986), by the bound of its
+deviance that simulated ladders with plateaus asked for: 5.4 in place of 3.84. A seed bootstrap would cover far too
+seldom with 3 to 5 seeds a size. That more parameters make learning likelier is assumed: slopes below zero are none. The
+runs of one size are taken as independent; `scatter` says whether sizes differ by more than that.
 
-What the sizes tried do not show is not extrapolated: an N50 or a limit beyond them is reported as a bound.
+What the sizes tried do not show is not extrapolated: an N50 or a limit beyond them is reported as a bound. A plateau of
+one half or less has no N50, which counts as one above all sizes.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Literal
 
 import numpy as np
 
-from listops_bench.stats.differences import Floats
+from listops_bench.stats._curve import Curves, share_at
+from listops_bench.stats.differences import Difference, Floats
 from listops_bench.stats.intervals import normal_quantile
 
 Kind = Literal["number", "above", "below", "unknown"]
 """Whether there is an estimate, it lies above or below a bound, or the data do not say."""
 
-
-_STEPS = 24  # of the profile between two neighbouring sizes
-_SLOPES: Floats = np.geomspace(0.05, 80, 48)  # per e-fold in size: half the way from 10% to 90% is 2.2 / slope
-_PRECISE = {"xatol": 1e-4, "fatol": 1e-6}
-_BEYOND: Floats = np.geomspace(0.02, 30, 24)  # e-folds outside the sizes tried
-
-
-# --- the size from which on -------------------------------------------------------------------------------------------
+_WIDER = 1.4  # with few sizes about N50, a plateau and a slope take so much more: by simulation
+_DRAWS = 2000  # of runs from the fitted curve, for `scatter`
 
 
 @dataclass(frozen=True, order=True)
@@ -58,25 +52,87 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Profile:
-    """The deviance of each log N50 from the best one, over the sizes tried and at their two outsides.
+    """The deviance of each log N50 (or plateau) from the best one, over the sizes tried and at their two outsides.
 
-    ``points`` begins and ends with the extreme sizes once more: what stands there is the least deviance of all that
-    lies beyond them.
+    ``points`` begins and ends with the extremes once more: what stands there is the least deviance of all that lies
+    beyond them. The best is one of them, and what stands between two of them may be interpolated.
     """
 
     points: Floats
     deviance: Floats
 
+    @staticmethod
+    def of(points: Floats, values: Floats, below: float = -math.inf, above: float = -math.inf) -> Profile:
+        """From log likelihoods; the highest within is raised to the vertex of the parabola through its neighbours."""
+        place = int(values.argmax())
+        if 0 < place < len(points) - 1:
+            x, y = points[place - 1 : place + 2], values[place - 1 : place + 2]
+            a, b, c = np.polyfit(x - x[1], y - y[1], 2)
+            vertex = float(x[1] - b / (2 * a)) if a < 0 else float(x[1])
+            top = float(y[1] + c - b * b / (4 * a)) if a < 0 else float(y[1])
+            if x[0] < vertex < x[2] and vertex != x[1] and top > y[1]:
+                at = place + (vertex > x[1])
+                points, values = np.insert(points, at, vertex), np.insert(values, at, top)
+        whole = np.concatenate([[below], values, [above]])
+        with np.errstate(invalid="ignore"):
+            deviance = 2 * (whole.max() - whole)
+        return Profile(np.concatenate([points[:1], points, points[-1:]]), deviance)
+
+    def lowest(self, levels: Floats) -> Floats:
+        """The lowest point whose deviance is within each level; minus infinity beyond the points, nan where none is."""
+        points, deviance = self.points[1:-1], self.deviance[1:-1]
+        within = deviance[:, None] <= levels
+        first = within.argmax(0)
+        before = np.maximum(first - 1, 0)
+        with np.errstate(all="ignore"):
+            part = (levels - deviance[first]) / (deviance[before] - deviance[first])
+            found = np.where(first > 0, points[first] - part * (points[first] - points[before]), points[0])
+        found = np.where(within.any(0), found, np.nan)
+        found = np.where(self.deviance[-1] <= levels, np.fmin(found, points[-1]), found)
+        return np.where(self.deviance[0] <= levels, -np.inf, found)
+
+    def highest(self, levels: Floats) -> Floats:
+        """The highest one."""
+        return -Profile(-self.points[::-1], self.deviance[::-1]).lowest(levels)
+
+    def limits(self, confidence: float = 0.95) -> tuple[float | None, float | None]:
+        """Where the deviance crosses what is rejected; None where it does not, within the points."""
+        level = np.array([rejected_from(confidence)])
+        low, high = self.lowest(level)[0], self.highest(level)[0]
+        return float(low) if math.isfinite(low) else None, float(high) if math.isfinite(high) else None
+
+    def minus(self, other: Profile, confidence: float) -> tuple[float | None, float | None]:
+        """The limits of a point of this minus one of the other; None where one lies beyond all points.
+
+        Both are of runs of their own, so deviances add up: a difference is accepted where that of some pair is.
+        """
+        spare = rejected_from(confidence) - other.deviance
+        low, high = self.lowest(spare) - other.points, self.highest(spare) - other.points
+        falls = np.nanmin(low) == -np.inf or bool((self.deviance <= spare[-1]).any())
+        rises = np.nanmax(high) == np.inf or bool((self.deviance <= spare[0]).any())
+        return None if falls else float(np.nanmin(low)), None if rises else float(np.nanmax(high))
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """The share of runs that learns when size is no limit, with its 95% interval; None where nothing shows it."""
+
+    estimate: float | None
+    low: float
+    high: float
+    profile: Profile | None = field(default=None, compare=False, repr=False)
+
 
 @dataclass(frozen=True)
 class Threshold:
-    """N50, the number of parameters with which half of the seeds learn.
+    """N50, the number of parameters with which half of the runs learn, and the plateau.
 
     Attributes:
         outcomes: what it is estimated from, by size.
         kind: ``number``; ``above`` or ``below`` the largest or smallest size tried, given as ``estimate``; ``unknown``.
         estimate: the number, or the bound. None where the kind is unknown.
         low, high: the 95% interval; None where the sizes tried set no limit.
+        curve: middle in log parameters, slope and plateau of the fitted curve; None for a single size.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -84,11 +140,31 @@ class Threshold:
     estimate: float | None
     low: float | None
     high: float | None
+    curve: tuple[float, float, float] | None = field(default=None, compare=False, repr=False)
     profile: Profile | None = field(default=None, compare=False, repr=False)
 
     @property
     def runs(self) -> int:
         return sum(outcome.runs for outcome in self.outcomes)
+
+    @cached_property
+    def plateau(self) -> Plateau:
+        """The share that learns when size is no limit."""
+        return _plateau(self.outcomes)
+
+    @cached_property
+    def scatter(self) -> float | None:
+        """How often runs drawn from the fitted curve would scatter about it as far as these do, or farther.
+
+        Below .05, sizes differ by more than their runs' luck, and the intervals are too narrow. None for one size.
+        """
+        return None if self.curve is None else _scatter(self.outcomes, self.curve)
+
+    def shares(self, sizes: Iterable[float]) -> list[float]:
+        """The fitted curve at some numbers of parameters; empty without one."""
+        if self.curve is None:
+            return []
+        return [float(share) for share in share_at(np.log(np.array(list(sizes))), np.array(self.curve))]
 
 
 @dataclass(frozen=True)
@@ -102,7 +178,7 @@ class Ratio:
 
 
 def fit_threshold(outcomes: Iterable[Outcome]) -> Threshold:
-    """N50 of outcomes over a ladder of sizes; those of one size are added up."""
+    """N50 and plateau of outcomes over a ladder of sizes; those of one size are added up."""
     learned, runs = Counter[int](), Counter[int]()
     for one in outcomes:
         learned[one.parameters] += one.learned
@@ -120,86 +196,42 @@ def _fit(outcomes: tuple[Outcome, ...]) -> Threshold:
     if len(outcomes) == 1:  # no slope: one size can only be a bound
         bound = float(largest) if always else None
         return Threshold(outcomes, always or "unknown", bound, None, None)
-    fit = _PenalisedFit(outcomes)
-    best, profile = fit.profile()
-    low, high = _limits(profile)
-    kind: Kind = always or ("above" if best > fit.x[-1] else "below" if best < fit.x[0] else "number")
+    points, values, below, above, best = _curves(outcomes).over_n50()
+    profile, curve = Profile.of(points, values, below, above), (float(best[0]), float(best[1]), float(best[2]))
+    low, high = (None if limit is None else math.exp(limit) for limit in profile.limits())
+    place = int(profile.deviance.argmin())
+    kind: Kind = always or ("below" if place == 0 else "above" if place == len(profile.points) - 1 else "number")
     if low is None and high is None and not always:
-        return Threshold(outcomes, "unknown", None, None, None, profile)
-    estimate = {"above": float(largest), "below": float(smallest)}.get(kind) or math.exp(best)
-    return Threshold(outcomes, kind, estimate, low, high, profile)
+        return Threshold(outcomes, "unknown", None, None, None, curve, profile)
+    estimate = {"above": float(largest), "below": float(smallest)}.get(kind) or math.exp(profile.points[place])
+    return Threshold(outcomes, kind, estimate, low, high, curve, profile)
 
 
-class _PenalisedFit:
-    """Firth's penalised likelihood of (log N50, slope) for some outcomes."""
-
-    def __init__(self, outcomes: Sequence[Outcome]) -> None:
-        self.x: Floats = np.log([float(o.parameters) for o in outcomes])
-        self.learned: Floats = np.array([float(o.learned) for o in outcomes])
-        self.runs: Floats = np.array([float(o.runs) for o in outcomes])
-
-    def likelihood(self, middle: Floats, slope: Floats) -> Floats:
-        """The penalised log-likelihood; the arguments broadcast against each other."""
-        from scipy.special import log_expit
-
-        z = self.x - middle[..., None]
-        eta = slope[..., None] * z
-        log_chance = log_expit(eta)
-        chance = np.exp(log_chance)
-        likelihood = (self.runs * log_chance - (self.runs - self.learned) * eta).sum(-1)
-        weight = self.runs * chance * (1 - chance)
-        s0, s1, s2 = weight.sum(-1), (weight * z).sum(-1), (weight * z * z).sum(-1)
-        determinant = np.maximum(s0 * s2 - s1 * s1, 1e-300)  # of the information on intercept and slope
-        return np.asarray(likelihood + 0.5 * np.log(determinant))
-
-    def profile(self) -> tuple[float, Profile]:
-        """The best log N50, and the deviance of the others, each with the slope that suits it best."""
-        inner = np.unique(np.concatenate([np.linspace(a, b, _STEPS + 1) for a, b in zip(self.x, self.x[1:])]))  # noqa: B905
-        below, above = self.x[0] - _BEYOND, self.x[-1] + _BEYOND
-        points = np.concatenate([below, inner, above])
-        table = self.likelihood(points[:, None], _SLOPES[None, :])
-        best, peak = self._maximum(points, table)
-        deviance = 2 * (peak - _tops(table))
-        sides = len(_BEYOND)
-        ends = deviance[:sides].min(), deviance[-sides:].min()
-        whole = np.concatenate([ends[:1], deviance[sides:-sides], ends[1:]])
-        return best, Profile(np.concatenate([inner[:1], inner, inner[-1:]]), np.maximum(whole, 0.0))
-
-    def _maximum(self, points: Floats, table: Floats) -> tuple[float, float]:
-        from scipy.optimize import minimize
-
-        place, slope = np.unravel_index(int(table.argmax()), table.shape)
-        start = np.array([points[place], math.log(_SLOPES[slope])])
-        found = minimize(
-            lambda p: -float(self.likelihood(p[0], np.exp(p[1]))), start, method="Nelder-Mead", options=_PRECISE
-        )
-        return float(found.x[0]), max(-float(found.fun), float(table.max()))
+def _curves(outcomes: tuple[Outcome, ...]) -> Curves:
+    return Curves([math.log(o.parameters) for o in outcomes], [o.learned for o in outcomes], [o.runs for o in outcomes])
 
 
-def _tops(table: Floats) -> Floats:
-    """The highest value of each row, between the slopes tried too: the vertex of the parabola through three points."""
-    place = table.argmax(1).clip(1, table.shape[1] - 2)
-    rows = np.arange(len(table))
-    left, middle, right = (table[rows, place + shift] for shift in (-1, 0, 1))
-    bend = left - 2 * middle + right
-    with np.errstate(divide="ignore", invalid="ignore"):
-        vertex = middle - np.where(bend < 0, (left - right) ** 2 / (8 * bend), 0.0)
-    inside = (middle >= left) & (middle >= right)
-    return np.where(inside, vertex, table.max(1))
+@cache
+def _plateau(outcomes: tuple[Outcome, ...]) -> Plateau:
+    if len(outcomes) < 2 or not any(o.learned for o in outcomes):
+        return Plateau(None, 0.0, 1.0)
+    profile = Profile.of(*_curves(outcomes).over_plateau())
+    low, high = profile.limits()
+    return Plateau(float(profile.points[profile.deviance.argmin()]), low or 0.0, 1.0 if high is None else high, profile)
 
 
-def _limits(profile: Profile) -> tuple[float | None, float | None]:
-    """Where the deviance crosses what is rejected; None where it does not, within the sizes."""
-    points, deviance, limit = profile.points, profile.deviance, rejected_from(0.95)
-    kept = np.flatnonzero(deviance <= limit)
+@cache
+def _scatter(outcomes: tuple[Outcome, ...], curve: tuple[float, float, float]) -> float:
+    sizes, learned, runs = np.array([(o.parameters, o.learned, o.runs) for o in outcomes]).T
+    expected = share_at(np.log(sizes), np.array(curve)).clip(1e-6, 1 - 1e-6)
 
-    def crossing(inside: int, outside: int) -> float | None:
-        if not 0 <= outside < len(points):
-            return None
-        pair = [inside, outside]
-        return math.exp(np.interp(limit, deviance[pair], points[pair]))
+    def distance(counts: Floats) -> Floats:
+        """Pearson's, [...] of counts [..., sizes]."""
+        found: Floats = ((counts - runs * expected) ** 2 / (runs * expected * (1 - expected))).sum(-1)
+        return found
 
-    return crossing(kept[0], kept[0] - 1), crossing(kept[-1], kept[-1] + 1)
+    drawn = distance(np.random.default_rng(0).binomial(runs, expected, (_DRAWS, len(runs))).astype(np.float64))
+    return float((1 + (drawn >= distance(learned.astype(np.float64)) - 1e-9).sum()) / (1 + _DRAWS))
 
 
 # --- one threshold against another ------------------------------------------------------------------------------------
@@ -208,30 +240,30 @@ def _limits(profile: Profile) -> tuple[float | None, float | None]:
 def ratio(first: Threshold, second: Threshold, confidence: float = 0.95) -> Ratio:
     """How many times larger the first threshold is; smaller than 1 where the first needs fewer parameters.
 
-    The interval holds every quotient that some pair of thresholds with it makes acceptable: both sets of runs are
-    independent, so their deviances add up, and the profile of the quotient is the least sum among its pairs. With a
-    threshold that is only bounded, so is the quotient.
+    The interval holds every quotient that some pair of thresholds with it makes acceptable. With a threshold that is
+    only bounded, so is the quotient.
     """
     kind, estimate = _quotient(first, second)
     if first.profile is None or second.profile is None:
         return Ratio(kind, estimate, None, None)
-    a, b = first.profile, second.profile
-    accepted = a.deviance[:, None] + b.deviance[None, :] <= rejected_from(confidence)
-    if not accepted.any():  # the best pair lies between two points of both profiles
-        return Ratio(kind, estimate, estimate, estimate)
-    quotients = (a.points[:, None] - b.points[None, :])[accepted]
-    falls = accepted[0].any() or accepted[:, -1].any()  # the first may lie below all sizes, or the second above them
-    rises = accepted[-1].any() or accepted[:, 0].any()
-    low = None if falls else math.exp(quotients.min())
-    high = None if rises else math.exp(quotients.max())
+    low, high = first.profile.minus(second.profile, confidence)
     if low is None and high is None and kind == "number":
         kind, estimate = "unknown", None
-    return Ratio(kind, estimate, low, high)
+    return Ratio(kind, estimate, None if low is None else math.exp(low), None if high is None else math.exp(high))
+
+
+def plateau_gain(first: Threshold, second: Threshold, confidence: float = 0.95) -> Difference | None:
+    """How many more of the runs learn with the first when size is no limit; None where one of them does not show it."""
+    one, two = first.plateau, second.plateau
+    if one.estimate is None or two.estimate is None or one.profile is None or two.profile is None:
+        return None
+    low, high = one.profile.minus(two.profile, confidence)
+    return Difference(one.estimate - two.estimate, -1.0 if low is None else low, 1.0 if high is None else high)
 
 
 def rejected_from(confidence: float) -> float:
-    """The deviance from which on a value is rejected: chi-square with one degree of freedom."""
-    return normal_quantile(confidence) ** 2
+    """The deviance from which on a value is rejected: chi-square with one degree of freedom, times `_WIDER`."""
+    return _WIDER * normal_quantile(confidence) ** 2
 
 
 def _quotient(first: Threshold, second: Threshold) -> tuple[Kind, float | None]:
@@ -243,68 +275,3 @@ def _quotient(first: Threshold, second: Threshold) -> tuple[Kind, float | None]:
         return "unknown", None
     kind: Kind = kinds.pop() if kinds else "number"
     return kind, first.estimate / second.estimate
-
-
-# --- time -------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Survival:
-    """Which share of the runs has not learned yet, over steps: Kaplan and Meier's estimate.
-
-    Attributes:
-        steps: at which runs learned, ascending.
-        share: of runs that have not learned, from each of these steps on.
-        low, high: 95% limits of the share, by Greenwood's formula on the log-log scale; None where there are none.
-        median: steps after which half of the runs have learned, with its limits; None where so many have not.
-        learned, runs: counts.
-    """
-
-    steps: tuple[int, ...]
-    share: tuple[float, ...]
-    low: tuple[float | None, ...]
-    high: tuple[float | None, ...]
-    median: int | None
-    median_low: int | None
-    median_high: int | None
-    learned: int
-    runs: int
-
-
-def survival(learned_at: Sequence[int], censored_at: Sequence[int]) -> Survival:
-    """Time to learn, of runs that learned at some step and runs that had not when their training ended.
-
-    The median's limits are those of Brookmeyer and Crowley (Biometrics 38, 1982): the steps at which the limits of the
-    share fall to one half.
-    """
-    runs = len(learned_at) + len(censored_at)
-    if not learned_at:
-        return Survival((), (), (), (), None, None, None, 0, runs)
-    from scipy.stats import CensoredData, ecdf
-
-    curve = ecdf(CensoredData(uncensored=sorted(learned_at), right=sorted(censored_at))).sf
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # that there is no limit where no run is left, which is so
-        limits = curve.confidence_interval(method="log-log")
-    happened = np.isin(curve.quantiles, learned_at)
-    events = [int(step) for step in curve.quantiles[happened]]
-    share, low, high = (at.probabilities[happened].tolist() for at in (curve, limits.low, limits.high))
-    return Survival(
-        steps=tuple(events),
-        share=tuple(round(value, 6) for value in share),
-        low=tuple(map(_finite, low)),
-        high=tuple(map(_finite, high)),
-        median=_first(events, share),
-        median_low=_first(events, low),
-        median_high=_first(events, high),
-        learned=len(learned_at),
-        runs=runs,
-    )
-
-
-def _finite(value: float) -> float | None:
-    return round(value, 6) if math.isfinite(value) else None
-
-
-def _first(steps: Sequence[int], shares: Sequence[float]) -> int | None:
-    return next((step for step, share in zip(steps, shares, strict=True) if share <= 0.5), None)

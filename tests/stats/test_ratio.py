@@ -102,7 +102,7 @@ def test_a_common_ratio_is_the_ratio_of_one_pair_and_sharper_with_more() -> None
 
 
 def test_a_wider_confidence_gives_a_wider_ratio() -> None:
-    pair = [fit_threshold(Outcome(s, k, 5) for s, k in zip(SIZES, o, strict=True)) for o in ((2, 5, 5), (0, 1, 4))]
+    pair = [fit_threshold(Outcome(s, k, 20) for s, k in zip(SIZES, o, strict=True)) for o in ((8, 20, 20), (0, 4, 16))]
     found, wide = ratio(*pair), ratio(*pair, confidence=0.99)
     assert found.estimate == wide.estimate
     assert wide.low is None or (found.low is not None and wide.low < found.low)
