@@ -7,9 +7,9 @@
                    N50
 
 The likelihood is penalised twice. `FIRTH` times the log of the determinant of the information on intercept and slope
-(of the logistic itself; Firth, Biometrika 80, 1993, has one half) gives it a maximum between a size at which no run learns
-and one at which all do. And a plateau below 1 costs `PULL` times the log of it, so that few runs do not make one out
-of a single failure. Both were chosen by simulation (`tests/support/threshold_coverage.py`).
+(of the logistic itself; Firth, Biometrika 80, 1993, has one half) gives it a maximum between a size at which no run
+learns and one at which all do. And a plateau below 1 costs `PULL` times the log of it, so that few runs do not make
+one out of a single failure. Both were chosen by simulation (`tests/support/threshold_coverage.py`).
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@
     plateau_gain(joint, single)                how many more of the runs learn, size being no limit
 
 A run has learned where it reaches a cut, which is a convention: what lies on either side of it is not all alike.
-**N50** is the size at which half of the runs learn. The **plateau** is the share that learns however large the model is. They
-are two figures: a way of training may need fewer parameters, or be more reliable, or both. A curve that must rise to 1
-would put what is a plateau below it into N50, and the more runs there are, the more surely.
+**N50** is the size at which half of the runs learn. The **plateau** is the share that learns however large the model
+is. They are two figures: a way of training may need fewer parameters, or be more reliable, or both. A curve that must
+rise to 1 would put what is a plateau below it into N50, and the more runs there are, the more surely.
 
 The curve and its penalties are those of `_curve`. Intervals hold what the profile of that likelihood does not reject at
 5% (Heinze and Schemper, Statistics in Medicine 21, 2002; for doses: Williams, Biometrics 42, 1986), by the bound of its
