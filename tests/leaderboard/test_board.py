@@ -398,7 +398,7 @@ def test_sizes_are_drawn_where_there_are_several() -> None:
     many = [result("sum", 0.2 + 0.1 * i, width=width) for i, width in enumerate((16, 32, 48, 64))]
     (board,) = boards([*many, result("max", 0.99, width=16)])
     drawn = {figure.name: figure for figure in figures(board)}
-    assert list(drawn) == ["thresholds", "runs", "sizes"]
+    assert list(drawn) == ["thresholds", "shares", "runs", "sizes"]
     assert len(labels(drawn["sizes"].svg)) == 5
     assert all("parameters" in text and "n = 5,000" in text for text in labels(drawn["sizes"].svg))
 
