@@ -411,7 +411,7 @@ def ladder() -> tuple[Board, dict[str, Figure]]:
 
 def test_thresholds_and_times_are_drawn_of_a_ladder(ladder: tuple[Board, dict[str, Figure]]) -> None:
     board, drawn = ladder
-    assert list(drawn) == ["thresholds", "runs", "sizes", "times"]
+    assert list(drawn) == ["thresholds", "shares", "runs", "sizes", "times"]
     texts = labels(drawn["thresholds"].svg)
     assert len(texts) == len(board.arms) == 11
     assert any("N50 > 472,896" in text for text in texts)
