@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import broadcast_object_list
 
-from listops_bench._base.text import one_line
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 
 _STEPS_BETWEEN_LOOKS = 10
@@ -56,24 +55,6 @@ def _trackers(report_to: str) -> list[str]:
         if name not in available:
             raise InvalidInput(f"tracker {name!r} is not installed; there are: {', '.join(available) or 'none'}")
     return names
-
-
-def start_trackers(accelerator: Accelerator, options: Mapping[str, Any]) -> None:
-    """Has the trackers begin a run with these options.
-
-    Raises:
-        EnvironmentFailed: one of them cannot, each for reasons of its own: nobody is logged in, nothing is reached.
-    """
-    try:
-        accelerator.init_trackers("listops_bench", config=dict(options))
-    except OSError:
-        raise
-    except Exception as error:
-        names = ", ".join(str(getattr(name, "value", name)) for name in accelerator.log_with)
-        raise EnvironmentFailed(
-            f"the tracker ({names}) cannot begin: {one_line(error, with_type=True)}; log in to it, have it "
-            "work offline (WANDB_MODE=offline), or give --report-to none"
-        ) from None
 
 
 @contextmanager

@@ -246,7 +246,7 @@ def test_the_size_of_the_space_by_hand() -> None:
     [
         ({"split": "tset"}, "did you mean 'test'"),
         ({"split": "test", "trace": "one"}, "unknown trace style 'one'"),
-        ({"split": "test", "num_rows": 0}, "ask for at least 1"),
+        ({"split": "test", "num_rows": 0}, "the nearest valid one is 1"),
         ({"split": "test", "num_rows": 5, "start": 5}, "ask for at least 1"),
     ],
 )

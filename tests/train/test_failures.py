@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from accelerate import Accelerator
 
 from listops_bench._base.version import __version__
 from listops_bench.errors import EnvironmentFailed, InvalidInput
@@ -118,21 +117,6 @@ def test_a_mount_point_is_refused_before_the_first_step(tmp_path: Path, monkeypa
     with pytest.raises(InvalidInput, match="out/run"):
         train(small(tmp_path / "out"))
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
-def test_a_tracker_that_cannot_begin_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class UsageError(Exception):
-        pass
-
-    def refuse(*_: object, **__: object) -> None:
-        raise UsageError("api_key not configured\n(no-tty)")
-
-    monkeypatch.setattr(Accelerator, "init_trackers", refuse)
-    with pytest.raises(EnvironmentFailed, match=r"api_key not configured \(no-tty\)") as error:
-        train(small(tmp_path / "run"))
-    monkeypatch.undo()
-    assert "--report-to none" in str(error.value)
-    assert not train(small(tmp_path / "run")).already_done
 
 
 @pytest.mark.parametrize("name", [".", "link"])
