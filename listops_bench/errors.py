@@ -41,7 +41,7 @@ def unknown(kind: str, value: object, known: Iterable[str]) -> InvalidInput:
 def shown(value: object, form: Callable[[object], str] = repr) -> str:
     """A value as an error names it, whatever it is: Python prints no integer of more than 4,300 digits."""
     try:
-        return shortened(form(value))
+        return form(shortened(value)) if isinstance(value, str) else shortened(form(value))
     except ValueError:
         return "a number of thousands of digits"
 

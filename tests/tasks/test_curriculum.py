@@ -119,7 +119,7 @@ def test_one_task_is_one_stage() -> None:
         ("sum:10/until=nan", "until nan is not an accuracy"),
         ("sum:10/until", "until '' is not an accuracy"),
         ("sum:10/util=0.5", "did you mean 'until'"),
-        (f"sum:{'9' * 5000}", "steps 9+... is not a number of steps from 1 to"),
+        (f"sum:{'9' * 5000}", "steps '9+...' is not a number of steps from 1 to"),
         ("sum:1000000000001", "steps 1000000000001 is not a number of steps"),
         (f"sum*{'9' * 5000}:5", "weight inf"),
         ("sum*1e308+max*1e308:5", "weight 1e.308"),
