@@ -37,6 +37,7 @@ from listops_bench.model._config_file import read_config
 from listops_bench.model._weights_file import stored_tensors
 from listops_bench.model.configuration_looped import LoopedConfig
 from listops_bench.runs.record import Parameters
+from listops_bench.tasks.operations import MAX_MODULUS
 from listops_bench.tasks.symbols import EOS_ID, FIRST_NUMBER_ID, PAD_ID, Symbols, find_symbols, symbols_of, vocabulary
 
 CONTEXT = 128
@@ -219,7 +220,13 @@ def model_symbols(config: PreTrainedConfig, word: str | None = None) -> Symbols:
         InvalidInput: no such set, or one with a vocabulary of another size.
     """
     if not word:
-        return symbols_of(int(config.vocab_size) - FIRST_NUMBER_ID)
+        size = int(config.vocab_size)
+        if size > FIRST_NUMBER_ID + MAX_MODULUS:
+            raise InvalidInput(
+                f"a vocabulary of {size} tokens is larger than any of ours: a model with a tokenizer of its own goes "
+                "through lm-eval (tasks listops_..._few_shot, then `listops-bench import-lm-eval`)"
+            )
+        return symbols_of(size - FIRST_NUMBER_ID)
     found = find_symbols(word)
     if (size := len(vocabulary(found))) != config.vocab_size:
         raise InvalidInput(f"a vocabulary of {config.vocab_size} tokens is not that of {found}, which has {size}")

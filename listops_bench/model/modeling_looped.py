@@ -17,6 +17,7 @@ from transformers import DynamicCache, GenerationMixin, PreTrainedModel
 from transformers.activations import ACT2FN
 from transformers.cache_utils import Cache
 from transformers.masking_utils import create_causal_mask
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -26,7 +27,7 @@ Positions = torch.Tensor | slice | None
 """Which positions of a sequence to keep: an index, a slice, or None for all."""
 
 
-class LoopedBlock(nn.Module):
+class LoopedBlock(GradientCheckpointingLayer):
     """Pre-LN attention and feed-forward layer (GPT-2's order, without attention biases)."""
 
     def __init__(self, config: LoopedConfig) -> None:
@@ -121,6 +122,7 @@ class LoopedPreTrainedModel(PreTrainedModel):
     _skip_keys_device_placement = ["past_key_values"]
     _supports_sdpa = True
     _supports_attention_backend = True
+    supports_gradient_checkpointing = True
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -186,6 +188,8 @@ class LoopedModel(LoopedPreTrainedModel):
             position_ids=position_ids,
         )
         use_cache = self.config.use_cache and not self.training if use_cache is None else use_cache
+        if self.training and self.block.gradient_checkpointing:  # the block runs twice, and would fill a cache twice
+            use_cache, past_key_values = False, None
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache(config=self.config)
         rotation = None

@@ -1,5 +1,6 @@
 """Models: the looped decoder's behaviour, the ladder, and what all families must have in common."""
 
+import copy
 from itertools import chain
 from pathlib import Path
 
@@ -198,6 +199,24 @@ def test_keeping_only_what_bears_loss_leaves_the_gradients_as_they_are(looped: L
     some = torch.autograd.grad(kept.square().sum(), looped.model.parameters())
     for one, other in zip(every, some, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_checkpointed_gradients_are_the_same(looped: LoopedForCausalLM) -> None:
+    """As trainers ask for it, TRL's by default; also where a cache is asked for."""
+    ids = torch.tensor(tokens(9, 9))
+    found = []
+    for checkpointed in (False, True):
+        model = copy.deepcopy(looped).train()
+        if checkpointed:
+            model.gradient_checkpointing_enable()
+        model(input_ids=ids, labels=ids, use_cache=checkpointed).loss.backward()
+        found.append([parameter.grad for parameter in model.parameters()])
+    assert all(torch.equal(plain, again) for plain, again in zip(*found, strict=True))
+
+
+def test_a_vocabulary_of_others_is_told_where_to_go() -> None:
+    with pytest.raises(InvalidInput, match="import-lm-eval"):
+        model_symbols(GPT2Config())
 
 
 def test_the_loss_is_the_cross_entropy_of_the_next_tokens(looped: LoopedForCausalLM) -> None:
