@@ -122,8 +122,7 @@ def _median(rung: Rung) -> str:
 
 
 def _trained_on(arm: Arm) -> str:
-    several = "" if arm.recipes == 1 else " (best recipe on validation)" if arm.chosen else " (several recipes)"
-    return markdown_code(arm.curriculum) + several
+    return markdown_code(arm.curriculum) + ("" if arm.recipes == 1 else " (several recipes)")
 
 
 def _scored(contrast: Contrast) -> str:

@@ -79,7 +79,7 @@ def _trace(run: RunRecord, where: str) -> TraceStyle:
 
 
 def recipe_of(run: RunRecord, config: PreTrainedConfig, where: str) -> Recipe:
-    """The configuration of a run, its seed apart: the id says what matters most in words, and the rest as a hash."""
+    """The configuration of a run, its seeds apart: the id says what matters most in words, and the rest as a hash."""
     name = architecture(config).name
     identity, seed = run.identity, run.seed
     if identity is None:
@@ -89,9 +89,14 @@ def recipe_of(run: RunRecord, config: PreTrainedConfig, where: str) -> Recipe:
     # The order of the rows follows the seed unless it was given one of its own.
     seeds = {"seed"} | ({"data_seed"} if identity.get("data_seed") == seed else set())
     fixed = {key: value for key, value in identity.items() if key not in seeds}
+    rows = fixed.get("dataset_seed")
+    if type(rows) is int and 0 < rows < 2**63:  # another draw of the rows is a run of the recipe of the published ones
+        fixed["dataset_seed"] = 0
+    else:
+        rows = None
     digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
     words = slug(f"{name}-{run.curriculum or ''}")
-    return Recipe(f"{words}-{digest[:8]}", seed)
+    return Recipe(f"{words}-{digest[:8]}", seed, rows)
 
 
 def architecture(config: PreTrainedConfig) -> Architecture:

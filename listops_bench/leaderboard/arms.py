@@ -23,12 +23,14 @@ from listops_bench.tasks.training_kinds import KINDS, plan_of
 
 @dataclass(frozen=True)
 class Arm:
-    """Runs that differ in their size and seed only, and in their recipe where several were tried.
+    """Runs that differ in their size and seeds only, and in their recipe where several were tried.
+
+    Recipes of one size count together: the best of them, chosen by the runs that are counted, would be the luckiest. A
+    sweep's ``select`` chooses on other seeds, and leaves results of the chosen recipe alone.
 
     Attributes:
-        groups: one for each size that was tried, several where no validation told which of its recipes to take.
-        recipes: the most recipes that were tried at one size; the budget is so many times that of one run.
-        chosen: whether one recipe a size is left, chosen on validation rows where there were several.
+        groups: by size, one for each recipe.
+        recipes: the most recipes that were tried at one size.
     """
 
     family: str
@@ -39,7 +41,6 @@ class Arm:
     budget: int
     groups: tuple[Group, ...]
     recipes: int
-    chosen: bool
 
     @property
     def plan(self) -> str:
@@ -130,7 +131,6 @@ def _arm(groups: Sequence[Group]) -> Arm:
     by_size: dict[int, list[Group]] = defaultdict(list)
     for group in groups:
         by_size[group.parameters].append(group)
-    kept = {size: _best(recipes) for size, recipes in sorted(by_size.items())}
     first = groups[0]
     return Arm(
         family=first.first.architecture.family,
@@ -139,18 +139,9 @@ def _arm(groups: Sequence[Group]) -> Arm:
         kind=first.kind,
         curriculum=first.curriculum,
         budget=first.budget,
-        groups=tuple(group for recipes in kept.values() for group in recipes),
+        groups=tuple(group for size in sorted(by_size) for group in by_size[size]),
         recipes=max(map(len, by_size.values())),
-        chosen=all(len(recipes) == 1 for recipes in kept.values()),
     )
-
-
-def _best(recipes: Sequence[Group]) -> Sequence[Group]:
-    """The recipe that did best on validation rows; all of them where that is not known of each: never by test rows."""
-    shares = [group.validation for group in recipes]
-    if len(recipes) == 1 or None in shares:
-        return recipes
-    return [max(recipes, key=lambda group: (group.validation or 0.0, group.first.recipe.id))]
 
 
 def comparisons(found: Sequence[Arm]) -> list[Comparison]:
@@ -270,7 +261,7 @@ def spell_budget(arm: Arm) -> str:
     steps = f"{arm.budget:,} steps"
     if arm.recipes == 1:
         return steps
-    return f"{steps}, best of {arm.recipes} recipes" if arm.chosen else f"{steps}, {arm.recipes} recipes together"
+    return f"{steps}, {arm.recipes} recipes together"
 
 
 def _arm_order(arm: Arm) -> tuple[object, ...]:

@@ -71,9 +71,10 @@ class Run:
 
     @property
     def seed(self) -> str:
-        """``seed 3``, or ``no seed``."""
-        seed = self.result.recipe.seed
-        return "no seed" if seed is None else f"seed {seed}"
+        """``seed 3``, ``seed 3, rows 1`` where the train rows are not the published ones, or ``no seed``."""
+        of = self.result.recipe
+        words = "no seed" if of.seed is None else f"seed {of.seed}"
+        return words if of.dataset_seed is None else f"{words}, rows {of.dataset_seed}"
 
     def summary(self, split: str = "test", metric: str = "trace_accuracy") -> Summary | None:
         scored = self.result.splits.get(split)
@@ -82,7 +83,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Group:
-    """The runs of one recipe on one task, one for each seed, in the order of the seeds."""
+    """The runs of one recipe on one task, one for each seed and draw of the train rows, in the order of the seeds."""
 
     runs: tuple[Run, ...]
 
@@ -139,12 +140,6 @@ class Group:
         """Reductions of the task's operations within a run's whole budget, the mean over the runs."""
         counts = [_exposure(run.result.training, self.task) for run in self.runs if run.result.training]
         return fmean(counts) if counts else 0.0
-
-    @property
-    def validation(self) -> float | None:
-        """Exact traces on validation rows, the mean over seeds: what a recipe may be chosen by. None where missing."""
-        shares = [_validation(run) for run in self.runs]
-        return None if None in shares else fmean(share for share in shares if share is not None)
 
     @property
     def rows(self) -> str:
@@ -238,17 +233,15 @@ def _exposure(training: Training, task: str) -> float:
     return seen * allowed / taken if taken else float(seen)
 
 
-def _validation(run: Run) -> float | None:
-    scored = run.summary("validation")
-    if scored is not None:
-        return scored.accuracy
-    learning = run.result.learning
-    return learning.correct[max(learning.correct, key=int)] / learning.n if learning and learning.correct else None
-
-
 def _run_order(run: Run) -> tuple[object, ...]:
-    seed = run.result.recipe.seed
-    return seed is None, seed or 0, run.result.model.id, run.result.model.weights_sha256 or ""
+    of = run.result.recipe
+    return (
+        of.seed is None,
+        of.seed or 0,
+        of.dataset_seed or 0,
+        run.result.model.id,
+        run.result.model.weights_sha256 or "",
+    )
 
 
 def _group_order(group: Group) -> tuple[object, ...]:

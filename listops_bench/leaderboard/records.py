@@ -35,7 +35,6 @@ def _arm_json(arm: Arm, comparison: Comparison | None) -> dict[str, Any]:
         "curriculum": arm.curriculum,
         "budget_steps": arm.budget,
         "recipes_per_size": arm.recipes,
-        "recipe_chosen_on_validation": arm.chosen and arm.recipes > 1,
         "mean_reductions": round(arm.exposure),
         "runs_verified": arm.verified,
     }

@@ -61,10 +61,14 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How it was trained, the seed apart: rows of one recipe are grouped over seeds."""
+    """How it was trained, the seeds apart: runs of one recipe are grouped over seeds, and over draws of the train rows.
+
+    ``dataset_seed`` is of the train rows themselves; None for the published ones, and where there is no recipe of ours.
+    """
 
     id: RecipeId
     seed: Seed | None
+    dataset_seed: Seed | None = field(default=None, metadata=IF_ANY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,15 @@ def _claims(result: Result, tensors: Mapping[str | None, str | None]) -> Iterato
         if sha256 is not None:
             yield "weights", "has the weights of", (sha256,)
     if recipe.seed is not None:
-        which = (recipe.id, recipe.seed, shape.name, result.parameters.total, task.name, task.trace)
+        which = (
+            recipe.id,
+            recipe.seed,
+            recipe.dataset_seed or 0,
+            shape.name,
+            result.parameters.total,
+            task.name,
+            task.trace,
+        )
         yield "seeds", f"seed {recipe.seed} of its recipe is that of", which
     for name, split in result.splits.items():
         right = split.metrics.trace_accuracy.correct

@@ -143,11 +143,13 @@ def test_a_folder_without_provenance_has_results_too(tmp_path: Path) -> None:
 
 
 def test_seeds_share_a_recipe_and_nothing_else_does(tmp_path: Path) -> None:
-    runs = [run_record(seed=0), run_record(seed=1), run_record(seed=0, learning_rate=1e-3)]
+    runs = [run_record(seed=seed, dataset_seed=rows) for seed, rows in ((0, 0), (1, 0), (0, 4))]
+    runs += [run_record(seed=0, dataset_seed="4"), run_record(seed=0, learning_rate=1e-3)]
     runs += [run_record(seed=0, data_seed=7), run_record("sum:30")]
-    found = [open_checkpoint(make_checkpoint(tmp_path / str(i), run)).recipe.id for i, run in enumerate(runs)]
-    assert found[0].startswith("looped_d008-max_med-10-sum-20-")
-    assert [one == found[0] for one in found] == [True, True, False, False, False]
+    found = [open_checkpoint(make_checkpoint(tmp_path / str(i), run)).recipe for i, run in enumerate(runs)]
+    assert found[0].id.startswith("looped_d008-max_med-10-sum-20-")
+    assert [one.id == found[0].id for one in found] == [True] * 3 + [False] * 4
+    assert [one.dataset_seed for one in found] == [None, None, 4, None, None, None, None]
 
 
 def test_a_recipe_of_any_curriculum_is_a_plain_name(tmp_path: Path) -> None:

@@ -79,22 +79,29 @@ def test_a_joint_run_counts_only_where_each_operation_was_scored() -> None:
     assert [(o.learned, o.runs) for o in whole.outcomes("test")] == [(0, 1), (0, 0), (0, 0), (1, 1)]
 
 
-def test_of_several_recipes_the_one_best_on_validation_rows_is_taken() -> None:
-    def tried(recipe: str, test: float, validation: float | None, width: int) -> Result:
-        splits = {"test": split_result(test)}
-        if validation is not None:
-            splits["validation"] = split_result(validation, 1000)
-        seed = ["slow", "fast"].index(recipe)  # so that the weights differ
-        return result("sum", test, seed=seed, width=width, recipe=Recipe(recipe, 0), splits=splits)
-
-    pair = [tried("slow", 0.97, 0.5, 16), tried("fast", 0.3, 0.9, 16), tried("fast", 0.99, 0.9, 64)]
-    (arm,) = arms(pair)
-    assert [o.learned for o in arm.outcomes("test")] == [0, 1]  # by validation, though the other did better on test
-    assert (arm.recipes, arm.chosen) == (2, True)
-    unknown = [tried("slow", 0.97, None, 16), tried("fast", 0.3, 0.9, 16), tried("fast", 0.99, 0.9, 64)]
-    (arm,) = arms(unknown)
+def test_recipes_of_one_size_count_together() -> None:
+    """Whichever did best on any rows: the best of several would be the luckiest."""
+    tried = [
+        result("sum", accuracy, seed=seed, width=width, recipe=Recipe(recipe, 0))
+        for seed, (recipe, accuracy, width) in enumerate((("slow", 0.97, 16), ("fast", 0.3, 16), ("fast", 0.99, 64)))
+    ]
+    (arm,) = arms(tried)
     assert [(o.learned, o.runs) for o in arm.threshold.outcomes] == [(1, 2), (1, 1)]
-    assert (arm.recipes, arm.chosen) == (2, False)
+    assert arm.recipes == 2
+
+
+def test_other_draws_of_the_rows_are_runs_of_the_recipe() -> None:
+    learned_by_rows = {0: 3, 1: 0, 2: 1}
+    tried = [
+        result("sum", 0.97 if seed < learned else 0.2, seed=10 * rows + seed, recipe=Recipe("one", seed, rows or None))
+        for rows, learned in learned_by_rows.items()
+        for seed in range(3)
+    ]
+    (arm,) = all_arms(groups(tried))
+    assert [(o.learned, o.runs) for o in arm.threshold.outcomes] == [(4, 9)]
+    (group,) = arm.groups
+    assert (group.learned, arm.recipes) == ("4/9", 1)
+    assert [run.seed for run in group.runs][:3] == ["seed 0", "seed 0, rows 1", "seed 0, rows 2"]
 
 
 def test_what_was_not_trained_has_no_threshold() -> None:

@@ -37,6 +37,9 @@ FORGED = {
     "the same file, at another revision": ("weights", under(HONEST.model.id, HONEST, seed=5)),
     "the same answers of another file": ("weights", under("org/other", HONEST, "1" * 64, seed=5)),
     "the same seed": ("seeds", under("org/other", result("sum", 0.5), "1" * 64)),
+    "the same seed of the same rows, numbered": (
+        "seeds", under("org/other", result("sum", 0.5), "1" * 64, dataset_seed=0),
+    ),
     "the same seed on another track": (
         "seeds", under("org/other", dataclasses.replace(result("sum", 0.5), track="open"), "1" * 64),
     ),
@@ -52,6 +55,10 @@ def test_who_was_verified_first_stays(rule: str, forged: Result) -> None:
     assert found[OTHER].problem.endswith(f"{MINE}, which was verified first (rule {rule})")
     assert list(conflicts(files, {MINE: record(3), OTHER: record(4)})) == [OTHER]
     assert list(conflicts(files, {MINE: record(4), OTHER: record(3)})) == [MINE]
+
+
+def test_a_seed_of_other_rows_is_another_run() -> None:
+    assert conflicts({OTHER: under("org/other", result("sum", 0.5), "1" * 64, dataset_seed=1), MINE: HONEST}, {}) == {}
 
 
 @pytest.mark.parametrize(("rule", "forged"), FORGED.values(), ids=FORGED)
