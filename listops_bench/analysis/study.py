@@ -31,7 +31,7 @@ from listops_bench.model.ladder import parameter_counts
 from listops_bench.runs.folder import RunFiles
 from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.generator import Rows, generate
-from listops_bench.tasks.symbols import Symbols
+from listops_bench.tasks.symbols import Symbols, symbols_of
 from listops_bench.tasks.task import TaskSpec, get_task
 from listops_bench.tasks.training_kinds import plan_of
 
@@ -258,8 +258,9 @@ def _tasks(checkpoint: Checkpoint, folder: str | os.PathLike[str], names: Sequen
 # --- what the numbers look like ---------------------------------------------------------------------------------------
 
 
-def number_vectors(weight: torch.Tensor, symbols: Symbols) -> Floats:
+def number_vectors(weight: torch.Tensor, modulus: Symbols | int) -> Floats:
     """float64 [n, D]: the numbers' rows of an embedding or output matrix [V, D]."""
+    symbols = symbols_of(modulus)
     return weight.detach().double().cpu().numpy()[symbols.first_number_id :][: symbols.size]
 
 

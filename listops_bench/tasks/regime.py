@@ -116,6 +116,8 @@ def find_regime(word: str) -> Regime:
         return Regime()
     if found := kept(word, Regime):
         return found
+    if not isinstance(word, str):
+        raise unknown("regime", word, regimes())
     if re.fullmatch(OWN_NAME, word):
         raise not_read(word)
     return _shipped(word)[0]

@@ -129,6 +129,8 @@ def find_symbols(word: str) -> Symbols:
     """
     if found := kept(word, Symbols):
         return found
+    if not isinstance(word, str):
+        raise unknown("symbol set", word, symbol_sets())
     if re.fullmatch(OWN_NAME, word):
         raise not_read(word)
     if word not in symbol_sets():

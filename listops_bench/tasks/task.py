@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -193,7 +194,7 @@ def _make_task(name: str, overrides: dict[str, Any]) -> TaskSpec:
     for page in own:
         set_once(*read_own(page))
     for parameter in ("regime", "symbols"):
-        if is_page(path := str(overrides.get(parameter, ""))):
+        if isinstance(given := overrides.get(parameter), (str, os.PathLike)) and is_page(path := str(given)):
             kind, overrides[parameter] = read_own(path)
             if kind != parameter:
                 raise InvalidInput(f"{parameter} {path!r} is a page of another kind; give it as {kind}")

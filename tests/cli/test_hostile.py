@@ -134,7 +134,7 @@ TAKES_NUMBERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-OF_A_TASK = {field.name for field in dataclasses.fields(TaskSpec)} - {"operations", "regime"}
+OF_A_TASK = {field.name for field in dataclasses.fields(TaskSpec)} - {"operations"}
 OF_A_TRAINING = {field.name for field in dataclasses.fields(TrainConfig)}
 
 
