@@ -96,6 +96,7 @@ TOGETHER = {
     f"tests/{name}.py"
     for name in (
         "analysis/test_report",
+        "cli/test_own_operation",
         "dataset/test_release",
         "demo/test_demo",
         "evaluate/test_decoding",

@@ -65,6 +65,7 @@ def test_generate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     assert figures["ratio"] > 0
 
 
+@pytest.mark.check_all
 def test_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     evaluate = script("evaluate")
     monkeypatch.setattr(evaluate, "RUNS", 1)

@@ -167,6 +167,7 @@ def test_bad_pages_are_one_line_and_exit_code_2(
     assert (code, error.count("\n")) == (2, 1)
 
 
+@pytest.mark.check_all  # each is read by the golden values of its runs, or planned by tests/sweep/test_pages.py, too
 @pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_sweeps_that_we_bring_can_be_read(path: Path, tmp_path: Path) -> None:
     sweep = read_sweep(path, tmp_path)

@@ -637,12 +637,9 @@ def test_example_configurations_are_read_by_accelerate(path: Path) -> None:
     assert (config.num_processes, config.num_machines) == expected[path.stem]
 
 
+@pytest.mark.check_all
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--config_file", str(EXAMPLES / "one_cpu.yaml")],
-        pytest.param(["--cpu", "--num_processes", "2"], marks=pytest.mark.check_all),
-    ],
+    "arguments", [["--config_file", str(EXAMPLES / "one_cpu.yaml")], ["--cpu", "--num_processes", "2"]]
 )
 def test_accelerate_launch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str]
