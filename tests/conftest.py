@@ -104,6 +104,7 @@ TOGETHER = {
         "hub/test_publish",
         "leaderboard/test_page",
         "leaderboard/test_reference",
+        "train/test_killed",
     )
 }
 """Modules that share what takes long to make: their tests stay in one process, so that it is made once."""

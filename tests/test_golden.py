@@ -204,7 +204,7 @@ def test_units_of_a_sweep(same: Same, page: Path, tmp_path: Path, pack: int) -> 
     same(f"sweep order of {pack}", sha256(json.dumps(found)))
 
 
-@pytest.mark.parametrize("name", ["demo", "pocket", "reference"])
+@pytest.mark.parametrize("name", ["demo", "pocket", pytest.param("reference", marks=pytest.mark.check_all)])
 def test_runs_of_the_committed_sweeps(same: Same, tmp_path: Path, name: str) -> None:
     names = [job.name for job in jobs_of(BOARD / "sweeps" / f"{name}.yaml", tmp_path)]
     same(f"sweep {name}", {"runs": len(names), "sha256": sha256("\n".join(names)), "first": names[0]})

@@ -148,11 +148,12 @@ def test_a_run_that_fails_is_reported_and_the_rest_is_shown(copy: Path) -> None:
 
 
 @pytest.mark.slow
-def test_fresh_deletes_what_was_made_and_nothing_else(copy: Path) -> None:
+def test_fresh_deletes_what_was_made_and_nothing_else(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if no run had finished."""
+    monkeypatch.setattr("listops_bench.demo.run.work_side_by_side", lambda *_: None)
     (copy / "my notes.txt").write_text("mine")
-    code, text = run(small(copy, fresh=True, learning_rate=1e30))
+    code, text = run(small(copy, fresh=True))
     assert code == 1
-    assert text.count("the loss at step") == 3
     assert "No run finished" in text
     assert (copy / "my notes.txt").read_text() == "mine"
     assert not list((copy / "runs").glob("*/model.safetensors"))

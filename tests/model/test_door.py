@@ -111,7 +111,11 @@ HOSTILE: dict[str, list[tuple[str, Any, str]]] = {
     "peft_config": [("llama", {}, "is no key that is read")],
     "max_length": [("gpt2", 10**9, "is no key that is read")],
     "architectures": [("llama", "evil", "is not a list"), ("llama", [5], "is not a text")],
-    "vocab_size": [("llama", 13, "modulus 1 is not in"), ("llama", 10**6, "is not in"), ("llama", 10**12, "is not in")],
+    "vocab_size": [
+        ("llama", 13, "modulus 1 is not in"),
+        ("llama", 10**6, "larger than any of ours"),
+        ("llama", 10**12, "is not in"),
+    ],
     "max_position_embeddings": [("listops_looped", 10**6, "config.json asks for"), ("gpt_neo", 10**6, "asks for")],
     "pad_token_id": [("llama", 10**12, "is not in"), ("rwkv", "x", "not an integer")],
     "eos_token_id": [("llama", ["x"], "not an integer"), ("llama", {"a": 1}, "not an integer")],

@@ -71,6 +71,7 @@ def test_names_of_runs_stay_as_they_are(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.check_all
 def test_a_rung_with_other_values_is_the_same_wherever_its_sweep_lies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -321,6 +321,7 @@ def test_twelve_runs_on_two_ranks_killed_and_gone_on(tmp_path: Path) -> None:
     assert len(predictions(tmp_path / "out")) == 16
 
 
+@pytest.mark.check_all
 def test_a_run_that_kills_its_process_stops_no_other(tmp_path: Path) -> None:
     """It would be taken first, as the most expensive: once it was left in the middle, it is taken last."""
     page(tmp_path, {**TINY, "models": ["looped_d008", "gpt2_d016"]})

@@ -1,6 +1,7 @@
 """Runs that are killed (SIGKILL), on one and two processes, end with the weights of a run never stopped."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,8 +9,13 @@ import torch
 from tests.support.restarts import assert_same_curve, log_of, outcome
 from tests.support.runs import SMALL, kept_weights
 
+Found = tuple[Path, dict[str, Any]]
 
-def test_a_killed_run_ends_with_the_weights_of_one_never_stopped(tmp_path: Path) -> None:
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """Runs and packs, killed and not, below one folder: one process with torch forks all of them."""
+    folder = tmp_path_factory.mktemp("killed")
     options = {
         **SMALL,
         "curriculum": "max:7,sum*0.5+med*0.5:6/init-parts=embeddings/freeze=embeddings,sum:5/keep-optimizer",
@@ -31,21 +37,53 @@ def test_a_killed_run_ends_with_the_weights_of_one_never_stopped(tmp_path: Path)
     at_boundaries = [("step", 8), ("step", 14)]
     windows = {**options, "model": "nrgpt_d008", "batching": "windows", "loss_on": "all"}
     windows |= {"per_device_train_batch_size": 2, "lr_scheduler_type": "exponential"}
-    found = outcome(
-        tmp_path,
+    # In steps, while it writes a state, and while it writes the checkpoints of those that end at 12 and 18.
+    of_pack = [
+        ("step", 3),
+        ("SIGTERM", 3),
+        ("step", 7),
+        ("state", 1),
+        ("SIGINT", 9),
+        ("checkpoint", 1),
+        ("step", 14),
+        ("checkpoint", 2),
+    ]
+    packed = {"per_device_train_batch_size": 4, "save_steps": 5, "eval_steps": 6, "eval_rows": 5}
+    pack = {"options": packed, "packed": 18}
+    return folder, outcome(
+        folder,
         {"name": "windows", "options": windows},
         {"name": "cut", "options": {**windows, "save_steps": 4}, "moments": [("step", 6), ("step", 16)]},
         {"name": "whole", "options": options},
         {"name": "killed", "options": {**options, "save_steps": 3}, "moments": moments},
         {"name": "between", "options": {**options, "save_steps": 7}, "moments": at_boundaries},
+        {"name": "whole_pack", **pack},
+        {"name": "killed_pack", "moments": of_pack, **pack},
     )
-    assert found["killed"][0] == 18  # the state at the end was there; only the checkpoint was missing
-    assert found["between"][0] == 14
-    assert found["whole"][1] == found["killed"][1] == found["between"][1]
-    assert found["windows"][1] == found["cut"][1] != found["whole"][1]
-    assert_same_curve(tmp_path / "whole", tmp_path / "killed")
-    assert_same_curve(tmp_path / "windows", tmp_path / "cut")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["between", "cut", "killed", "whole", "windows"]
+
+
+def test_nothing_is_left_beside_them(found: Found) -> None:
+    names = ["between", "cut", "killed", "killed_pack", "whole", "whole_pack", "windows"]
+    assert sorted(path.name for path in found[0].iterdir()) == names
+
+
+def test_a_killed_run_ends_with_the_weights_of_one_never_stopped(found: Found) -> None:
+    folder, ended = found
+    assert ended["killed"][0] == 18  # the state at the end was there; only the checkpoint was missing
+    assert ended["between"][0] == 14
+    assert ended["whole"][1] == ended["killed"][1] == ended["between"][1]
+    assert ended["windows"][1] == ended["cut"][1] != ended["whole"][1]
+    assert_same_curve(folder / "whole", folder / "killed")
+    assert_same_curve(folder / "windows", folder / "cut")
+
+
+def test_a_killed_pack_ends_with_the_weights_of_one_never_stopped(found: Found) -> None:
+    folder, ended = found
+    assert len(set(ended["whole_pack"][1])) == 4
+    assert ended["whole_pack"][1] == ended["killed_pack"][1]
+    for i in range(4):
+        steps = [[*log_of(folder / f"{name}_pack" / str(i))] for name in ("whole", "killed")]
+        assert steps[0] == steps[1]
 
 
 @pytest.mark.check_all
@@ -71,27 +109,4 @@ def test_two_killed_processes_end_alike_too(tmp_path: Path) -> None:
     kept = [kept_weights(tmp_path / run) for run in ("whole", "killed")]
     assert [step for step, _ in kept[0]] == [0, 5, 10, 15]
     assert kept[0] == kept[1]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]
-
-
-def test_a_killed_pack_ends_with_the_weights_of_one_never_stopped(tmp_path: Path) -> None:
-    """Killed in steps, while it writes a state, and while it writes the checkpoints of those that end at 12 and 18."""
-    moments = [
-        ("step", 3),
-        ("SIGTERM", 3),
-        ("step", 7),
-        ("state", 1),
-        ("SIGINT", 9),
-        ("checkpoint", 1),
-        ("step", 14),
-        ("checkpoint", 2),
-    ]
-    options = {"per_device_train_batch_size": 4, "save_steps": 5, "eval_steps": 6, "eval_rows": 5}
-    pack = {"options": options, "packed": 18}
-    found = outcome(tmp_path, {"name": "whole", **pack}, {"name": "killed", "moments": moments, **pack})
-    assert len(set(found["whole"][1])) == 4
-    assert found["whole"][1] == found["killed"][1]
-    for i in range(4):
-        steps = [[*log_of(tmp_path / name / str(i))] for name in ("whole", "killed")]
-        assert steps[0] == steps[1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]
