@@ -17,7 +17,7 @@ READY_TEST := $(VENV)/.ready-test-$(STAMP)
 # pip would compile what it installs on one core, with much that is never imported: a third of the time of an
 # installation. Some files are templates and do not compile.
 COMPILE := $(BIN)/python -m compileall -qq -j 0 \
-  -x '/(tests|testing|chardet|debugpy|nltk|_inductor|transformers/models)/' $(VENV)/lib || true
+  -x '/(tests|testing|botocore|chardet|debugpy|mypy|mypyc|nltk|selenium|textual|_inductor|pygments/lexers|transformers/models)/' $(VENV)/lib || true
 
 # Tiny models are slower on many threads than on one, and tests that share two cores even more so.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
