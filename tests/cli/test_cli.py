@@ -226,6 +226,7 @@ def test_trace_solves_step_by_step(words: list[str], lines: list[str], capsys: p
     assert capsys.readouterr().out.splitlines() == lines
 
 
+@pytest.mark.check_all
 def test_an_exported_folder_is_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "data"
     assert cli.main(["export", str(folder), "--task", "max"]) == 0

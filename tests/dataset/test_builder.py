@@ -52,6 +52,7 @@ def test_a_shadowing_folder_does_not_matter(tmp_path: Path) -> None:
     assert done.stdout.strip() == "1000", done.stderr[-2000:]
 
 
+@pytest.mark.check_all
 def test_the_hook_can_be_switched_off(tmp_path: Path) -> None:
     code = "import listops_bench, datasets; datasets.load_dataset('listops_bench', 'max')"
     assert run_python(code, tmp_path, LISTOPS_BENCH_NO_HOOK="1").returncode != 0
@@ -147,6 +148,7 @@ builder.generate_blocks = dying
 _LOAD = "import listops_bench; print(len(listops_bench.load('sum_med', split='train', cache_dir='cache')))"
 
 
+@pytest.mark.check_all
 def test_four_processes_at_once_and_one_is_killed_half_way(tmp_path: Path) -> None:
     def start(code: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", code]

@@ -198,6 +198,7 @@ push(Publication("model", "org/first", "message", {name: Path(sys.argv[1], name)
 """
 
 
+@pytest.mark.check_all
 def test_a_client_killed_halfway_goes_on_where_it_was(hub_server: HubServer, checkpoint: Path, tmp_path: Path) -> None:
     names = ("config.json", "model.safetensors", "run.json")
     hub_server.drop_uploads = 1
