@@ -216,13 +216,24 @@ def _chromium(requires: Callable[[str], None]) -> Iterator[Any]:
     requires("chromium")
     requires("chromedriver")
     from selenium import webdriver
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    class Browser(webdriver.Chrome):
+        """Chrome whose ``get`` returns when the page is there: on a busy machine chromedriver's own answers before."""
+
+        def get(self, url: str) -> None:
+            ready = "return document.readyState === 'complete' && (document.URL === 'about:blank') === arguments[0]"
+            for address in ("about:blank", url):
+                super().get(address)
+                blank = address == "about:blank"
+                WebDriverWait(self, 30, 0.01).until(lambda driver, blank=blank: driver.execute_script(ready, blank))
 
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
     for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "window-size=1280,1000"):
         options.add_argument("--" + argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    driver = Browser(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
     driver.set_page_load_timeout(30)
     yield driver
     driver.quit()

@@ -78,6 +78,16 @@ def press(browser: Any, *keys: str) -> None:
         ActionChains(browser).send_keys(key).perform()
 
 
+def follow(browser: Any, selector: str) -> None:
+    """Clicks a link and waits for the page that it leads to."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    here = browser.current_url
+    one(browser, selector).click()
+    there = "return document.readyState === 'complete' && document.URL !== arguments[0]"
+    WebDriverWait(browser, 30, 0.01).until(lambda driver: driver.execute_script(there, here))
+
+
 def phone(browser: Any, width: int = 390) -> None:
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -170,6 +180,7 @@ def test_size_and_track_filters(browser: Any, pages: dict[str, str]) -> None:
 def test_thresholds_sort_with_their_bounds_and_obey_the_filters(browser: Any, pages: dict[str, str]) -> None:
     browser.get(pages["ladder"])
     browser.execute_script("document.querySelector('#thresholds th[data-key=n50] button').click()")
+    assert one(browser, "#thresholds th[data-key=n50]").get_attribute("aria-sort") == "descending"
     numbers = [text.split("\n")[0] for text in shown(browser, "#thresholds td[data-label='N50']")]
     assert numbers[0] == "> 472,896"
     values = [int(text.strip("<> ").replace(",", "")) for text in numbers]
@@ -189,14 +200,14 @@ def test_thresholds_sort_with_their_bounds_and_obey_the_filters(browser: Any, pa
 
 def test_a_models_page_is_one_step_away_and_leads_back(browser: Any, console: Console, pages: dict[str, str]) -> None:
     browser.get(pages["ladder"])
-    one(browser, "#matrix tbody tr:first-child th a").click()
+    follow(browser, "#matrix tbody tr:first-child th a")
     assert one(browser, "h1").text == "looped_d008"
     assert len(find(browser, "section[id^=result-]")) == 11
     find(browser, "summary")[0].click()
     assert "Root operation" in find(browser, "details")[0].text
     phone(browser)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
-    one(browser, "header a").click()
+    follow(browser, "header a")
     assert browser.current_url == pages["ladder"]
     assert console(browser) == []
 
