@@ -19,6 +19,10 @@ class InvalidInput(ValueError):
     """
 
 
+class OutOfTime(InvalidInput):
+    """Something took longer than it may. The command line exits with code 4, as where any time limit is up."""
+
+
 class EnvironmentFailed(RuntimeError):
     """The input is good, and a disk, a network or a permission stands in the way: trying again later may work.
 

@@ -19,10 +19,6 @@ DOORS: dict[str, dict[str, str]] = {
         "trust_remote_code=True": "for --trust-remote-code",
     },
     "model/origin.py": {"huggingface_hub.snapshot_download": "files by their endings, within a size"},
-    "harness/lm_eval.py": {
-        "AutoConfig.from_pretrained": "of the model that lm-eval is about to load, with the code it was told to trust",
-        "AutoTokenizer.from_pretrained": "of the same",
-    },
     "train/_state.py": {"torch.load": "of a run's own state, weights only"},
     "evaluate/examiner.py": {"subprocess.Popen": "this interpreter, for checkpoints of strangers"},
     "_base/processes.py": {"subprocess.Popen": "this package's own commands, side by side"},

@@ -15,12 +15,13 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TextIO
 
 from listops_bench._base.escape import terminal
-from listops_bench._base.stopping import Stopped
+from listops_bench._base.stopping import EXIT_TIME_IS_UP, Stopped
 from listops_bench.errors import (
     EXIT_ENVIRONMENT,
     EXIT_INVALID,
     EnvironmentFailed,
     InvalidInput,
+    OutOfTime,
     shortened,
     system_error,
     unknown,
@@ -79,6 +80,15 @@ class Parser(argparse.ArgumentParser):
             help = f"{help} (default: %(default)s)".strip()
         self.add_argument(name, help=help, **options)
 
+    def add_time_limit(self) -> None:
+        """Adds ``--time-limit``, for `limits_of_strangers`."""
+        self.add(
+            "--time-limit TIME",
+            "what opening a file or checkpoint, or one split or stage, may take",
+            type=duration,
+            default="10m",
+        )
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Parses arguments, of which none may be unknown; argparse comes through here for verbs, too."""
         values, rest = super().parse_known_args(args, namespace)
@@ -107,6 +117,7 @@ def run_command(
         quiet: print nothing: another process of the same command does.
     """
     codes: dict[type[Exception], int] = {
+        OutOfTime: EXIT_TIME_IS_UP,
         InvalidInput: EXIT_INVALID,
         EnvironmentFailed: EXIT_ENVIRONMENT,
         **dict.fromkeys(failures, EXIT_FAILED),

@@ -21,16 +21,22 @@ def add_verbs(parser: Parser) -> None:
     verb.add("--task TASK...", "whose operations to ask about (default: those trained on)", dest="tasks")
     verb.add("--num-rows N", "rows of each operation and split", type=positive, default=400)
     verb.add("--device NAME", default="cpu")
+    verb.add_time_limit()
 
 
-def analyze(*, output_dir: str, **options: Any) -> None:
+def analyze(*, output_dir: str, time_limit: float, **options: Any) -> None:
     from listops_bench.analysis.report.build import write_report
     from listops_bench.analysis.study import analyse
 
     def show(text: str) -> None:
         print_line(text, file=sys.stderr)
 
-    with limits_of_strangers("one of the checkpoints"):
-        analyses = analyse(**options, on_stage=lambda name, stage: show(f"{name}: {stage}"))
+    with limits_of_strangers("one of the checkpoints", seconds=time_limit) as begin:
+
+        def begin_stage(name: str, stage: str) -> None:
+            begin()
+            show(f"{name}: {stage}")
+
+        analyses = analyse(**options, on_stage=begin_stage)
     show("drawing")
     print_line(write_report(analyses, output_dir).page)

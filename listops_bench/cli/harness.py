@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from listops_bench._base.command import Parser, print_line
+from listops_bench._base.limits import limits_of_strangers
 from listops_bench.errors import InvalidInput
 
 
@@ -27,6 +28,7 @@ def add_verbs(parser: Parser) -> None:
     )
     verb.add("output OUTPUT", "lm-eval's --output_path (with --log_samples)")
     verb.add("--output-dir DIR", default="leaderboard/results")
+    verb.add_time_limit()
 
 
 # --- what they do ---------------------------------------------------------------------------------------------------
@@ -44,12 +46,13 @@ def lm_eval_path(*, write: str | None, tasks: Sequence[str] | None) -> None:
     print_line(f"{write}: {len(written)} files", file=sys.stderr)
 
 
-def import_lm_eval(*, output: str, output_dir: str) -> None:
+def import_lm_eval(*, output: str, output_dir: str, time_limit: float) -> None:
     from listops_bench.harness import lm_eval_import
     from listops_bench.pages.results import print_results
     from listops_bench.result.files import write_result
 
-    results = lm_eval_import.import_lm_eval(output)
+    with limits_of_strangers(f"lm-eval's log {output!r}", seconds=time_limit):
+        results = lm_eval_import.import_lm_eval(output)
     for result in results:
         print_line(write_result(output_dir, result), file=sys.stderr)
     print_results(results)

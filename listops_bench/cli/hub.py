@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import SUPPRESS
 from typing import TYPE_CHECKING, Any
 
 from listops_bench._base.command import Parser, print_line
 from listops_bench._base.limits import limits_of_strangers
+from listops_bench.cli.model import showing_splits
 from listops_bench.errors import InvalidInput
 from listops_bench.pages.console import make_table, print_tables
 
@@ -37,6 +37,7 @@ def add_verbs(parser: Parser) -> None:
         ("--device NAME", "device", "to score on (default: a GPU if there is one)"),
     ):
         verb.add(spec, help, dest=name, default=SUPPRESS)  # absent where it is not given
+    verb.add_time_limit()
 
     verb = parser.add_verb(
         "submit",
@@ -66,7 +67,7 @@ def add_verbs(parser: Parser) -> None:
 
 def push(
     *, folder: str, repo: str, dataset: bool, dry_run: bool, private: bool, revision: str | None, create_pr: bool,
-    **about_model: Any,
+    time_limit: float, **about_model: Any,
 ) -> None:  # fmt: skip
     from listops_bench.hub import publish, push as upload
     from listops_bench.hub.client import check_access
@@ -74,8 +75,8 @@ def push(
     if not dry_run:
         check_access(repo, dataset=dataset, must_exist=create_pr)
     if not dataset:
-        with limits_of_strangers(f"checkpoint {folder!r}"):
-            publication = publish.prepare_model(folder, repo, **about_model, on_split=_show_split)
+        with limits_of_strangers(f"checkpoint {folder!r}", seconds=time_limit) as begin:
+            publication = publish.prepare_model(folder, repo, **about_model, on_split=showing_splits(begin))
     elif about_model:
         raise InvalidInput("--results, --task, --dataset-id and --device are about checkpoints, not about a --dataset")
     else:
@@ -103,7 +104,7 @@ def _show(publication: Publication) -> None:
 def submit(**options: Any) -> None:
     from listops_bench.hub.submission import submit as hand_over, summary
 
-    done = hand_over(**options, on_split=_show_split)
+    done = hand_over(**options, on_split=showing_splits())
     for line in summary(done.results):
         print_line(line)
     if done.pull_request is not None:
@@ -118,7 +119,3 @@ def submit(**options: Any) -> None:
             " below leaderboard/checkpoints/"
         )
     print("next: commit these files and open a pull request; its checks run `leaderboard validate` and `verify`")
-
-
-def _show_split(task: str, split: str) -> None:
-    print_line(f"scoring {task}, {split}", file=sys.stderr)

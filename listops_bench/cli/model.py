@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import astuple
 from typing import Any
@@ -39,6 +40,7 @@ def add_verbs(parser: Parser) -> None:
     verb.add("--track NAME", "reference, open or constructed", default="open")
     verb.add("--output-dir DIR", "write a result file for each task below this folder", dest="results_dir")
     verb.add("--predictions-dir DIR", "write every answer with its score below this folder")
+    verb.add_time_limit()
     verb.add("--prompt TEXT", 'answer this instead: "[SUM 3 [MAX 2 9 ] 4 ] ="')
 
 
@@ -56,24 +58,34 @@ def models() -> None:
     print_tables(table)
 
 
-def evaluate(*, prompt: str | None, **options: Any) -> None:
+def evaluate(*, prompt: str | None, time_limit: float, **options: Any) -> None:
     from listops_bench.evaluate.run import evaluate_checkpoint
     from listops_bench.pages.results import print_results
 
-    if prompt is not None:
-        with _limits(options["checkpoint"], options["trust_remote_code"]):
-            _answer(prompt, options["checkpoint"], options["revision"], options["trust_remote_code"])
-        return
-    with _limits(options["checkpoint"], options["trust_remote_code"]):
-        results = evaluate_checkpoint(
-            **options, on_split=lambda task, split: print_line(f"scoring {task}, {split}", file=sys.stderr)
-        )
+    checkpoint, trusted = options["checkpoint"], options["trust_remote_code"]
+    with _limits(checkpoint, trusted, time_limit) as begin:
+        if prompt is not None:
+            _answer(prompt, checkpoint, options["revision"], trusted)
+            return
+        results = evaluate_checkpoint(**options, on_split=showing_splits(begin))
     print_results(results)
 
 
-def _limits(checkpoint: str, trusted: bool) -> AbstractContextManager[None]:
+def showing_splits(begin: Callable[[], None] = lambda: None) -> Callable[[str, str], None]:
+    """Says which split is scored; ``begin`` gives each its time."""
+
+    def show(task: str, split: str) -> None:
+        begin()
+        print_line(f"scoring {task}, {split}", file=sys.stderr)
+
+    return show
+
+
+def _limits(checkpoint: str, trusted: bool, seconds: float) -> AbstractContextManager[Callable[[], None]]:
     """Those of checkpoints that may be anybody's; one that may run its code may do anything."""
-    return nullcontext() if trusted else limits_of_strangers(f"checkpoint {checkpoint!r}")
+    if trusted:
+        return nullcontext(lambda: None)
+    return limits_of_strangers(f"checkpoint {checkpoint!r}", seconds=seconds)
 
 
 def _answer(prompt: str, checkpoint: str, revision: str | None, trust_remote_code: bool) -> None:

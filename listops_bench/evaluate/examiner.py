@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from listops_bench._base import records
-from listops_bench._base.limits import MEMORY_BYTES
+from listops_bench._base.limits import MEMORY_BYTES, SECONDS
 from listops_bench._base.processes import own_imports, own_python, without_secrets
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.result.format import Architecture, Model, Recipe, Result
@@ -34,8 +34,6 @@ from listops_bench.runs.record import Learning, Parameters, Training
 from listops_bench.tasks.pages import own_pages, remember_pages
 from listops_bench.tasks.task import get_task
 
-SECONDS = 600.0
-"""What opening a checkpoint, or answering one split, may take."""
 _START = "from listops_bench.evaluate._examined import main; main()"
 _MAX_MESSAGE = 64_000_000
 

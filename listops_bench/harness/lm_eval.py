@@ -14,12 +14,16 @@ import datasets
 import pyarrow as pa
 
 import listops_bench.model  # noqa: F401 - AutoModelForCausalLM knows our models from here on
-from listops_bench.errors import InvalidInput
+from listops_bench._base.limits import limits_of_strangers
+from listops_bench.errors import EnvironmentFailed, InvalidInput
+from listops_bench.evaluate.decoding import context_length
 from listops_bench.harness.lm_eval_files import EXAMPLES, description, few_shot_limit
+from listops_bench.model.checkpoint import load_checkpoint
+from listops_bench.model.ladder import model_symbols
+from listops_bench.model.origin import resolve
 from listops_bench.score.completion import score
 from listops_bench.tasks.generator import Rows, generate
 from listops_bench.tasks.pages import remember_pages
-from listops_bench.tasks.symbols import vocabulary
 from listops_bench.tasks.task import TaskSpec, get_task
 
 
@@ -77,20 +81,16 @@ def step_rate(steps: Iterable[tuple[int, int]]) -> float:
 
 
 def _check_model(task: TaskSpec, rows: Rows, shown: list[dict[str, Any]], arguments: dict[str, Any]) -> None:
-    from transformers import AutoConfig, AutoTokenizer
-
-    from listops_bench.model.tokenizer import words_of
-
-    name, options = arguments["pretrained"], {"trust_remote_code": arguments.get("trust_remote_code") is True}
+    """Of a model that can be opened as one of ours; any other, such as a large one with words of its own, passes."""
+    name = arguments["pretrained"]
     try:
-        config = AutoConfig.from_pretrained(name, **options)
-        tokenizer = AutoTokenizer.from_pretrained(arguments.get("tokenizer") or name, **options)
-    except Exception:  # whatever is wrong with the model, lm-eval loads it next and says so
+        with limits_of_strangers(f"checkpoint {name!r}"):
+            model, tokenizer, run = load_checkpoint(resolve(name, arguments.get("revision")).folder)
+    except (InvalidInput, EnvironmentFailed, OSError):
         return
-    words = words_of(tokenizer)  # a tokenizer of its own has a token for every text
-    if words is not None and words != vocabulary(task.symbol_set):
+    if model_symbols(model.config, run.symbols) != task.symbol_set:
         raise InvalidInput(f"task {task.name!r} has {task.symbol_set}, and model {name!r} the vocabulary of others")
-    context = arguments.get("max_length") or getattr(config, "max_position_embeddings", None)
+    context = arguments.get("max_length") or context_length(model)
     if not isinstance(context, int):
         return
     longest = rows.prompts()[int(rows.prompt_lengths.argmax())]

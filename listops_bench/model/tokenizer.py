@@ -60,9 +60,3 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: str | os.PathLike
     # transformers 5 writes its new internal class ("TokenizersBackend"), which 4.x cannot load.
     settings["tokenizer_class"] = "PreTrainedTokenizerFast"
     path.write_text(json.dumps(settings, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def words_of(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...] | None:
-    """The words of a tokenizer in the order of their ids; None where it is none of ours, for any symbols."""
-    words = tuple(sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__))
-    return words if words[: len(SPECIAL_TOKENS) + 2] == (*SPECIAL_TOKENS, "=", "]") else None

@@ -1,13 +1,17 @@
 """Limits on what strangers have us compute, in the process of a command."""
 
 import resource
+import signal
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
+from typing import NoReturn
 
 import numpy as np
 import pytest
 
 from listops_bench._base.limits import limits_of_strangers
-from listops_bench.errors import EnvironmentFailed, InvalidInput
+from listops_bench.errors import EnvironmentFailed, InvalidInput, OutOfTime
 from tests.support.commands import Run
 from tests.support.fake_checkpoints import make_taciturn_checkpoint, run_record
 
@@ -19,6 +23,41 @@ def test_memory_is_limited_and_given_back() -> None:
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
+def for_ever(*_: object, **__: object) -> NoReturn:
+    while True:
+        with suppress(Exception):
+            for _ in iter(int, 1):
+                pass
+
+
+def test_time_is_limited_and_nothing_on_the_way_takes_it_for_a_failure() -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    with pytest.raises(OutOfTime, match=r"^x took more than 0 s .+$"), limits_of_strangers("x", seconds=0.05):
+        for_ever()
+    assert (signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)) == (before, (0, 0))
+
+
+def test_each_split_has_its_time() -> None:
+    with limits_of_strangers("x", seconds=1000) as begin:
+        signal.setitimer(signal.ITIMER_REAL, 500)
+        begin()
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 900
+
+
+def test_a_thread_has_no_alarm_and_works() -> None:
+    done: list[int] = []
+
+    def work() -> None:
+        with limits_of_strangers("x", seconds=0.001) as begin:
+            begin()
+            done.append(1)
+
+    thread = Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == [1]
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), EnvironmentFailed("x"), InvalidInput("x")])
 def test_errors_that_say_more_are_left_as_they_are(error: Exception) -> None:
     with pytest.raises(type(error)) as caught, limits_of_strangers("x"):
@@ -26,16 +65,29 @@ def test_errors_that_say_more_are_left_as_they_are(error: Exception) -> None:
     assert caught.value is error
 
 
-def test_a_model_that_fails_when_it_is_run_is_one_line(
+VERBS = {
+    "evaluate": [],
+    "push": ["org/c", "--dry-run"],
+    "analyze": ["--output-dir", "x"],
+    "import-lm-eval": ["--output-dir", "x"],
+}
+
+
+def test_a_model_that_fails_when_it_is_run_or_runs_for_ever_is_one_line(
     command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("shapes do not fit\nsomewhere")
 
     folder = str(make_taciturn_checkpoint(tmp_path / "c", run_record("max:30")))
-    monkeypatch.setattr("listops_bench.evaluate.run.predict", fails)
-    monkeypatch.setattr("listops_bench.analysis.study.open_checkpoint", fails)
-    for verb, more in {"evaluate": [], "push": ["org/c", "--dry-run"], "analyze": ["--output-dir", "x"]}.items():
-        code, _, err = command(verb, folder, *more)
-        assert (code, err.splitlines()[-1].partition("run: ")[2]) == (2, "RuntimeError: shapes do not fit somewhere")
-        assert "Traceback" not in err
+    for does, more, exit_code, said in (
+        (fails, [], 2, "cannot be run: RuntimeError: shapes do not fit somewhere"),
+        (for_ever, ["--time-limit", "0.001"], 4, "took more than 0 s"),
+    ):
+        monkeypatch.setattr("listops_bench.evaluate.run.predict", does)
+        monkeypatch.setattr("listops_bench.analysis.study.open_checkpoint", does)
+        monkeypatch.setattr("listops_bench.harness.lm_eval_import.import_lm_eval", does)
+        for verb, needed in VERBS.items():
+            code, _, err = command(verb, folder, *needed, *more)
+            assert (code, said in err.splitlines()[-1]) == (exit_code, True), err
+            assert "Traceback" not in err
