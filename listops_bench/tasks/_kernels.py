@@ -22,7 +22,7 @@ from listops_bench.tasks._scan import (
     u64,
     write_trace,
 )
-from listops_bench.tasks.symbols import CLOSE_ID, EOS_ID, FIRST_OPERATION_ID, MAX_OPERATIONS
+from listops_bench.tasks.symbols import CLOSE_ID, EOS_ID, FIRST_OPERATION_ID
 
 _, SINGLE, ANSWER_ONLY = range(3)  # as expression.TRACE_STYLES
 
@@ -37,8 +37,6 @@ ROW = np.dtype(
         ("root_operation", np.int8),
         ("depth", np.int32),
         ("decisive_depth", np.int32),
-        ("reductions", np.int16, MAX_OPERATIONS),
-        ("unseen", np.int16, MAX_OPERATIONS),
     ],
     align=True,
 )
@@ -104,9 +102,9 @@ def _candidate(tables, scratch, state, shallowest, deepest, wanted_home, need_wi
     if length < 0:
         return TOO_LONG, 0, 0, 0, 0
     s = scratch
-    for a in range(MAX_OPERATIONS):
-        s.reductions_A[a] = 0
-        s.unseen_A[a] = 0
+    for i in range(tables.num_used):
+        s.reductions_A[tables.used_A[i]] = 0
+        s.unseen_A[tables.used_A[i]] = 0
     _, home, held, _ = scan(tables, s, s.line_T, length, s.next_T, True, True)
     by_triples = tables.hold_out == TRIPLES
     if by_triples:  # the lines of a trace evaluate nothing that the prompt does not
@@ -230,7 +228,7 @@ def _depth_class(cutoffs, closed, bits):
 def fill(
     tables, scratch, key, slot, stop, first, class_cutoffs, class_depths,
     closed, wanted_home, need_wide, style, max_attempts,
-    unique, seen, outcomes, ids, offsets, rows,
+    unique, seen, outcomes, ids, offsets, rows, reductions, unseen,
 ):  # fmt: skip
     """Fills the slots ``slot .. stop``; each draws from a random stream of its own, so any slot can be drawn alone.
 
@@ -272,9 +270,10 @@ def fill(
         columns.answer = np.int64(value) - tables.first_number_id
         columns.root_operation = np.int64(scratch.line_T[0]) - FIRST_OPERATION_ID
         columns.depth = depth
-        for a in range(MAX_OPERATIONS):
-            columns.reductions[a] = scratch.reductions_A[a]
-            columns.unseen[a] = scratch.unseen_A[a]
+        for j in range(tables.num_used):
+            a = tables.used_A[j]
+            reductions[i - first, a] = scratch.reductions_A[a]
+            unseen[i - first, a] = scratch.unseen_A[a]
         columns.decisive_depth = _decisive_depth(tables, scratch, length, depth)
     return stop, -1
 

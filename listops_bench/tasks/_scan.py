@@ -89,7 +89,7 @@ SCRATCH = np.dtype(
         ("values_LK", np.int64, (_L, _K)),
         ("sums_L2", np.uint64, (_L, 2)),  # of the hashes of the operands at even and at odd places
         ("keys_LK", np.uint64, (_L, _K)),  # the hashes themselves, where a task has an operation with an order
-        ("powers_LK", np.uint64, (_L, _K)),  # of a nested operand: what a SEQUENCE before it is multiplied by
+        ("powers_LK", np.uint64, (_L, _K)),  # what a SEQUENCE before an operand is multiplied by
         ("masks_LK", np.uint64, (_L, _K)),
         ("reductions_A", np.int64, _A),
         ("unseen_A", np.int64, _A),
@@ -151,7 +151,7 @@ def scan(tables, scratch, line, length, out, parallel, counting):
     Returns (length of the next line, home, whether an operation has held-out operands, hash of the canonical form).
     With ``counting``, also counts operations and held-out ones.
     """
-    s, first_number, has_order = scratch, tables.first_number_id, tables.has_order != 0
+    s, first_number = scratch, tables.first_number_id
     top, o, held_anywhere, reduced, home, form = -1, 0, False, False, TRAIN, ZERO
     for i in range(length):
         token = np.int64(line[i])
@@ -161,10 +161,7 @@ def scan(tables, scratch, line, length, out, parallel, counting):
             value = token - first_number
             count = s.count_L[top]
             s.values_LK[top, count] = value
-            if has_order:
-                s.keys_LK[top, count] = tables.number_keys_n[value]
-            else:
-                s.sums_L2[top, count & 1] += tables.number_keys_n[value]
+            s.sums_L2[top, count & 1] += tables.number_keys_n[value]
             s.count_L[top] = count + 1
             if s.flat_count_L[top] < FACT_OPERANDS:
                 s.flat_values_LF[top, s.flat_count_L[top]] = value
@@ -187,7 +184,9 @@ def scan(tables, scratch, line, length, out, parallel, counting):
             if counting:
                 s.reductions_A[operation] += 1
                 s.unseen_A[operation] += held
-            operand_hash, power = _operand_hash(tables, s, top, operation, count)
+            operand_hash = s.sums_L2[top, 0] + s.sums_L2[top, 1]
+            if tables.form_A[operation] == ALTERNATING:
+                operand_hash = mix(_EVEN + s.sums_L2[top, 0]) + mix(_ODD + s.sums_L2[top, 1])
             form = mix(tables.operation_keys_A[operation] + operand_hash)
             if s.nested_L[top] == 0 and (parallel or not reduced):
                 o = s.start_L[top]
@@ -195,11 +194,47 @@ def scan(tables, scratch, line, length, out, parallel, counting):
                 o += 1
                 reduced = True
             if top == 0:
+                if tables.has_order:
+                    form = _form_with_order(tables, s, line, length)
                 home = _home(tables, s, form)
                 break
-            _close(tables, s, top, operation, operand_hash, power, form, value)
+            _close(tables, s, top, operation, operand_hash, form, value)
             top -= 1
     return o, home, held_anywhere, form
+
+
+@njit(cache=True)
+def _form_with_order(tables, s, line, length):
+    """The hash of the canonical form of a task that has an operation with an order.
+
+    A pass of its own beside `scan`, which would be slower for all other tasks. It leaves the flat operands of `scan`.
+    """
+    first_number, top, form = tables.first_number_id, -1, ZERO
+    for i in range(length):
+        token = np.int64(line[i])
+        if FIRST_OPERATION_ID <= token < first_number:
+            top += 1
+            s.operation_L[top] = token - FIRST_OPERATION_ID
+            s.count_L[top] = 0
+            continue
+        if token >= first_number:
+            key, power = tables.number_keys_n[token - first_number], GOLDEN_64
+        else:
+            operation = s.operation_L[top]
+            operand_hash, inner_power = _operand_hash(tables, s, top, operation, s.count_L[top])
+            form = mix(tables.operation_keys_A[operation] + operand_hash)
+            if top == 0:
+                break
+            top -= 1
+            key, power = form, GOLDEN_64
+            if _is_flattened(tables, s, top, operation):
+                key = form if tables.form_A[operation] == FOLD else operand_hash
+                power = inner_power
+        count = s.count_L[top]
+        s.keys_LK[top, count] = key
+        s.powers_LK[top, count] = power
+        s.count_L[top] = count + 1
+    return form
 
 
 @njit(cache=True)
@@ -209,10 +244,6 @@ def _operand_hash(tables, s, top, operation, count):
     See `split._operand_hash`; of a FOLD what its last step adds to the operation's key.
     """
     form, keys, total = tables.form_A[operation], s.keys_LK[top], ZERO
-    if not tables.has_order:
-        if form == ALTERNATING:
-            return mix(_EVEN + s.sums_L2[top, 0]) + mix(_ODD + s.sums_L2[top, 1]), GOLDEN_64
-        return s.sums_L2[top, 0] + s.sums_L2[top, 1], GOLDEN_64
     if form == BAG:
         for i in range(count):
             total += keys[i]
@@ -232,26 +263,28 @@ def _operand_hash(tables, s, top, operation, count):
         return total, GOLDEN_64
     power = ONE
     for i in range(count):
-        of_key = s.powers_LK[top, i] if (s.nested_L[top] >> i) & 1 else GOLDEN_64
-        total, power = total * of_key + keys[i], power * of_key
+        total, power = total * s.powers_LK[top, i] + keys[i], power * s.powers_LK[top, i]
     return total, power
 
 
 @njit(cache=True)
-def _close(tables, s, top, operation, operand_hash, power, form, value):
+def _is_flattened(tables, s, up, operation):
+    """Whether the operation that comes next below level ``up`` is flattened there."""
+    if operation != s.operation_L[up]:
+        return False
+    flattens = tables.flattens_A[operation]
+    return flattens == ANYWHERE or (flattens == IN_FRONT and s.count_L[up] == 0)
+
+
+@njit(cache=True)
+def _close(tables, s, top, operation, operand_hash, form, value):
     """Hands a finished operation to the one around it."""
     up = top - 1
     count = s.count_L[up]
+    s.nested_L[up] = 1
     s.values_LK[up, count] = value
-    s.count_L[up] = count + 1
-    s.nested_L[up] |= 1 << count
-    flattens = tables.flattens_A[operation] if operation == s.operation_L[up] else NOWHERE
-    if flattens == ANYWHERE or (flattens == IN_FRONT and count == 0):
-        if tables.has_order:
-            s.keys_LK[up, count] = form if tables.form_A[operation] == FOLD else operand_hash
-            s.powers_LK[up, count] = power
-        else:
-            s.sums_L2[up, 0] += operand_hash
+    if _is_flattened(tables, s, up, operation):
+        s.sums_L2[up, 0] += operand_hash
         s.flat_numbers_L[up] &= s.flat_numbers_L[top]
         have = s.flat_count_L[up]
         for j in range(min(s.flat_count_L[top], FACT_OPERANDS)):
@@ -259,13 +292,10 @@ def _close(tables, s, top, operation, operand_hash, power, form, value):
                 s.flat_values_LF[up, have + j] = s.flat_values_LF[top, j]
         s.flat_count_L[up] = have + s.flat_count_L[top]
     else:
-        if tables.has_order:
-            s.keys_LK[up, count] = form
-            s.powers_LK[up, count] = GOLDEN_64
-        else:
-            s.sums_L2[up, count & 1] += form
+        s.sums_L2[up, count & 1] += form
         s.flat_numbers_L[up] = 0
         s.flat_count_L[up] += 1
+    s.count_L[up] = count + 1
 
 
 @njit(cache=True)
@@ -297,16 +327,16 @@ def home_by_triples(tables, scratch, line, length):
 
     A pass of its own beside `scan`, which would be slower for all other tasks if it looked for triples, too.
     """
-    s = scratch
+    s, first_number = scratch, tables.first_number_id
     top, held_anywhere = -1, False
     for i in range(length):
         token = np.int64(line[i])
-        if FIRST_OPERATION_ID <= token < tables.first_number_id:
+        if FIRST_OPERATION_ID <= token < first_number:
             top += 1
             s.operation_L[top] = token - FIRST_OPERATION_ID
             s.count_L[top] = 0
             continue
-        value = token - tables.first_number_id
+        value = token - first_number
         if value < 0:
             operation, count = s.operation_L[top], s.count_L[top]
             if _has_held_triple(tables, s.values_LK[top], count):
@@ -329,11 +359,11 @@ def home_by_triples(tables, scratch, line, length):
 @njit(cache=True)
 def text_hash(tables, line, length):
     """`split.Rule.form_hash` of the rule ``triples``."""
-    place = ZERO
+    place, first_number = ZERO, tables.first_number_id
     for i in range(length):
         token = np.int64(line[i])
-        if token >= tables.first_number_id:
-            key = tables.number_keys_n[token - tables.first_number_id]
+        if token >= first_number:
+            key = tables.number_keys_n[token - first_number]
         elif token >= FIRST_OPERATION_ID:
             key = tables.operation_keys_A[token - FIRST_OPERATION_ID]
         else:

@@ -270,14 +270,15 @@ class _Draw:
     def _block(self, slot: int, stop: int, first: int) -> Rows:
         """Fills the slots ``slot .. stop``; returns their rows from ``first`` on."""
         rows = np.zeros(stop - first, kernels.ROW)
+        reductions, unseen = np.zeros((2, stop - first, len(self.task.symbol_set.operations)), np.int16)
         ids = np.empty(len(rows) * self.task.max_tokens + 8, np.uint8)
         offsets = np.zeros(len(rows) + 1, np.int64)
         while slot < stop:
-            end = min(slot + (16 if slot < 1024 else 1024), stop)
+            end = min(max(16, 2 * slot), stop)
             slot, exhausted = kernels.fill(
                 self.tables, self.scratch, np.uint64(self.key), slot, end, first, self.cutoffs, self.depths,
                 self.closed, HOMES.index(home_of(self.split)), self.split == "test_wider", self.style, _MAX_ATTEMPTS,
-                self.unique, self.seen, self.outcomes, ids, offsets, rows,
+                self.unique, self.seen, self.outcomes, ids, offsets, rows, reductions, unseen,
             )  # fmt: skip
             if slot < end:
                 self._close(exhausted, slot)
@@ -287,8 +288,7 @@ class _Draw:
                     f"{_MAX_DRAWS_OF_A_ROW:,} candidates"
                 )
         columns = {name: np.ascontiguousarray(rows[name]) for name in kernels.ROW.names or ()}
-        for name in ("reductions", "unseen"):
-            columns[name] = np.ascontiguousarray(columns[name][:, : len(self.task.symbol_set.operations)])
+        columns |= {"reductions": reductions, "unseen": unseen}
         return Rows(self.task, self.split, first, ids[: offsets[-1]].copy(), offsets, **columns)
 
     def _close(self, exhausted: int, slot: int) -> None:

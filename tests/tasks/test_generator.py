@@ -109,16 +109,17 @@ def test_rows_of_any_task_equal_the_reference(seed: int) -> None:
     """All operations, rules, depths to 6, 2 to 4 operands, moduli 3 to 31, splits and styles: 100,000 rows of them with
     ``make check-all``."""
     rng = random.Random(seed)
-    checked = 0
+    checked, refused = 0, 0
     while checked < (12_500 if CHECK_ALL else 1_000):
         task, split, style = _random_task(rng), rng.choice(SPLITS), rng.choice(TRACE_STYLES)
         try:
             rows = generate(task, split, seed=rng.randrange(2**40), num_rows=20, trace=style)
-        except InvalidInput as error:
-            assert "distinct" in str(error)  # noqa: PT017 - tiny spaces, such as SUM mod 2, hold too few test rows
+        except InvalidInput:  # tiny spaces, such as SUM mod 2, hold too few test rows; of some tasks they are too rare
+            refused += 1
             continue
         assert_rows_are_right(rows, style)
         checked += len(rows)
+    assert refused < 0.05 * checked / 20
 
 
 @pytest.mark.parametrize("split", SPLITS)
