@@ -1,14 +1,18 @@
 """Speed of the generator, against a straightforward recursive one that makes the same kind of rows, in the same run.
 
     python benchmarks/generate.py > benchmarks/results/generate.json
+    python benchmarks/generate.py --before ../old      # and against another checkout, in turns
+
 
 Prints one JSON object: tokens/s of both and their ratio (both make every column, both traces' split check and text),
 tokens/s of tasks whose operations are tables, seconds of a cold ``load_dataset`` of a 50,000-row task, and the growth
-of memory over a stream of 10 million rows.
+of memory over a stream of 10 million rows. With ``--before``, also what share of the other checkout's speed (tokens per
+second of CPU, the best of many) this one has, on tasks that both have.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -18,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -37,10 +42,14 @@ from listops_bench.tasks.task import TaskSpec, get_task
 
 TASK = "sum_max_med"
 TABLE_TASKS = ("perm_sign_s3", "perm_point_a5", "rsum_lat_tables", "rsum_max_med_tables")
-RECURSIVE_ROWS, FAST_ROWS, STREAM_ROWS = 3_000, 400_000, 10_000_000
+COMPARED_TASKS = ("sum", "sum_max_med", "sum_nrgpt")
+RECURSIVE_ROWS, FAST_ROWS, STREAM_ROWS, COMPARED_ROWS = 3_000, 400_000, 10_000_000, 20_000
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--before", metavar="CHECKOUT", type=Path)
+    before = parser.parse_args(argv).before
     task = get_task(TASK)
     recursive = max(_recursive_tokens_per_second(task, seed) for seed in range(3))
     generate(task, "train", num_rows=10).to_arrow()  # compiles
@@ -56,6 +65,7 @@ def main() -> None:
         "load_dataset_cold_seconds": round(_cold_load_seconds(), 2),
         "stream_rows": STREAM_ROWS,
         **_stream_memory(task),
+        **({} if before is None else {"share_of_the_speed_before": _against(before)}),
         "environment": _environment(),
     }
     print(json.dumps(figures, indent=2))
@@ -68,6 +78,29 @@ def _fast_tokens_per_second(task: str, seed: int) -> float:
         rows.to_arrow()
         tokens += int(rows.num_tokens.sum())
     return tokens / (time.perf_counter() - start)
+
+
+def _against(before: Path) -> dict[str, float]:
+    """The speed of this checkout over that of another, which processes of their own measure in turns."""
+    code = (
+        "import json, time\n"
+        "from listops_bench.tasks.generator import generate\n"
+        "from listops_bench.tasks.task import get_task\n"
+        "def seconds(task):\n"
+        "    start = time.process_time()\n"
+        f"    generate(task, 'train', num_rows={COMPARED_ROWS})\n"
+        "    return time.process_time() - start\n"
+        f"tasks = [get_task(name) for name in {COMPARED_TASKS!r}]\n"
+        "[seconds(task) for task in tasks]  # compiles\n"
+        "print(json.dumps([min(seconds(task) for _ in range(12)) for task in tasks]))"
+    )
+    places = (before.resolve(), Path(__file__).resolve().parent.parent)
+    found: dict[Path, list[list[float]]] = {place: [] for place in places}
+    for place in places * 4:
+        command = [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(place)!r})\n{code}"]
+        found[place].append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    old, new = ([min(times) for times in zip(*found[place], strict=True)] for place in places)
+    return {name: round(was / now, 3) for name, was, now in zip(COMPARED_TASKS, old, new, strict=True)}
 
 
 def _recursive_tokens_per_second(task: TaskSpec, seed: int) -> float:

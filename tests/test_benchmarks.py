@@ -59,7 +59,7 @@ def test_generate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     generate = script("generate")
     for name in ("RECURSIVE_ROWS", "FAST_ROWS", "STREAM_ROWS"):
         monkeypatch.setattr(generate, name, 20)
-    generate.main()
+    generate.main([])
     figures = json.loads(capsys.readouterr().out)
     assert figures["stream_rows"] == 20
     assert figures["ratio"] > 0
