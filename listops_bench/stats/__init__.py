@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from listops_bench._base.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from listops_bench.stats.adaptive import Duel as Duel, Search as Search, Trial as Trial
     from listops_bench.stats.common_ratio import common_ratio as common_ratio
     from listops_bench.stats.differences import difference as difference
     from listops_bench.stats.intervals import Summary as Summary, wilson_interval as wilson_interval
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "adaptive": "Duel Search Trial",
         "intervals": "Summary wilson_interval",
         "common_ratio": "common_ratio",
         "differences": "difference",

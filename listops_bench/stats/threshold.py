@@ -95,18 +95,17 @@ class Profile:
         """The highest one."""
         return -Profile(-self.points[::-1], self.deviance[::-1]).lowest(levels)
 
-    def limits(self, confidence: float = 0.95) -> tuple[float | None, float | None]:
-        """Where the deviance crosses what is rejected; None where it does not, within the points."""
-        level = np.array([rejected_from(confidence)])
-        low, high = self.lowest(level)[0], self.highest(level)[0]
+    def limits(self, level: float) -> tuple[float | None, float | None]:
+        """Where the deviance crosses a level, from which on it is rejected; None where no point is."""
+        low, high = self.lowest(np.array([level]))[0], self.highest(np.array([level]))[0]
         return float(low) if math.isfinite(low) else None, float(high) if math.isfinite(high) else None
 
-    def minus(self, other: Profile, confidence: float) -> tuple[float | None, float | None]:
+    def minus(self, other: Profile, level: float) -> tuple[float | None, float | None]:
         """The limits of a point of this minus one of the other; None where one lies beyond all points.
 
         Both are of runs of their own, so deviances add up: a difference is accepted where that of some pair is.
         """
-        spare = rejected_from(confidence) - other.deviance
+        spare = level - other.deviance
         low, high = self.lowest(spare) - other.points, self.highest(spare) - other.points
         falls = np.nanmin(low) == -np.inf or bool((self.deviance <= spare[-1]).any())
         rises = np.nanmax(high) == np.inf or bool((self.deviance <= spare[0]).any())
@@ -198,7 +197,7 @@ def _fit(outcomes: tuple[Outcome, ...]) -> Threshold:
         return Threshold(outcomes, always or "unknown", bound, None, None)
     points, values, below, above, best = _curves(outcomes).over_n50()
     profile, curve = Profile.of(points, values, below, above), (float(best[0]), float(best[1]), float(best[2]))
-    low, high = (None if limit is None else math.exp(limit) for limit in profile.limits())
+    low, high = (None if limit is None else math.exp(limit) for limit in profile.limits(rejected_from(0.95)))
     place = int(profile.deviance.argmin())
     kind: Kind = always or ("below" if place == 0 else "above" if place == len(profile.points) - 1 else "number")
     if low is None and high is None and not always:
@@ -216,7 +215,7 @@ def _plateau(outcomes: tuple[Outcome, ...]) -> Plateau:
     if len(outcomes) < 2 or not any(o.learned for o in outcomes):
         return Plateau(None, 0.0, 1.0)
     profile = Profile.of(*_curves(outcomes).over_plateau())
-    low, high = profile.limits()
+    low, high = profile.limits(rejected_from(0.95))
     return Plateau(float(profile.points[profile.deviance.argmin()]), low or 0.0, 1.0 if high is None else high, profile)
 
 
@@ -243,10 +242,15 @@ def ratio(first: Threshold, second: Threshold, confidence: float = 0.95) -> Rati
     The interval holds every quotient that some pair of thresholds with it makes acceptable. With a threshold that is
     only bounded, so is the quotient.
     """
+    return quotient(first, second, rejected_from(confidence))
+
+
+def quotient(first: Threshold, second: Threshold, level: float) -> Ratio:
+    """The same for a bound of the deviance."""
     kind, estimate = _quotient(first, second)
     if first.profile is None or second.profile is None:
         return Ratio(kind, estimate, None, None)
-    low, high = first.profile.minus(second.profile, confidence)
+    low, high = first.profile.minus(second.profile, level)
     if low is None and high is None and kind == "number":
         kind, estimate = "unknown", None
     return Ratio(kind, estimate, None if low is None else math.exp(low), None if high is None else math.exp(high))
@@ -257,7 +261,7 @@ def plateau_gain(first: Threshold, second: Threshold, confidence: float = 0.95) 
     one, two = first.plateau, second.plateau
     if one.estimate is None or two.estimate is None or one.profile is None or two.profile is None:
         return None
-    low, high = one.profile.minus(two.profile, confidence)
+    low, high = one.profile.minus(two.profile, rejected_from(confidence))
     return Difference(one.estimate - two.estimate, -1.0 if low is None else low, 1.0 if high is None else high)
 
 

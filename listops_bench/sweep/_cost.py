@@ -21,8 +21,8 @@ import torch
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.pages.tables import from_records, to_console
 from listops_bench.sweep._folder import SweepFolder
-from listops_bench.sweep._packs import Unit, flops_per_token, pack_limit, units_of
-from listops_bench.sweep.job import Job
+from listops_bench.sweep._packs import Unit, pack_limit, units_of
+from listops_bench.sweep.job import Job, flops_per_token
 from listops_bench.tasks.exposure import exposure
 from listops_bench.train.config import WINDOW, TrainConfig, rows_per_step
 from listops_bench.train.packed import Engine

@@ -8,6 +8,7 @@
     attempts/NAME.json        runs that a process works on, or died under
     workers/0.json            the heartbeat of each process: what it is doing, for the table
     selection.json            choices of a recipe, and what they cost
+    adaptive/NAME.json        choices of sizes, and what N50 was known to be after each batch
 
 Processes agree through these files alone, so any of them may die at any time.
 """
@@ -30,9 +31,11 @@ from listops_bench._base.records import Text
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.result.files import find_results, read_result
 from listops_bench.result.format import Result
+from listops_bench.result.learned import learned
 from listops_bench.runs.folder import RunFiles
 from listops_bench.runs.record import RunRecord, read_run
 from listops_bench.score.completion import SCORER_VERSION
+from listops_bench.sweep._adaptive import Arm, Course
 from listops_bench.sweep._attempts import Attempts
 from listops_bench.sweep._notes import Notes
 from listops_bench.sweep.grid import Sweep
@@ -101,6 +104,7 @@ class SweepFolder:
         self.notes = Notes()
         self.runs, self.results, self.packs = self.path / "runs", self.path / "results", self.path / "packs"
         self.attempts = Attempts(self.path / "attempts", self.packs, self.notes)
+        self.courses = [Course(adaptive, self.path / "adaptive") for adaptive in sweep.adaptive]
         self._done: set[str] = set()
         self._records: dict[str, RunRecord] = {}
         self._lock = threading.Lock()
@@ -117,7 +121,31 @@ class SweepFolder:
         for selection, choice in zip(self.sweep.selections, self.choices(), strict=True):
             if choice is not None:
                 known.update({job.name: job for job in selection.reported[choice["chosen"]]})
+        for course in self.courses:
+            known.update({job.name: job for job in course.advance(self._outcome)})
         return list(known.values())
+
+    @property
+    def num_runs(self) -> int:
+        """How many runs there are; of adaptive arms, those that were chosen by now."""
+        return len(self.sweep) + sum(course.num_chosen for course in self.courses)
+
+    @property
+    def waits(self) -> bool:
+        """Whether runs that others work on decide what is next."""
+        running = {job.name for job in self.by_state()["left"]} if self.courses else ()
+        chosen = (job.name for c in self.courses if not c.is_over for job in c.advance(self._outcome))
+        return None in self.choices() or any(name in running for name in chosen)
+
+    def _outcome(self, arm: Arm, job: Job) -> bool | None:
+        """Whether a run has learned what its arm is about; None where that is not known."""
+        if self.has_failed(job):  # diverged, or for a reason that may be gone
+            failure: Failure = self.notes.read(self._failed_path(job), Failure) or _UNREADABLE
+            return False if failure.final else None
+        if not self.is_done(job):
+            return None
+        found = {result.task.name: result for result in self.scores(job)}
+        return learned(found, arm.task, cut=arm.cut)
 
     def by_state(self) -> dict[str, list[Job]]:
         """The runs that are known by now, ``done``, ``failed`` and ``left`` to do, here or (``later``) elsewhere."""
@@ -132,7 +160,10 @@ class SweepFolder:
         return [selection.decide(self.record, self.has_failed) for selection in self.sweep.selections]
 
     def write_choices(self) -> None:
-        """selection.json: every choice that has been made, with the figures it rests on and the steps it cost."""
+        """Every choice that has been made, with what it rests on: selection.json and adaptive/."""
+        for course in self.courses:
+            course.advance(self._outcome)
+            course.write()
         made = [choice for choice in self.choices() if choice is not None]
         if made:
             write_atomic(self.path / "selection.json", json.dumps(made, indent=2) + "\n")

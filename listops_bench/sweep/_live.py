@@ -9,12 +9,12 @@ from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Self
 
 from listops_bench._base.escape import terminal
+from listops_bench.leaderboard.arms import spell_limits, spell_threshold
 from listops_bench.pages.console import clock, make_table
 from listops_bench.pages.tables import Table, from_records, to_console
 from listops_bench.runs.record import RunRecord
 from listops_bench.sweep._folder import Status, SweepFolder
-from listops_bench.sweep._packs import cost
-from listops_bench.sweep.job import Job
+from listops_bench.sweep.job import Job, cost
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -71,7 +71,7 @@ class Display(AbstractContextManager["Display"]):
 
         statuses = self.folder.heartbeats()
         table = make_table("worker", "run", "", "step", "loss")
-        table.caption = self._outlook(statuses)
+        table.caption = "\n".join([*adaptive_lines(self.folder), self._outlook(statuses)])
         for column in (0, 3, 4):
             table.columns[column].justify = "right"
         for number, status in statuses.items():
@@ -84,15 +84,15 @@ class Display(AbstractContextManager["Display"]):
     def line(self) -> str:
         statuses = self.folder.heartbeats()
         parts = [f"{s.title}: {s.phase} {s.step}/{s.total_steps}" for s in statuses.values()]
-        return "; ".join([*parts, self._outlook(statuses)])
+        return "; ".join([*parts, *adaptive_lines(self.folder), self._outlook(statuses)])
 
     def _outlook(self, statuses: Mapping[int, Status]) -> str:
         """``5 of 12 runs done, 2 running, 1 failed, 4 left; about 3:10 to go``."""
         states = self.folder.by_state()
         counts = {name: len(jobs) for name, jobs in states.items()}
         running = {name for status in statuses.values() for name in status.runs} & {job.name for job in states["left"]}
-        waiting = len(self.folder.sweep) - counts["done"] - counts["failed"] - len(running)
-        words = [f"{counts['done']} of {len(self.folder.sweep)} runs done", f"{len(running)} running"]
+        waiting = self.folder.num_runs - counts["done"] - counts["failed"] - len(running)
+        words = [f"{counts['done']} of {self.folder.num_runs} runs done", f"{len(running)} running"]
         words += [f"{counts['failed']} failed"] if counts["failed"] else []
         text = ", ".join([*words, f"{waiting} left"])
         seconds = self._seconds_left(states, statuses)
@@ -110,6 +110,28 @@ class Display(AbstractContextManager["Display"]):
         spent += sum(cost(j) * (share[j.name] - self._begun_at[j.name]) for j in states["left"] if j.name in share)
         left = sum(cost(job) * (1 - share.get(job.name, 0)) for job in states["left"])
         return left * self._seconds() / spent if spent > 0 else None
+
+
+def adaptive_lines(folder: SweepFolder) -> list[str]:
+    """How well the N50 of each adaptive arm is known by now, and how its interval has narrowed, a line each."""
+    lines = []
+    for course in folder.courses:
+        for place, arm in enumerate(course.adaptive.arms):
+            (runs, right), found = course.counts(place), course.threshold(place)
+            words = f"{arm.name}: {right} of {runs} learned {arm.task}"
+            words += f"; N50 {spell_threshold(found)}" if runs else ""
+            words += f" ({limits})" if (limits := spell_limits(found)) else ""
+            steps = [i for i in course.intervals if i.arm == place and i.low and i.high]
+            widths = " > ".join(f"{i.high / i.low:.2f}" for i in steps[-6:] if i.high and i.low)
+            lines.append(words + (f", within a factor of {widths}" if widths else ""))
+        if (ratio := course.ratio) is not None:
+            limits = spell_limits(ratio)
+            lines.append(
+                f"N50 of the second over the first: {spell_threshold(ratio)}" + (f" ({limits})" if limits else "")
+            )
+        if course.ended:
+            lines[-1] += f"; ended: {course.ended}"
+    return lines
 
 
 def summary_table(folder: SweepFolder) -> Table:
@@ -147,6 +169,8 @@ def print_summary(console: Console, folder: SweepFolder) -> None:
     for path, reason in sorted(folder.notes.damaged.items()):
         if path.exists():
             console.print(terminal(f"does not count: {reason}"), style="red", soft_wrap=True, markup=False)
-    console.print(f"{done} of {len(folder.sweep)} runs done, {results} result files", markup=False)
+    for line in adaptive_lines(folder):
+        console.print(line, soft_wrap=True, markup=False)
+    console.print(f"{done} of {folder.num_runs} runs done, {results} result files", markup=False)
     if results:
         console.print(f"the board: listops-bench leaderboard build {folder.results}", soft_wrap=True, markup=False)

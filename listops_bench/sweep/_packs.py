@@ -11,23 +11,18 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 from listops_bench.errors import InvalidInput
-from listops_bench.model.ladder import build_model, load_config, parameter_counts
+from listops_bench.model.ladder import load_config
 from listops_bench.runs.folder import working_files
 from listops_bench.sweep._attempts import CRASHES_ALONE
 from listops_bench.sweep._folder import SweepFolder
-from listops_bench.sweep.job import Job
-from listops_bench.tasks.symbols import Symbols
+from listops_bench.sweep.job import Job, cost
 from listops_bench.train.config import rows_per_step
 from listops_bench.train.packed.run import MOST_ROWS, pack_key, why_not
-
-FLOPS_BESIDES = 40_000
-"""What a token costs beside its matrix products, in FLOPs of them (fitted to one CPU thread; orders runs, no more)."""
 
 Order = Literal["cost", "page"]
 
@@ -51,22 +46,6 @@ class Unit:
     @property
     def cost(self) -> float:
         return sum(cost(job) for job in self.jobs)
-
-
-def cost(job: Job) -> float:
-    """What a run costs, in FLOPs or so."""
-    config = job.config
-    curriculum = config.plan()
-    try:
-        per_token = flops_per_token(config.fresh_model, curriculum.symbol_set)
-    except InvalidInput:  # as in `_can_be_packed`
-        per_token = 0
-    return curriculum.steps * rows_per_step(config) * (per_token + FLOPS_BESIDES)
-
-
-@lru_cache
-def flops_per_token(model: str, modulus: Symbols) -> int:
-    return parameter_counts(build_model(model, modulus)).flops_per_token or 0
 
 
 def units_of(

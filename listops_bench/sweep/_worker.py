@@ -81,7 +81,7 @@ class Worker:
                     for lock in claims.values():
                         lock.release()
                 if unit is None:
-                    if self.folder.part == "score" or None not in self.folder.choices():
+                    if self.folder.part == "score" or not self.folder.waits:
                         return
                     with self.stop.raising():  # runs of other processes decide what is next
                         time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -22,6 +22,9 @@ otherwise (recipes are merged)::
       - {models: [looped_d048], tasks: [sum], seeds: [0, 1]}
 
 A model may be a mapping, ``{model: looped_d048, num_attention_heads: 4}``: a rung with other values in its config.json.
+Lists in it are crossed.
+
+``adaptive: {}`` in place of ``seeds`` has sizes chosen by what was learned so far (its keys: `_adaptive.Rule`).
 """
 
 from __future__ import annotations
@@ -30,21 +33,24 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from listops_bench._base.files import read_yaml, write_atomic
+from listops_bench._base.options import from_mapping
 from listops_bench._base.text import slug
 from listops_bench.errors import InvalidInput, shortened, unknown
+from listops_bench.model.ladder import load_config
 from listops_bench.result.format import TRACKS, Track
+from listops_bench.sweep._adaptive import Adaptive, Arm, Rule, make_arm
 from listops_bench.sweep._select import Selection
 from listops_bench.sweep.job import Job
 from listops_bench.tasks.split import EVALUATION_SPLITS
 from listops_bench.tasks.task import get_task
-from listops_bench.train.config import TrainRecipe, make_config, read_recipe, recipe_in
+from listops_bench.train.config import DEFAULT_MODEL, TrainRecipe, make_config, read_recipe, recipe_in
 from listops_bench.train.run import check_model
 
 MOST_RUNS = 10_000
@@ -65,6 +71,7 @@ _GRID: dict[str, type] = {
     "eval_num_rows": int,
     "track": str,
     "select": dict,
+    "adaptive": dict,
 }
 _PAGE = {**_GRID, "grids": list}
 _SELECT: dict[str, type] = {"over": str, "by": str, "seeds": list}
@@ -75,18 +82,28 @@ _SET_BY_SWEEP = ("output_dir", "task", "curriculum", "model", "seed", "report_to
 
 @dataclass(frozen=True)
 class Sweep:
-    """All runs of a page: those that stand from the beginning, and those that a choice of recipe decides."""
+    """All runs of a page: those that stand from the beginning, and those that a choice of recipe or size decides.
+
+    How many the latter are is not known beforehand: its length is without them.
+    """
 
     name: str
     jobs: tuple[Job, ...]
     selections: tuple[Selection, ...]
+    adaptive: tuple[Adaptive, ...] = ()
 
     def __len__(self) -> int:
         return len(self.jobs) + sum(selection.num_runs for selection in self.selections)
 
 
-def read_sweep(path: str | Path, output_dir: str | Path) -> Sweep:
+def read_sweep(
+    path: str | Path, output_dir: str | Path, *, adaptive: bool = False, max_runs: int | None = None
+) -> Sweep:
     """Reads a page and crosses its lists; runs that stand in several grids are one run.
+
+    Args:
+        adaptive: every grid is, whatever seeds it has.
+        max_runs: of an adaptive arm, instead of what the page says.
 
     Raises:
         InvalidInput: unreadable, an unknown key, task, model or option (the nearest known one is named), or no run.
@@ -98,7 +115,10 @@ def read_sweep(path: str | Path, output_dir: str | Path) -> Sweep:
     grids = []
     for own in shared.pop("grids", [{}]):
         recipe = {**shared.get("recipe", {}), **_checked(own, _GRID, path).get("recipe", {})}
-        grids.append(_Grid({**shared, **own, "recipe": recipe}, path, folder))
+        values = {**shared, **own, "recipe": recipe}
+        if adaptive:
+            values = {**values, "seeds": [], "adaptive": values.get("adaptive", {})}
+        grids.append(_Grid(values, path, folder, max_runs))
     if (runs := sum(grid.num_runs for grid in grids)) > MOST_RUNS:
         raise InvalidInput(f"{str(path)!r} has {runs:,} runs; a page has {MOST_RUNS:,} at the most")
     for grid in grids:
@@ -106,9 +126,12 @@ def read_sweep(path: str | Path, output_dir: str | Path) -> Sweep:
             jobs.setdefault(job.name, job)
         for selection in grid.selections():
             selections.setdefault(selection.name, selection)
-    if not jobs and not selections:
+    courses = tuple(itertools.chain.from_iterable(grid.adaptive() for grid in grids))
+    if len({course.name for course in courses}) < len(courses):
+        raise InvalidInput(f"{str(path)!r}: one adaptive arm stands in two grids; give it all its models in one")
+    if not jobs and not selections and not courses:
         raise InvalidInput(f"{str(path)!r} has no run: it needs models, seeds, and tasks or curricula")
-    sweep = Sweep(path.stem, tuple(jobs.values()), tuple(selections.values()))
+    sweep = Sweep(path.stem, tuple(jobs.values()), tuple(selections.values()), courses)
     _check_jobs(sweep, path)
     return sweep
 
@@ -120,10 +143,12 @@ def _check_jobs(sweep: Sweep, path: Path) -> None:
         InvalidInput: a model that cannot be built or does not fit, or tasks to score of other symbols.
     """
     chosen = (jobs for s in sweep.selections for jobs in (*s.choosing.values(), *s.reported.values()))
+    arms = (arm for course in sweep.adaptive for arm in course.arms)
+    sized = (candidate.job(0) for arm in arms for candidate in arm.candidates.values())
     # Jobs of one key meet the same checks.
     jobs = {
         (c.model, c.init_from, c.task, c.curriculum, job.eval_tasks): job
-        for job in (*sweep.jobs, *itertools.chain.from_iterable(chosen))
+        for job in (*sweep.jobs, *itertools.chain.from_iterable(chosen), *sized)
         for c in (job.config,)
     }
     for job in jobs.values():
@@ -162,7 +187,7 @@ def _check_type(key: str, value: Any, types: Sequence[type], path: Path) -> None
 class _Grid:
     """One grid of a page, its values checked."""
 
-    def __init__(self, values: Mapping[str, Any], path: Path, folder: Path) -> None:
+    def __init__(self, values: Mapping[str, Any], path: Path, folder: Path, max_runs: int | None) -> None:
         self.path, self.folder = path, folder
         lists = {key: values.get(key, []) for key in _LISTS}
         given, self.seeds = dict(values["recipe"]), lists["seeds"]
@@ -187,20 +212,28 @@ class _Grid:
             raise InvalidInput(f"{str(path)!r}: eval_num_rows {self.eval_num_rows} is not at least 1")
         self.track: Track = _choice("track", values.get("track", "open"), TRACKS)
         self.select = values.get("select")
+        self.rule: Rule | None = None
+        if "adaptive" in values:
+            self.rule = from_mapping(Rule, values["adaptive"], what="key of adaptive")
+            self.rule = self.rule if max_runs is None else replace(self.rule, max_runs=max_runs)
+            if self.select is not None or self.seeds:
+                own = "seeds" if self.seeds else "select"
+                raise InvalidInput(f"{str(path)!r}: an adaptive grid gives each of its runs a seed; leave {own} out")
 
     @property
     def num_runs(self) -> int:
         """How many there are, before any is made: once for all values of what is chosen, where there is a choice."""
         options = {key: len(_listed(value)) for key, value in self.recipe.items()}
-        seeds = len(self.seeds)
+        seeds = len(self.seeds) if self.rule is None else 1
         if self.select is not None:
             over, choosing = self._selected()
             seeds += options.pop(over) * len(choosing)
-        return len(self.trained_on) * len(self._models) * math.prod(options.values()) * seeds
+        models = sum(1 for given in self._models for _ in _spelled_out(given))
+        return len(self.trained_on) * models * math.prod(options.values()) * seeds
 
     @cached_property
     def models(self) -> list[str]:
-        return [self._model(model) for model in self._models]
+        return [self._model(model) for given in self._models for model in _spelled_out(given)]
 
     def jobs(self) -> Iterator[Job]:
         if self.select is None:
@@ -223,6 +256,38 @@ class _Grid:
                 for own, scored in ((seeds, False), (self.seeds, True))
             )
             yield Selection(over, choosing, reported)
+
+    def adaptive(self) -> list[Adaptive]:
+        """Each arm by itself, or the two that are compared."""
+        if self.rule is None:
+            return []
+        by_family: dict[str, list[str]] = {}
+        for given in self._models:
+            for model in _spelled_out(given):
+                path = self._model(model)
+                by_family.setdefault(_family(model), []).append(path)
+        kinds = itertools.product(by_family.items(), self.trained_on, _crossed(self.recipe))
+        arms = [self._arm(family, models, on, recipe) for (family, models), on, recipe in kinds]
+        if not self.rule.looks:
+            return [Adaptive(self.rule, (arm,)) for arm in arms]
+        if len(arms) != 2 or arms[0].task != arms[1].task:
+            shown = ", ".join(f"{arm.name} on {arm.task}" for arm in arms)
+            raise InvalidInput(
+                f"{str(self.path)!r}: looks compare two arms on one task; the page has {shown or 'none'}"
+            )
+        return [Adaptive(self.rule, tuple(arms))]
+
+    def _arm(self, family: str, models: Sequence[str], on: Mapping[str, Any], recipe: Mapping[str, Any]) -> Arm:
+        def runs(model: str) -> Callable[[int], Job]:
+            return cache(lambda seed: self._job(on, model, {"dataset_seed": seed, **recipe}, seed))
+
+        name = _name(recipe_in({**recipe, **on, "model": DEFAULT_MODEL, "seed": 0})).removesuffix("-seed0")
+        name = f"{slug(family, keep='.')}-{name.removeprefix(f'{DEFAULT_MODEL}-')}"
+        assert self.rule is not None
+        try:
+            return make_arm(name, self.rule, [runs(model) for model in models])
+        except InvalidInput as error:
+            raise InvalidInput(f"{str(self.path)!r}: {error}") from None
 
     def _selected(self) -> tuple[str, list[Any]]:
         """Over which option a recipe is chosen, and on which seeds."""
@@ -256,8 +321,6 @@ class _Grid:
 
     def _model(self, model: Any) -> str:
         """The name of a rung; for a rung with other values, the folder of its config.json, which is written."""
-        from listops_bench.model.ladder import load_config
-
         if not isinstance(model, Mapping):
             load_config(str(model))
             return str(model)
@@ -278,6 +341,20 @@ class _Grid:
             write_atomic(path, text)
         load_config(folder)
         return str(folder)
+
+
+def _spelled_out(model: Any) -> Iterator[Any]:
+    """``{model: looped_d048, hidden_size: [36, 40]}`` stands for two models."""
+    yield from _crossed(model) if isinstance(model, Mapping) else [model]
+
+
+def _family(model: Any) -> str:
+    """Whose sizes a model is one of: all of a rung's name and values but the width."""
+    if not isinstance(model, Mapping):
+        rung, _, width = str(model).rpartition("_d")
+        return rung if width.isdecimal() else load_config(str(model)).model_type
+    own = (f"{key}{model[key]}" for key in sorted(model) if key not in ("model", "hidden_size"))
+    return "-".join([_family(model["model"]), *own])
 
 
 def _choice(kind: str, value: Any, known: Collection[Any]) -> Any:
@@ -303,6 +380,8 @@ def _name(config: TrainRecipe) -> str:
     seed = values.pop("seed")
     if values["data_seed"] == seed:
         del values["data_seed"]
+    rows = f"-rows{values['dataset_seed']}" if values["dataset_seed"] else ""
+    values["dataset_seed"] = 0  # a replicate, as the seed is
     digest = hashlib.sha256(json.dumps([values.pop("model"), values], sort_keys=True).encode()).hexdigest()[:8]
     words = slug(f"{config.model_name}-{values['curriculum']}", keep=".", max_length=None)[:80]
-    return f"{words}-lr{config.learning_rate:g}-{digest}-seed{seed}"
+    return f"{words}-lr{config.learning_rate:g}-{digest}-seed{seed}{rows}"

@@ -29,6 +29,8 @@ class Options:
         order: what is begun first, the most expensive or as the page has it.
         train_only: score nothing.
         score_only: train nothing.
+        adaptive: choose sizes by what was learned so far, until N50 is known within a factor.
+        max_runs: runs of an adaptive arm at the most (default: what the page says, or 160).
     """
 
     file: str
@@ -41,6 +43,8 @@ class Options:
     order: Literal["cost", "page"] = "cost"
     train_only: bool = False
     score_only: bool = False
+    adaptive: bool = False
+    max_runs: Positive | None = None
     begun: float = field(default_factory=time.monotonic, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

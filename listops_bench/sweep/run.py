@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING
 from listops_bench._base.escape import terminal
 from listops_bench._base.processes import ONE_THREAD, Command, own_imports, own_python, run_commands, usable_cores
 from listops_bench._base.stopping import EXIT_TIME_IS_UP, Stopped, StopRequest
-from listops_bench.errors import file_error
+from listops_bench.errors import InvalidInput, file_error
 from listops_bench.pages.console import make_console
 from listops_bench.sweep._folder import SECONDS_BETWEEN_LOOKS, SweepFolder
 from listops_bench.sweep._live import Display, print_summary
-from listops_bench.sweep._packs import cost
 from listops_bench.sweep.grid import read_sweep
+from listops_bench.sweep.job import cost
 from listops_bench.sweep.options import Options
 
 if TYPE_CHECKING:
@@ -39,11 +39,13 @@ def open_sweep(options: Options) -> SweepFolder:
     Raises:
         InvalidInput: a page that cannot be read or crossed.
     """
-    sweep = read_sweep(options.file, options.folder)
+    sweep = read_sweep(options.file, options.folder, adaptive=options.adaptive, max_runs=options.max_runs)
+    if sweep.adaptive and options.part == "train":
+        raise InvalidInput("an adaptive sweep chooses by scores; leave --train-only out")
     if options.shard is not None:
-        index, count = (
-            options.shard
-        )  # every n-th run, in the order of their cost; a choice of recipe stays in one piece
+        # Every n-th run, in the order of their cost; a choice of recipe stays in one piece. What is adaptive is every
+        # shard's: each choice needs the results of all.
+        index, count = options.shard
         jobs = sorted(sweep.jobs, key=lambda job: (-cost(job), job.name))[index::count]
         sweep = replace(sweep, jobs=tuple(jobs), selections=sweep.selections[index::count])
     return SweepFolder(options.folder, sweep, options.part)
@@ -82,7 +84,7 @@ def work_side_by_side(
     with StopRequest(options.seconds_left) as stop:
         while left := _left(folder):
             size = min(options.workers or _devices(environment), left)
-            console.print(f"{len(folder.sweep)} runs, {left} to do, {size} at a time; logs in {folder.path / 'logs'}")
+            console.print(f"{folder.num_runs} runs, {left} to do, {size} at a time; logs in {folder.path / 'logs'}")
             workers = [
                 Command(f"worker {i}", _words(options, i, size, stop), folder.path / "logs" / f"worker{i}.txt")
                 for i in range(size)
@@ -115,7 +117,7 @@ def _count_crashes(folder: SweepFolder) -> None:
 def _left(folder: SweepFolder) -> int:
     """How many runs are to be done here, those of choices that are still to be made included."""
     states = folder.by_state()
-    undecided = 0 if folder.part == "score" else len(folder.sweep) - sum(map(len, states.values()))
+    undecided = 0 if folder.part == "score" else folder.num_runs - sum(map(len, states.values()))
     return len(states["left"]) + undecided
 
 
@@ -139,7 +141,7 @@ def _end(folder: SweepFolder, console: Console) -> int:
     states = folder.by_state()
     if folder.part == "score":  # what is not trained yet is not its concern
         return 1 if states["left"] or states["failed"] else 0
-    return 0 if len(states["done"]) == len(folder.sweep) else 1
+    return 0 if len(states["done"]) == folder.num_runs else 1
 
 
 def _devices(environment: Mapping[str, str]) -> int:
@@ -161,6 +163,8 @@ def _words(options: Options, number: int, size: int, stop: StopRequest) -> list[
     if stop.deadline is not None:
         words += ["--time-limit", f"{max(stop.seconds_left, 0.001):.3f}"]
     words += [] if options.part == "all" else [f"--{options.part}-only"]
+    words += ["--adaptive"] if options.adaptive else []
+    words += [] if options.max_runs is None else ["--max-runs", str(options.max_runs)]
     return [*words, "--order", options.order]
 
 
