@@ -16,7 +16,7 @@ def add_verbs(parser: Parser) -> None:
         "look into checkpoints: number embeddings, attention and feed-forward, memorisation, over training",
         "runs/demo/runs/* --output-dir runs/analysis",
     )
-    verb.add("folders CHECKPOINT...", "checkpoint folders, compared where several")
+    verb.add("folders CHECKPOINT...", "checkpoint folders or RECIPE#SEED of a store, compared where several")
     verb.add("--output-dir DIR", "gets index.html, figures/ and JSON files", required=True)
     verb.add("--task TASK...", "whose operations to ask about (default: those trained on)", dest="tasks")
     verb.add("--num-rows N", "rows of each operation and split", type=positive, default=400)

@@ -1,4 +1,4 @@
-"""Verbs about the board: leaderboard build, thresholds, validate, verify."""
+"""Verbs about the board: leaderboard build, thresholds, validate, verify, store."""
 
 from __future__ import annotations
 
@@ -64,18 +64,27 @@ def add_verbs(parser: Parser) -> None:
         "leaderboard/results",
     )
     verb.add("files FILE...", "result files, or folders of them")
-    verb.add("--checkpoints DIR", "compare with those checkpoints that lie below this folder")
+    verb.add("--checkpoints DIR", "compare with those checkpoints that lie below this folder, in folders or stores")
 
     verb = board.add_verb(
         "verify",
         verify_results,
         "evaluate the checkpoints of result files again, and compare; records what holds in verified.json",
-        "leaderboard/results --checkpoints leaderboard/checkpoints",
+        "leaderboard/results --checkpoints leaderboard/weights",
     )
     verb.add("files FILE...", "result files, or folders of them")
     verb.add("--checkpoints DIR", "look for checkpoints below this folder, and only then on the Hub")
     verb.add("--device NAME", "to score on (default: a GPU if there is one)")
     verb.add("--dry-run", "compare, and record nothing")
+
+    verb = board.add_verb(
+        "store",
+        store_weights,
+        "add checkpoints to a store: all seeds of a recipe in one file, each to be had again byte by byte",
+        "runs/pocket/runs/* --output-dir runs/weights",
+    )
+    verb.add("folders CHECKPOINT...", "checkpoint folders")
+    verb.add("--output-dir DIR", "the store", default="leaderboard/weights")
 
 
 # --- what they do ---------------------------------------------------------------------------------------------------
@@ -161,6 +170,13 @@ def verify_results(*, files: Sequence[str], checkpoints: str | None, device: str
     verified = sum(verdict.status == "verified" for verdict in verdicts)
     print(f"{verified} of {len(paths)} result files are verified")
     return 0 if verified == len(paths) else 2
+
+
+def store_weights(*, folders: Sequence[str], output_dir: str) -> None:
+    from listops_bench.evaluate.storing import store_checkpoints
+
+    added = store_checkpoints(folders, output_dir)
+    print_line(f"{output_dir}: {added} of {len(folders)} checkpoints added")
 
 
 def _result_files(names: Sequence[str]) -> list[Path]:

@@ -22,7 +22,7 @@ def add_verbs(parser: Parser) -> None:
         "publish a checkpoint (with card, results and learning curve) or a dataset folder on the Hub",
         "runs/first my-org/listops-first --dry-run",
     )
-    verb.add("folder CHECKPOINT", "a checkpoint folder; with --dataset, one of `export`")
+    verb.add("folder CHECKPOINT", "a checkpoint folder or RECIPE#SEED of a store; with --dataset, a folder of `export`")
     verb.add("repo ORG/NAME", "the repository; made where there is none")
     verb.add("--dataset", "the folder is a dataset written by `export`")
     verb.add("--private", "make a private repository")
@@ -47,7 +47,7 @@ def add_verbs(parser: Parser) -> None:
     )
     verb.add(
         "checkpoints CHECKPOINT...",
-        "ORG/NAME or ORG/NAME@REVISION on the Hub, or a folder; name all seeds of a recipe together",
+        "ORG/NAME or ORG/NAME@REVISION on the Hub, a folder or RECIPE#SEED; name all seeds of a recipe together",
     )
     verb.add("--track NAME", "reference, open or constructed", default="open")
     verb.add("--task TASK...", "(default: those it was trained on, and their operations alone)", dest="tasks")
@@ -115,7 +115,7 @@ def submit(**options: Any) -> None:
         print_line(path)
     if any(result.model.revision is None for result in done.results):
         print(
-            "next: let verifiers have the weights: push the checkpoint and submit ORG/NAME instead, or add its folder"
-            " below leaderboard/checkpoints/"
+            "next: let verifiers have the weights: push the checkpoint and submit ORG/NAME instead, or add it with"
+            " `listops-bench leaderboard store FOLDER`"
         )
     print("next: commit these files and open a pull request; its checks run `leaderboard validate` and `verify`")

@@ -1,4 +1,4 @@
-"""Verbs about models: models, train, evaluate."""
+"""Verbs about models: models, train, evaluate, checkpoint."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def add_verbs(parser: Parser) -> None:
         "score a checkpoint on tasks, or have it answer one prompt",
         "runs/first --task sum max --split test --output-dir runs/results",
     )
-    verb.add("checkpoint CHECKPOINT", "a checkpoint folder, or a model id on the Hub")
+    verb.add("checkpoint CHECKPOINT", "a checkpoint folder, RECIPE#SEED of a store, or a model id on the Hub")
     verb.add("--revision NAME", "branch, tag or commit of a model on the Hub (default: main)")
     verb.add("--trust-remote-code", "run Python files that come with the model, if it needs any")
     verb.add("--task TASK...", "(default: those it was trained on, and their operations alone)", dest="tasks")
@@ -42,6 +42,16 @@ def add_verbs(parser: Parser) -> None:
     verb.add("--predictions-dir DIR", "write every answer with its score below this folder")
     verb.add_time_limit()
     verb.add("--prompt TEXT", 'answer this instead: "[SUM 3 [MAX 2 9 ] 4 ] ="')
+
+    verb = parser.add_verb(
+        "checkpoint",
+        checkpoint,
+        "take a published run out of leaderboard/weights as an ordinary checkpoint folder",
+        "looped_d032-sum_max_med-6000-e7a4a065 --seed 0 --output-dir runs/published",
+    )
+    verb.add("recipe RECIPE", "as the board names it; FOLDER/RECIPE of another store")
+    verb.add("--seed SEED", "of the run; SEED.ROWS for one on another draw of the train rows", required=True)
+    verb.add_argument("-o", "--output-dir", metavar="DIR", required=True, help="the folder to write")
 
 
 # --- what they do ---------------------------------------------------------------------------------------------------
@@ -114,3 +124,11 @@ def _answer(prompt: str, checkpoint: str, revision: str | None, trust_remote_cod
     right = "right" if score(text, completion, modulus=symbols).answer else "wrong"
     print_line(f"{text}{completion}")
     print_line(f"{right}: {reference.strip()}")
+
+
+def checkpoint(*, recipe: str, seed: str, output_dir: str) -> None:
+    from listops_bench.model.checkpoint import copy_checkpoint
+    from listops_bench.runs.store import stored_run
+
+    stored_run(f"{recipe}#{seed}")  # whatever folder has such a name
+    print_line(copy_checkpoint(f"{recipe}#{seed}", output_dir))

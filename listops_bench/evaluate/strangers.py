@@ -11,13 +11,16 @@ from listops_bench._base.files import files_below
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.examiner import Description, examiner
 from listops_bench.model.checkpoint import weights_sha256
-from listops_bench.model.origin import MAX_CHECKPOINT_BYTES, WEIGHTS, resolve
+from listops_bench.model.origin import MAX_CHECKPOINT_BYTES, resolve
 from listops_bench.result.format import Result
 from listops_bench.result.rules import against
+from listops_bench.runs.folder import WEIGHTS
+from listops_bench.runs.store import StoredRecipe, stored_recipes, stores_below
 
 
 class Checkpoints:
-    """Where checkpoints are looked for: on the Hub, at their revision; those without one below a folder, by their hash.
+    """Where checkpoints are looked for: on the Hub, at their revision; those without one below a folder,
+    by their hash: folders of their own, or runs of a store.
 
     Attributes:
         tensors: of those opened, by the SHA-256 of the weights' file, that of the tensors.
@@ -27,16 +30,19 @@ class Checkpoints:
         if folder is not None and not Path(folder).is_dir():
             raise InvalidInput(f"checkpoints folder {str(folder)!r} does not exist")
         self._folder = None if folder is None else Path(folder)
-        self._places: dict[str, Path] | None = None
+        self._places: dict[str, str] | None = None
         self.tensors: dict[str | None, str | None] = {}
         self._seen: dict[Path, Description | InvalidInput] = {}
 
     def local(self, sha256: str | None) -> Path | None:
         """The folder with these weights, if there is one."""
         if self._places is None:
-            found = [] if self._folder is None else _checkpoint_folders(self._folder)
-            self._places = {weights_sha256(place): place for place in found}
-        return self._places.get(sha256 or "")
+            root = self._folder
+            stored = [] if root is None else _stored_runs(root)
+            found = [] if root is None else _checkpoint_folders(root)
+            self._places = dict(stored) | {weights_sha256(place): str(place) for place in found}
+        place = self._places.get(sha256 or "")
+        return None if place is None else resolve(place).folder
 
     def find(self, result: Result) -> Path:
         """The folder of a result's checkpoint.
@@ -68,6 +74,14 @@ class Checkpoints:
             raise found
         self.tensors[found.identity.weights_sha256] = found.tensors_sha256
         return found
+
+
+def _stored_runs(root: Path) -> Iterator[tuple[str, str]]:
+    """The runs of the stores below a folder: the SHA-256 that each is said to have, and how `resolve` is told of it."""
+    for store in stores_below(root):
+        for recipe in stored_recipes(store):
+            for seed, sha256 in StoredRecipe(store, recipe).digests.items():
+                yield sha256, f"{store / recipe}#{seed}"
 
 
 def _checkpoint_folders(root: Path) -> Iterator[Path]:

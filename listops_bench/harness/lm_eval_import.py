@@ -27,7 +27,6 @@ from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.run import score_split
 from listops_bench.harness.lm_eval_files import task_name
 from listops_bench.model.checkpoint import weights_sha256
-from listops_bench.model.origin import WEIGHTS
 from listops_bench.result.checks import validate
 from listops_bench.result.format import (
     SCHEMA_VERSION,
@@ -40,6 +39,7 @@ from listops_bench.result.format import (
     SplitResult,
     TaskId,
 )
+from listops_bench.runs.folder import WEIGHTS
 from listops_bench.runs.record import Environment, Parameters
 from listops_bench.score.completion import SCORER_VERSION
 from listops_bench.tasks.generator import generate

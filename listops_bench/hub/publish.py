@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,13 +23,14 @@ from listops_bench.evaluate.checkpoint import open_checkpoint
 from listops_bench.evaluate.run import OnSplit, evaluate_checkpoint
 from listops_bench.hub._card import CURVE, EVAL_RESULTS, eval_results, learning_curve, write_model_card
 from listops_bench.hub.client import Publication
-from listops_bench.model.checkpoint import CARD
+from listops_bench.model.checkpoint import CARD, copy_checkpoint
 from listops_bench.model.ladder import parameter_counts
-from listops_bench.model.origin import WEIGHTS, check_repo_id
+from listops_bench.model.origin import check_repo_id
 from listops_bench.result.files import read_results
 from listops_bench.result.format import Result
-from listops_bench.runs.folder import LOG, RECORD
+from listops_bench.runs.folder import LOG, RECORD, WEIGHTS
 from listops_bench.runs.record import RunRecord
+from listops_bench.runs.store import names_stored_run
 from listops_bench.tasks.task import DATASET_VERSION, get_task
 
 DATASET_NAME = "listops_bench"
@@ -52,7 +54,7 @@ def prepare_model(
     """What publishing a checkpoint uploads. Needs no network.
 
     Args:
-        checkpoint: a folder as `train` writes it.
+        checkpoint: a folder as `train` writes it, or a run of a store.
         tasks: to score it on; by default those it was trained on, and their operations alone.
         results_dir: take the results of this checkpoint from there instead of scoring it.
         dataset_id: of the dataset on the Hub that the card refers to (default: ``listops_bench`` of the same owner).
@@ -61,6 +63,14 @@ def prepare_model(
     Raises:
         InvalidInput: a broken folder, a repository id that is none, or no results of this checkpoint.
     """
+    if names_stored_run(os.fspath(checkpoint)):  # what else belongs into a folder is made now
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = copy_checkpoint(checkpoint, Path(scratch) / "checkpoint")
+            options = {"tasks": tasks, "results_dir": results_dir, "dataset_id": dataset_id, "device": device}
+            made = prepare_model(folder, repo_id, **options, on_split=on_split)  # type: ignore[arg-type]
+            return replace(
+                made, files={n: f if isinstance(f, bytes) else f.read_bytes() for n, f in made.files.items()}
+            )
     check_repo_id(repo_id)
     dataset_id = check_repo_id(dataset_id or f"{repo_id.partition('/')[0]}/{DATASET_NAME}")
     loaded = open_checkpoint(checkpoint)

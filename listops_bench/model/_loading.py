@@ -24,7 +24,7 @@ from listops_bench.errors import InvalidInput
 from listops_bench.model._config_file import read_config
 from listops_bench.model._weights_file import MAX_PARAMETERS, match, read_weights, stored_tensors
 from listops_bench.model.ladder import model_symbols, use_our_vocabulary
-from listops_bench.model.origin import WEIGHTS
+from listops_bench.runs.folder import WEIGHTS
 from listops_bench.tasks.symbols import EOS_ID, Symbols
 
 _NAMES_IN_FILES = {"gpt_neox": {"embed_out.weight": "lm_head.weight"}}

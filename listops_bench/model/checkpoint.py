@@ -32,9 +32,9 @@ from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput, file_error, system_error
 from listops_bench.model._loading import load_model, quiet
 from listops_bench.model.ladder import model_symbols, parameter_counts
-from listops_bench.model.origin import WEIGHTS, check_weights
+from listops_bench.model.origin import check_weights, resolve
 from listops_bench.model.tokenizer import build_tokenizer, save_tokenizer
-from listops_bench.runs.folder import RECORD, real_folder
+from listops_bench.runs.folder import LOG, RECORD, WEIGHTS, real_folder
 from listops_bench.runs.record import RunRecord, read_run, write_run
 from listops_bench.tasks.symbols import Symbols
 from listops_bench.tasks.task import TaskSpec
@@ -88,6 +88,23 @@ def save_checkpoint(
         if not moving:
             shutil.rmtree(temporary, ignore_errors=True)
     return target
+
+
+def copy_checkpoint(checkpoint: str | os.PathLike[str], folder: str | os.PathLike[str]) -> Path:
+    """Writes a whole checkpoint folder of one that has what `load_checkpoint` reads, whose files it keeps byte by byte.
+
+    Args:
+        checkpoint: see `resolve`.
+        folder: see `save_checkpoint`; errors are those of both.
+    """
+    source = resolve(checkpoint).folder
+
+    def keep(target: Path) -> None:
+        for path in (source / name for name in ("config.json", WEIGHTS, RECORD, LOG)):
+            if path.is_file():
+                shutil.copyfile(path, target / path.name)
+
+    return save_checkpoint(folder, *load_checkpoint(source), finish=keep)
 
 
 def can_be_written(folder: str | os.PathLike[str]) -> bool:

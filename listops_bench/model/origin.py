@@ -1,6 +1,7 @@
-"""Where a checkpoint comes from: a folder of one's own, or a repository on the Hugging Face Hub at one commit.
+"""Where a checkpoint comes from: a folder, a run of a store, or a repository on the Hugging Face Hub at one commit.
 
     resolve("runs/first")                  Origin(folder=runs/first, id=None, revision=None)
+    resolve("looped_d008-max-00ab9844#3")  the same, of a folder with the files of the stored run
     resolve("org/name", revision="v1.0")   Origin(folder=~/.cache/.../<commit>, id="org/name", revision="<commit>")
 
 Nothing is opened here but the list of files; `load_checkpoint` reads the folder.
@@ -16,9 +17,9 @@ from pathlib import Path
 
 from listops_bench._base.text import one_line
 from listops_bench.errors import EnvironmentFailed, InvalidInput
-from listops_bench.runs.folder import LOG, RECORD
+from listops_bench.runs.folder import LOG, RECORD, WEIGHTS
+from listops_bench.runs.store import names_stored_run, stored_run
 
-WEIGHTS = "model.safetensors"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 # What a checkpoint is read from. Whoever trusts one has `transformers` read what it likes, code among it.
 _FILES = ("config.json", WEIGHTS, RECORD, LOG)
@@ -51,18 +52,20 @@ def resolve(
     """The folder of a checkpoint, downloaded into the Hub's cache where it is not on this machine yet.
 
     Args:
-        checkpoint: a folder, or else a model id on the Hub (``org/name``). A folder of that name comes first.
+        checkpoint: a folder, a run of a store (``RECIPE#SEED``), or else a model id on the Hub (``org/name``). A folder
+            of that name comes first.
         revision: a branch, tag or commit on the Hub; by default the head of its main branch. It is looked up once, and
             what is returned names the commit.
         trust_remote_code: fetch all that `transformers` could read, of any size, the repository's Python files among
             it. They are never run here.
 
     Raises:
-        InvalidInput: neither a folder nor a model on the Hub; its weights are pickled, which may run code when they
-            are loaded; or it is too large.
+        InvalidInput: neither a folder, a stored run nor a model on the Hub; its weights are pickled, which may run code
+            when they are loaded; or it is too large.
         EnvironmentFailed: no access to the model, or no connection and nothing in the cache.
     """
-    folder = Path(checkpoint)
+    stored = names_stored_run(os.fspath(checkpoint))
+    folder = stored_run(os.fspath(checkpoint)) if stored else Path(checkpoint)
     if folder.is_dir():
         if revision is not None:
             raise InvalidInput(f"checkpoint {str(checkpoint)!r} is a folder, and only a model on the Hub has revisions")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-RECORD, LOG = "run.json", "train_log.jsonl"
+WEIGHTS, RECORD, LOG = "model.safetensors", "run.json", "train_log.jsonl"
 CHECKPOINTS, TRACKERS = "checkpoints", "trackers"
 
 

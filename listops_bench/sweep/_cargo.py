@@ -20,7 +20,7 @@ from pathlib import Path
 
 from listops_bench._base.files import open_regular
 from listops_bench.errors import InvalidInput, file_error
-from listops_bench.model.origin import WEIGHTS
+from listops_bench.runs.folder import WEIGHTS
 
 MOST_FILES, MOST_BYTES, MOST_OF_A_STACK = 1_000_000, 2**28, 2**31
 """Of a tar, of a file in it, and of a stack."""

@@ -10,7 +10,6 @@ weights are one run, other ones a conflict that is named. Either command can be 
 from __future__ import annotations
 
 import io
-import json
 import os
 import secrets
 import shutil
@@ -20,77 +19,34 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from safetensors.numpy import load, save
 
 from listops_bench._base import records
 from listops_bench._base.files import take_lock, write_atomic
-from listops_bench._base.records import Text
-from listops_bench.errors import EnvironmentFailed, InvalidInput, file_error
+from listops_bench.errors import InvalidInput, file_error
 from listops_bench.model import configuration_looped, modeling_looped
 from listops_bench.model.checkpoint import remove_unfinished, weights_sha256
 from listops_bench.result.files import read_result
 from listops_bench.runs.folder import RunFiles, working_dir
 from listops_bench.runs.record import RunRecord, decode_run
+from listops_bench.runs.stacks import Stack, make_stacks
 from listops_bench.sweep._cargo import Cargo, FolderCargo, open_cargo, weights_name
 
 _STATE_FIRST = ("state.pt", "train_log.jsonl")
-_BYTES_OF_A_STACK = 2**29
 
 
 # --- stacks -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Stack:
-    """The weights of runs whose files differ in nothing but the numbers: row k of [K, P] is that of ``runs[k]``.
-
-    Attributes:
-        header: of each of their safetensors files, as it stands there.
-        floats: the numbers are float32, and bytes otherwise.
-    """
-
-    runs: list[str]
-    header: Annotated[str, Text(max_length=10_000_000)]
-    floats: bool
-
-    def file(self, row: np.ndarray) -> bytes:
-        """The safetensors file that a row was taken from, byte by byte."""
-        header = self.header.encode()
-        return len(header).to_bytes(8, "little") + header + row.tobytes()
-
-
 def _stacks(cargo: Cargo, runs: Iterable[str]) -> Iterator[tuple[str, Stack, bytes]]:
     """The weights of runs by recipe: a name, whose they are, and the file of the stack."""
-    waiting: dict[tuple[str, str, int], list[tuple[str, bytes]]] = defaultdict(list)
-    numbers: dict[str, int] = defaultdict(int)
-
-    def emit(key: tuple[str, str, int]) -> tuple[str, Stack, bytes]:
-        recipe, header, _ = key
-        rows = waiting.pop(key)
-        floats = _all_float32(header) and len(rows[0][1]) % 4 == 0
-        stack = Stack([run for run, _ in rows], header, floats)
-        numbers[recipe] += 1
-        content = np.stack([np.frombuffer(row, "<f4" if floats else np.uint8) for _, row in rows])
-        return f"{recipe}-{numbers[recipe] - 1}", stack, save({"weights": content})
-
+    recipes: dict[str, list[str]] = defaultdict(list)
     for run in runs:
-        content = cargo.read(weights_name(run))
-        size = int.from_bytes(content[:8], "little")
-        header, row = content[8 : 8 + size].decode(), content[8 + size :]
-        key = (run.rpartition("-seed")[0] or run, header, len(row))
-        waiting[key].append((run, row))
-        if len(row) * len(waiting[key]) >= _BYTES_OF_A_STACK:
-            yield emit(key)
-    for key in list(waiting):
-        yield emit(key)
-
-
-def _all_float32(header: str) -> bool:
-    tensors = {name: entry for name, entry in json.loads(header).items() if name != "__metadata__"}
-    return all(entry["dtype"] == "F32" for entry in tensors.values())
+        recipes[run.rpartition("-seed")[0] or run].append(run)
+    for recipe, own in recipes.items():
+        for number, (stack, content) in enumerate(make_stacks((run, cargo.read(weights_name(run))) for run in own)):
+            yield f"{recipe}-{number}", stack, content
 
 
 class _Weights:
@@ -116,14 +72,7 @@ class _Weights:
         name, stack, k = self._places[run]
         if self._open is None or self._open[0] != name:
             self._open = None
-            try:
-                rows = load(self._cargo.read(name))["weights"]
-            except (InvalidInput, EnvironmentFailed):
-                raise
-            except Exception as error:  # safetensors and numpy have kinds of their own
-                raise InvalidInput(f"{self._cargo.path}: {name} is no stack: {type(error).__name__}") from None
-            if rows.ndim != 2 or len(rows) != len(stack.runs):
-                raise InvalidInput(f"{self._cargo.path}: {name} has not one row for each of its runs")
+            rows = stack.rows(self._cargo.read(name), f"{self._cargo.path}: {name}")
             self._open = name, rows
         return stack.file(self._open[1][k])
 

@@ -20,8 +20,7 @@ from listops_bench.tasks.generator import Rows, generate
 from listops_bench.tasks.task import get_task
 from tests.support.trained import half_trained, opinionated
 
-CHECKPOINTS = Path(__file__).resolve().parents[2] / "leaderboard" / "checkpoints"
-LEARNED, OTHER = (f"looped_d032-{task}-seed0" for task in ("sum_max_med", "sum"))
+LEARNED, OTHER = "looped_d032-sum_max_med-6000-e7a4a065#0", "looped_d032-sum-6000-6cc1f1bc#0"
 
 
 @pytest.fixture(params=["one by one", "all at once"])
@@ -36,7 +35,7 @@ def rows_of(task: str = "sum_max_med", split: str = "test", number: int = 50, **
 
 
 def opened(name: str) -> Any:
-    return open_checkpoint(CHECKPOINTS / name).model.eval()
+    return open_checkpoint(name).model.eval()
 
 
 def untrained(name: str, seed: int = 1) -> Any:
@@ -158,7 +157,7 @@ def test_results_are_those_of_one_checkpoint_but_for_time(tmp_path: Path) -> Non
     def without_time(results: list[Result]) -> list[Result]:
         return [dataclasses.replace(result, evaluation=None) for result in results]  # type: ignore[arg-type]
 
-    members: list[Checkpoint] = [open_checkpoint(CHECKPOINTS / name) for name in (LEARNED, OTHER)]
+    members: list[Checkpoint] = [open_checkpoint(name) for name in (LEARNED, OTHER)]
     found = evaluate_many(members, None, ["test", "test_unseen_operands"], num_rows=16, results_dir=tmp_path / "a")
     for member, results in zip(members, found, strict=True):
         expected = evaluate_checkpoint(

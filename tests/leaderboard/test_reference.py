@@ -3,6 +3,7 @@
 A repository without results is in order too: the pages then say so.
 """
 
+import random
 import re
 import shutil
 from functools import lru_cache
@@ -11,66 +12,57 @@ from pathlib import Path
 import pytest
 
 from listops_bench.claims.page import FILE_NAME as CLAIMS, write_claims
-from listops_bench.evaluate.strangers import Checkpoints, _checkpoint_folders
+from listops_bench.evaluate.strangers import Checkpoints
 from listops_bench.evaluate.verification import validate_files, verify_files
 from listops_bench.leaderboard.output import build
-from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.result.files import find_results, read_result
+from listops_bench.result.format import Result
 from listops_bench.result.verified import read_verified, result_sha256
+from listops_bench.runs.store import StoredRecipe, stored_recipes
 from tests.support.fake_results import files_of
 
 ROOT = Path(__file__).resolve().parents[2]
 BOARD = ROOT / "leaderboard"
-RESULTS, CHECKPOINTS = BOARD / "results", BOARD / "checkpoints"
-MAX_CHECKPOINTS = 5_000_000
-"""Bytes of all committed checkpoints together."""
-
-FOLDERS = sorted(_checkpoint_folders(CHECKPOINTS))
-REPEATED = list({re.sub(r"-seed\d+$", "", folder.name): folder for folder in reversed(FOLDERS)}.values())
-"""One of each size and curriculum. ``listops-bench leaderboard verify`` repeats those of all seeds, and records it."""
+RESULTS, WEIGHTS = BOARD / "results", BOARD / "weights"
+MAX_WEIGHTS = 60_000_000
+"""Bytes of all stored runs together."""
 
 
 @lru_cache
-def results_by_weights() -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = {}
-    for path in find_results(RESULTS):
-        found.setdefault(read_result(path).model.weights_sha256, []).append(path)
-    return found
+def results() -> dict[Path, Result]:
+    return {path: read_result(path) for path in find_results(RESULTS)}
 
 
-def places() -> Checkpoints:
-    return Checkpoints(CHECKPOINTS if CHECKPOINTS.is_dir() else None)
+@lru_cache
+def stored() -> dict[str, str]:
+    """The recipe of each stored run, by the SHA-256 of its weights."""
+    return {sha256: name for name in stored_recipes(WEIGHTS) for sha256 in StoredRecipe(WEIGHTS, name).digests.values()}
 
 
 def test_every_result_is_valid() -> None:
-    found = validate_files(find_results(RESULTS), places())
-    assert [problem for _, problem in found if problem is not None] == []
+    assert [problem for _, problem in validate_files(find_results(RESULTS)) if problem is not None] == []
 
 
-def test_results_of_every_checkpoint_have_been_repeated() -> None:
-    verified = read_verified(RESULTS)
-    for folder in FOLDERS:
-        own = results_by_weights().get(weights_sha256(folder), [])
-        assert own, f"no result is of {folder.name}"
-        assert {result_sha256(read_result(path)) for path in own} <= set(verified)
+def test_every_stored_run_has_results() -> None:
+    found = {result.model.weights_sha256: result.recipe.id for result in results().values()}
+    assert stored().items() <= found.items()
 
 
-@pytest.mark.parametrize("folder", REPEATED or [None], ids=lambda folder: folder.name if folder else "no checkpoints")
-def test_a_checkpoint_repeats_its_results(folder: Path | None) -> None:
-    if folder is None:
-        return
-    own = results_by_weights()[weights_sha256(folder)]
-    verdicts = verify_files(own, places(), device="cpu", write=False)
+def test_some_stored_runs_repeat_their_results() -> None:
+    """One of each size, others whenever there are new results; ``leaderboard verify`` repeats them all."""
+    own = [path for path, result in results().items() if result.model.weights_sha256 in stored()]
+    random.Random(len(results())).shuffle(own)
+    chosen = {results()[path].parameters.total: path for path in own}.values()
+    verdicts = verify_files([*chosen], Checkpoints(WEIGHTS), device="cpu", write=False)
     assert [verdict.reason for verdict in verdicts if verdict.status != "verified"] == []
 
 
-def test_checkpoints_are_few() -> None:
-    size = sum(path.stat().st_size for path in CHECKPOINTS.rglob("*") if path.is_file())
-    assert size <= MAX_CHECKPOINTS
+def test_stored_runs_are_small() -> None:
+    assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) <= MAX_WEIGHTS
 
 
 def test_records_of_verification_are_of_results_that_are_there() -> None:
-    there = {result_sha256(read_result(path)): path.relative_to(RESULTS).as_posix() for path in find_results(RESULTS)}
+    there = {result_sha256(result): path.relative_to(RESULTS).as_posix() for path, result in results().items()}
     assert {sha256: record.path for sha256, record in read_verified(RESULTS).items()}.items() <= there.items()
 
 

@@ -10,9 +10,10 @@ import pytest
 from listops_bench.errors import InvalidInput
 from listops_bench.runs.exposure import exposure_of_run
 from listops_bench.runs.folder import RunFiles, working_files
-from listops_bench.runs.record import RunRecord, read_run, write_run
+from listops_bench.runs.record import RunRecord, decode_run, read_run, write_run
+from listops_bench.runs.store import StoredRecipe, stored_recipes, stored_run
 
-FOLDERS = sorted((Path(__file__).resolve().parents[2] / "leaderboard" / "checkpoints").glob("*"))
+STORE = Path(__file__).resolve().parents[2] / "leaderboard" / "weights"
 
 
 def written(folder: Path, value: Any) -> Path:
@@ -20,16 +21,20 @@ def written(folder: Path, value: Any) -> Path:
     return folder
 
 
-@pytest.mark.skipif(not FOLDERS, reason="no committed checkpoints in this checkout")
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_the_text_of_a_record_is_that_of_its_file(folder: Path, tmp_path: Path) -> None:
-    write_run(tmp_path, read_run(folder))
-    assert RunFiles(tmp_path).record.read_bytes() == RunFiles(folder).record.read_bytes()
+def test_the_text_of_a_record_is_that_of_its_file(tmp_path: Path) -> None:
+    for recipe in stored_recipes(STORE)[::10]:
+        runs = StoredRecipe(STORE, recipe)
+        content = runs.read(min(runs.digests))["run.json"]
+        record = decode_run(json.loads(content), recipe)
+        write_run(tmp_path, record)
+        assert RunFiles(tmp_path).record.read_bytes() == content
 
 
-@pytest.mark.skipif(not FOLDERS, reason="no committed checkpoints in this checkout")
 def test_a_checkpoint_before_the_first_step_has_no_loss_and_says_so(tmp_path: Path) -> None:
-    write_run(tmp_path, replace(read_run(FOLDERS[0]), loss=None, validation={}, packed_runs=None))
+    write_run(
+        tmp_path,
+        replace(read_run(stored_run("looped_d032-sum-6000-6cc1f1bc#0")), loss=None, validation={}, packed_runs=None),
+    )
     value = json.loads(RunFiles(tmp_path).record.read_text())
     assert (value["loss"], value["validation"], "packed_runs" in value) == (None, {}, False)
 
