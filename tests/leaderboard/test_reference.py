@@ -96,7 +96,7 @@ def test_the_site_is_what_a_build_makes(rebuilt: Path) -> None:
     assert [name for name in ours if not name.endswith(".png") and ours[name] != theirs[name]] == []
 
 
-PAGES = [*ROOT.glob("*.md"), *BOARD.glob("*.md")]
+PAGES = [*ROOT.glob("*.md"), *BOARD.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

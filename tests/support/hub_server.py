@@ -29,7 +29,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
 
-NAMESPACES = ("tester", "org")
+NAMESPACES = ("tester", "org", "my-org")
 WRITER, READER = "writer", "reader"
 LARGE = ("*.safetensors", "*.parquet", "*.bin", "*.png")
 _DATE = "2026-01-01T00:00:00.000Z"
