@@ -184,22 +184,12 @@ class Contrast:
         alike = first.budget == second.budget
         if self.equal == "exposure":
             alike = not alike and abs(first.exposure - second.exposure) <= NEARLY * first.exposure
-        return alike and (self._on_ladders or bool(self.shared))
+        return alike and (self.by_ratio or bool(self.shared))
 
     @property
-    def _on_ladders(self) -> bool:
-        return self.first.is_ladder and self.second.is_ladder
-
-    @cached_property
     def by_ratio(self) -> bool:
-        """Whether thresholds decide: both were tried on two sizes or more, and the runs set a limit to the ratio.
-
-        Where they set none, a single size that both were tried on may still tell them apart.
-        """
-        if not self._on_ladders:
-            return False
-        found = ratio(self.first.threshold, self.second.threshold)
-        return found.low is not None or found.high is not None or len(self.shared) != 1
+        """Whether thresholds decide: both were tried on two sizes or more, whatever came of it."""
+        return self.first.is_ladder and self.second.is_ladder
 
     def ratio(self, confidence: float = CONFIDENCE) -> Ratio | None:
         """N50 of the first over that of the second."""

@@ -8,15 +8,16 @@ best, and the interval of those that suit them well enough. With one pair, it is
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from listops_bench.stats.differences import Floats
-from listops_bench.stats.threshold import Kind, Ratio, Threshold, rejected_from
+from listops_bench.stats.threshold import Kind, Profile, Ratio, Threshold, ratio, rejected_from
 
-_STEP = 0.01  # of the log ratio
+_STEP = 0.01  # of the log ratio, between two of which a limit is bisected
 _FLAT = 1e-6
+_PRECISION = 1e-7
 
 
 def common_ratio(pairs: Sequence[tuple[Threshold, Threshold]], confidence: float = 0.95) -> Ratio:
@@ -25,55 +26,76 @@ def common_ratio(pairs: Sequence[tuple[Threshold, Threshold]], confidence: float
     Args:
         pairs: no threshold may stand in two of them. Those of one size have no profile and say nothing.
     """
-    able = [(a.profile, b.profile) for a, b in pairs if a.profile is not None and b.profile is not None]
+    able = [(a, b) for a, b in pairs if a.profile is not None and b.profile is not None]
     if not able:
         return Ratio("unknown", None, None, None)
-    reach = max(max(a.points[-1] - b.points[0], b.points[-1] - a.points[0]) for a, b in able)
+    if len(able) == 1:
+        return ratio(*able[0], confidence)
+    profiles = [(a.profile, b.profile) for a, b in able if a.profile is not None and b.profile is not None]
+
+    def total(ratios: Floats) -> Floats:
+        return np.sum([_least(a, b, ratios) for a, b in profiles], axis=0)
+
+    reach = max(max(a.points[-1] - b.points[0], b.points[-1] - a.points[0]) for a, b in profiles)
     half = math.ceil(reach / _STEP) + 2
     grid: Floats = np.arange(-half, half + 1) * _STEP
-    deviance = np.zeros_like(grid)
-    for a, b in able:
-        deviance += _over(grid, a.points, a.deviance, b.points, b.deviance)
-    deviance -= deviance.min()
-    kept = np.flatnonzero(deviance <= rejected_from(confidence))
-    low = None if kept[0] == 0 else math.exp(grid[kept[0]])
-    high = None if kept[-1] == len(grid) - 1 else math.exp(grid[kept[-1]])
-    kind, estimate = _best(grid, deviance)
-    if low is None and high is None:
-        kind, estimate = "unknown", None
-    return Ratio(kind, estimate, low, high)
+    values = total(grid)
+    best = values.min()
+    kept = np.flatnonzero(values - best <= rejected_from(confidence))
+    low, high = kept[0], kept[-1]
+
+    def limit(outside: int, inside: int) -> float:
+        return math.exp(
+            _crossing(lambda x: float(total(np.array([x]))[0]) - best, grid[outside], grid[inside], confidence)
+        )
+
+    kind, place = _best(grid, values - best)
+    if kind == "number" and place is not None:
+        near = place + np.linspace(-_STEP, _STEP, 201)
+        place = float(near[total(near).argmin()])
+    if low == 0 and high == len(grid) - 1:
+        return Ratio("unknown", None, None, None)
+    return Ratio(
+        kind,
+        None if place is None else math.exp(place),
+        None if low == 0 else limit(low - 1, low),
+        None if high == len(grid) - 1 else limit(high + 1, high),
+    )
 
 
-def _over(grid: Floats, first: Floats, of_first: Floats, second: Floats, of_second: Floats) -> Floats:
-    """The least deviance of each log ratio: [grid].
+def _crossing(deviance: Callable[[float], float], outside: float, inside: float, confidence: float) -> float:
+    """Where the deviance is what is rejected; it is more at the one and less at the other."""
+    from scipy.optimize import bisect
 
-    The first and last points of a profile stand for all that lies beyond the sizes tried, so a pair with one of them
-    reaches every ratio on that side.
+    return float(bisect(lambda x: deviance(x) - rejected_from(confidence), outside, inside, xtol=_PRECISION))
+
+
+def _least(first: Profile, second: Profile, ratios: Floats) -> Floats:
+    """The least deviance of each log ratio, over all pairs of N50 that are so far apart: [ratios].
+
+    Profiles are straight between their points, so the least is found where one of the two N50 is a point. The first and
+    last points stand for all that lies beyond.
     """
-    total = of_first[:, None] + of_second[None, :]
-    place = np.rint((first[:, None] - second[None, :] - grid[0]) / _STEP).astype(np.int64)
-    least = np.full(len(grid), np.inf)
-    np.minimum.at(least, place, total)
-    falling, rising = np.full(len(grid), np.inf), np.full(len(grid), np.inf)
-    for row, column in ((0, slice(None)), (slice(None), -1)):
-        np.minimum.at(falling, place[row, column], total[row, column])
-    for row, column in ((-1, slice(None)), (slice(None), 0)):
-        np.minimum.at(rising, place[row, column], total[row, column])
-    least = np.minimum(least, np.minimum.accumulate(falling[::-1])[::-1])
-    least = np.minimum(least, np.minimum.accumulate(rising))
-    known = np.isfinite(least)  # the others lie between the ratios that some pair of points has
-    found: Floats = np.interp(grid, grid[known], least[known])
+    one = _interpolated(first, second.points + ratios[:, None]) + second.deviance
+    two = _interpolated(second, first.points - ratios[:, None]) + first.deviance
+    found: Floats = np.minimum(one.min(1), two.min(1))
     return found
 
 
+def _interpolated(profile: Profile, x: Floats) -> Floats:
+    inner, deviance = profile.points[1:-1], profile.deviance
+    found: Floats = np.interp(x, inner, deviance[1:-1])
+    return np.where(x > inner[-1], deviance[-1], np.where(x < inner[0], deviance[0], found))
+
+
 def _best(grid: Floats, deviance: Floats) -> tuple[Kind, float | None]:
-    """The ratio that suits best; a bound where all beyond it suit as well."""
+    """The log ratio that suits best; a bound where all beyond it suit as well."""
     flat = np.flatnonzero(deviance <= _FLAT)
     below, above = flat[0] == 0, flat[-1] == len(grid) - 1
     if below and above:
         return "unknown", None
     if below:
-        return "below", math.exp(grid[flat[-1]])
+        return "below", float(grid[flat[-1]])
     if above:
-        return "above", math.exp(grid[flat[0]])
-    return "number", math.exp(float(grid[flat].mean()))
+        return "above", float(grid[flat[0]])
+    return "number", float(grid[flat].mean())

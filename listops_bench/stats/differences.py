@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _NUISANCE = 201  # true shares tried for each difference
+_SCANNED = 201  # differences
 _PRECISION = 1e-6
 _TIE = 1e-9
 
@@ -50,7 +51,10 @@ def difference(learned: int, runs: int, other_learned: int, other_runs: int, con
 
 
 def _lower_limit(learned: int, runs: int, other_learned: int, other_runs: int, confidence: float) -> float:
-    """The largest difference that is rejected as too low; -1 where none is."""
+    """The largest difference below which all are rejected as too low; -1 where none is.
+
+    The tail does not rise everywhere with the difference, and jumps: it is scanned, then bisected.
+    """
     from scipy.optimize import bisect
 
     counts = learned, runs, other_learned, other_runs
@@ -58,10 +62,12 @@ def _lower_limit(learned: int, runs: int, other_learned: int, other_runs: int, c
     def excess(delta: float) -> float:
         return _tail(*counts, delta) - (1 - confidence) / 2
 
-    if excess(-1.0) > 0:
+    scanned = np.linspace(-1.0, learned / runs - other_learned / other_runs, _SCANNED)
+    first = next(place for place, delta in enumerate(scanned) if place == _SCANNED - 1 or excess(delta) > 0)
+    if first == 0:
         return -1.0
-    # The tail jumps: what is found may lie on either side of where it does, and the limit is on the rejected one.
-    return float(bisect(excess, -1.0, learned / runs - other_learned / other_runs, xtol=_PRECISION)) - _PRECISION
+    # What is found may lie on either side of a jump, and the limit is on the rejected one.
+    return float(bisect(excess, scanned[first - 1], scanned[first], xtol=_PRECISION)) - _PRECISION
 
 
 def _tail(learned: int, runs: int, other_learned: int, other_runs: int, delta: float) -> float:

@@ -36,6 +36,11 @@ def test_what_few_runs_tell_apart() -> None:
         difference(4, 3, 0, 1)
 
 
+def test_no_difference_below_the_interval_is_accepted() -> None:
+    """Of this table the test accepts -0.118 and rejects -0.06, which is nearer to the estimate."""
+    assert difference(4, 11, 0, 7).low == pytest.approx(-0.1187, abs=1e-4)
+
+
 def test_means_of_one_run_or_of_equal_runs_have_no_interval() -> None:
     assert mean_difference([0.5], [0.1, 0.2]) is None
     assert mean_difference([0.5, 0.5], [0.1, 0.1]) is None
