@@ -127,7 +127,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "modulus": {"task": "sum_mod20", "model": "llama_d032", "optim": "sgd", "learning_rate": 0.1, "loss_on": "all"},
 }
 PAGE = """
-recipe: {max_steps: 60, per_device_train_batch_size: 32, eval_steps: 0}
+recipe: {dataset_seed: 0, max_steps: 60, per_device_train_batch_size: 32, eval_steps: 0}
 grids:
   - models: [looped_d008, {model: looped_d048, hidden_size: 40, num_attention_heads: 4}]
     tasks: [sum, sum_max_med_depth3]

@@ -59,6 +59,7 @@ class DemoConfig:
             "models": [self.model or MODEL],
             "seeds": list(self.seeds),
             "recipe": {
+                "dataset_seed": 0,
                 "max_steps": self.steps,
                 "learning_rate": self.learning_rate,
                 "eval_steps": max(1, self.steps // 24),

@@ -3,7 +3,7 @@
     models: [looped_d016, looped_d048]
     tasks: [sum, sum_max_med]                   # each for recipe.max_steps steps
     curricula: ["max_med:1200,sum:1800"]        # with steps of their own
-    seeds: [0, 1, 2]
+    seeds: [0, 1, 2]                            # of the weights, and of the train rows but for a recipe's dataset_seed
     recipe:                                     # any option of training; lists are crossed
       config: nrgpt                             # a file of them, or a recipe that ships; those beside it override it
       max_steps: 3000
@@ -279,7 +279,7 @@ class _Grid:
 
     def _arm(self, family: str, models: Sequence[str], on: Mapping[str, Any], recipe: Mapping[str, Any]) -> Arm:
         def runs(model: str) -> Callable[[int], Job]:
-            return cache(lambda seed: self._job(on, model, {"dataset_seed": seed, **recipe}, seed))
+            return cache(lambda seed: self._job(on, model, recipe, seed))
 
         name = _name(recipe_in({**recipe, **on, "model": DEFAULT_MODEL, "seed": 0})).removesuffix("-seed0")
         name = f"{slug(family, keep='.')}-{name.removeprefix(f'{DEFAULT_MODEL}-')}"
@@ -314,7 +314,10 @@ class _Grid:
     def _job(
         self, trained_on: Mapping[str, Any], model: str, recipe: Mapping[str, Any], seed: Any, scored: bool = True
     ) -> Job:
-        values = {**recipe, **trained_on, "model": model, "seed": seed, "report_to": "none"}
+        rows = {
+            "dataset_seed": seed
+        }  # a draw of the train rows for each seed: neither alone says what another would be
+        values = {**rows, **recipe, **trained_on, "model": model, "seed": seed, "report_to": "none"}
         name = _name(recipe_in(values))
         config = make_config({**values, "output_dir": str(self.folder / "runs" / name)})
         return Job(name, config, self.eval_tasks, self.eval_splits, self.eval_num_rows, self.track, scored)

@@ -16,6 +16,7 @@ TINY: dict[str, Any] = {
     "tasks": ["max"],
     "seeds": [0],
     "recipe": {
+        "dataset_seed": 0,
         "max_steps": 6,
         "per_device_train_batch_size": 4,
         "warmup_steps": 2,

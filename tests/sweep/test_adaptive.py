@@ -27,7 +27,7 @@ PAGE: dict[str, Any] = {
     "models": [WIDTHS],
     "seeds": [],
     "adaptive": {"max_runs": 20},
-    "recipe": {"eval_steps": 0, "dataset_seed": 0},
+    "recipe": {"eval_steps": 0},
 }
 
 

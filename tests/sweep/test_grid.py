@@ -40,6 +40,18 @@ def test_lists_are_crossed_and_equal_runs_are_one(tmp_path: Path) -> None:
     assert all(job.config.report_to == "none" for job in sweep.jobs)
 
 
+def test_a_seed_draws_its_train_rows_too_unless_the_recipe_says_which(tmp_path: Path) -> None:
+    values = {"models": ["looped_d008"], "tasks": ["max"], "seeds": [0, 3]}
+    for recipe, rows, ends in (
+        ({}, [0, 3], ["seed0", "seed3-rows3"]),
+        ({"dataset_seed": 0}, [0, 0], ["seed0", "seed3"]),
+    ):
+        jobs = read_sweep(page(tmp_path, {**values, "recipe": recipe}), tmp_path / "out").jobs
+        assert [job.config.dataset_seed for job in jobs] == rows
+        assert all(job.name.endswith(end) for job, end in zip(jobs, ends, strict=True))
+        assert len({job.name.partition("-seed")[0] for job in jobs}) == 1
+
+
 def test_a_recipe_that_ships_is_that_of_a_grid_with_other_values(tmp_path: Path) -> None:
     values = {"models": ["nrgpt_d008"], "seeds": [1], "tasks": ["sum_nrgpt"], "curricula": ["max_nrgpt:2,sum_nrgpt:3"]}
     file = page(tmp_path, {**values, "recipe": {"config": "nrgpt", "max_steps": 5, "learning_rate": [1e-3, 2e-3]}})
