@@ -74,13 +74,13 @@ def push(
 
     if not dry_run:
         check_access(repo, dataset=dataset, must_exist=create_pr)
-    if not dataset:
-        with limits_of_strangers(f"checkpoint {folder!r}", seconds=time_limit) as begin:
-            publication = publish.prepare_model(folder, repo, **about_model, on_split=showing_splits(begin))
-    elif about_model:
+    if dataset and about_model:
         raise InvalidInput("--results, --task, --dataset-id and --device are about checkpoints, not about a --dataset")
-    else:
-        publication = publish.prepare_dataset(folder, repo)
+    with limits_of_strangers(f"{'dataset' if dataset else 'checkpoint'} {folder!r}", seconds=time_limit) as begin:
+        if dataset:
+            publication = publish.prepare_dataset(folder, repo)
+        else:
+            publication = publish.prepare_model(folder, repo, **about_model, on_split=showing_splits(begin))
     if dry_run:
         _show(publication)
         return

@@ -64,7 +64,7 @@ def export(
     folder = Path(folder)
     specs = [get_task(task) if isinstance(task, str) else task for task in tasks]
     card = folder / "README.md"
-    if card.exists() and MARKER not in card.read_text(encoding="utf-8"):
+    if card.exists() and MARKER not in card.read_text(encoding="utf-8", errors="replace"):
         raise InvalidInput(f"folder '{folder}' holds a README.md that is no card of ours; name a new folder")
     checksums = []
     for task in specs:

@@ -113,7 +113,10 @@ def _with_additions(api: HfApi, publication: Publication, before: ModelInfo | Da
     there = None
     if any(file.rfilename == CARD for file in before.siblings or ()):
         path = api.hf_hub_download(repo_id, CARD, repo_type=repo_type, revision=before.sha)
-        there = Path(path).read_text(encoding="utf-8")
+        try:
+            there = Path(path).read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise InvalidInput(f"the {CARD} that {repo_id!r} has is no text; replace or delete it there") from None
     text = (card if isinstance(card, bytes) else card.read_bytes()).decode()
     return replace(publication, files={**publication.files, CARD: keep_additions(text, there, repo_id).encode()})
 

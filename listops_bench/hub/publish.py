@@ -12,11 +12,12 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from listops_bench._base.files import open_regular
 from listops_bench.dataset.release import CHECKSUMS, check
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.checkpoint import open_checkpoint
@@ -79,7 +80,7 @@ def prepare_model(
     else:
         results = _results_of(loaded.identity.weights_sha256 or "", results_dir, tasks)
     folder = Path(checkpoint)
-    files: dict[str, Path | bytes] = {name: folder / name for name in CHECKPOINT_FILES if (folder / name).is_file()}
+    files: dict[str, Path | bytes] = {**_files_in(folder, CHECKPOINT_FILES)}
     run = replace(
         _without_places(loaded.run),
         parameters=parameter_counts(loaded.model),
@@ -101,6 +102,14 @@ def prepare_model(
         files[CURVE] = picture
     files[EVAL_RESULTS] = eval_results(results, dataset_id).encode()
     return Publication("model", repo_id, "Checkpoint, card and results by listops_bench", files)
+
+
+def _files_in(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Those of these files that are there. A link could lead to what is nobody's business: it is refused by name."""
+    found = {name: folder / name for name in names if (folder / name).is_file()}
+    for path in found.values():
+        open_regular(path, within=folder).close()
+    return found
 
 
 def _without_places(run: RunRecord) -> RunRecord:
@@ -155,6 +164,7 @@ def prepare_dataset(folder: str | os.PathLike[str], repo_id: str) -> Publication
     rows = [line.path.as_posix() for line in check(place)]
     if not rows:
         raise InvalidInput(f"{str(place / CHECKSUMS)!r} names no file of rows")
-    names = [CARD, "eval.yaml", CHECKSUMS.as_posix(), *rows]
-    files = {name: place / name for name in names if (place / name).is_file()}
+    files = _files_in(place, [CARD, "eval.yaml", CHECKSUMS.as_posix(), *rows])
+    if CARD not in files:
+        raise InvalidInput(f"{str(folder)!r} is no dataset folder: it has no {CARD}")
     return Publication("dataset", repo_id, f"Dataset version {DATASET_VERSION} by listops_bench", files)

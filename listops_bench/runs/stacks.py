@@ -56,7 +56,11 @@ class Stack:
 
 
 def make_stacks(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[Stack, bytes]]:
-    """The stacks of some runs' safetensors files, ``(run, content)``, each with the content of its own file."""
+    """The stacks of some runs' safetensors files, ``(run, content)``, each with the content of its own file.
+
+    Raises:
+        InvalidInput: a file that is none.
+    """
     waiting: dict[tuple[str, int], list[tuple[str, bytes]]] = defaultdict(list)
 
     def emit(key: tuple[str, int]) -> tuple[Stack, bytes]:
@@ -67,7 +71,12 @@ def make_stacks(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[Stack, byt
 
     for run, content in files:
         size = int.from_bytes(content[:8], "little")
-        header, row = content[8 : 8 + size].decode(), content[8 + size :]
+        row = content[8 + size :]
+        try:
+            header = content[8 : 8 + size].decode()
+            _all_float32(header)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            raise InvalidInput(f"the weights of {run} are damaged: they have no header of safetensors") from None
         key = (header, len(row))
         waiting[key].append((run, row))
         if len(row) * len(waiting[key]) >= _BYTES_OF_A_STACK:

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from filelock import FileLock
 
-from listops_bench._base.files import take_lock, write_atomic
+from listops_bench._base.files import read_json, take_lock, write_atomic
 from listops_bench.errors import InvalidInput, file_error
 from listops_bench.model.checkpoint import can_be_written, remove_unfinished
 from listops_bench.runs.folder import RunFiles, working_files
@@ -60,7 +60,9 @@ class RunFolder:
         self._compare(run.identity, self.output_dir)
         return run
 
-    def _compare(self, found: Mapping[str, Any], where: Path) -> None:
+    def _compare(self, found: Any, where: Path) -> None:
+        if not isinstance(found, dict):
+            raise InvalidInput(f"output_dir {str(where)!r} holds a run whose identity is no object; delete it")
         for key in {**self.identity, **found}:
             theirs, ours = found.get(key), self.identity.get(key)
             if theirs != ours:
@@ -83,7 +85,7 @@ class RunFolder:
         self._remove_leftovers()
         config = self.files.identity
         if config.exists():
-            self._compare(json.loads(config.read_text(encoding="utf-8")), self.path)
+            self._compare(read_json(config), self.path)
         else:
             with self.writing():
                 write_atomic(config, json.dumps(self.identity, indent=2) + "\n")
@@ -99,7 +101,11 @@ class RunFolder:
     def _cut_log(self, size: int) -> None:
         """Cuts the log back to what it said when the state was saved."""
         there = self.log.read_bytes()[:size] if self.log.exists() else b""
-        if len(there) < size or b"\0" in there:
+        try:
+            lost = len(there) < size or not all(isinstance(json.loads(line), dict) for line in there.splitlines())
+        except ValueError:
+            lost = True
+        if lost:
             raise InvalidInput(
                 f"{str(self.log)!r} is damaged: the disk has lost some of the {size:,} bytes that it had when "
                 f"the state beside it was saved; delete {str(self.path)!r} to start again"
@@ -123,6 +129,8 @@ class RunFolder:
             return None
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            if not all(isinstance(state[name], int) for name in ("step", "log_bytes")):
+                raise TypeError
         except Exception as error:  # torch, zipfile and pickle each have their own kinds
             raise InvalidInput(f"{str(path)!r} is damaged ({type(error).__name__}); delete it to start again") from None
         return state

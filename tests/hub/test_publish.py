@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -120,6 +121,18 @@ def test_what_is_published_of_a_folder(publication: Publication) -> None:
     assert files[CURVE].startswith(b"\x89PNG")
     (entry, *_) = yaml.safe_load(files[EVAL_RESULTS])
     assert entry["dataset"]["id"] == "org/listops_bench"
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "chat_template.jinja", "generation_config.json"])
+def test_what_lies_elsewhere_is_not_published(name: str, checkpoint: Path, results_dir: Path, tmp_path: Path) -> None:
+    """A folder of somebody else's may hold a link to what is the publisher's own."""
+    (tmp_path / "id_ed25519").write_text("secret")
+    folder = tmp_path / "theirs"
+    shutil.copytree(checkpoint, folder)
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(tmp_path / "id_ed25519")
+    with pytest.raises(InvalidInput, match=f"{name}: a link that leads out of"):
+        prepare_model(folder, "org/first", results_dir=results_dir)
 
 
 # --- pushing ----------------------------------------------------------------------------------------------------------
@@ -376,8 +389,22 @@ def test_exit_codes(hub_server: HubServer, dataset: Path, command: Run, monkeypa
     assert command("push", "--dataset", str(dataset), "org/data")[0] == 3
 
 
-def test_a_dataset_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_dataset_that_is_none_is_refused(tmp_path: Path, dataset: Path, command: Run) -> None:
     with pytest.raises(InvalidInput, match="is no dataset folder"):
         prepare_dataset(tmp_path, "org/data")
     with pytest.raises(InvalidInput, match="holds no result of the weights"):
         prepare_model(make_checkpoint(tmp_path / "c", run_record()), "org/x", results_dir=tmp_path)
+    copied = Path(shutil.copytree(dataset, tmp_path / "dataset"))
+    for spoil, message in (
+        (lambda card: card.unlink(), "it has no README.md"),
+        (lambda card: card.symlink_to("/etc/hostname"), "README.md: a link that leads out of"),
+    ):
+        spoil(copied / "README.md")
+        code, _, err = command("push", "--dataset", str(copied), "org/data", "--dry-run")
+        assert (code, message in err) == (2, True)
+
+
+def test_a_card_on_the_hub_that_is_no_text_is_named(hub_server: HubServer, publication: Publication) -> None:
+    hub_server.create("model", "org/first").add({"README.md": b"\xff\xfe"})
+    with pytest.raises(InvalidInput, match=r"README\.md that 'org/first' has is no text"):
+        push(publication, create_pr=True)

@@ -115,6 +115,16 @@ def test_conflicts_are_named_and_nothing_is_overwritten(done: Path, tmp_path: Pa
     assert files(tmp_path / "here") == before
 
 
+@pytest.mark.parametrize("text", [b"", b"\xff", b"[]", b'{"a": 1}', b"{", b"9" * 5000])
+def test_damaged_weights_are_named(done: Path, tmp_path: Path, text: bytes) -> None:
+    shutil.copytree(done / "out", tmp_path / "out")
+    path = sorted((tmp_path / "out" / "runs").glob("*/model.safetensors"))[1]
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(InvalidInput, match=f"the weights of {path.parent.name} are damaged"):
+        export(tmp_path / "out", tmp_path / "out.tar")
+    assert not (tmp_path / "out.tar").exists()
+
+
 def killed_at(number: int, work: Callable[[], Any]) -> bool:
     """Does work in a process that is killed at a call to the disk, by number; whether it came to that."""
     child = os.fork()

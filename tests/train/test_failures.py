@@ -2,13 +2,16 @@
 
 import contextlib
 import dataclasses
+import io
 import json
 import math
 import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from listops_bench._base.version import __version__
 from listops_bench.errors import EnvironmentFailed, InvalidInput
@@ -151,18 +154,47 @@ def test_a_last_update_that_is_no_number_is_a_failure_too(tmp_path: Path, rate: 
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".training"] == ["good"]
 
 
-@pytest.mark.parametrize("damage", [lambda log: log[:-5], lambda log: log[:20] + b"\0" * 20 + log[40:], None])
-def test_a_log_that_the_disk_has_lost_is_not_filled_up(tmp_path: Path, damage: Callable[[bytes], bytes] | None) -> None:
-    """A state says how much of the log there was: cut off, full of zeros or gone, it is named."""
+LOST: dict[str, Callable[[bytes], bytes]] = {
+    "cut off": lambda log: log[:-5],
+    "zeros": lambda log: log[:20] + b"\0" * 20 + log[40:],
+    "no text": lambda log: log[:20] + b"\xff" * 20 + log[40:],
+    "spaces": lambda log: b" " * len(log),
+    "no objects": lambda log: b"5\n" * len(log),
+}
+
+
+def test_a_log_that_the_disk_has_lost_is_not_filled_up(tmp_path: Path) -> None:
+    """A state says how much of the log there was: cut off, full of something else or gone, it is named."""
     config = small(tmp_path / "run", save_steps=2, max_steps=4)
     with pytest.raises(KeyboardInterrupt):
         train(config, on_step=interrupt_at(3))
     log = working_files(config.output_dir).log
-    if damage is None:
-        log.unlink()
-    else:
-        log.write_bytes(damage(log.read_bytes()))
+    whole = log.read_bytes()
+    for damage in LOST.values():
+        log.write_bytes(damage(whole))
+        with pytest.raises(InvalidInput, match=r"train_log\.jsonl' is damaged"):
+            train(config)
+    log.unlink()
     with pytest.raises(InvalidInput, match=r"train_log\.jsonl' is damaged"):
+        train(config)
+    log.write_bytes(whole)
+    assert train(config).resumed_at == 2
+
+
+def saved(state: Any) -> bytes:
+    content = io.BytesIO()
+    torch.save(state, content)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\0" * 50, b"\xff" * 50, saved([1]), saved({"step": 1})])
+@pytest.mark.parametrize("name", ["config.json", "state.pt"])
+def test_a_damaged_file_of_a_run_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    config = small(tmp_path / "run")
+    path = working_dir(config.output_dir) / name
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(InvalidInput, match=r"^.*run\.training.*$"):
         train(config)
 
 
