@@ -129,7 +129,8 @@ assert _OPERATIONS.keys() == OPERATIONS.keys()
 
 def _meaning(operation: Operation, symbols: Symbols) -> str:
     if operation.like:
-        return _OPERATIONS[operation.like].format(op=operation.token, n=symbols.size)
+        told = _OPERATIONS[operation.like].format(op=operation.token, n=symbols.size)
+        return f"{told[:-1]}, under a fixed secret renaming of the numbers." if operation.permutation else told
     told = f": {operation.description}" if operation.description else ""
     return f"{operation.token} a b ... ] is a fixed table of two operands, used from left to right{told}."
 

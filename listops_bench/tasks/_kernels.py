@@ -133,11 +133,11 @@ def _fold_masks(tables, operation, position, left, right):
 
 
 @njit(cache=True)
-def _median_mask(modulus, masks, count):
+def _median_mask(tables, operation, masks, count):
     """The possible medians; see `expression._can_be_median`."""
     out, most_below, most_above = ZERO, count // 2, (count - 1) // 2
-    for v in range(modulus):
-        low = (ONE << u64(v)) - ONE  # the numbers below v
+    for v in range(tables.modulus):
+        low = tables.below_An[operation, v]  # the numbers below v
         high = ~(low | (ONE << u64(v)))
         holds, below, above = False, 0, 0
         for j in range(count):
@@ -184,7 +184,7 @@ def _decisive_depth(tables, s, length, depth):
 def _node_mask(tables, s, level):
     operation, count = s.operation_L[level], s.count_L[level]
     if tables.is_median_A[operation]:
-        return _median_mask(tables.modulus, s.masks_LK[level], count)
+        return _median_mask(tables, operation, s.masks_LK[level], count)
     mask = s.masks_LK[level, 0]
     for j in range(1, count):
         mask = _fold_masks(tables, operation, j, mask, s.masks_LK[level, j])

@@ -61,6 +61,7 @@ TABLES = np.dtype(
         ("num_used", np.int64),
         ("used_A", np.int64, _A),  # the task's operations
         ("is_median_A", np.int64, _A),
+        ("below_An", np.uint64, (_A, _N)),  # of a median: the symbols below each, as bits
         ("form_A", np.int64, _A),  # one of FORMS
         ("flattens_A", np.int64, _A),  # NOWHERE, ANYWHERE or IN_FRONT
         ("fold_step_A", np.uint64, _A),  # of a FOLD: what the hash of its left operand is multiplied by
@@ -132,9 +133,9 @@ def _is_held_out(tables, values, count):
 def _value(tables, operation, values, count):
     if tables.is_median_A[operation]:
         for i in range(count):
-            below, equal = 0, 0
+            lower, below, equal = tables.below_An[operation, values[i]], 0, 0
             for j in range(count):
-                below += values[j] < values[i]
+                below += (lower >> u64(values[j])) & ONE == ONE
                 equal += values[j] == values[i]
             if below <= count // 2 < below + equal:
                 return values[i]

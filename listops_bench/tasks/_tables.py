@@ -31,6 +31,10 @@ def task_tables(task: TaskSpec, *, wider: bool = False) -> Any:
         tables["arities_AK"][a, : len(counts)], tables["num_arities_A"][a] = counts, len(counts)
         tables["widest_A"][a] = counts[-1] if wider else 0
     tables["is_median_A"][among] = [operation.like == "med" for operation in operations]
+    for a, operation in enumerate(operations):
+        order = np.array(operation.permutation or range(task.modulus))
+        below = order[None] < order[:, None]
+        tables["below_An"][a, : task.modulus] = below @ (np.uint64(1) << np.arange(task.modulus, dtype=np.uint64))
     tables["form_A"][among] = [get_args(Form).index(operation.form) for operation in operations]
     tables["flattens_A"][among] = [_flattens(operation) for operation in operations]
     tables["has_order"] = any(symbols.operations[name].form in ("sequence", "fold") for name in task.operations)
@@ -66,4 +70,8 @@ def _fold_tables(operation: Operation, n: int) -> Any:
         "sum": (a + b) % n, "prod": a * b % n, "nadd": (a + b) % n, "ssum": np.argsort(p)[(p[a] + p[b]) % n],
         "max": np.maximum(a, b), "min": np.minimum(a, b), "med": 0 * a * b,
     }[operation.like]  # fmt: skip
-    return np.array([even, (a - b) % n if operation.like == "nadd" else even])
+    both = np.array([even, (a - b) % n if operation.like == "nadd" else even])
+    if not operation.permutation:
+        return both
+    names = np.array(operation.permutation)
+    return np.argsort(names)[both[:, names[:, None], names[None]]]

@@ -27,7 +27,7 @@ from functools import lru_cache
 from typing import Literal, get_args
 
 from listops_bench.errors import InvalidInput, shortened, shown, unknown
-from listops_bench.tasks.operations import OPERATIONS, Operation
+from listops_bench.tasks.operations import OPERATIONS, Operation, inverse
 from listops_bench.tasks.symbols import Symbols, symbols_of
 
 MAX_PARSED_DEPTH = 101
@@ -151,7 +151,7 @@ def _value(expression: Expression, symbols: Symbols, median: MedianRule) -> int:
         return expression
     values = [_value(operand, symbols, median) for operand in expression.operands]
     operation = symbols.operations[expression.operation]
-    if median == "floor_mean" and operation.like == "med":
+    if median == "floor_mean" and operation.like == "med" and not operation.permutation:
         return math.floor(statistics.median(values))  # the mean of the middle two, rounded down: NYU's and LRA's rule
     return operation.apply(values, symbols.size)
 
@@ -252,6 +252,9 @@ def _possible_values(expression: Expression, levels: int, symbols: Symbols) -> s
 
 def _image(operation: Operation, operands: list[set[int]], size: int) -> set[int]:
     """All values that an operation takes when each operand ranges over its set."""
+    if p := operation.permutation:
+        named = _image(OPERATIONS[operation.like], [{p[v] for v in values} for values in operands], size)
+        return {inverse(p)[v] for v in named}
     if operation.like == "med":
         return {v for v in range(size) if _can_be_median(v, operands)}
     if operation.like == "nadd":  # a - b + c - ...: the sum of a, -b, c, ...

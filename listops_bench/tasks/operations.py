@@ -6,6 +6,7 @@ its properties (identity, commutative, associative) follow from it.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 import statistics
@@ -37,6 +38,7 @@ class Operation:
         associative: ``f(f(a, b), c) == f(a, f(b, c)) == f(a, b, c)``, so that nested uses can be flattened.
         odd_operands_only: takes 3, 5, 7 ... operands.
         like: the built-in operation that it is, under whatever name; ``""`` for a table.
+        permutation: of a built-in operation f the names p of its symbols, ``p^-1(f(p(a), p(b), ...))``; empty for none.
         table: ``table[a][b]`` is the value of two operands; more are taken from left to right.
         description: what it does, in a sentence.
     """
@@ -47,6 +49,7 @@ class Operation:
     associative: bool = True
     odd_operands_only: bool = False
     like: str = ""
+    permutation: tuple[int, ...] = ()
     table: Table = ()
     description: str = ""
 
@@ -104,6 +107,21 @@ def check_modulus(modulus: int) -> None:
     if type(modulus) is not int or modulus != nearest:
         span = f"{MIN_MODULUS}..{MAX_MODULUS}"
         raise InvalidInput(f"modulus {shown(modulus)} is not in {span}; the nearest valid one is {nearest}")
+
+
+def permuted(operation: Operation, permutation: tuple[int, ...]) -> Operation:
+    """A built-in operation under other names of its symbols: ``p^-1(f(p(a), p(b), ...))``."""
+    apply, back = operation.apply, inverse(permutation)
+    return dataclasses.replace(
+        operation,
+        apply=lambda values, size: back[apply([permutation[value] for value in values], size)],
+        permutation=permutation,
+    )
+
+
+def inverse(permutation: Sequence[int]) -> tuple[int, ...]:
+    """The permutation that takes it back."""
+    return tuple(sorted(range(len(permutation)), key=permutation.__getitem__))
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ other set is one word of a task's name, ``perm_sign_s3``. Those that ship are pa
         table: [0 1 2 3 4 5, ...]       a row for each first operand, as text or as a list
         associative: true               what is declared is checked; what is not is found out
       top: {like: max}                  a built-in operation
+      twist: {like: max, permutation: 3 5 0 1 2 4}      the same under other names of the symbols
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from listops_bench.tasks.operations import (
     Table,
     check_modulus,
     check_properties,
+    permuted,
     table_operation,
 )
 
@@ -83,7 +85,8 @@ class Symbols:
 
 def _values(operation: Operation) -> dict[str, Any]:
     if operation.like:
-        return {"like": operation.like}
+        names = {"permutation": " ".join(map(str, operation.permutation))} if operation.permutation else {}
+        return {"like": operation.like, **names}
     odd = {"operands": "odd"} if operation.odd_operands_only else {}
     return {"table": [" ".join(map(str, row)) for row in operation.table], **odd}
 
@@ -147,7 +150,8 @@ def _shipped(word: str) -> Symbols:
 # --- pages ------------------------------------------------------------------------------------------------------------
 
 _KEYS = ("title", "description", "size", "symbols", "operations")
-_OPERATION_KEYS = ("description", "table", "like", "operands", "identity", "commutative", "associative")
+_LAWS = ("identity", "commutative", "associative")
+_OPERATION_KEYS = ("description", "table", "like", "permutation", "operands", *_LAWS)
 
 
 def parse_symbols(page: Any, word: str, where: str) -> Symbols:
@@ -197,7 +201,7 @@ def _operation(name: Any, page: Mapping[str, Any], size: int) -> Operation:
             f"operation {name!r} needs either a table or, under 'like', the name of a built-in operation"
         )
     if "like" in page:
-        return _built_in(name, page)
+        return _built_in(name, page, size)
     if name in OPERATIONS:
         raise InvalidInput(f"operation {name!r} is built in; write {{like: {name}}}, or give the table another name")
     declared: dict[str, Any] = {}
@@ -219,16 +223,23 @@ def _operation(name: Any, page: Mapping[str, Any], size: int) -> Operation:
 _TAKEN = rf"(?:mod|depth)[0-9]+|{DIGEST}"
 
 
-def _built_in(name: str, page: Mapping[str, Any]) -> Operation:
+def _built_in(name: str, page: Mapping[str, Any], size: int) -> Operation:
     like = page["like"]
     if like not in list(OPERATIONS):
         raise unknown(f"operation that {name!r} is like", like, OPERATIONS)
     if name in OPERATIONS and name != like:
         raise InvalidInput(f"operation {name!r} is a built-in one and cannot be like {like!r}; give it another name")
-    if others := [key for key in page if key not in ("like", "description")]:
+    if others := [key for key in page if key not in ("like", "permutation", "description")]:
         raise InvalidInput(f"operation {name!r} is {like!r}, so its {others[0]} is known; leave it out")
-    told = _text(page, "description")
-    return dataclasses.replace(OPERATIONS[like], name=name, description=told)
+    operation = dataclasses.replace(OPERATIONS[like], name=name, description=_text(page, "description"))
+    if "permutation" not in page:
+        return operation
+    if name in OPERATIONS:
+        raise InvalidInput(f"operation {name!r} is a built-in one and has no permutation; give it another name")
+    names = _symbols(page["permutation"], size, f"permutation of operation {name!r}")
+    if repeated := [symbol for symbol in names if names.count(symbol) > 1]:
+        raise InvalidInput(f"permutation of operation {name!r}: {repeated[0]} stands twice")
+    return permuted(operation, names)
 
 
 def _table(name: str, rows: Any, size: int) -> Table:
@@ -237,14 +248,18 @@ def _table(name: str, rows: Any, size: int) -> Table:
         raise InvalidInput(f"table of operation {name!r} has {number}, and there are {size} symbols")
     table = []
     for place, row in enumerate(rows):
-        where = f"table of operation {name!r}, row {place}"
-        # More text than so many symbols can have is none of theirs.
-        entries = _entries(row[: 4 * size]) if isinstance(row, str) else row
-        if not isinstance(entries, list) or len(entries) != size:
-            number = f"{len(entries)} entries" if isinstance(entries, list) else "no entries"
-            raise InvalidInput(f"{where}: has {number}, and there are {size} symbols")
-        table.append(tuple(_symbol(entry, size, where) for entry in entries))
+        table.append(_symbols(row, size, f"table of operation {name!r}, row {place}"))
     return tuple(table)
+
+
+def _symbols(row: Any, size: int, where: str) -> tuple[int, ...]:
+    """``size`` symbols, from text or a list."""
+    # More text than so many symbols can have is none of theirs.
+    entries = _entries(row[: 4 * size]) if isinstance(row, str) else row
+    if not isinstance(entries, list) or len(entries) != size:
+        number = f"{len(entries)} entries" if isinstance(entries, list) else "no entries"
+        raise InvalidInput(f"{where}: has {number}, and there are {size} symbols")
+    return tuple(_symbol(entry, size, where) for entry in entries)
 
 
 def _entries(row: str) -> list[Any]:

@@ -4,9 +4,11 @@ import itertools
 import json
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from listops_bench.errors import InvalidInput
@@ -14,7 +16,7 @@ from listops_bench.tasks import _own, task as task_module
 from listops_bench.tasks.curriculum import parse_curriculum
 from listops_bench.tasks.expression import completion_text, decisive_depth, evaluate, is_reduction, parse, render, trace
 from listops_bench.tasks.generator import generate, rows_checksum
-from listops_bench.tasks.operations import laws
+from listops_bench.tasks.operations import OPERATIONS, laws
 from listops_bench.tasks.pages import own_pages, remember_pages
 from listops_bench.tasks.split import RULES, SPLITS, assign, canonical, form_hash, home_of
 from listops_bench.tasks.symbols import Symbols, find_symbols, symbol_sets, vocabulary
@@ -60,10 +62,45 @@ def test_random_tables_are_pinned() -> None:
     assert (laws(found["rsum"]), laws(found["lat"])) == ("commutative", "neither commutative nor associative")
 
 
+def test_scrambled_operations_say_nothing_of_the_numbers() -> None:
+    """The criteria of the page, for five sums under an order of the numbers and for one sum under another order."""
+    operations = find_symbols("scrambled").operations
+    sums = [op.permutation for name, op in operations.items() if re.fullmatch("ssum[1-5]", name)]
+    (order,) = {operations[name].permutation for name in ("smax", "smin", "smed")}
+    assert len({tuple(map(tuple, _ssum_table(p))) for p in sums}) == 5
+    numbers = np.arange(10)
+    for p in map(np.array, [*sums, np.argsort(order)]):
+        quadratic = np.vander(numbers, 3)
+        for k in range(1, 6):
+            character = np.exp(2j * np.pi * k * p / 10)
+            rest = character - quadratic @ np.linalg.lstsq(quadratic.astype(complex), character, rcond=None)[0]
+            assert 1 - np.sum(abs(rest) ** 2) / np.sum(abs(character - character.mean()) ** 2) <= 0.25
+        far = abs(numbers - 4.5)
+        pairs = far[p % 2 == 0][:, None] - far[p % 2 == 1][None]
+        assert 0.4 <= np.mean(np.sign(pairs) / 2 + 0.5) <= 0.6
+        assert 3.2 <= np.mean([np.ptp(numbers[p % 5 == rest]) for rest in range(5)]) <= 4.2
+        assert abs(np.corrcoef(p, numbers)[0, 1]) <= 0.1
+        assert 0.4 <= np.mean(p % 2 == numbers % 2) <= 0.6
+
+
+def _ssum_table(p: Sequence[int]) -> list[list[int]]:
+    return [[p.index((p[a] + p[b]) % 10) for b in range(10)] for a in range(10)]
+
+
+def test_an_operation_under_other_names_is_the_same_up_to_them() -> None:
+    operations = find_symbols("scrambled").operations
+    for name, likes in {"ssum3": "sum", "smax": "max", "smin": "min", "smed": "med"}.items():
+        operation, plain = operations[name], operations[likes]
+        for values in itertools.product(range(10), repeat=3):
+            named = [operation.permutation[value] for value in values]
+            assert operation.permutation[operation.apply(values, 10)] == plain.apply(named, 10)
+        assert laws(operation) == laws(plain)
+
+
 def test_a_set_has_one_vocabulary() -> None:
     assert " ".join(vocabulary(find_symbols("s3"))) == "<pad> <eos> <unk> = ] [PERM [POINT [SIGN 0 1 2 3 4 5"
     assert vocabulary(get_task("max_med_tables").symbol_set) == vocabulary(get_task("rsum_tables").symbol_set)
-    assert {find_symbols(word).word for word in symbol_sets()} == {"a4", "a5", "s3", "s4", "tables"}
+    assert {find_symbols(word).word for word in symbol_sets()} == {"a4", "a5", "s3", "s4", "scrambled", "tables"}
 
 
 def test_a_set_is_a_word_of_the_name() -> None:
@@ -80,10 +117,12 @@ def test_a_set_is_a_word_of_the_name() -> None:
 
 # --- rows against the reference ---------------------------------------------------------------------------------------
 
-TASKS = ("perm_sign_s3", "perm_quotient_s4", "perm_point_a5", "rsum_lat_max_med_nadd_tables", "perm_point_a4_nrgpt")
+TASKS = ("perm_sign_s3", "perm_quotient_s4", "perm_point_a5", "rsum_lat_max_med_nadd_tables", "perm_point_a4_nrgpt",
+         "smax_smed_ssum2_scrambled")  # fmt: skip
 ALL_TASKS = (
     *TASKS, "rsum_tables", "lat_tables_depth3", "perm_sign_point_quotient_s4_depth3", "quotient_a4", "perm_s3_nrgpt",
-    "sum_max_med", "nadd_med_mod20_depth3", "ssum_prod_min_mod11", "sum_med_nrgpt", "own",
+    "smin_smed_med_scrambled_nrgpt", "sum_max_med", "nadd_med_mod20_depth3", "ssum_prod_min_mod11", "sum_med_nrgpt",
+    "own",
 )  # fmt: skip
 
 
@@ -152,11 +191,14 @@ def test_the_page_in_the_docs_is_read(tmp_path: Path) -> None:
     (tmp_path / "clock.yaml").write_text(text.partition("```yaml\n")[2].partition("```")[0])
     operations = get_task(f"max_tick@{tmp_path}/clock.yaml").symbol_set.operations
     assert operations["tick"].table == tuple(map(tuple, TICK))
-    assert [operation.odd_operands_only for operation in operations.values()] == [True, False]
+    assert [operation.odd_operands_only for operation in operations.values()] == [True, False, False]
     rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
-    named = {row[1].strip(" `"): set(re.findall("[A-Z]{3,}", row[3])) for row in rows}
+    named = {row[1].strip(" `"): set(re.findall("[A-Z]{3,}[0-9]?", row[3])) for row in rows}
     due = {word: {name.upper() for name in find_symbols(word).operations} for word in symbol_sets()}
-    assert named == due | {"tables": {"RSUM", "LAT"}}
+    built_in = {name.upper() for name in OPERATIONS}
+    assert named == {
+        word: names - (built_in if word in ("tables", "scrambled") else set()) for word, names in due.items()
+    }
 
 
 def test_a_page_of_ones_own_is_known_by_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +245,9 @@ def test_a_page_of_ones_own_is_known_by_what_it_says(tmp_path: Path, monkeypatch
         ({"operations": {"max": {"table": TICK}}}, r"operation 'max' is built in; write \{like: max\}"),
         ({"operations": {"sum": {"like": "max"}}}, "operation 'sum' is a built-in one and cannot be like 'max'"),
         ({"operations": {"top": {"like": "maxx"}}}, "did you mean 'max'"),
+        ({"operations": {"top": {"like": "max", "permutation": "0 1 2 3"}}}, "permutation of operation 'top': has 4"),
+        ({"operations": {"top": {"like": "max", "permutation": "0 1 2 3 3"}}}, "'top': 3 stands twice"),
+        ({"operations": {"max": {"like": "max", "permutation": "0 1 2 4 3"}}}, "'max' is a built-in one and has no"),
         ({"operations": {"mod5": {"like": "max"}}}, "operation 'mod5': its name becomes a word of task names"),
         ({"operations": {f"o{i}": {"like": "max"} for i in range(17)}}, "a mapping of 1 to 16 names"),
         ({"symbols": ["a"]}, "symbols must be a list of 5 texts"),
