@@ -18,7 +18,7 @@ from pathlib import Path
 from listops_bench._base.text import one_line
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.runs.folder import LOG, RECORD, WEIGHTS
-from listops_bench.runs.store import names_stored_run, stored_run
+from listops_bench.runs.store import run_folder
 
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 # What a checkpoint is read from. Whoever trusts one has `transformers` read what it likes, code among it.
@@ -64,8 +64,7 @@ def resolve(
             when they are loaded; or it is too large.
         EnvironmentFailed: no access to the model, or no connection and nothing in the cache.
     """
-    stored = names_stored_run(os.fspath(checkpoint))
-    folder = stored_run(os.fspath(checkpoint)) if stored else Path(checkpoint)
+    folder = run_folder(os.fspath(checkpoint))
     if folder.is_dir():
         if revision is not None:
             raise InvalidInput(f"checkpoint {str(checkpoint)!r} is a folder, and only a model on the Hub has revisions")

@@ -159,6 +159,11 @@ def names_stored_run(text: str) -> bool:
     return re.fullmatch(rf"[^#]+#{_SEED}", text) is not None and not os.path.isdir(text)
 
 
+def run_folder(text: str) -> Path:
+    """The folder of a run: ``text`` itself, or where the run of a store that it names is unpacked. See `stored_run`."""
+    return stored_run(text) if names_stored_run(text) else Path(text)
+
+
 @cache
 def stored_run(text: str) -> Path:
     """A folder with the files of the run that ``"RECIPE#3"`` names, which lives as long as this process.

@@ -24,6 +24,7 @@ from listops_bench._base.options import Between, add_flags, check, from_mapping
 from listops_bench._base.records import Count, Positive, Range, Share
 from listops_bench._base.resources import resource_path
 from listops_bench.errors import InvalidInput, unknown
+from listops_bench.runs.store import run_folder
 from listops_bench.tasks.curriculum import Curriculum, parse_curriculum
 from listops_bench.tasks.task import DATASET_VERSION
 
@@ -57,7 +58,7 @@ class TrainRecipe:
         curriculum: stages instead of a task: max_med:1200,sum:1800, or a YAML file.
         max_steps: optimizer steps on the task (default: 3000).
         model: a rung of the ladder (default: looped_d048), or a config of your own.
-        init_from: a checkpoint folder to start from, instead of a fresh model.
+        init_from: a checkpoint to start from, instead of a fresh model: a folder, or ``RECIPE#SEED`` of a store.
         init_parts: what to take of it, by comma: embeddings, attention, feed_forward, or patterns of parameter names;
             the rest is fresh (default: all).
         freeze: what is not trained, by comma, in the same terms (default: nothing).
@@ -219,7 +220,7 @@ class TrainRecipe:
             from listops_bench.model.checkpoint import weights_sha256
 
             del values["init_from"]
-            values["initial_weights_sha256"] = weights_sha256(self.init_from)
+            values["initial_weights_sha256"] = weights_sha256(run_folder(self.init_from))
         values["data_seed"] = self.order_seed
         return values
 
