@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from listops_bench._base.files import files_below
@@ -30,22 +32,26 @@ class Checkpoints:
         if folder is not None and not Path(folder).is_dir():
             raise InvalidInput(f"checkpoints folder {str(folder)!r} does not exist")
         self._folder = None if folder is None else Path(folder)
-        self._places: dict[str, str] | None = None
+        self._places: dict[str, list[str]] | None = None
         self.tensors: dict[str | None, str | None] = {}
         self._seen: dict[Path, Description | InvalidInput] = {}
 
-    def local(self, sha256: str | None) -> Path | None:
-        """The folder with these weights, if there is one."""
+    def local(self, sha256: str | None) -> list[Path]:
+        """The folders with these weights: somebody may have copied them beside a configuration of his own."""
         if self._places is None:
-            root = self._folder
-            stored = [] if root is None else _stored_runs(root)
-            found = [] if root is None else _checkpoint_folders(root)
-            self._places = dict(stored) | {weights_sha256(place): str(place) for place in found}
-        place = self._places.get(sha256 or "")
-        return None if place is None else resolve(place).folder
+            self._places = defaultdict(list)
+            if self._folder is not None:
+                folders = ((weights_sha256(place), str(place)) for place in _checkpoint_folders(self._folder))
+                for digest, place in (*_stored_runs(self._folder), *folders):
+                    self._places[digest].append(place)
+        found = []
+        for place in self._places.get(sha256 or "", ()):
+            with suppress(InvalidInput):  # it says that it has them, and has not
+                found.append(resolve(place).folder)
+        return found
 
-    def find(self, result: Result) -> Path:
-        """The folder of a result's checkpoint.
+    def find(self, result: Result) -> list[Path]:
+        """The folders that may be a result's checkpoint, one at least.
 
         Raises:
             InvalidInput: it is nowhere to be had, too large, or not one that is loaded without running code.
@@ -53,14 +59,14 @@ class Checkpoints:
         model = result.model
         if model.revision is not None:  # what lies at hand may be anybody's
             try:
-                return resolve(model.id, model.revision).folder
+                return [resolve(model.id, model.revision).folder]
             except InvalidInput as error:
                 raise InvalidInput(against("revision", error)) from None
-        place = self.local(model.weights_sha256)
-        if place is None:
+        places = self.local(model.weights_sha256)
+        if not places:
             claimed = (model.weights_sha256 or "")[:12]
             raise InvalidInput(against("weights", f"no checkpoint with the weights {claimed} is at hand"))
-        return place
+        return places
 
     def look(self, folder: Path) -> Description:
         """What a checkpoint found here says of itself. Raises InvalidInput by the rule of checkpoints."""
@@ -80,8 +86,10 @@ def _stored_runs(root: Path) -> Iterator[tuple[str, str]]:
     """The runs of the stores below a folder: the SHA-256 that each is said to have, and how `resolve` is told of it."""
     for store in stores_below(root):
         for recipe in stored_recipes(store):
-            for seed, sha256 in StoredRecipe(store, recipe).digests.items():
-                yield sha256, f"{store / recipe}#{seed}"
+            with suppress(InvalidInput):  # one that is none holds up no other
+                yield from [
+                    (digest, f"{store / recipe}#{seed}") for seed, digest in StoredRecipe(store, recipe).digests.items()
+                ]
 
 
 def _checkpoint_folders(root: Path) -> Iterator[Path]:

@@ -134,9 +134,18 @@ def _problems(path: Path, result: Result, checkpoints: Checkpoints | None) -> It
         for name, split in result.splits.items():
             for problem in _row_problems(result.task.name, name, result, split):
                 yield against("rows", f"splits.{name}.{problem}")
-    local = checkpoints.local(result.model.weights_sha256) if checkpoints else None
-    if checkpoints is not None and local is not None:
-        yield from _checkpoint_problems(result, checkpoints.look(local))
+    if checkpoints is not None and (local := checkpoints.local(result.model.weights_sha256)):
+        found = [_problem_of(result, folder, checkpoints) for folder in local]
+        if all(found):
+            yield str(found[0])
+
+
+def _problem_of(result: Result, folder: Path, checkpoints: Checkpoints) -> str | None:
+    """What speaks against a folder's being the checkpoint of a result; None for nothing."""
+    try:
+        return next(_checkpoint_problems(result, checkpoints.look(folder)), None)
+    except InvalidInput as error:
+        return str(error)
 
 
 def _training_problems(result: Result) -> Iterator[str]:
@@ -252,11 +261,11 @@ def verify_file(path: str | os.PathLike[str], checkpoints: Checkpoints, *, devic
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A valid result with its checkpoint, which says the same of itself."""
+    """A valid result with its checkpoint, which says the same of itself; and copies of the weights that do, too."""
 
     path: Path
     result: Result
-    folder: Path
+    folders: tuple[Path, ...]
     tensors_sha256: str | None
 
 
@@ -267,18 +276,27 @@ def _look_at(path: Path, checkpoints: Checkpoints) -> _Candidate | Verdict:
         return Verdict(path, "refuted", str(error))
     try:
         _check_comparable(result)
-        folder = checkpoints.find(result)
-        sha256 = weights_sha256(folder)
-        if sha256 != result.model.weights_sha256:
-            claimed = (result.model.weights_sha256 or "")[:12]
-            problem = against("weights", f"the weights are {sha256[:12]}, and the result is of {claimed}")
-            return Verdict(path, "refuted", f"{path}: {problem}")
-        found = checkpoints.look(folder)
+        folders = checkpoints.find(result)
     except (InvalidInput, EnvironmentFailed) as error:
         return Verdict(path, "unverifiable", f"{path}: {error}")
-    for problem in _checkpoint_problems(result, found):
-        return Verdict(path, "refuted", f"{path}: {problem}")
-    return _Candidate(path, result, folder, found.tensors_sha256)
+    fitting, tensors, against_it = list[Path](), None, list[Verdict]()
+    for folder in folders:
+        try:
+            sha256, problem = weights_sha256(folder), None
+            if sha256 != result.model.weights_sha256:
+                claimed = (result.model.weights_sha256 or "")[:12]
+                problem = against("weights", f"the weights are {sha256[:12]}, and the result is of {claimed}")
+            else:
+                found = checkpoints.look(folder)
+                problem, tensors = next(_checkpoint_problems(result, found), None), found.tensors_sha256
+        except (InvalidInput, EnvironmentFailed) as error:
+            against_it.append(Verdict(path, "unverifiable", f"{path}: {error}"))
+        else:
+            if problem is None:
+                fitting.append(folder)
+            else:
+                against_it.append(Verdict(path, "refuted", f"{path}: {problem}"))
+    return _Candidate(path, result, tuple(fitting), tensors) if fitting else against_it[0]
 
 
 def _stopped_by_others(candidates: Sequence[_Candidate], checkpoints: Checkpoints) -> dict[Path, Verdict]:
@@ -322,11 +340,20 @@ def _check_comparable(result: Result) -> None:
 
 
 def _evaluate(one: _Candidate, device: str | None) -> Verdict:
+    """The verdict by the first checkpoint that answers as the result says; by the last where none does."""
+    for folder in one.folders:
+        verdict = _evaluate_in(folder, one, device)
+        if verdict.status == "verified":
+            break
+    return verdict
+
+
+def _evaluate_in(folder: Path, one: _Candidate, device: str | None) -> Verdict:
     path, result = one.path, one.result
     task, sha256 = result.task, result.model.weights_sha256
     try:
         (measured,) = examiner().score(
-            one.folder,
+            folder,
             [task.name],
             list(result.splits),
             weights_sha256=sha256,
@@ -336,9 +363,7 @@ def _evaluate(one: _Candidate, device: str | None) -> Verdict:
         )
         found = {name: compare(claimed, measured.splits[name]) for name, claimed in result.splits.items()}
         if unlike := [name for name, split in found.items() if not split.same_predictions]:
-            ties = examiner().ties(
-                one.folder, task.name, unlike, trace=task.trace, weights_sha256=sha256, device=device
-            )
+            ties = examiner().ties(folder, task.name, unlike, trace=task.trace, weights_sha256=sha256, device=device)
             found |= {name: compare(result.splits[name], measured.splits[name], ties[name]) for name in unlike}
     except InvalidInput as error:
         return Verdict(path, "unverifiable", f"{path}: {against('checkpoint', error)}")

@@ -39,7 +39,8 @@ from listops_bench.runs.stacks import Stack, make_stacks
 STORE = Path("leaderboard/weights")
 """Of the published runs."""
 _INDEX, _RUNS = ".json", ".runs.xz"
-_MAX_INDEX_BYTES, _MAX_RUNS_BYTES, _MAX_MEMORY, _MAX_STACK_BYTES = 20_000_000, 200_000_000, 2**28, 2**30
+_MAX_INDEX_BYTES, _MAX_RUNS_BYTES, _MAX_MEMORY, _MAX_STACK_BYTES = 20_000_000, 50_000_000, 2**28, 2**30
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,159}")
 _SEED = r"\d{1,19}(?:\.\d{1,19})?"
 _FILES = ("config.json", RECORD, LOG)
 
@@ -115,7 +116,8 @@ def stores_below(folder: Path) -> list[Path]:
 
 def stored_recipes(folder: Path) -> list[str]:
     """The ids of the recipes in a store."""
-    return sorted(path.name.removesuffix(_RUNS) for path in folder.glob(f"*{_RUNS}"))
+    names = (path.name.removesuffix(_RUNS) for path in folder.glob(f"*{_RUNS}"))
+    return sorted(name for name in names if _PLAIN_NAME.fullmatch(name))
 
 
 def store_runs(folder: Path, recipe: str, runs: Mapping[str, Mapping[str, bytes]]) -> int:
@@ -184,7 +186,7 @@ def stored_run(text: str) -> Path:
     return folder
 
 
-_stored_recipe = lru_cache(maxsize=8)(StoredRecipe)
+_stored_recipe = lru_cache(maxsize=2)(StoredRecipe)
 
 
 def _find_store(name: str) -> Path:

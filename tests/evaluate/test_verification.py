@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import lzma
 import re
 import shutil
 from collections.abc import Callable
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from listops_bench._base import records
-from listops_bench.evaluate import _ties
+from listops_bench.evaluate import _ties, verification
 from listops_bench.evaluate._compare import Reproduction, compare
 from listops_bench.evaluate._ties import near_ties
 from listops_bench.evaluate.examiner import Examiner
@@ -435,7 +437,49 @@ def test_the_commands_over_a_folder(folder: Path, measured: Result, tmp_path: Pa
 def test_links_to_checkpoints_are_not_followed(folder: Path, measured: Result, tmp_path: Path) -> None:
     place, sha256 = tmp_path / "first", measured.model.weights_sha256
     place.symlink_to(folder)
-    assert Checkpoints(tmp_path).local(sha256) is None
+    assert Checkpoints(tmp_path).local(sha256) == []
     place.unlink()
     shutil.copytree(folder, place)
-    assert Checkpoints(tmp_path).local(sha256) == place
+    assert Checkpoints(tmp_path).local(sha256) == [place]
+
+
+def copies(folder: Path, measured: Result, below: Path) -> None:
+    """What somebody puts beside a checkpoint to have its result refuted: its weights, and something else."""
+    sha256 = str(measured.model.weights_sha256)
+    for name, changes in {"a": {"n_loop": 1}, "b": {"hidden_act": "sine"}, "z": {"model_type": "mine"}}.items():
+        shutil.copytree(folder, below / name)
+        path = below / name / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    write_index = {"weights_sha256": {"3": sha256}, "stacks": [{"runs": ["3"], "header": "{}", "floats": True}]}
+    for recipe, index in {"mine": json.dumps(write_index), "none": "[", "x" * 240: json.dumps(write_index)}.items():
+        (below / f"{recipe}.json").write_text(index)
+        (below / f"{recipe}.runs.xz").write_bytes(lzma.compress(b'{"3": {}}'))
+        save_file({"weights": torch.zeros(1, 4)}, below / f"{recipe}.safetensors")
+
+
+def test_copies_of_the_weights_refute_no_honest_result(folder: Path, measured: Result, tmp_path: Path) -> None:
+    path = write_result(tmp_path / "results", measured)
+    (tmp_path / "checkpoints").mkdir()
+    copies(folder, measured, tmp_path / "checkpoints")
+    assert verify_file(path, Checkpoints(tmp_path / "checkpoints")).status != "verified"
+    shutil.copytree(folder, tmp_path / "checkpoints" / "y")
+    assert list(validate_files([path], Checkpoints(tmp_path / "checkpoints"))) == [(path, None)]
+    assert verify_file(path, Checkpoints(tmp_path / "checkpoints")).status == "verified"
+
+
+def test_one_that_answers_as_the_result_says_is_enough(
+    folder: Path, measured: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A configuration may differ in what no result tells, such as an activation."""
+    path = write_result(tmp_path / "results", measured)
+    for name in "ab":
+        shutil.copytree(folder, tmp_path / "checkpoints" / name)
+    evaluate_in = verification._evaluate_in
+
+    def another_activation(place: Path, *rest: Any) -> Verdict:
+        return Verdict(path, "refuted", "other answers") if place.name == "a" else evaluate_in(place, *rest)
+
+    monkeypatch.setattr(verification, "_evaluate_in", another_activation)
+    assert verify_file(path, Checkpoints(tmp_path / "checkpoints")).status == "verified"
+    shutil.rmtree(tmp_path / "checkpoints" / "b")
+    assert verify_file(path, Checkpoints(tmp_path / "checkpoints")).status == "refuted"
