@@ -217,7 +217,7 @@ class Decoder:
     def _compare(self, batch: Ids) -> None:
         """Sets ``proven`` and ``choice`` of some rows."""
         # Padded at the right end, where a causal model's real tokens do not see it: no mask is needed.
-        ids_BxT = self.gather(batch, self.lengths[batch])
+        ids_BxT = gather(self.rows, batch, self.lengths[batch])
         first = int(self.prompts[batch].min()) - 1  # before it, all rows are prompt
         place_T = np.arange(first, ids_BxT.shape[1] - 1)
         asked = {"logits_to_keep": len(place_T)} if takes(self.model, "logits_to_keep") else {}
@@ -252,13 +252,6 @@ class Decoder:
         rows, places = (torch.from_numpy(x).to(self.device) for x in (chosen, ends - 1 - first))
         if have_moved(logits[rows, places], again):
             raise NotShownError
-
-    def gather(self, batch: Ids, lengths: Ids) -> Ids:
-        """int64 [B, T]: the first ids of rows, padded at the right end."""
-        place, lengths = np.arange(int(lengths.max())), lengths[:, None]
-        real = place < lengths
-        ids = self.rows.ids[np.where(real, self.rows.offsets[batch][:, None] + place, 0)]
-        return np.where(real, ids, PAD_ID).astype(np.int64)
 
     # --- on its own ---------------------------------------------------------------------------------------------------
 
@@ -360,6 +353,14 @@ class Decoder:
                     torch.cuda.empty_cache()
                 continue
             start += size
+
+
+def gather(rows: Rows, batch: Ids, lengths: Ids, fill: int = PAD_ID) -> Ids:
+    """int64 [B, T]: the first ids of some rows, filled up at the right end."""
+    place, lengths = np.arange(int(lengths.max())), lengths[:, None]
+    real = place < lengths
+    ids = rows.ids[np.where(real, rows.offsets[batch][:, None] + place, 0)]
+    return np.where(real, ids, fill).astype(np.int64)
 
 
 def predictions_of(rows: Rows, written: dict[int, list[int]], *, causal: bool) -> Predictions:

@@ -24,7 +24,6 @@ from listops_bench._base.options import check_number
 from listops_bench._base.text import utc_timestamp
 from listops_bench.errors import InvalidInput, shown, unknown
 from listops_bench.evaluate.checkpoint import Checkpoint, architecture, open_checkpoint
-from listops_bench.evaluate.decoding import predict
 from listops_bench.evaluate.packs import predict_many
 from listops_bench.model.ladder import parameter_counts
 from listops_bench.result.files import result_path, write_result
@@ -120,8 +119,10 @@ def evaluate_checkpoint(
             if on_split:
                 on_split(task.name, split)
             questions = _questions(task, split, num_rows, style)
-            completions = predict(loaded.model, questions.rows, batch_size=batch_size).completions
-            scored[split], lines = _score(questions, completions)
+            (found,) = predict_many([loaded.model], questions.rows, batch_size)
+            if isinstance(found, InvalidInput):
+                raise found
+            scored[split], lines = _score(questions, found.completions)
             if predictions_dir is not None:
                 predictions += lines
         result = _result(loaded, task, style, track, scored, time.monotonic() - started)

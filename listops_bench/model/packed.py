@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.nn.functional import embedding, layer_norm, linear, scaled_dot_product_attention
+from torch.nn.functional import embedding, layer_norm, linear
 from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
 
@@ -25,8 +25,8 @@ from listops_bench.model.configuration_looped import LoopedConfig
 from listops_bench.model.modeling_looped import rotate, rotation_angles
 
 Weights = Mapping[str, torch.Tensor]
-Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, float], torch.Tensor]
-"""Queries, keys and values [K, N, H, S], and the factor of the scores, to what every token attended to [K, N, H, S]."""
+Attend = Callable[[torch.Tensor, float], torch.Tensor]
+"""Queries, keys and values [K, N, 3, H, S], and the factor of the scores, to what all tokens attended to [K, N, H, S]."""
 
 
 class PackedLooped:
@@ -52,29 +52,6 @@ class PackedLooped:
             parameter.copy_(values.view_as(parameter))
 
     def logits(
-        self,
-        weights_KxP: torch.Tensor,
-        ids_KxBxT: torch.Tensor,
-        keep_KxM: torch.Tensor | None = None,
-        kept: list[tuple[torch.Tensor, torch.Tensor]] | None = None,
-    ) -> torch.Tensor:
-        """Logits [K, N, V], or [K, M, V] at the flat positions to keep, of rows that are padded on the right, where a
-        causal row does not look; positions count from 0. The keys and values [K, B, T, H, S] of each loop are added to
-        ``kept``."""
-        k, b, t = ids_KxBxT.shape
-        positions_KxN = torch.arange(t, device=ids_KxBxT.device).repeat(b).expand(k, -1)
-
-        def attend(q: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
-            rows = [x.unflatten(1, (b, t)) for x in (q, key, value)]
-            if kept is not None:
-                kept.append((rows[1], rows[2]))
-            q_RxHxTxS, key, value = (x.flatten(0, 1).transpose(1, 2) for x in rows)
-            y_RxHxTxS = scaled_dot_product_attention(q_RxHxTxS, key, value, is_causal=True, scale=scale)
-            return y_RxHxTxS.transpose(1, 2).unflatten(0, (k, b)).flatten(1, 2)
-
-        return self.flat_logits(weights_KxP, ids_KxBxT.flatten(1), positions_KxN, attend, keep_KxM)
-
-    def flat_logits(
         self,
         weights_KxP: torch.Tensor,
         ids_KxN: torch.Tensor,
@@ -116,10 +93,11 @@ class PackedLooped:
         rotation: tuple[torch.Tensor, torch.Tensor] | None,
     ) -> torch.Tensor:
         qkv = _linear(w, "model.block.qkv", self._norm(w, "model.block.ln_attention", x_KxNxD))
-        q_KxNxHxS, k, v = qkv.unflatten(2, (3, -1, self.config.head_dim)).unbind(2)
+        qkv_KxNx3xHxS = qkv.unflatten(2, (3, -1, self.config.head_dim))
         if rotation is not None:
-            q_KxNxHxS, k = rotate(q_KxNxHxS, *rotation), rotate(k, *rotation)
-        return attend(q_KxNxHxS, k, v, self.config.head_dim**-0.5).flatten(2)
+            q_KxNxHxS, k, v = qkv_KxNx3xHxS.unbind(2)
+            qkv_KxNx3xHxS = torch.stack([rotate(q_KxNxHxS, *rotation), rotate(k, *rotation), v], dim=2)
+        return attend(qkv_KxNx3xHxS, self.config.head_dim**-0.5).flatten(2)
 
     def _norm(self, w: Weights, name: str, x_KxNxD: torch.Tensor) -> torch.Tensor:
         if _is_one_read(x_KxNxD):

@@ -134,23 +134,25 @@ def test_near_ties_are_each_members_own_to_decide(monkeypatch: pytest.MonkeyPatc
 def test_little_memory_and_few_rows_at_once_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     read, calls = packs._Pack._read, []
 
-    def small_memory(self: Any, ids: Any, keep: Any) -> Any:
-        calls.append(ids.size)
-        if ids.size > 150:
+    def small_memory(self: Any, tree: Any, asked: Any) -> Any:
+        calls.append(len(tree.ids))
+        if len(tree.ids) > 60:
             raise torch.OutOfMemoryError("out of memory")
-        return read(self, ids, keep)
+        return read(self, tree, asked)
 
     monkeypatch.setattr(packs._Pack, "_read", small_memory)
     monkeypatch.setattr(decoding, "CPU_BATCH_TOKENS", 1500)
     check_same([half_trained(), untrained("looped_d016")], rows_of(number=14))
-    assert max(calls) > 150 >= min(calls)
+    assert max(calls) > 60 >= min(calls)
 
 
 def test_a_pack_that_computes_something_else_than_its_members_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     flatten = packs.PackedLooped.flatten
     monkeypatch.setattr(packs.PackedLooped, "flatten", lambda *models: flatten(*models) * 1.001)
+    asked = []
+    monkeypatch.setattr(packs, "predict", lambda *where, **more: asked.append(where) or predict(*where, **more))
     check_same([half_trained()], rows_of(number=12))
-    assert packs._predict_as_one([half_trained()], rows_of(number=12)) == [None]
+    assert len(asked) == 1
 
 
 def test_results_are_those_of_one_checkpoint_but_for_time(tmp_path: Path) -> None:

@@ -381,7 +381,7 @@ def test_a_perfect_model_gets_every_row_of_every_split(tmp_path: Path, monkeypat
     from listops_bench.evaluate import run as module
 
     folder = save_checkpoint(tmp_path / "c", build_model("looped_d008"), build_tokenizer(10))
-    monkeypatch.setattr(module, "predict", lambda model, rows, **_: predict(Parrot(rows), rows))  # type: ignore[arg-type]
+    monkeypatch.setattr(module, "predict_many", lambda _, rows, *__: [predict(Parrot(rows), rows)])  # type: ignore[arg-type]
     (found,) = evaluate_checkpoint(folder, TASK, num_rows=300, track="constructed")
     assert list(found.splits) == list(SPLITS[2:])
     for split, scored in found.splits.items():

@@ -98,14 +98,18 @@ def test_a_model_does_not_see_its_neighbours() -> None:
     models = [build_model("looped_d008", seed=seed) for seed in range(3)]
     packed = PackedLooped(models[0])
     weights = packed.flatten(models).requires_grad_()
-    ids = torch.randint(2, 20, (3, 4, 9))
-    gradient = torch.autograd.grad(packed.logits(weights, ids)[1].sum(), weights)[0]
+    ids, places = torch.randint(2, 20, (3, 36)), torch.arange(36).expand(3, -1)
+
+    def logits(weights: torch.Tensor) -> torch.Tensor:
+        return packed.logits(weights, ids, places, lambda qkv, scale: qkv.mean(2))
+
+    gradient = torch.autograd.grad(logits(weights)[1].sum(), weights)[0]
     assert gradient[[0, 2]].abs().max() == 0
     assert gradient[1].abs().max() > 0
-    before = packed.logits(weights, ids)
+    before = logits(weights)
     spoilt = weights.detach().clone()
     spoilt[1] = torch.nan
-    after = packed.logits(spoilt, ids)
+    after = logits(spoilt)
     assert torch.equal(after[[0, 2]], before[[0, 2]])
 
 

@@ -25,7 +25,7 @@ def loss_and_gradient(
     keep_KxM, targets_KxM = compact(batch.targets, batch.shape.kept)
     with torch.enable_grad():
         with autocast(precision, weights.device, cache_weights=False):
-            logits = model.flat_logits(weights, batch.ids, batch.positions, attention(batch), keep_KxM)
+            logits = model.logits(weights, batch.ids, batch.positions, attention(batch), keep_KxM)
         if logits.dtype != torch.float64:
             logits = logits.float()
         each = cross_entropy(logits.flatten(0, 1), targets_KxM.flatten(), ignore_index=IGNORED, reduction="none")
@@ -55,7 +55,8 @@ def attention(batch: FlatBatch) -> Attend:
     place_KxN = torch.where(inside, (models * b + batch.rows) * t + batch.positions, k * b * t)
     index = place_KxN.flatten()
 
-    def attend(q: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
+    def attend(qkv_KxNx3xHxS: torch.Tensor, scale: float) -> torch.Tensor:
+        q, key, value = qkv_KxNx3xHxS.unbind(2)
         if lengths is not None and q.dtype in (torch.float32, torch.float64):
             flat = compiled_attention(q.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1), lengths, scale)
             return flat.unflatten(0, (k, n))

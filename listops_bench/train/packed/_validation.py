@@ -71,7 +71,7 @@ class PackedValidation:
             )
             batch = table.batch(rows_KxB, starts_KxB1, shape, completion_only)
             keep_KxM, targets_KxM = compact(batch.targets, shape.kept)
-            logits = model.flat_logits(weights_KxP, batch.ids, batch.positions, attention(batch), keep_KxM)
+            logits = model.logits(weights_KxP, batch.ids, batch.positions, attention(batch), keep_KxM)
             wrong = (logits.argmax(-1) != targets_KxM) & (targets_KxM != IGNORED)
             row_of_target = batch.rows.long().gather(1, keep_KxM)
             errors = wrong.new_zeros(rows.shape, dtype=torch.int64).scatter_add(1, row_of_target, wrong.long())
