@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from listops_bench.evaluate.decoding import gather
 from listops_bench.tasks.generator import Rows
+from listops_bench.tasks.symbols import PAD_ID
 
 Ids = npt.NDArray[np.int64]
 
@@ -49,10 +50,10 @@ def trees(rows: Rows, chosen: Ids, lengths: Ids, most: int) -> Iterator[Tree]:
     Args:
         chosen, lengths: int64 [n], which rows, and how many first ids of each.
     """
-    order = np.lexsort(gather(rows, chosen, lengths, -1).T[::-1])
-    chosen, lengths = chosen[order], lengths[order]
-    ids = gather(rows, chosen, lengths, -1)
-    same = (ids[1:] == ids[:-1]) & (ids[1:] >= 0)
+    ids = gather(rows, chosen, lengths)
+    order = np.lexsort(ids.T[::-1])
+    chosen, lengths, ids = chosen[order], lengths[order], ids[order]
+    same = (ids[1:] == ids[:-1]) & (ids[1:] != PAD_ID)
     own = np.append(lengths[:1], lengths[1:] - np.minimum.accumulate(same, axis=1).sum(1))
     ends, start = own.cumsum(), 0
     while start < len(chosen):

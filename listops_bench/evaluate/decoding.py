@@ -355,12 +355,12 @@ class Decoder:
             start += size
 
 
-def gather(rows: Rows, batch: Ids, lengths: Ids, fill: int = PAD_ID) -> Ids:
+def gather(rows: Rows, batch: Ids, lengths: Ids) -> Ids:
     """int64 [B, T]: the first ids of some rows, filled up at the right end."""
     place, lengths = np.arange(int(lengths.max())), lengths[:, None]
     real = place < lengths
     ids = rows.ids[np.where(real, rows.offsets[batch][:, None] + place, 0)]
-    return np.where(real, ids, fill).astype(np.int64)
+    return np.where(real, ids, PAD_ID).astype(np.int64)
 
 
 def predictions_of(rows: Rows, written: dict[int, list[int]], *, causal: bool) -> Predictions:

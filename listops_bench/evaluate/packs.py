@@ -207,15 +207,12 @@ class _Pack:
     def _read(self, tree: Tree, asked_M: Ids) -> torch.Tensor:
         """Logits [K, M, V] at some nodes of a tree."""
         k, n = len(self.members), len(tree.ids)
-        each = np.arange(k)[:, None, None]
-        nodes = each * n + tree.nodes
-        owners = each[:, 0] * len(tree.rows) + tree.owners
-        places = np.broadcast_to(tree.places, (k, n))
-        attend = self.memory.read(
-            *(self._sent(x) for x in (nodes.reshape(-1, nodes.shape[2]), owners.ravel(), places.ravel()))
-        )
-        ids, places, asked = (self._sent(x).expand(k, -1) for x in (tree.ids, tree.places, asked_M))
-        return self.network.logits(self.weights, ids, places, attend, asked)
+        each = np.arange(k)[:, None]
+        nodes = (n * each[:, None] + tree.nodes).reshape(-1, tree.nodes.shape[1])
+        rows, places = (len(tree.rows) * each + tree.owners).ravel(), np.tile(tree.places, k)
+        attend = self.memory.read(self._sent(nodes), self._sent(rows), self._sent(places))
+        ids_KxN, places_KxN, asked_KxM = (self._sent(x).expand(k, -1) for x in (tree.ids, tree.places, asked_M))
+        return self.network.logits(self.weights, ids_KxN, places_KxN, attend, asked_KxM)
 
     def _sent(self, x: Ids) -> torch.Tensor:
         return torch.from_numpy(x).to(self.device)

@@ -26,7 +26,7 @@ from listops_bench.model.modeling_looped import rotate, rotation_angles
 
 Weights = Mapping[str, torch.Tensor]
 Attend = Callable[[torch.Tensor, float], torch.Tensor]
-"""Queries, keys and values [K, N, 3, H, S], and the factor of the scores, to what all tokens attended to [K, N, H, S]."""
+"""Queries, keys and values [K, N, 3, H, S], and the factor of the scores, to what tokens attended to [K, N, H, S]."""
 
 
 class PackedLooped:
