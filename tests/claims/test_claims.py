@@ -24,7 +24,9 @@ from listops_bench.leaderboard.arms import all_arms
 from listops_bench.leaderboard.board import boards, read_boards
 from listops_bench.leaderboard.groups import groups
 from listops_bench.leaderboard.output import build
+from listops_bench.result.files import result_path
 from listops_bench.result.format import Architecture, Result
+from listops_bench.result.verified import Verification, result_sha256, write_verified
 from listops_bench.stats.intervals import Summary
 from listops_bench.tasks.task import single_tasks
 from tests.support.commands import Run
@@ -388,6 +390,24 @@ def test_any_part_of_the_results_makes_a_whole_page(ladder: list[Result], tmp_pa
         text = claims_page(boards(chosen), [], tmp_path / "results", tmp_path)
         assert re.findall(r"^## (R\d)$", text, re.MULTILINE) == list(specs())
         assert tables_are_whole(text)
+
+
+def test_every_count_of_a_claim_says_how_many_are_verified(tmp_path: Path, command: Run) -> None:
+    found = runs("sum", ALONE, {24: (0, 3), 48: (3, 3)})
+
+    def counts(text: str) -> list[int]:
+        return [int(number) for number in re.findall(r"(\d+) verified\)", text)]
+
+    assert set(counts(page(tmp_path, found))) == {0}
+    records = {}
+    for one in found[:3]:
+        path = result_path(tmp_path / "results", one).relative_to(tmp_path / "results").as_posix()
+        records[result_sha256(one)] = Verification(path, 9, 0, True, "2026-11-24T12:00:00Z", one.evaluation.environment)
+    write_verified(tmp_path / "results", records)
+    assert set(counts(page(tmp_path, found))) == {0, 3}
+    chosen = ["leaderboard", "claims", str(tmp_path / "results"), "--output", str(tmp_path / "C.md"), "--verified-only"]
+    assert command(*chosen)[0] == 0
+    assert "From 3 results of 3 models" in (tmp_path / "C.md").read_text()
 
 
 def test_the_history_beside_the_results_is_told_on_their_page_alone(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ WRITES = {
     "evaluate": [*SCORE, "--output-dir", "new"],
     "predictions": [*SCORE, "--predictions-dir", "new"],
     "analyze": ["analyze", "c", "--output-dir", "new", "--num-rows", "4"],
+    "store": ["leaderboard", "store", "c", "--output-dir", "new"],
     "train": ["train", "--task", "max", "--model", "looped_d008", "--steps", "2", "--output-dir", "new"],
 }  # fmt: skip
 
