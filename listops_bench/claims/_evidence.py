@@ -22,9 +22,10 @@ from functools import cache, cached_property
 from listops_bench.claims._specs import Decision, Equal, EvidenceSpec
 from listops_bench.leaderboard.arms import Arm
 from listops_bench.leaderboard.groups import Group, Setting
+from listops_bench.result.learned import View
 from listops_bench.stats.common_ratio import common_ratio
 from listops_bench.stats.differences import Difference, difference
-from listops_bench.stats.threshold import Ratio, plateau_gain, ratio
+from listops_bench.stats.threshold import Outcome, Ratio, Threshold, fit_threshold, plateau_gain, ratio
 from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.exposure import NEARLY
 from listops_bench.tasks.task import get_task, task_order
@@ -36,6 +37,9 @@ NO_GAIN = 0.1
 """An interval of a difference that lies below it excludes that ten more seeds in a hundred learn."""
 NO_RISE = 0.05
 """A difference of mean shares whose interval is below it is no rise."""
+_MOST_MISSING = 20
+NO_ORDER = 0.5
+"""A rank correlation whose interval ends below it is no order."""
 SEPARATED = 0.75
 """Half the way from guessing even or odd to telling all numbers right."""
 
@@ -93,7 +97,7 @@ class Rung:
     def verified(self) -> int:
         """How many of the runs are verified."""
         runs = (run for group in self.groups for run in group.runs)
-        return sum(run.is_decided_by_verified for run in runs if "test" in run.verdicts)
+        return sum(run.is_decided_by_verified for run in runs if self.arm.view in run.verdicts)
 
     def accuracies(self, split: str = "test") -> list[float]:
         """Exact traces, by run."""
@@ -124,6 +128,10 @@ class Ladders:
     def __init__(self, arms: Iterable[Arm]) -> None:
         self.arms = tuple(arm for arm in arms if rungs(arm))
         self.settings = tuple(dict.fromkeys(arm.setting for arm in self.arms))
+
+    def at(self, view: View) -> Ladders:
+        """The same arms, by another view of what was learned."""
+        return Ladders(arm.at(view) for arm in self.arms)
 
     def find(self, setting: Setting, side: str) -> list[Arm]:
         """Those of a side such as ``sum after max_med, then sum``."""
@@ -191,6 +199,33 @@ class Contrast:
         """Whether thresholds decide: both were tried on two sizes or more, whatever came of it."""
         return self.first.is_ladder and self.second.is_ladder
 
+    def can_decide(self, confidence: float, more: int = 0) -> bool:
+        """Whether any outcome of these runs, or of so many more of each size, would decide.
+
+        The clearest are that all of the one learn and none of the other.
+        """
+        if self.by_ratio or self.pool:
+            best, worst = (
+                common_ratio([c._extreme(s, more) for c in self.pool or (self,)], confidence) for s in (1, 0)
+            )
+            return (best.high or math.inf) < 1 or (worst.low or 0.0) > NO_SAVING
+        if len(self.shared) != 1:
+            return False
+        first, second = self.shared[0]
+        return difference(first.runs + more, first.runs + more, 0, second.runs + more, confidence).low > 0
+
+    def _extreme(self, share: int, more: int) -> tuple[Threshold, Threshold]:
+        """Where a share of 0 or 1 of the first learn, and the others of the second."""
+        first, second = (
+            fit_threshold(Outcome(o.parameters, of * (o.runs + more), o.runs + more) for o in arm.threshold.outcomes)
+            for arm, of in ((self.first, share), (self.second, 1 - share))
+        )
+        return first, second
+
+    def missing(self, confidence: float) -> int | None:
+        """How many more runs of each size it would take to be able to decide; None above `_MOST_MISSING`."""
+        return next((more for more in range(_MOST_MISSING + 1) if self.can_decide(confidence, more)), None)
+
     def ratio(self, confidence: float = CONFIDENCE) -> Ratio | None:
         """N50 of the first over that of the second."""
         if self.pool:
@@ -241,7 +276,10 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The contrasts of one setting. Each is decided at a confidence that allows for their number (Bonferroni)."""
+    """The contrasts of one setting, decided at a confidence that allows for the number of those that could be decided.
+
+    A look that no outcome of its runs could decide costs the others nothing (Tarone, Biometrics 46, 1990).
+    """
 
     setting: Setting
     contrasts: tuple[Contrast, ...]
@@ -263,13 +301,27 @@ class Evidence:
         """The pooled ones and the single ones; each is a test."""
         return (*self.pools, *self.contrasts)
 
-    @property
+    @cached_property
     def confidence(self) -> float:
-        return 1 - (1 - CONFIDENCE) / max(1, len(self.all_contrasts))
+        return _allowing_for(self.looks)
+
+    @cached_property
+    def looks(self) -> int:
+        """How many contrasts count: the least number for which no more than that could be decided."""
+        every = self.all_contrasts
+        able = (sum(one.can_decide(_allowing_for(k)) for one in every) <= k for k in range(1, len(every)))
+        return next((k for k, fits in enumerate(able, 1) if fits), max(1, len(every)))
 
     @cached_property
     def decided(self) -> tuple[tuple[Contrast, Decision], ...]:
-        return tuple((contrast, contrast.decision(self.confidence)) for contrast in self.all_contrasts)
+        at = self.confidence
+        return tuple((one, one.decision(at) if one.can_decide(at) else "open") for one in self.all_contrasts)
+
+    @cached_property
+    def short(self) -> list[tuple[Contrast, int | None]]:
+        """Contrasts that cannot be decided with their runs, and how many more of each size are missing."""
+        at = self.confidence
+        return [(one, one.missing(at)) for one in self.contrasts if not one.can_decide(at)]
 
     def decisions(self, about: str | None = None) -> tuple[Decision, ...]:
         """Of all contrasts, or of those of one kind."""
@@ -304,6 +356,10 @@ class Evidence:
     @property
     def runs(self) -> int:
         return sum(arm.threshold.runs for arm in self.arms)
+
+
+def _allowing_for(looks: int) -> float:
+    return 1 - (1 - CONFIDENCE) / looks
 
 
 def gather(spec: EvidenceSpec, ladders: Ladders) -> tuple[Evidence, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from statistics import fmean
 from typing import Any
@@ -14,6 +14,7 @@ from listops_bench.analysis.findings import SIGNIFICANT
 from listops_bench.claims._evidence import (
     CONFIDENCE,
     NO_GAIN,
+    NO_ORDER,
     NO_RISE,
     NO_SAVING,
     SEPARATED,
@@ -25,7 +26,7 @@ from listops_bench.claims._evidence import (
 from listops_bench.claims._specs import Decision
 from listops_bench.leaderboard.arms import Arm, spell_limits, spell_plateau, spell_threshold, time_to_learn
 from listops_bench.leaderboard.groups import Setting
-from listops_bench.result.learned import LEARNED
+from listops_bench.result.learned import LEARNED, SEEN, View
 from listops_bench.stats.differences import Difference
 from listops_bench.stats.intervals import Summary, mean_difference
 from listops_bench.stats.threshold import Ratio, Threshold
@@ -38,6 +39,7 @@ LIMITS = {
     "learned": f"{LEARNED:.0%}",
     "near": f"{NEARLY:.0%}",
     "no_gain": f"{100 * NO_GAIN:.0f}",
+    "no_order": NO_ORDER,
     "no_rise": f"{100 * NO_RISE:.0f}",
     "no_saving": NO_SAVING,
     "separated": f"{SEPARATED:.0%}",
@@ -71,6 +73,15 @@ def spell(number: Threshold | Ratio) -> str:
     return markdown(spell_threshold(number) + (f" ({limits})" if limits else ""))
 
 
+def spell_views(views: Sequence[View]) -> str:
+    """``at 90% and 95% on seen operands, and at 95% on unseen operands``; empty without views."""
+    kinds: dict[str, list[str]] = {}
+    for view in sorted(views, key=lambda view: (view.split, view.cut)):
+        cut, _, rows = str(view).partition(" ")
+        kinds.setdefault(rows, []).append(cut)
+    return ", and ".join(f"at {' and '.join(cuts)} {rows}" for rows, cuts in kinds.items())
+
+
 def spell_difference(found: Difference | None, digits: int = 0) -> str:
     """``+60 points (+13 to +89)``: a difference of shares in percentage points."""
     if found is None:
@@ -80,9 +91,9 @@ def spell_difference(found: Difference | None, digits: int = 0) -> str:
     return f"{estimate} points ({low} to {high})"
 
 
-def spell_figure(contrast: Contrast) -> str:
-    """The figure that decides, with its 95% interval."""
-    number, gain = contrast.ratio(), contrast.gain()
+def spell_figure(contrast: Contrast, confidence: float = CONFIDENCE) -> str:
+    """The figure that decides, with its interval."""
+    number, gain = contrast.ratio(confidence), contrast.gain(confidence)
     if number is not None:
         return spell(number)
     return f"{spell_difference(gain)} at {contrast.shared[0][0].parameters:,} parameters" if gain else "no common size"
@@ -160,9 +171,11 @@ _FILTERS: dict[str, Any] = {
     "spread": spread,
     "thousands": "{:,}".format,
     "trained_on": _trained_on,
+    "views": spell_views,
     "wilson": _wilson,
 }
 _NAMES: dict[str, Any] = {
+    "SEEN": SEEN,
     "count": count,
     "decided": DECIDED,
     "mean_difference": mean_difference,

@@ -27,7 +27,7 @@ from listops_bench.analysis.findings import (
     SublayerKind,
     read_findings,
 )
-from listops_bench.claims._evidence import NO_RISE, SEPARATED, side_of, stages_of
+from listops_bench.claims._evidence import NO_ORDER, NO_RISE, SEPARATED, side_of, stages_of
 from listops_bench.claims._render import spell_difference
 from listops_bench.claims._specs import Decision
 from listops_bench.errors import InvalidInput
@@ -125,6 +125,13 @@ def structure(alone: GroupFindings, joint: GroupFindings) -> list[Part]:
     gap_words = "not determined" if gap is None else f"{gap.estimate:.2f} ({gap.low:.2f} to {gap.high:.2f})"
     seeds, both = f"{len(order)} seeds", f"{len(order)} seeds and {len(alone.checkpoints)}"
     parts = [
+        Part(
+            "no structure after SUM alone",
+            _no_structure(alone),
+            f"order {fmean(_values(alone, lambda c: c.order.value)):.2f}, {p_text(alone.order_p_adjusted)}; parity "
+            f"{fmean(_values(alone, lambda c: c.parity.value)):.0%} told right, {p_text(alone.parity_p_adjusted)}, "
+            f"{len(alone.checkpoints)} seeds",
+        ),
         Part("order after joint training", _stands_out(p, order, 0), f"{fmean(order):.2f}, {p_text(p)}, {seeds}"),
         Part("order, joint minus alone", _rises(gap, 0), f"{gap_words}, {both}"),
         Part(
@@ -157,6 +164,15 @@ def _stands_out(p: float, values: Sequence[float], bound: float) -> Decision:
     """For, where chance is rejected; against, where the mean's interval is below a bound."""
     limits = mean_interval(values)
     return "for" if p < SIGNIFICANT else "against" if limits is not None and limits[1] < bound else "open"
+
+
+def _no_structure(group: GroupFindings) -> Decision:
+    """Against, where order or parity stands out from chance; for, where the interval of either mean excludes it."""
+    if min(group.order_p_adjusted, group.parity_p_adjusted) < SIGNIFICANT:
+        return "against"
+    order, parity = (mean_interval(_values(group, of)) for of in (lambda c: c.order.value, lambda c: c.parity.value))
+    is_excluded = order is not None and parity is not None and order[1] < NO_ORDER and parity[1] < SEPARATED
+    return "for" if is_excluded else "open"
 
 
 def _rises(gap: Difference | None, no_rise: float = NO_RISE) -> Decision:

@@ -23,9 +23,10 @@ class Thresholds:
 
     @cached_property
     def bracketed(self) -> list[Arm]:
-        """Those with both limits of N50 within the sizes tried."""
+        """Those with both limits of N50 within the sizes tried, and sizes from which on more than half learn."""
         found = ((arm, arm.threshold) for arm in self.ladders)
-        return [arm for arm, n50 in found if n50.kind == "number" and None not in (n50.low, n50.high)]
+        limited = [arm for arm, n50 in found if n50.kind == "number" and None not in (n50.low, n50.high)]
+        return [arm for arm in limited if _learned_from_some_size_on(arm)]
 
     @cached_property
     def reversals(self) -> list[tuple[Rung, Rung]]:
@@ -63,6 +64,13 @@ class Thresholds:
     @property
     def verdict(self) -> Decision:
         return "against" if self.reversals else "for" if self.decided else "open"
+
+
+def _learned_from_some_size_on(arm: Arm) -> bool:
+    """Whether there is a size from which on more than half of the runs are shown to learn, all larger ones together."""
+    sizes = rungs(arm)
+    ends = (sizes[place:] for place in range(len(sizes)))
+    return any(Summary.of(sum(r.learned for r in end), sum(r.runs for r in end)).low > 0.5 for end in ends)
 
 
 def budget_gains(arms: Iterable[Arm]) -> list[tuple[Rung, Rung, bool]]:

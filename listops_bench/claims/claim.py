@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from listops_bench.claims._evidence import Contrast, Evidence, Ladders, all_for, any_for, gather, none_against
 from listops_bench.claims._specs import ClaimSpec, Decision, EvidenceSpec, specs
 from listops_bench.claims._studies import Part, Study, reliance, structure
 from listops_bench.claims._thresholds import Thresholds
+from listops_bench.result.learned import SEEN, VIEWS, View
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Claim:
         found: its sets of contrasts, each by setting, the one that decides first.
         thresholds: what ladders of sizes show, where the claim asks that.
         studies: analyses of checkpoints, where the claim asks that, the one that decides first.
+        elsewhere: the claim by other views of what was learned, where it rests on that.
     """
 
     name: str
@@ -27,6 +29,13 @@ class Claim:
     found: tuple[tuple[Evidence, ...], ...]
     thresholds: Thresholds
     studies: tuple[Study, ...]
+    elsewhere: Mapping[View, Claim] = field(default_factory=dict)
+
+    @property
+    def where(self) -> list[View]:
+        """The views with this verdict, where it is not that of all: no more is said than of these."""
+        alike = [view for view, claim in self.elsewhere.items() if claim.verdict == self.verdict]
+        return [] if self.verdict == "open" or len(alike) == len(self.elsewhere) else [SEEN, *alike]
 
     @cached_property
     def verdict(self) -> Decision:
@@ -76,7 +85,22 @@ class Claim:
 
 
 def decide(ladders: Ladders, studies: Sequence[Study]) -> list[Claim]:
-    """R1 to R9, by the arms of a board and by those studies that hold SUM alone and SUM with MAX and MED."""
+    """R1 to R9, by the arms of a board and by those studies that hold SUM alone and SUM with MAX and MED.
+
+    What rests on runs that learned is decided by every view of that.
+    """
+    found = _decide(ladders, studies)
+    views = {view: _decide(ladders.at(view), ()) for view in VIEWS[1:]}
+    analysed = ("structure", "reliance")
+    return [
+        claim
+        if claim.spec.decision in analysed
+        else replace(claim, elsewhere={view: claims[place] for view, claims in views.items()})
+        for place, claim in enumerate(found)
+    ]
+
+
+def _decide(ladders: Ladders, studies: Sequence[Study]) -> list[Claim]:
     tried = [arm for setting in ladders.settings for arm in ladders.arms if arm.setting == setting and arm.is_ladder]
     claims = []
     for name, spec in specs().items():
@@ -95,7 +119,10 @@ def _each(claim: Claim) -> Decision:
     refuting = [one for of, found in claim.sets if of.refutes for one in found if one.setting == first.setting]
     if any("for" in one.decisions() for one in refuting):
         return "against"
-    return all_for([none_against(first.decisions(kind)) for kind in claim.spec.kinds_asked])
+    kinds = claim.spec.kinds_asked
+    excluded = all(any_for([d for one in refuting for d in one.decisions(kind)]) == "against" for kind in kinds)
+    found = all_for([none_against(first.decisions(kind)) for kind in kinds])
+    return "open" if found == "for" and not excluded and any(of.refutes for of in claim.spec.evidence) else found
 
 
 def _size_and_curriculum(claim: Claim) -> Decision:

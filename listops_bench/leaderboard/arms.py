@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from listops_bench.leaderboard.groups import Group, Setting
-from listops_bench.result.learned import ThresholdSplit
+from listops_bench.result.learned import SEEN, UNSEEN, View
 from listops_bench.stats.differences import Difference
 from listops_bench.stats.survival import Survival, survival
 from listops_bench.stats.threshold import Outcome, Plateau, Ratio, Threshold, fit_threshold, plateau_gain, ratio
@@ -31,6 +31,7 @@ class Arm:
     Attributes:
         groups: by size, one for each recipe.
         recipes: the most recipes that were tried at one size.
+        view: what counts as learned.
     """
 
     family: str
@@ -41,6 +42,11 @@ class Arm:
     budget: int
     groups: tuple[Group, ...]
     recipes: int
+    view: View = SEEN
+
+    def at(self, view: View) -> Arm:
+        """The same runs, by another view of what they have learned."""
+        return replace(self, view=view)
 
     @property
     def plan(self) -> str:
@@ -59,18 +65,18 @@ class Arm:
     def sizes(self) -> tuple[int, ...]:
         return tuple(sorted({group.parameters for group in self.groups}))
 
-    def outcomes(self, split: ThresholdSplit) -> list[Outcome]:
-        found = [(group, [run.verdicts[split] for run in group.runs if split in run.verdicts]) for group in self.groups]
+    def outcomes(self, view: View) -> list[Outcome]:
+        found = [(group, [run.verdicts[view] for run in group.runs if view in run.verdicts]) for group in self.groups]
         return [Outcome(group.parameters, sum(verdicts), len(verdicts)) for group, verdicts in found]
 
     @cached_property
     def threshold(self) -> Threshold:
-        return fit_threshold(self.outcomes("test"))
+        return fit_threshold(self.outcomes(self.view))
 
     @cached_property
     def unseen(self) -> Threshold:
         """The threshold on rows with unseen operands."""
-        return fit_threshold(self.outcomes("test_unseen_operands"))
+        return fit_threshold(self.outcomes(UNSEEN))
 
     @cached_property
     def times(self) -> dict[int, Survival | None]:
@@ -80,7 +86,9 @@ class Arm:
     @property
     def verified(self) -> int:
         """How many of the runs that its threshold counts are verified, with all results that decide."""
-        return sum(run.is_decided_by_verified for group in self.groups for run in group.runs if "test" in run.verdicts)
+        return sum(
+            run.is_decided_by_verified for group in self.groups for run in group.runs if self.view in run.verdicts
+        )
 
     @property
     def is_ladder(self) -> bool:

@@ -10,7 +10,7 @@ from statistics import fmean
 
 from listops_bench.errors import InvalidInput
 from listops_bench.result.format import Model, Result
-from listops_bench.result.learned import LEARNED, THRESHOLD_SPLITS, ThresholdSplit, learned
+from listops_bench.result.learned import LEARNED, VIEWS, View, learned
 from listops_bench.runs.record import Training
 from listops_bench.stats.intervals import Summary
 from listops_bench.tasks.curriculum import recorded_curriculum
@@ -53,8 +53,8 @@ class Run:
     Attributes:
         result: its file.
         learned: on the test rows; None where a result that decides is missing.
-        verdicts: the same for each split on which every result that decides is there. A failure may be known without
-            all of them and a success never is, so only these may be counted for a threshold.
+        verdicts: the same for each view on whose split every result that decides is there. A failure may be known
+            without all of them and a success never is, so only these may be counted for a threshold.
         watched_until: the last step of its training that was validated; None where nothing was.
         learned_at: the step of the first validation that passed; None where none did.
         verified: the checkpoint was evaluated again, which gave the figures.
@@ -63,7 +63,7 @@ class Run:
 
     result: Result
     learned: bool | None
-    verdicts: Mapping[ThresholdSplit, bool] = field(default_factory=dict)
+    verdicts: Mapping[View, bool] = field(default_factory=dict)
     watched_until: int | None = None
     learned_at: int | None = None
     verified: bool = False
@@ -197,9 +197,9 @@ def _run(result: Result, of_model: Mapping[str, Result], verified: Collection[tu
     task = result.task.name
     deciding = [of_model.get(name) for name in (task, *single_tasks(task))]
     verdicts = {
-        split: bool(learned(of_model, task, split))
-        for split in THRESHOLD_SPLITS
-        if all(found is not None and split in found.splits for found in deciding)
+        view: bool(learned(of_model, task, *view))
+        for view in VIEWS
+        if all(found is not None and view.split in found.splits for found in deciding)
     }
     sure = [found is not None and (found.model, found.task.name) in verified for found in deciding]
     return Run(result, learned(of_model, task), verdicts, *_watched(deciding), sure[0], all(sure))

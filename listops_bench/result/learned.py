@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Literal, NamedTuple
 
 from listops_bench.result.format import Result
 from listops_bench.tasks.task import single_tasks
@@ -13,7 +13,21 @@ LEARNED = 0.95
 operands, from which on it counts as learned there."""
 
 ThresholdSplit = Literal["test", "test_unseen_operands"]
-THRESHOLD_SPLITS: tuple[ThresholdSplit, ...] = get_args(ThresholdSplit)
+
+
+class View(NamedTuple):
+    """What counts as learned: on which rows, and from which share of exact traces on."""
+
+    split: ThresholdSplit
+    cut: float = LEARNED
+
+    def __str__(self) -> str:
+        return f"{self.cut:.0%} on {'seen' if self.split == 'test' else 'unseen'} operands"
+
+
+SEEN, UNSEEN = View("test"), View("test_unseen_operands")
+VIEWS = (SEEN, View("test", 0.9), View("test", 0.99), UNSEEN)
+"""What is looked at; the first is what *learned* means where nothing else is said."""
 
 
 def learned(
