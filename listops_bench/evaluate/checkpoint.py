@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from dataclasses import dataclass
 
@@ -17,7 +15,7 @@ from listops_bench.model.origin import Origin, resolve
 from listops_bench.result.format import Architecture, Model, Recipe
 from listops_bench.runs.folder import RunFiles
 from listops_bench.runs.learning import read_learning
-from listops_bench.runs.record import Learning, RunRecord, Training
+from listops_bench.runs.record import Learning, RunRecord, Training, recipe_digest
 from listops_bench.tasks.expression import TRACE_STYLES, TraceStyle
 from listops_bench.tasks.symbols import Symbols
 
@@ -86,17 +84,9 @@ def recipe_of(run: RunRecord, config: PreTrainedConfig, where: str) -> Recipe:
         return Recipe(slug(f"{name}-{run.name or 'unrecorded'}"), None)
     if seed is None:
         raise InvalidInput(f"{where}: has an identity and no seed")
-    # The order of the rows follows the seed unless it was given one of its own.
-    seeds = {"seed"} | ({"data_seed"} if identity.get("data_seed") == seed else set())
-    fixed = {key: value for key, value in identity.items() if key not in seeds}
-    rows = fixed.get("dataset_seed")
-    if type(rows) is int and 0 < rows < 2**63:  # another draw of the rows is a run of the recipe of the published ones
-        fixed["dataset_seed"] = 0
-    else:
-        rows = None
-    digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+    digest, rows = recipe_digest(identity)
     words = slug(f"{name}-{run.curriculum or ''}")
-    return Recipe(f"{words}-{digest[:8]}", seed, rows)
+    return Recipe(f"{words}-{digest}", seed, rows)
 
 
 def architecture(config: PreTrainedConfig) -> Architecture:

@@ -13,6 +13,7 @@ from typing import Any
 
 from listops_bench._base.text import slug
 from listops_bench.leaderboard._drawings import learning_curve
+from listops_bench.leaderboard._repeat import Repeats
 from listops_bench.leaderboard.board import Board
 from listops_bench.leaderboard.groups import Group, Run
 from listops_bench.leaderboard.tables import (
@@ -61,7 +62,7 @@ def page(
 
 
 def _parts(board: Board) -> dict[str, Any]:
-    link = partial(model_file, board)
+    link = partial(_place, board)
 
     def more(group: Group) -> str:
         return render(_HOME, "seeds.html", table=seed_table(group), group=group)
@@ -99,13 +100,18 @@ def _filters(board: Board) -> list[tuple[str, str, list[tuple[str, str]]]]:
 # --- models -----------------------------------------------------------------------------------------------------------
 
 
+def _place(board: Board, group: Group) -> str:
+    """The address of a group on its model's page."""
+    return f"{model_file(board, group)}#{group.anchor}"
+
+
 def model_file(board: Board, group: Group) -> str:
     """The page of a group's model, below the site: a plain name, whatever the model is called."""
     key = f"{board.version} {group.first.architecture.family} {group.model} {group.parameters}"
     return f"{FOLDER}/{slug(group.model.lower(), max_length=60)}-{sha256(key.encode()).hexdigest()[:8]}.html"
 
 
-def pages_of_models(board: Board, *, home: str) -> dict[str, str]:
+def pages_of_models(board: Board, *, home: str, repeats: Repeats) -> dict[str, str]:
     """By file name below the site, the page of each model; ``home`` is the board's own page."""
     by_file: dict[str, list[Group]] = defaultdict(list)
     for group in board.rows:
@@ -119,6 +125,7 @@ def pages_of_models(board: Board, *, home: str) -> dict[str, str]:
             seeds=[seed_table(group, hub_address) for group in groups],
             details=[[*_slices(group), *_held_out(group)] for group in groups],
             curves=[learning_curve(group) for group in groups],
+            repeats=[repeats.of(group) for group in groups],
             home=f"../{home}",
             version=board.version,
             learned=f"{LEARNED:.0%}",
@@ -130,13 +137,13 @@ def pages_of_models(board: Board, *, home: str) -> dict[str, str]:
 def _overview(groups: Sequence[Group]) -> Table:
     records = (
         {
-            "scored on": Cell(group.task, is_name=True, link=f"#result-{place}"),
+            "scored on": Cell(group.task, is_name=True, link=f"#{group.anchor}"),
             "trained on": Cell(group.plan, swatch=group.kind),
             "track": group.first.track,
             "seeds that learned": group.learned,
             "verified": group.verified,
         }
-        for place, group in enumerate(groups)
+        for group in groups
     )
     return from_records(records, left=["trained on", "track", "verified"])
 

@@ -194,13 +194,14 @@ def difficulty(found: Sequence[Arm]) -> dict[str, Arm]:
 
 
 def by_difficulty(tasks: Iterable[str], measured: dict[str, Arm]) -> list[str]:
-    """The easiest task first; those that were not measured come last, in the order of their names' grammar."""
+    """The easiest task first, one that the smallest size tried has learned at that size; then those that none has, and
+    those that were not measured, in the order of their names' grammar."""
 
     def order(task: str) -> tuple[object, ...]:
         if task not in measured:
-            return 3, 0.0, task_order(task)
+            return 2, 0.0, task_order(task)
         threshold = measured[task].threshold
-        return ["below", "number", "above"].index(threshold.kind), threshold.estimate, task_order(task)
+        return threshold.kind == "above", threshold.estimate, task_order(task)
 
     return sorted(tasks, key=order)
 

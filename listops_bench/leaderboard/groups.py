@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from statistics import fmean
 
+from listops_bench._base.text import slug
 from listops_bench.errors import InvalidInput
 from listops_bench.result.format import Model, Result
 from listops_bench.result.learned import LEARNED, VIEWS, View, learned
@@ -116,6 +118,13 @@ class Group:
     @cached_property
     def kind(self) -> str:
         return training_kind(self.curriculum, self.task)
+
+    @property
+    def anchor(self) -> str:
+        """Its place on its model's page, the same for ever."""
+        first = self.first
+        key = f"{first.recipe.id} {first.track} {first.task.trace} {first.dataset_version} {first.scorer_version}"
+        return f"{slug(self.task, max_length=60)}-{sha256(key.encode()).hexdigest()[:8]}"
 
     @property
     def scored(self) -> list[tuple[Run, Summary]]:

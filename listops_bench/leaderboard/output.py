@@ -2,7 +2,7 @@
 
     leaderboard/results/**/*.json   ->   leaderboard/README.md            the board as Markdown
     leaderboard/verified.json            leaderboard/site/index.html      the page; opens from the file
-                                         leaderboard/site/models/         a page for each model
+    leaderboard/weights/                 leaderboard/site/models/         a page for each model
                                          leaderboard/site/figures/        its figures as SVG and PNG
                                          leaderboard/site/thresholds.json learning thresholds, for programs
 
@@ -20,12 +20,14 @@ from listops_bench._base.files import remove_others, write_atomic
 from listops_bench.errors import InvalidInput
 from listops_bench.leaderboard._markdown import markdown
 from listops_bench.leaderboard._page import page, pages_of_models
+from listops_bench.leaderboard._repeat import Repeats
 from listops_bench.leaderboard.board import Board, read_boards
 from listops_bench.leaderboard.figures import Curve, figures
 from listops_bench.leaderboard.records import thresholds_json
 from listops_bench.runs.folder import RunFiles
 from listops_bench.runs.learning import read_learning
 from listops_bench.runs.record import RunRecord, read_run
+from listops_bench.runs.store import STORE
 from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.training_kinds import plan_of, training_kind
 
@@ -74,6 +76,7 @@ def build(
     check_replaced(found, results_dir, Path(out_dir) / "README.md")
     curves = [read_curve(run, curve_task) for run in runs]
     drawn = figures(found[0], curves, f"Learning curves on {curve_task}, validation rows") if found else []
+    repeats = Repeats(Path(results_dir).parent / STORE.name)
     readme, site = Path(out_dir) / "README.md", Path(out_dir) / SITE
     names = ["index.html", *(f"board-{board.dataset_version}-{board.scorer_version}.html" for board in found[1:])]
     pages: dict[Path, str | bytes] = {}
@@ -84,7 +87,7 @@ def build(
             board, title=title, lead=lead if place == 0 else "", figures=inside, others=others, figure_files=place == 0
         )
         if board is not None:
-            models = pages_of_models(board, home=names[place])
+            models = pages_of_models(board, home=names[place], repeats=repeats)
             pages |= {site / name: content for name, content in models.items()}
     pictures: dict[Path, str | bytes] = {}
     for figure in drawn:

@@ -38,7 +38,7 @@ SPLITS = (
 """What is shown of each seed: heading, split, metric."""
 
 LinkOf = Callable[[Group], str]
-"""The address of a group's model page."""
+"""The address of a group on its model's page."""
 
 _PALE, _DEEP = (0xF7, 0xF9, 0xFB), (0x6F, 0xB1, 0xE4)  # dark text is readable on both
 
@@ -63,9 +63,9 @@ def matrix_table(board: Board, link: LinkOf = no_link) -> Table:
         rows.append(
             Row(
                 (
-                    Cell(size.model, detail, link=link(groups[0]), swatch=size.kind),
+                    Cell(size.model, detail, link=link(groups[0]).partition("#")[0], swatch=size.kind),
                     Cell(size.model, is_name=True), number(size.parameters), Cell(KINDS[size.kind]),
-                    *(_matrix_cell(size, task, found.get(task, ())) for task in board.tasks),
+                    *(_matrix_cell(size, task, found.get(task, ()), link) for task in board.tasks),
                 ),
                 css="" if before == size.model else "first",
                 data={
@@ -78,7 +78,7 @@ def matrix_table(board: Board, link: LinkOf = no_link) -> Table:
     return Table((*names, Column("trained"), *tasks), tuple(rows), "Model size × task")
 
 
-def _matrix_cell(size: Size, task: str, groups: Sequence[Group]) -> Cell:
+def _matrix_cell(size: Size, task: str, groups: Sequence[Group], link: LinkOf) -> Cell:
     if not groups:
         return Cell(css="empty", data={"task": task})
     best, mean = groups[0], groups[0].mean() or 0.0
@@ -94,6 +94,7 @@ def _matrix_cell(size: Size, task: str, groups: Sequence[Group]) -> Cell:
         f"{mean:.1%}",
         best.learned,
         value=mean,
+        link=link(best),
         tip="\n".join(lines),
         css="cell learned" if best.num_learned == len(best.runs) else "cell",
         background="#" + "".join(f"{value:02x}" for value in mixed),

@@ -294,7 +294,11 @@ def test_each_model_has_a_page_with_every_seed_slice_and_origin(tmp_path: Path) 
         assert text in html
     index = (tmp_path / "site/index.html").read_text()
     links = set(re.findall(r'href="(models/[^"]+)"', index))
-    assert links == {f"models/{path.name}" for path in names.values()}
+    pages = {link.partition("#")[0] for link in links}
+    assert pages == {f"models/{path.name}" for path in names.values()}
+    anchors = {link: f'id="{link.partition("#")[2]}"' for link in links if "#" in link}
+    assert len(anchors) == 3
+    assert all(anchor in (tmp_path / "site" / link.partition("#")[0]).read_text() for link, anchor in anchors.items())
 
 
 def verify_in(results: Path, one: Result, **found: Any) -> Path:

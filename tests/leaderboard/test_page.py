@@ -202,7 +202,7 @@ def test_a_models_page_is_one_step_away_and_leads_back(browser: Any, console: Co
     browser.get(pages["ladder"])
     follow(browser, "#matrix tbody tr:first-child th a")
     assert one(browser, "h1").text == "looped_d008"
-    assert len(find(browser, "section[id^=result-]")) == 11
+    assert len(find(browser, "section[aria-labelledby$=-title]")) == 11
     find(browser, "summary")[0].click()
     assert "Root operation" in find(browser, "details")[0].text
     phone(browser)
@@ -258,6 +258,10 @@ def test_everything_can_be_reached_with_the_keyboard(browser: Any, pages: dict[s
     assert "trained on sum_max_med, scored on sum:" in tip.text
     press(browser, down, down, right)  # the last row has no second cell: stays
     assert "trained on max_med, then sum" in tip.text
+    press(browser, enter)
+    place = browser.execute_script("return document.querySelector(':target h2')?.textContent")
+    assert place == "sum, trained on max_med, then sum"
+    browser.back()
     browser.execute_script("document.querySelector('#results th button').focus()")
     press(browser, enter)
     assert one(browser, "#results th[data-key=model]").get_attribute("aria-sort") == "ascending"

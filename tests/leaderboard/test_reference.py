@@ -5,6 +5,7 @@ A repository without results is in order too: the pages then say so.
 
 import random
 import re
+import shlex
 import shutil
 from functools import lru_cache
 from pathlib import Path
@@ -14,11 +15,16 @@ import pytest
 from listops_bench.claims.page import FILE_NAME as CLAIMS, write_claims
 from listops_bench.evaluate.strangers import Checkpoints
 from listops_bench.evaluate.verification import validate_files, verify_files
+from listops_bench.leaderboard._repeat import Repeats
+from listops_bench.leaderboard.board import boards
 from listops_bench.leaderboard.output import build
+from listops_bench.model.ladder import model_names
 from listops_bench.result.files import find_results, read_result
 from listops_bench.result.format import Result
 from listops_bench.result.verified import read_verified, result_sha256
+from listops_bench.runs.record import recipe_digest
 from listops_bench.runs.store import StoredRecipe, stored_recipes
+from listops_bench.train.config import read_config
 from tests.support.fake_results import files_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +63,19 @@ def test_some_stored_runs_repeat_their_results() -> None:
     assert [verdict.reason for verdict in verdicts if verdict.status != "verified"] == []
 
 
+def test_every_row_says_the_command_that_trains_its_first_run_again() -> None:
+    """The recipe's hash proves the options; sizes between the rungs take their configuration from a stored run."""
+    repeats, named = Repeats(WEIGHTS), {*model_names()}
+    for group in boards(results().values())[0].groups:
+        *others, train, evaluate = (shlex.split(line) for line in repeats.of(group).commands)
+        assert bool(others) == (group.model not in named)
+        assert evaluate[-1] == group.task
+        if group.model in named:
+            identity = read_config(train[2:]).identity()
+            assert identity["seed"] == group.first.recipe.seed
+            assert group.first.recipe.id.endswith(f"-{recipe_digest(identity)[0]}")
+
+
 def test_stored_runs_are_small() -> None:
     assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) <= MAX_WEIGHTS
 
@@ -76,6 +95,7 @@ def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(path, folder / path.name, dirs_exist_ok=True)
         elif path.name in ("verified.json", "history.md"):
             shutil.copy(path, folder)
+    (folder / "weights").symlink_to(WEIGHTS)
     built = build(folder / "results", folder)
     write_claims(built.boards, folder / "results", folder / CLAIMS)
     return folder

@@ -28,8 +28,10 @@
     }
   };
   const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+  all(".cell a", matrix).forEach((link) => { link.tabIndex = -1; });
   matrix.addEventListener("keydown", (event) => {
     const cell = event.target.closest(".cell");
+    if (cell === event.target && event.key === "Enter") cell.querySelector("a").click();
     if (!cell || !ARROWS[event.key]) return;
     event.preventDefault();
     const next = step(cell, ...ARROWS[event.key]);

@@ -1,0 +1,93 @@
+"""How the runs of a group are repeated: with which commands, and which weights the store has."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from listops_bench._base import records
+from listops_bench.leaderboard.groups import Group
+from listops_bench.runs.folder import RECORD
+from listops_bench.runs.record import decode_run, recipe_digest
+from listops_bench.runs.store import StoredRecipe, stored_recipes
+from listops_bench.train.config import flags_of
+
+_PLACE = "runs/again"
+_Identity = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """What is known of a group.
+
+    Attributes:
+        stored: those of its runs whose weights are kept, as ``RECIPE#SEED``.
+        commands: that train the first run again and score it; empty where it is not known with which options.
+    """
+
+    stored: tuple[str, ...]
+    commands: tuple[str, ...]
+
+
+class Repeats:
+    """What is known of the groups of a board.
+
+    Args:
+        store: the folder of the weights, which may be missing.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._recipes = {recipe: StoredRecipe(store, recipe) for recipe in stored_recipes(store)}
+
+    def of(self, group: Group) -> Repeat:
+        recipe, found = group.first.recipe.id, self._recipes.get(group.first.recipe.id)
+        digests = {} if found is None else {sha256: seed for seed, sha256 in found.digests.items()}
+        kept = [digests[sha] for run in group.runs if (sha := run.result.model.weights_sha256 or "") in digests]
+        stored, identity = tuple(f"{recipe}#{seed}" for seed in kept), self._identity(group)
+        return Repeat(stored, () if identity is None else tuple(_commands(group, stored, identity)))
+
+    @cached_property
+    def _identities(self) -> dict[str, _Identity]:
+        """By recipe, that of its first stored run."""
+        found = {}
+        for recipe, runs in self._recipes.items():
+            content = runs.read(next(iter(runs.digests)))[RECORD]
+            identity = decode_run(records.loads(content, recipe), recipe).identity
+            if identity is not None:
+                found[recipe] = identity
+        return found
+
+    def _identity(self, group: Group) -> _Identity | None:
+        """The identity of the first run: its recipe's hash says whether it is that of a stored one, or one like it."""
+        first = group.first
+        if first.training is None or first.recipe.seed is None:
+            return None
+        seed, rows = first.recipe.seed, first.recipe.dataset_seed or 0
+        like = {"curriculum": first.training.curriculum, "model": group.model}
+        for identity in self._candidates(first.recipe.id):
+            data_seed = seed if identity.get("data_seed") == identity.get("seed") else identity.get("data_seed")
+            for change in ({}, like):
+                found = identity | change | {"seed": seed, "data_seed": data_seed, "dataset_seed": rows}
+                if first.recipe.id.endswith(f"-{recipe_digest(found)[0]}"):
+                    return found
+        return None
+
+    def _candidates(self, recipe: str) -> Iterable[_Identity]:
+        return [self._identities[recipe]] if recipe in self._identities else self._identities.values()
+
+
+def _commands(group: Group, stored: tuple[str, ...], identity: _Identity) -> Iterable[str]:
+    model = str(identity.get("model"))
+    if model != group.model:  # none of the ladder: the configuration is that of a stored run
+        if not stored:
+            return
+        recipe, _, seed = stored[0].rpartition("#")
+        yield shlex.join(["listops-bench", "checkpoint", recipe, "--seed", seed, "-o", "runs/first"])
+        model = "runs/first/config.json"
+    flags = ["--model", model, *flags_of(identity), "--output-dir", _PLACE]
+    yield shlex.join(["listops-bench", "train", *flags])
+    yield shlex.join(["listops-bench", "evaluate", _PLACE, "--task", group.task])
