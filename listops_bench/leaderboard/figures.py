@@ -10,7 +10,7 @@ from typing import Any
 
 from listops_bench._base.extras import needs
 from listops_bench._base.text import count
-from listops_bench.leaderboard._learned_figure import learned_figure
+from listops_bench.leaderboard._learned_figure import learned_figure, partners_figure
 from listops_bench.leaderboard._threshold_figures import draw, shares_figure, threshold_figure, time_figure
 from listops_bench.leaderboard.board import Board, family_order
 from listops_bench.leaderboard.groups import Group
@@ -48,7 +48,13 @@ class Curve:
 def figures(board: Board, curves: Sequence[Curve] = (), curves_title: str = "Learning curves") -> list[Figure]:
     """The figures that say something about these results: none is drawn of nothing."""
     groups = [group for group in board.rows if group.mean() is not None]
-    found = [learned_figure(board), threshold_figure(board), shares_figure(board), _runs_figure(groups)]
+    found = [
+        learned_figure(board),
+        partners_figure(board),
+        threshold_figure(board),
+        shares_figure(board),
+        _runs_figure(groups),
+    ]
     found += [*_sizes_figures(groups), time_figure(board)]
     if logged := [curve for curve in curves if curve.points]:
         found.append(draw("curves", partial(_curves_chart, logged), title=curves_title))

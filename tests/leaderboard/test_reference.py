@@ -16,6 +16,7 @@ from listops_bench.claims.page import FILE_NAME as CLAIMS, write_claims
 from listops_bench.evaluate.strangers import Checkpoints
 from listops_bench.evaluate.verification import validate_files, verify_files
 from listops_bench.leaderboard._repeat import Repeats
+from listops_bench.leaderboard.arms import spell_plateau
 from listops_bench.leaderboard.board import boards
 from listops_bench.leaderboard.output import build
 from listops_bench.model.ladder import model_names
@@ -74,6 +75,40 @@ def test_every_row_says_the_command_that_trains_its_first_run_again() -> None:
             identity = read_config(train[2:]).identity()
             assert identity["seed"] == group.first.recipe.seed
             assert group.first.recipe.id.endswith(f"-{recipe_digest(identity)[0]}")
+
+
+def test_the_findings_are_what_the_results_say() -> None:
+    board = boards(results().values())[0]
+    arms = {(arm.task, arm.curriculum): arm for arm in board.arms}
+    sides = {arm.arm.curriculum: arm for arm in board.comparisons if arm.arm.task == "sum"}
+
+    def learned(task: str, curriculum: str, size: int) -> tuple[int, int]:
+        return next((o.learned, o.runs) for o in arms[task, curriculum].outcomes("test") if o.parameters == size)
+
+    def times(curriculum: str) -> str:
+        found = sides[curriculum].ratio
+        return f"{found.estimate:.2f} times the parameters{{}}, {found.high:.2f} at most"
+
+    joint, staged, alone = "sum_max_med:6000", "max_med:1500,sum:4500/keep-optimizer", "sum:6000"
+    assert [learned("sum", c, 21_348) for c in (joint, alone)] == [(9, 10), (0, 10)]
+    assert [learned("sum", c, 17_440) for c in (alone, staged)] == [(0, 10), (4, 10)]
+    assert [learned("ssum", c, 21_348) for c in ("ssum_max_med:6000", "ssum:6000")] == [(5, 5), (0, 5)]
+    assert sum(o.learned for o in arms["sum", "sum_nadd:6000"].outcomes("test")) == 0
+    gain = sides[joint].gain
+    assert gain is not None
+    text = " ".join((ROOT / "docs/findings.md").read_text().split())
+    for phrase in (
+        f"{board.num_models} runs of 2 to 59 thousand parameters on {len(board.tasks)} tasks",
+        times(joint).format(" of SUM alone"),
+        times("max_med*0.5+sum*0.5:12000").replace(" the parameters{}", ""),
+        times(staged).format(""),
+        times("sum_min:6000").format(""),
+        "{} ({}) beside".format(*spell_plateau(arms["sum", joint].threshold.plateau)),
+        "{} ({}) alone".format(*spell_plateau(arms["sum", alone].threshold.plateau)),
+        f"{100 * gain.estimate:.0f} points more ({100 * gain.low:.0f} to {100 * gain.high:.0f})",
+        f"The weights of {len(stored())} of these runs",
+    ):
+        assert phrase in text
 
 
 def test_stored_runs_are_small() -> None:
