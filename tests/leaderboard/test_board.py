@@ -297,7 +297,7 @@ def test_each_model_has_a_page_with_every_seed_slice_and_origin(tmp_path: Path) 
     pages = {link.partition("#")[0] for link in links}
     assert pages == {f"models/{path.name}" for path in names.values()}
     anchors = {link: f'id="{link.partition("#")[2]}"' for link in links if "#" in link}
-    assert len(anchors) == 3
+    assert len(anchors) == 2
     assert all(anchor in (tmp_path / "site" / link.partition("#")[0]).read_text() for link, anchor in anchors.items())
 
 
@@ -402,7 +402,7 @@ def test_sizes_are_drawn_where_there_are_several() -> None:
     many = [result("sum", 0.2 + 0.1 * i, width=width) for i, width in enumerate((16, 32, 48, 64))]
     (board,) = boards([*many, result("max", 0.99, width=16)])
     drawn = {figure.name: figure for figure in figures(board)}
-    assert list(drawn) == ["thresholds", "shares", "runs", "sizes"]
+    assert list(drawn) == ["learned", "thresholds", "shares", "runs", "sizes"]
     assert len(labels(drawn["sizes"].svg)) == 5
     assert all("parameters" in text and "n = 5,000" in text for text in labels(drawn["sizes"].svg))
 
@@ -415,7 +415,9 @@ def ladder() -> tuple[Board, dict[str, Figure]]:
 
 def test_thresholds_and_times_are_drawn_of_a_ladder(ladder: tuple[Board, dict[str, Figure]]) -> None:
     board, drawn = ladder
-    assert list(drawn) == ["thresholds", "shares", "runs", "sizes", "times"]
+    assert list(drawn) == ["learned", "partners", "thresholds", "shares", "runs", "sizes", "times"]
+    for name in ("learned", "partners"):
+        assert all("n = " in text for text in labels(drawn[name].svg))
     texts = labels(drawn["thresholds"].svg)
     assert len(texts) == len(board.arms) == 11
     assert any("N50 > 472,896" in text for text in texts)
