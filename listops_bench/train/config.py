@@ -311,19 +311,6 @@ def read_config(argv: Sequence[str]) -> TrainConfig:
     return make_config({**page, **given})
 
 
-def flags_of(identity: Mapping[str, Any]) -> list[str]:
-    """The flags that a run of an identity is trained with, its model apart, on one process."""
-    given = {}
-    for field in dataclasses.fields(TrainRecipe):
-        value = identity.get(field.name, field.default)
-        follows = field.name == "data_seed" and value == identity.get("seed")
-        if value not in (None, field.default) and field.name != "model" and not follows:
-            given[field.name] = value
-    if given.get("trace") == "parallel":  # that of the tasks
-        del given["trace"]
-    return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-
-
 def make_config(values: Mapping[str, Any]) -> TrainConfig:
     """A configuration from a mapping such as a YAML page; the error for an unknown key names the nearest known one."""
     return from_mapping(TrainConfig, values, what="training option")
