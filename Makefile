@@ -13,6 +13,7 @@ BIN := $(VENV)/bin
 STAMP := $(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
 READY := $(VENV)/.ready-$(STAMP)
 READY_TEST := $(VENV)/.ready-test-$(STAMP)
+READY_DOCS := $(VENV)/.ready-docs-$(STAMP)
 
 # pip would compile what it installs on one core, with much that is never imported: a third of the time of an
 # installation. Some files are templates and do not compile.
@@ -22,7 +23,7 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 \
 # Tiny models are slower on many threads than on one, and tests that share two cores even more so.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 
-.PHONY: demo test check-all lint format bench fuzz gpu-check clean
+.PHONY: demo test check-all docs lint format bench fuzz gpu-check clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -33,8 +34,13 @@ test: $(READY_TEST)
 	@$(TEST_ENV) $(BIN)/python -m pytest -n 3 --no-loadscope-reorder $(ARGS)
 
 # The tests with more cases, and those that are too long for every commit.
-check-all: $(READY_TEST)
+check-all: $(READY_TEST) $(READY_DOCS)
 	@LISTOPS_CHECK_ALL=1 $(TEST_ENV) $(BIN)/python -m pytest -n 3 --no-loadscope-reorder $(ARGS)
+
+# The site, in build/docs. A warning of mkdocs is an error. Material announces its successors on every build.
+docs: $(READY_DOCS)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet $(ARGS)
+	@echo build/docs/index.html
 
 lint: $(READY_TEST)
 	@$(BIN)/ruff check .
@@ -83,3 +89,8 @@ $(READY_TEST): | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[test]'
 	@$(COMPILE)
 	@touch $(READY) $@
+
+$(READY_DOCS): | $(READY)
+	@echo "installing what builds the documentation into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[docs]'
+	@touch $@

@@ -286,6 +286,17 @@ def read_config(argv: Sequence[str]) -> TrainConfig:
         InvalidInput: an unknown flag or key (the nearest known one is named), or a value that does not fit.
         SystemExit: after ``--help``.
     """
+    given = vars(build_parser().parse_args(list(argv)))
+    file = given.pop("config")
+    page = read_recipe(file) if file else {}
+    flags = set(given) - ({"init_from"} if "init_parts" in given else set())  # parts are taken into the file's model
+    for key in {key for flag in flags for key in _INSTEAD.get(flag, ())} - set(given):
+        page.pop(key, None)
+    return make_config({**page, **given})
+
+
+def build_parser() -> Parser:
+    """The flags of training."""
     parser = Parser(
         prog=PROGRAM,
         usage="%(prog)s --task TASK --output-dir DIR [options]",
@@ -302,13 +313,7 @@ def read_config(argv: Sequence[str]) -> TrainConfig:
         *("--no-early-stop", "--no_early_stop"),
         action="store_const", const=None, dest="early_stop", default=argparse.SUPPRESS, help="train to the last step",
     )  # fmt: skip
-    given = vars(parser.parse_args(list(argv)))
-    file = given.pop("config")
-    page = read_recipe(file) if file else {}
-    flags = set(given) - ({"init_from"} if "init_parts" in given else set())  # parts are taken into the file's model
-    for key in {key for flag in flags for key in _INSTEAD.get(flag, ())} - set(given):
-        page.pop(key, None)
-    return make_config({**page, **given})
+    return parser
 
 
 def make_config(values: Mapping[str, Any]) -> TrainConfig:
