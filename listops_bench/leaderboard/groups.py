@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,7 +59,8 @@ class Run:
         verdicts: the same for each view on whose split every result that decides is there. A failure may be known
             without all of them and a success never is, so only these may be counted for a threshold.
         watched_until: the last step of its training that was validated; None where nothing was.
-        learned_at: the step of the first validation that passed; None where none did.
+        learned_at: the step of the first validation that passed and so did the next; None where none did. Of many
+            looks at few rows, one may pass by luck.
         verified: the checkpoint was evaluated again, which gave the figures.
         is_decided_by_verified: so it was on every task that decides whether this one was learned.
     """
@@ -215,13 +217,15 @@ def _run(result: Result, of_model: Mapping[str, Result], verified: Collection[tu
 
 
 def _watched(deciding: Sequence[Result | None]) -> tuple[int | None, int | None]:
-    """The last step that was validated, and the first at which the task and each of its operations alone passed."""
+    """The last step that was validated, and the first at which the task and each of its operations alone passed, and at
+    the next one again."""
     logs = [result.learning for result in deciding if result and result.learning and result.learning.correct]
     if len(logs) < len(deciding):
         return None, None
     passed = [{int(step) for step, right in log.correct.items() if right >= LEARNED * log.n} for log in logs]
+    steps, both = sorted(int(step) for step in logs[0].correct), set.intersection(*passed)
     until = min(max(map(int, log.correct)) for log in logs)
-    return until, min(set.intersection(*passed), default=None)
+    return until, next((one for one, two in itertools.pairwise(steps) if {one, two} <= both), None)
 
 
 def _exposure(training: Training, task: str) -> float:

@@ -9,7 +9,7 @@ Most runs of a grid stand where learning is hopeless or sure, and say next to no
 width of the rise and the plateau says of every size how much one run of it is expected to reduce the variance of log
 N50; the largest reduction is run next (Kontsevich and Tyler, Vision Research 39, 1999, do so for thresholds of seeing).
 The next size depends on past outcomes alone, so the likelihood is that of a fixed design. A stopping rule that looks at
-the width of the interval costs coverage, though: the interval holds what a deviance of 5.0 does not reject, by
+the width of the interval costs coverage, though: the interval holds what a deviance of 5.25 does not reject, by
 simulation (`tests/support/adaptive_coverage.py`), where 3.84 would do for a fixed number of runs.
 
 A choice is a function of the sizes and outcomes of the runs before it, in the order in which they were chosen. The runs
@@ -35,7 +35,7 @@ from listops_bench.stats.threshold import Kind, Outcome, Profile, Ratio, Thresho
 
 Way = Literal["variance", "staircase"]
 
-LEVEL = 5.0
+LEVEL = 5.25
 """Of deviance, from which on an N50 is rejected."""
 LOOK_LEVEL = 7.5
 """The same for a ratio that is looked at three times."""

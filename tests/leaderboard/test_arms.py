@@ -12,7 +12,7 @@ from listops_bench.leaderboard.arms import Arm, all_arms, comparisons, spell_lim
 from listops_bench.leaderboard.board import boards
 from listops_bench.leaderboard.groups import Group, groups
 from listops_bench.result.format import Recipe, Result
-from listops_bench.result.learned import learned
+from listops_bench.result.learned import SEEN, learned
 from listops_bench.stats.threshold import Outcome, Threshold, fit_threshold
 from tests.support.commands import Run
 from tests.support.fake_results import N50, ladder_results, learning, result, split_result, write
@@ -40,7 +40,7 @@ def test_every_task_and_curriculum_has_its_threshold(ladder: list[Result]) -> No
     parts = [found[task, "sum_max_med:6000"] for task in ("sum", "max", "med")]
     assert all(
         min(outcome.learned for outcome in outcomes) >= mixed.learned
-        for mixed, *outcomes in zip(whole.outcomes("test"), *(part.outcomes("test") for part in parts), strict=True)
+        for mixed, *outcomes in zip(whole.outcomes(SEEN), *(part.outcomes(SEEN) for part in parts), strict=True)
     )
     unseen = found["sum", "sum:6000"].unseen
     assert unseen.kind == "above" or (unseen.estimate or 0) > 75_000
@@ -76,7 +76,7 @@ def test_a_joint_run_counts_only_where_each_operation_was_scored() -> None:
     assert arms(bare) == []
     singles = [result(task, 0.97, curriculum=mixture, width=w) for task in ("sum", "max", "med") for w in (8, 64)]
     (whole,) = [arm for arm in arms([*bare, *singles]) if arm.task == "sum_max_med"]
-    assert [(o.learned, o.runs) for o in whole.outcomes("test")] == [(0, 1), (0, 0), (0, 0), (1, 1)]
+    assert [(o.learned, o.runs) for o in whole.outcomes(SEEN)] == [(0, 1), (0, 0), (0, 0), (1, 1)]
 
 
 def test_recipes_of_one_size_count_together() -> None:
@@ -152,12 +152,12 @@ def test_the_smallest_model_that_learned_each_task_by_track(ladder: list[Result]
     assert ("reference", "nadd") not in found
 
 
-def test_time_to_learn_is_the_first_validation_that_passed() -> None:
+def test_time_to_learn_is_the_first_of_two_validations_in_a_row_that_passed() -> None:
     def run(seed: int, *points: tuple[int, float]) -> Result:
         return result(seed=seed, learning=learning(*points))
 
-    found = groups([run(0, (100, 0.1), (200, 0.97), (300, 0.9)), run(1, (100, 0.2), (300, 0.4))])
-    time = time_to_learn(found)
+    lucky = run(1, (100, 0.2), (200, 0.96), (300, 0.4), (400, 0.97))
+    time = time_to_learn(groups([run(0, (100, 0.1), (200, 0.97), (300, 0.96), (400, 0.9)), lucky]))
     assert (time.steps, time.share, time.runs) == ((200,), (0.5,), 2)
     assert time_to_learn(groups([result()])) is None
     assert time_to_learn([]) is None
@@ -167,8 +167,9 @@ def test_a_mixture_is_learned_when_each_operation_passes_at_one_validation() -> 
     def run(task: str, *points: tuple[int, float]) -> Result:
         return result(task, curriculum="sum_max:300", learning=learning(*points))
 
-    whole = run("sum_max", (100, 0.96), (200, 0.97), (300, 0.98))
-    found = groups([whole, run("sum", (100, 0.9), (200, 0.94), (300, 0.96)), run("max", (100, 1), (200, 1), (300, 1))])
+    whole = run("sum_max", (100, 0.96), (200, 0.97), (300, 0.98), (400, 0.98))
+    part = run("sum", (100, 0.9), (200, 0.94), (300, 0.96), (400, 0.96))
+    found = groups([whole, part, run("max", (100, 1), (200, 1), (300, 1), (400, 1))])
     (mixture,) = [group for group in found if group.task == "sum_max"]
     assert mixture.runs[0].learned_at == 300
     (alone,) = groups([whole])
