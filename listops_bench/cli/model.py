@@ -1,4 +1,4 @@
-"""Verbs about models: models, train, evaluate, checkpoint."""
+"""Verbs about models: models, train, evaluate, compare, checkpoint."""
 
 from __future__ import annotations
 
@@ -42,6 +42,20 @@ def add_verbs(parser: Parser) -> None:
     verb.add("--predictions-dir DIR", "write every answer with its score below this folder")
     verb.add_time_limit()
     verb.add("--prompt TEXT", 'answer this instead: "[SUM 3 [MAX 2 9 ] 4 ] ="')
+
+    verb = parser.add_verb(
+        "compare",
+        compare,
+        "have two checkpoints answer the same rows, and say by how much they differ, with McNemar's test",
+        "looped_d032-sum-6000-6cc1f1bc#0 looped_d032-sum_max_med-6000-e7a4a065#0 --task sum",
+    )
+    verb.add("first CHECKPOINT", "a checkpoint folder, RECIPE#SEED of a store, or a model id on the Hub")
+    verb.add("second CHECKPOINT", "another")
+    verb.add("--task TASK...", "(default: those that both were trained on)", dest="tasks")
+    verb.add("--split NAME...", dest="splits", default=["test"])
+    verb.add("--num-rows N", "the first rows of each split (default: all)", type=positive)
+    verb.add("--device NAME", "(default: a GPU if there is one)")
+    verb.add_time_limit()
 
     verb = parser.add_verb(
         "checkpoint",
@@ -124,6 +138,27 @@ def _answer(prompt: str, checkpoint: str, revision: str | None, trust_remote_cod
     right = "right" if score(text, completion, modulus=symbols).answer else "wrong"
     print_line(f"{text}{completion}")
     print_line(f"{right}: {reference.strip()}")
+
+
+def compare(*, time_limit: float, **options: Any) -> None:
+    from listops_bench.evaluate.paired import compare_checkpoints
+
+    with limits_of_strangers("one of the checkpoints", seconds=time_limit) as begin:
+        found = compare_checkpoints(**options, on_split=showing_splits(begin))
+    names = ("first", "second", "first alone", "second alone", "difference", "p")
+    table = make_table("task", "split", "right", "n", *names)
+    for column in table.columns[3:]:
+        column.justify = "right"
+    for one in found:
+        for what, rows in (("exact traces", one.trace), ("answers", one.answer)):
+            of = rows.difference
+            shares = (f"{(rows.both + alone) / rows.n:.1%}" for alone in (rows.first, rows.second))
+            points = f"{100 * of.estimate:+.1f} ({100 * of.low:+.1f} to {100 * of.high:+.1f}) points"
+            p = "< 0.001" if rows.p < 0.001 else f"{rows.p:.3f}"
+            alone = (f"{rows.first:,}", f"{rows.second:,}")
+            table.add_row(one.task, one.split, what, f"{rows.n:,}", *shares, *alone, points, p)
+    print_tables(table)
+    print_line("first minus second on the same rows, with Newcombe's 95% interval; p of McNemar's exact test")
 
 
 def checkpoint(*, recipe: str, seed: str, output_dir: str) -> None:
