@@ -9,13 +9,13 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated
-
-import numpy as np
-from safetensors.numpy import load, save
+from typing import TYPE_CHECKING, Annotated
 
 from listops_bench._base.records import Text
 from listops_bench.errors import EnvironmentFailed, InvalidInput
+
+if TYPE_CHECKING:  # `train --help` comes through here
+    import numpy as np
 
 _BYTES_OF_A_STACK = 2**29
 
@@ -44,6 +44,8 @@ class Stack:
         Raises:
             InvalidInput: with ``where`` in front: no such file, or not one row for each run.
         """
+        from safetensors.numpy import load
+
         try:
             rows = load(content)["weights"]
         except (InvalidInput, EnvironmentFailed):
@@ -61,6 +63,9 @@ def make_stacks(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[Stack, byt
     Raises:
         InvalidInput: a file that is none.
     """
+    import numpy as np
+    from safetensors.numpy import save
+
     waiting: dict[tuple[str, int], list[tuple[str, bytes]]] = defaultdict(list)
 
     def emit(key: tuple[str, int]) -> tuple[Stack, bytes]:

@@ -25,9 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated
-
-import numpy as np
+from typing import TYPE_CHECKING, Annotated
 
 from listops_bench._base import records
 from listops_bench._base.files import files_below, read_bytes, read_json, write_atomic
@@ -35,6 +33,9 @@ from listops_bench._base.records import OneOf, Sha256, Text
 from listops_bench.errors import InvalidInput, file_error, shown, unknown
 from listops_bench.runs.folder import LOG, RECORD, WEIGHTS
 from listops_bench.runs.stacks import Stack, make_stacks
+
+if TYPE_CHECKING:
+    import numpy as np
 
 STORE = Path("leaderboard/weights")
 """Of the published runs."""
