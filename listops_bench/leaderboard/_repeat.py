@@ -44,11 +44,14 @@ class Repeats:
     def __init__(self, store: Path) -> None:
         self._recipes = {recipe: StoredRecipe(store, recipe) for recipe in stored_recipes(store)}
 
-    def of(self, group: Group) -> Repeat:
+    def names_of(self, group: Group) -> list[str | None]:
+        """``RECIPE#SEED`` of each run of a group; None where its weights are not kept."""
         recipe, found = group.first.recipe.id, self._recipes.get(group.first.recipe.id)
-        digests = {} if found is None else {sha256: seed for seed, sha256 in found.digests.items()}
-        kept = [digests[sha] for run in group.runs if (sha := run.result.model.weights_sha256 or "") in digests]
-        stored, identity = tuple(f"{recipe}#{seed}" for seed in kept), self._identity(group)
+        names = {} if found is None else {sha256: f"{recipe}#{seed}" for seed, sha256 in found.digests.items()}
+        return [names.get(run.result.model.weights_sha256 or "") for run in group.runs]
+
+    def of(self, group: Group) -> Repeat:
+        stored, identity = tuple(name for name in self.names_of(group) if name), self._identity(group)
         return Repeat(stored, () if identity is None else tuple(_commands(group, stored, identity)))
 
     @cached_property

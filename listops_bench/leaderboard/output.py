@@ -5,6 +5,7 @@
     leaderboard/weights/                 leaderboard/site/models/         a page for each model
                                          leaderboard/site/figures/        its figures as SVG and PNG
                                          leaderboard/site/thresholds.json learning thresholds, for programs
+                                         leaderboard/site/results.csv     every run, for programs; .json, .parquet
 
 Results of another dataset or scorer version are never mixed in: they stand on boards of their own, with a page each.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from listops_bench._base.files import remove_others, write_atomic
 from listops_bench.errors import InvalidInput
+from listops_bench.leaderboard._downloads import downloads
 from listops_bench.leaderboard._markdown import markdown
 from listops_bench.leaderboard._page import page, pages_of_models
 from listops_bench.leaderboard._repeat import Repeats
@@ -95,6 +97,7 @@ def build(
         pictures[site / "figures" / f"{figure.name}.png"] = figure.png
     if found:
         pages[site / "thresholds.json"] = thresholds_json(found)
+        pages |= {site / name: content for name, content in downloads(found[0], repeats).items()}
     pages[readme] = markdown(found, title=title, lead=lead, figures=drawn, site=SITE)
     for path, content in (pages | pictures).items():
         write_atomic(path, content)

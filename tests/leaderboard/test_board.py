@@ -1,5 +1,6 @@
 """The board: grouping over seeds, what may be compared, escaping, and the same bytes every time."""
 
+import csv
 import dataclasses
 import json
 import re
@@ -170,12 +171,30 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_built(demo: Path) -> None:
     names = sorted(files_of(demo / "site"))
     model = next(name for name in names if name.startswith("models/looped_d048-"))
-    assert names == ["figures/runs.png", "figures/runs.svg", "index.html", model, "thresholds.json"]
+    files = ["results.csv", "results.json", "results.parquet", "thresholds.json"]
+    assert names == ["figures/runs.png", "figures/runs.svg", "index.html", model, *files]
     html = (demo / "site/index.html").read_text()
     assert "SUM &amp; more &lt;helped&gt;." in html
     assert "n = 5,000" in html
     assert "http" not in re.sub(r'xmlns(:xlink)?="[^"]+"', "", html), "nothing is fetched from anywhere"
     assert (demo / "site/figures/runs.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_files_for_other_programs_hold_every_run_once_and_no_formula(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    found = [*demo_results(), result("max", 0.5, curriculum="=max:10", width=24)]
+    site = build(write(tmp_path / "results", found), tmp_path).page.parent
+    rows = json.loads((site / "results.json").read_text())
+    assert pq.read_table(site / "results.parquet").to_pylist() == rows
+    assert {(row["weights_sha256"], row["task"], row["test_exact_traces"]) for row in rows} == {
+        (one.model.weights_sha256, one.task.name, one.splits["test"].metrics.trace_accuracy.correct) for one in found
+    }
+    lines = list(csv.DictReader((site / "results.csv").read_text().splitlines()))
+    assert [{key: str(value) if value is not None else "" for key, value in row.items()} for row in rows] == [
+        line | {"curriculum": line["curriculum"].removeprefix("'")} for line in lines
+    ]
+    assert {line["curriculum"] for line in lines} >= {"'=max:10"}
 
 
 def test_the_same_results_give_the_same_bytes(demo: Path, tmp_path: Path) -> None:
