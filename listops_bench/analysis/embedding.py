@@ -110,12 +110,16 @@ class Representation:
     Attributes:
         cosine: float64 [n, n], similarities of the vectors as they are (not centred).
         residues: leave-one-out accuracy of telling residue classes apart, by modulus; 2 is parity.
+        parity_beyond_order: the share of parity that is predicted once the order of the numbers is taken out of it and
+            of the vectors. On a line each number's neighbours have the other parity, so that the accuracy above tells
+            nothing there.
     """
 
     components: Components
     cosine: Floats
     order: Order
     residues: Mapping[int, PermutationTest]
+    parity_beyond_order: PermutationTest
     waves: Waves
 
     @property
@@ -155,6 +159,7 @@ def represent(vectors: npt.ArrayLike, *, permutations: int = NUM_PERMUTATIONS, s
         cosine,
         order,
         {m: chance.of(partial(_residue_accuracy, m)) for m in residue_moduli(n)},
+        _parity_beyond_order(chance, label_permutations(n - 2, permutations, seed)),
         _waves(chance),
     )
 
@@ -303,7 +308,7 @@ def _axis_correlations(axes: Floats, labels: Ints) -> Floats:
     return spearman(np.swapaxes(axes, -1, -2), labels[..., None, :])
 
 
-def predictions(weights: Floats, labels: Ints) -> Floats:
+def predictions(weights: Floats, labels: Ints | Floats) -> Floats:
     """[..., n]: each number's label as predicted from those of the others."""
     return (weights @ labels[..., None].astype(np.float64))[..., 0]
 
@@ -320,6 +325,35 @@ def _residue_accuracy(modulus: int, points: _Points, labels: Ints) -> Floats:
     """
     classes = labels % modulus
     return ((points.weights @ indicators(classes, modulus)).argmax(-1) == classes).mean(-1)
+
+
+def _parity_beyond_order(chance: _Chance, orders: Ints) -> PermutationTest:
+    """Parity in the n - 2 directions that are orthogonal to a constant and to the order of the numbers.
+
+    There vectors and parity have n - 2 coordinates each, every one of which is predicted from the others by ridge
+    regression; those of parity are exchanged for chance. The mean size of a test at 5% is .05, and its power does not
+    fall with the length of a line that the vectors also lie on (tests/analysis/test_embedding.py).
+    """
+    n = chance.points.directions.shape[-2]
+    numbers = np.stack([np.ones(n), np.arange(n)], 1)
+    beyond = np.linalg.svd(numbers, full_matrices=True)[0][:, 2:]
+    parity = beyond.T @ np.where(np.arange(n) % 2, 1.0, -1.0)
+    null = in_chunks(lambda order: _share_predicted(chance.points.coordinates, beyond, parity[order]), orders)
+    return compare(null, _share_predicted(chance.controls.coordinates, beyond, parity))
+
+
+def _share_predicted(coordinates: Floats, beyond: Floats, targets: Floats) -> Floats:
+    """[...]: how much of targets [..., n - 2] is predicted by the others, in the directions ``beyond`` [n, n - 2]."""
+    x = beyond.T @ coordinates
+    products = x @ np.swapaxes(x, -1, -2)
+    size = products.shape[-1]
+    penalty = np.trace(products, axis1=-2, axis2=-1)[..., None, None] / size
+    ridge = np.where(penalty > 0, penalty, 1.0) * np.eye(size)
+    hat = products @ np.linalg.inv(products + ridge)
+    own = np.diagonal(hat, axis1=-2, axis2=-1)
+    predicted = predictions(hat * (1 - np.eye(size)) / (1 - own)[..., None], targets)
+    found: Floats = (predicted * targets).sum(-1) / (targets * targets).sum(-1)
+    return found
 
 
 def _waves(chance: _Chance) -> Waves:

@@ -127,17 +127,17 @@ class Search:
 
     # --- what to run next ---------------------------------------------------------------------------------------------
 
-    def next_batch(self, trials: Sequence[Trial], most: int | None = None) -> list[int]:
+    def next_batch(self, trials: Sequence[Trial]) -> list[int]:
         """The sizes of the runs to do next, the first of them chosen first; none where the search is over.
 
         Args:
             trials: all runs so far, in the order in which they were chosen.
-            most: runs at the most.
         """
-        if self.is_over(trials):
-            return []
-        wanted = min(max(self.batch, 3) if not trials else self.batch, self.max_runs - len(trials))
-        wanted = wanted if most is None else min(wanted, most)
+        return [] if self.is_over(trials) else self.choose(trials, self.max_runs - len(trials))
+
+    def choose(self, trials: Sequence[Trial], most: int) -> list[int]:
+        """The same, over or not, for so many runs at the most; none where no size may be run again."""
+        wanted = min(max(self.batch, 3) if not trials else self.batch, most)
         done, chosen = list(trials), []
         for _ in range(wanted):
             place = self._place(done, len(trials), wanted)
@@ -275,4 +275,4 @@ class Duel:
         place = int(gains[1] > gains[0]) if all(trials) else int(bool(first))
         if len(trials[place]) + 1 > _MOST_AT_ONCE * max(1, len(trials[1 - place])) and all(trials):
             place = 1 - place
-        return place, arms[place].next_batch(trials[place], to_come[0] - runs)
+        return place, arms[place].choose(trials[place], to_come[0] - runs)

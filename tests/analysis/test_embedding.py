@@ -1,6 +1,7 @@
 """Number embeddings: synthetic truths are recognised as what they are, and chance looks like chance."""
 
 import math
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -93,6 +94,31 @@ def assert_controls_are_near_chance(found: Representation) -> None:
         if not math.isclose(statistic.chance, 0, abs_tol=1e-9):
             assert abs(statistic.control - statistic.chance) < 0.2 * max(1, abs(statistic.chance))
         assert statistic.control <= statistic.control_high
+
+
+def test_parity_beside_order_is_found_however_long_the_line_is() -> None:
+    """Of vectors that lie on a line too, which makes the plain accuracy blind; and seldom where there is none."""
+    draw, numbers = np.random.default_rng(0), np.arange(10)
+    line, parity = (numbers - 4.5) / numbers.std(), np.where(numbers % 2, 1.0, -1.0)
+
+    def share_found(strength: float, length: float) -> tuple[float, float]:
+        found = []
+        for _ in range(60):
+            axes = draw.normal(size=(2, 48))
+            one, two = axes / np.linalg.norm(axes, axis=1, keepdims=True) * 48**0.5
+            x = draw.normal(size=(10, 48)) + length * line[:, None] * one + strength * parity[:, None] * two
+            points = module._Points.of(x)
+            chance = module._Chance(points, label_permutations(10, 300), points.random_like(1, 0))
+            beyond = module._parity_beyond_order(chance, label_permutations(8, 300))
+            plain = chance.of(partial(module._residue_accuracy, 2))
+            found.append((beyond.p <= 0.05, plain.p <= 0.05))
+        beyond_order, as_it_is = np.mean(found, axis=0)
+        return float(beyond_order), float(as_it_is)
+
+    for length in (0.0, 2.0):
+        assert share_found(0.0, length)[0] <= 0.12
+        assert share_found(0.3, length)[0] >= 0.7
+    assert share_found(0.3, 2.0)[1] <= 0.1
 
 
 def test_residue_classes_are_told_apart() -> None:

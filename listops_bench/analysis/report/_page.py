@@ -171,6 +171,7 @@ def all_tests(analysis: Analysis) -> Table:
     for layer in analysis.layers:
         of = layer.numbers
         tests: dict[str, Statistic] = {"order": of.order.regression, "order, axis": of.order.axis}
+        tests["parity beyond order: share predicted"] = of.parity_beyond_order
         tests |= {"parity" if m == 2 else f"classes mod {m}": statistic for m, statistic in of.residues.items()}
         tests[f"waves (frequency {of.waves.strongest_frequency})"] = of.waves.strongest
         if layer.probe is not None:
