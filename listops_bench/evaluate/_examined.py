@@ -39,7 +39,7 @@ def main() -> None:
         except InvalidInput as error:
             _say(answers, error=str(error))
         except Exception as error:  # whatever a model does when it is run
-            _say(answers, error=f"checkpoint {question['folder']!r} cannot be run: {one_line(error, with_type=True)}")
+            _say(answers, error=f"{question['what']} cannot be run: {one_line(error, with_type=True)}")
 
 
 def _listen(questions: IO[bytes], waiting: queue.Queue[bytes]) -> None:
@@ -57,7 +57,7 @@ def _answer(question: dict[str, Any], answers: IO[bytes]) -> Any:
     from listops_bench.evaluate._ties import near_ties
     from listops_bench.evaluate.checkpoint import architecture, open_origin
     from listops_bench.evaluate.examiner import Description
-    from listops_bench.evaluate.run import device_of, evaluate_many
+    from listops_bench.evaluate.run import device_of, evaluate_many, split_rows
     from listops_bench.model.ladder import parameter_counts
     from listops_bench.model.origin import Origin
     from listops_bench.model.tensors import tensors_sha256
@@ -65,8 +65,11 @@ def _answer(question: dict[str, Any], answers: IO[bytes]) -> Any:
     from listops_bench.tasks.pages import remember_pages
     from listops_bench.tasks.task import get_task
 
+    remember_pages(question["pages"], question["what"])
+    if question["asked"] == "rows":
+        (task,), (split,) = question["tasks"], question["splits"]
+        return records.encode(split_rows(task, split, question["num_rows"], question["trace"]))
     folder = Path(question["folder"])
-    remember_pages(question["pages"], str(folder))
     found = open_origin(Origin(folder, question.get("id"), question.get("revision")))
     if question["asked"] == "look":
         description = Description(

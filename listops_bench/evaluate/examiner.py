@@ -34,6 +34,8 @@ from listops_bench.runs.record import Learning, Parameters, Training
 from listops_bench.tasks.pages import own_pages, remember_pages
 from listops_bench.tasks.task import get_task
 
+ROWS_SECONDS = 120.0
+"""What drawing the rows of a split may take; those of our own pages take two."""
 _START = "from listops_bench.evaluate._examined import main; main()"
 _MAX_MESSAGE = 64_000_000
 
@@ -51,6 +53,14 @@ class Description:
     training: Training | None
     learning: dict[str, Learning]
     tensors_sha256: str
+
+
+@dataclass(frozen=True)
+class SplitRows:
+    """The rows of a split: their checksum, and how many are in each group of each slice."""
+
+    sha256: str
+    groups: dict[str, dict[str, int]]
 
 
 class Examiner:
@@ -106,7 +116,7 @@ class Examiner:
         Raises:
             InvalidInput: as `open_checkpoint`, or it took too much memory or time.
         """
-        found: Description = records.decode(Description, self._ask(folder, {"asked": "look"}), str(folder))
+        found: Description = records.decode(Description, self._ask_of(folder, {"asked": "look"}), str(folder))
         return found
 
     def score(
@@ -135,7 +145,7 @@ class Examiner:
             "asked": "score", "tasks": names, "splits": list(splits), "id": model_id, "revision": revision,
             "weights_sha256": weights_sha256, "options": options,
         }  # fmt: skip
-        found: list[Result] = records.decode(list[Result], self._ask(folder, question, on_split), str(folder))
+        found: list[Result] = records.decode(list[Result], self._ask_of(folder, question, on_split), str(folder))
         for result in found:
             remember_pages(result.pages or {}, str(folder))
         return found
@@ -155,25 +165,42 @@ class Examiner:
             "asked": "ties", "tasks": [task], "splits": list(splits), "weights_sha256": weights_sha256,
             "options": {"trace": trace, "device": device},
         }  # fmt: skip
-        found: dict[str, int] = records.decode(dict[str, int], self._ask(folder, question), str(folder))
+        found: dict[str, int] = records.decode(dict[str, int], self._ask_of(folder, question), str(folder))
         return found
 
-    def _ask(self, folder: Path, question: dict[str, Any], on_split: OnSplit | None = None) -> Any:
+    def rows(self, task: str, split: str, num_rows: int, trace: str) -> SplitRows:
+        """What the rows of a split are, where a page of somebody's own says how they are drawn.
+
+        Raises:
+            InvalidInput: they come too rarely, or drawing them took too much memory or time.
+        """
+        question = {"asked": "rows", "tasks": [task], "splits": [split], "num_rows": num_rows, "trace": trace}
+        what = f"drawing split {split!r} of {task!r}"
+        found: SplitRows = records.decode(SplitRows, self._ask(what, question, seconds=ROWS_SECONDS), what)
+        return found
+
+    def _ask_of(self, folder: Path, question: dict[str, Any], on_split: OnSplit | None = None) -> Any:
+        question |= {"folder": os.path.abspath(folder)}
+        return self._ask(f"checkpoint {str(folder)!r}", question, on_split)
+
+    def _ask(
+        self, what: str, question: dict[str, Any], on_split: OnSplit | None = None, seconds: float | None = None
+    ) -> Any:
         with self._turn:
             self.start()
             process = self._process
             assert process is not None
             assert process.stdin is not None
             try:
-                asked = {"folder": os.path.abspath(folder), "pages": own_pages(), **question}
+                asked = {"what": what, "pages": own_pages(), **question}
                 process.stdin.write(json.dumps(asked).encode() + b"\n")
                 process.stdin.flush()
             except OSError:  # it has ended: what is read next says so
                 pass
             while True:
-                answer = self._next(folder)
+                answer = self._next(what, seconds or self._seconds)
                 if "split" in answer:
-                    task, split = records.decode(list[str], answer["split"], str(folder))
+                    task, split = records.decode(list[str], answer["split"], what)
                     if on_split is not None:
                         on_split(task, split)
                 elif "found" in answer:
@@ -182,7 +209,7 @@ class Examiner:
                     kind = EnvironmentFailed if answer.get("kind") == "environment" else InvalidInput
                     raise kind(str(answer.get("error")))
 
-    def _next(self, folder: Path) -> dict[str, Any]:
+    def _next(self, what: str, seconds: float) -> dict[str, Any]:
         """The next answer.
 
         Raises:
@@ -191,22 +218,22 @@ class Examiner:
         process = self._process
         assert process is not None
         try:
-            line = self._lines.get(timeout=self._seconds)
+            line = self._lines.get(timeout=seconds)
         except queue.Empty:
             self.close()
-            reason = f"took more than {self._seconds:,.0f} s for opening it, or for one split"
+            reason = f"took more than {seconds:,.0f} s"
         except BaseException:  # whoever asked has been stopped: nobody waits for the answer any more
             self.close()
             raise
         else:
             if line.endswith(b"\n"):
-                answer = records.loads(line, str(folder))
+                answer = records.loads(line, what)
                 if isinstance(answer, dict):
                     return answer
             code = process.wait() if not line else None
             self.close()
-            reason = "ended the process that opened it" + ("" if code is None else f" ({_ending(code)})")
-        raise InvalidInput(f"checkpoint {str(folder)!r} {reason}")
+            reason = "ended the process that was asked" + ("" if code is None else f" ({_ending(code)})")
+        raise InvalidInput(f"{what} {reason}")
 
 
 @cache

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +24,7 @@ from listops_bench._base.options import check_number
 from listops_bench._base.text import utc_timestamp
 from listops_bench.errors import InvalidInput, shown, unknown
 from listops_bench.evaluate.checkpoint import Checkpoint, architecture, open_checkpoint
+from listops_bench.evaluate.examiner import SplitRows
 from listops_bench.evaluate.packs import predict_many
 from listops_bench.model.ladder import parameter_counts
 from listops_bench.result.files import result_path, write_result
@@ -330,6 +331,13 @@ def _score(asked: _Questions, completions: Sequence[str]) -> tuple[SplitResult, 
         {"id": row_id, "prompt": prompt, "completion": completion, "reference": reference, **dataclasses.asdict(scored)}
         for row_id, prompt, reference, completion, scored in columns
     )
+
+
+def split_rows(task: str, split: str, num_rows: int, trace: TraceStyle) -> SplitRows:
+    """What a result says of the rows of a split."""
+    rows = generate(get_task(task), split, num_rows=num_rows, trace=trace)
+    columns = slice_columns(rows, rows.prompts())
+    return SplitRows(rows_checksum(rows), {name: dict(Counter(map(str, of))) for name, of in columns.items()})
 
 
 def slice_columns(rows: Rows, prompts: Sequence[str]) -> dict[str, Sequence[int | str]]:

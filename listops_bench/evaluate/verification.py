@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,8 +20,8 @@ from listops_bench._base.text import utc_timestamp
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.evaluate._compare import compare, differences
 from listops_bench.evaluate.checkpoint import architecture
-from listops_bench.evaluate.examiner import Description, examiner
-from listops_bench.evaluate.run import slice_columns
+from listops_bench.evaluate.examiner import Description, SplitRows, examiner
+from listops_bench.evaluate.run import split_rows
 from listops_bench.evaluate.strangers import Checkpoints
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.ladder import build_model, config_at, make_config, model_names, parameter_counts
@@ -40,7 +39,7 @@ from listops_bench.result.verified import (
 from listops_bench.runs.record import Parameters
 from listops_bench.score.completion import SCORER_VERSION
 from listops_bench.tasks.expression import TraceStyle
-from listops_bench.tasks.generator import generate, rows_checksum
+from listops_bench.tasks.pages import own_pages
 from listops_bench.tasks.symbols import Symbols, vocabulary
 from listops_bench.tasks.task import DATASET_VERSION, get_task
 
@@ -162,22 +161,24 @@ def _row_problems(task: str, name: str, result: Result, split: SplitResult) -> I
     if split.n != whole:
         yield f"n: {split.n} rows were scored, and the split has {whole}; a board takes whole splits"
         return
-    checksum, groups = _rows_of(task, name, result.task.trace, whole)
-    if split.rows_sha256 != checksum:
+    try:
+        rows = _rows_of(task, name, whole, result.task.trace)
+    except InvalidInput as error:
+        yield f"rows_sha256: {error}"
+        return
+    if split.rows_sha256 != rows.sha256:
         yield f"rows_sha256: not the rows of {task}, {name}, dataset {DATASET_VERSION}"
-    for slice_name, counts in groups.items():
+    for slice_name, counts in rows.groups.items():
         claimed = {key: group.answer_accuracy.n for key, group in split.slices[slice_name].items()}
         if claimed != counts:
             yield f"slices.{slice_name}: the groups are not those of the rows"
 
 
 @lru_cache(maxsize=256)
-def _rows_of(task: str, split: str, trace: TraceStyle, num_rows: int) -> tuple[str, dict[str, dict[str, int]]]:
-    """The checksum of a split's rows, and the size of every group of its slices."""
-    rows = generate(get_task(task), split, num_rows=num_rows, trace=trace)
-    columns = slice_columns(rows, rows.prompts())
-    groups = {name: dict(Counter(map(str, values))) for name, values in columns.items()}
-    return rows_checksum(rows), groups
+def _rows_of(task: str, split: str, num_rows: int, trace: TraceStyle) -> SplitRows:
+    """The rows of a page of somebody's own may be as rare as it likes: they are drawn where that can be ended."""
+    draw = examiner().rows if own_pages(get_task(task).page_words) else split_rows
+    return draw(task, split, num_rows, trace)
 
 
 def _is_imported(result: Result) -> bool:
@@ -289,13 +290,12 @@ def _look_at(path: Path, checkpoints: Checkpoints) -> _Candidate | Verdict:
             else:
                 found = checkpoints.look(folder)
                 problem, tensors = next(_checkpoint_problems(result, found), None), found.tensors_sha256
-        except (InvalidInput, EnvironmentFailed) as error:
-            against_it.append(Verdict(path, "unverifiable", f"{path}: {error}"))
-        else:
             if problem is None:
                 fitting.append(folder)
             else:
                 against_it.append(Verdict(path, "refuted", f"{path}: {problem}"))
+        except (InvalidInput, EnvironmentFailed) as error:
+            against_it.append(Verdict(path, "unverifiable", f"{path}: {error}"))
     return _Candidate(path, result, tuple(fitting), tensors) if fitting else against_it[0]
 
 

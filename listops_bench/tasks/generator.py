@@ -54,6 +54,8 @@ _MAX_ATTEMPTS = 400_000
 # A page of somebody's own may make every row nearly that rare, and drawing a split minutes. The rarest of ours are one
 # candidate in 1,200 (sum_depth6, test_deeper).
 _MAX_DRAWS_OF_A_ROW = 10_000
+_DRAWS_OF_A_CALL = 1_000_000
+"""Of the kernel, which hears no signal before it returns."""
 
 
 @dataclass(frozen=True)
@@ -274,7 +276,8 @@ class _Draw:
         ids = np.empty(len(rows) * self.task.max_tokens + 8, np.uint8)
         offsets = np.zeros(len(rows) + 1, np.int64)
         while slot < stop:
-            end = min(max(16, 2 * slot), stop)
+            of_a_row = int(self.outcomes.sum()) // max(slot, 1) + 1
+            end = min(max(1, 2 * slot), slot + max(1, _DRAWS_OF_A_CALL // of_a_row), stop)
             slot, exhausted = kernels.fill(
                 self.tables, self.scratch, np.uint64(self.key), slot, end, first, self.cutoffs, self.depths,
                 self.closed, HOMES.index(home_of(self.split)), self.split == "test_wider", self.style, _MAX_ATTEMPTS,

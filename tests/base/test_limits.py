@@ -84,7 +84,7 @@ def test_a_model_that_fails_when_it_is_run_or_runs_for_ever_is_one_line(
         (fails, [], 2, "cannot be run: RuntimeError: shapes do not fit somewhere"),
         (for_ever, ["--time-limit", "0.001"], 4, "took more than 0 s"),
     ):
-        monkeypatch.setattr("listops_bench.evaluate.run.predict", does)
+        monkeypatch.setattr("listops_bench.evaluate.run.predict_many", does)
         monkeypatch.setattr("listops_bench.analysis.study.open_checkpoint", does)
         monkeypatch.setattr("listops_bench.harness.lm_eval_import.import_lm_eval", does)
         for verb, needed in VERBS.items():

@@ -12,7 +12,7 @@ import pytest
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.checkpoint import architecture, open_checkpoint
 from listops_bench.evaluate.examiner import Examiner, examiner
-from listops_bench.evaluate.run import evaluate_checkpoint
+from listops_bench.evaluate.run import evaluate_checkpoint, split_rows
 from listops_bench.model.ladder import parameter_counts
 from tests.fuzz import traps
 from tests.fuzz.mutations import write_all
@@ -35,6 +35,7 @@ def test_it_says_what_this_process_would(folder: Path) -> None:
     (own,) = evaluate_checkpoint(folder, None, splits)
     assert (found.splits, found.model, found.parameters) == (own.splits, own.model, own.parameters)
     assert seen == [("sum", split) for split in splits]
+    assert examiner().rows("sum", "validation", 40, "single") == split_rows("sum", "validation", 40, "single")
 
 
 def test_a_model_from_the_hub_keeps_its_name(folder: Path) -> None:
@@ -60,7 +61,7 @@ def test_a_process_that_ends_is_one_line_and_is_replaced_by_one_that_imports_not
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = examiner()
-    with pytest.raises(InvalidInput, match=r"ended the process that opened it \(signal 9"):
+    with pytest.raises(InvalidInput, match=r"ended the process that was asked \(signal 9"):
         one.score(folder, ["sum"], ["validation"], on_split=lambda *_: os.kill(one.pid or 0, signal.SIGKILL))
     assert one.pid is None
     canary = tmp_path / "canary"

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from listops_bench.errors import InvalidInput
-from listops_bench.evaluate import _examined
-from listops_bench.evaluate.run import evaluate_checkpoint
+from listops_bench.evaluate import _examined, verification
+from listops_bench.evaluate.examiner import Examiner
+from listops_bench.evaluate.run import evaluate_checkpoint, split_rows
+from listops_bench.evaluate.verification import validate_file
 from listops_bench.harness.lm_eval_files import task_name
 from listops_bench.harness.lm_eval_import import import_lm_eval
 from listops_bench.leaderboard.board import read_boards
 from listops_bench.leaderboard.groups import Setting
-from listops_bench.result.files import read_result, read_results
+from listops_bench.result.files import find_results, read_result, read_results
 from listops_bench.runs.record import read_run
 from listops_bench.tasks import _own, task as task_module
 from listops_bench.tasks.generator import generate
@@ -105,6 +107,25 @@ def test_a_result_whose_page_says_something_else_is_refused(folder: Path, tmp_pa
         read_result(path)
 
 
+def test_rows_of_a_page_are_drawn_where_that_can_be_ended(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page may make every row one of ten thousand: whoever checks a result of it would draw for minutes."""
+    name = own_name(folder)
+    evaluate_checkpoint(folder / "own", name, "validation", results_dir=tmp_path)
+    (path,) = find_results(tmp_path)
+    monkeypatch.setattr(Examiner, "rows", lambda self, *asked: split_rows(*asked))
+    assert validate_file(path).task.name == name
+
+    def never(*asked: Any) -> None:
+        raise InvalidInput("drawing took more than 120 s")
+
+    monkeypatch.setattr(Examiner, "rows", never)
+    verification._rows_of.cache_clear()
+    with pytest.raises(InvalidInput, match=r"splits\.validation\.rows_sha256: drawing took more .* \(rule rows\)"):
+        validate_file(path)
+
+
 def test_the_same_page_elsewhere_is_the_same_run(folder: Path) -> None:
     a, b = (config_of(folder / "own", f"med@{path}:3") for path in (folder / "moved.yaml", page_in(folder / "else")))
     assert a.identity() == b.identity()
@@ -121,7 +142,13 @@ def page_in(folder: Path, text: str = PAGE) -> Path:
 def test_a_child_is_told_of_the_pages(folder: Path, another_process: None) -> None:
     record = read_run(folder / "own")
     assert record is not None
-    question = {"folder": str(folder / "usual"), "asked": "ties", "tasks": [own_name(folder)], "splits": []}
+    question = {
+        "what": "x",
+        "folder": str(folder / "usual"),
+        "asked": "ties",
+        "tasks": [own_name(folder)],
+        "splits": [],
+    }
     told = question | {
         "weights_sha256": None,
         "options": {"trace": "single", "device": "cpu"},

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from listops_bench.errors import InvalidInput
+from listops_bench.tasks import generator
 from listops_bench.tasks.expression import (
     TRACE_STYLES,
     Expression,
@@ -188,11 +189,15 @@ def _same(a: Rows, b: Rows) -> bool:
 
 @pytest.mark.parametrize("unique", [True, False])
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_rows_do_not_depend_on_how_they_are_asked_for(split: str, unique: bool) -> None:
+def test_rows_do_not_depend_on_how_they_are_asked_for(
+    split: str, unique: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task = get_task("sum_max", unique=unique)
     whole = generate(task, split, num_rows=3_000)
     assert generate(task, split, num_rows=1_000).to_arrow() == whole.to_arrow().slice(0, 1_000)
     assert generate(task, split, start=1_500, num_rows=2_500).to_arrow() == whole.to_arrow().slice(1_500, 1_000)
+    monkeypatch.setattr(generator, "_DRAWS_OF_A_CALL", 1)
+    assert generate(task, split, num_rows=300).to_arrow() == whole.to_arrow().slice(0, 300)
     blocks = list(generate_blocks(task, split, stop=3_000, block_rows=700))
     assert [len(block) for block in blocks] == [700, 700, 700, 700, 200]
     assert [block.first for block in blocks] == [0, 700, 1400, 2100, 2800]
