@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import SUPPRESS
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from listops_bench._base.command import Parser, print_line
@@ -22,7 +23,11 @@ def add_verbs(parser: Parser) -> None:
         "publish a checkpoint (with card, results and learning curve) or a dataset folder on the Hub",
         "runs/first my-org/listops-first --dry-run",
     )
-    verb.add("folder CHECKPOINT", "a checkpoint folder or RECIPE#SEED of a store; with --dataset, a folder of `export`")
+    verb.add(
+        "folders CHECKPOINT...",
+        "a checkpoint folder or RECIPE#SEED; its checkpoints along the way become revisions such as step-00500, several"
+        " seeds of a recipe seed-0 and so on; with --dataset, a folder of `export`",
+    )
     verb.add("repo ORG/NAME", "the repository; made where there is none")
     verb.add("--dataset", "the folder is a dataset written by `export`")
     verb.add("--private", "make a private repository")
@@ -66,8 +71,8 @@ def add_verbs(parser: Parser) -> None:
 
 
 def push(
-    *, folder: str, repo: str, dataset: bool, dry_run: bool, private: bool, revision: str | None, create_pr: bool,
-    time_limit: float, **about_model: Any,
+    *, folders: Sequence[str], repo: str, dataset: bool, dry_run: bool, private: bool, revision: str | None,
+    create_pr: bool, time_limit: float, **about_model: Any,
 ) -> None:  # fmt: skip
     from listops_bench.hub import publish, push as upload
     from listops_bench.hub.client import check_access
@@ -76,18 +81,28 @@ def push(
         check_access(repo, dataset=dataset, must_exist=create_pr)
     if dataset and about_model:
         raise InvalidInput("--results, --task, --dataset-id and --device are about checkpoints, not about a --dataset")
-    with limits_of_strangers(f"{'dataset' if dataset else 'checkpoint'} {folder!r}", seconds=time_limit) as begin:
+    if dataset and len(folders) > 1:
+        raise InvalidInput(f"a repository holds one dataset; {len(folders)} folders were given")
+    with limits_of_strangers(f"{'dataset' if dataset else 'checkpoint'} {folders[0]!r}", seconds=time_limit) as begin:
         if dataset:
-            publication = publish.prepare_dataset(folder, repo)
+            found = {revision: publish.prepare_dataset(folders[0], repo)}
+        elif create_pr:
+            if len(folders) > 1:
+                raise InvalidInput("a pull request holds one checkpoint")
+            found = {None: publish.prepare_model(folders[0], repo, **about_model, on_split=showing_splits(begin))}
         else:
-            publication = publish.prepare_model(folder, repo, **about_model, on_split=showing_splits(begin))
+            found = publish.prepare_revisions(
+                folders, repo, branch=revision, **about_model, on_split=showing_splits(begin)
+            )
     if dry_run:
-        _show(publication)
+        _show(found[revision])
+        if others := [name for name in found if name != revision]:
+            print_line(f"and as revisions: {', '.join(map(str, others))}")
         return
-    done = upload(publication, private=private, revision=revision, create_pr=create_pr)
-    print_line(
-        f"{done.url} at {done.commit}" if done.changed else f"{done.url}: nothing has changed since {done.commit}"
-    )
+    for branch, publication in found.items():
+        done = upload(publication, private=private, revision=branch, create_pr=create_pr)
+        place = f"{done.url} {branch}" if branch else done.url
+        print_line(f"{place} at {done.commit}" if done.changed else f"{place}: nothing has changed since {done.commit}")
 
 
 def _show(publication: Publication) -> None:

@@ -33,6 +33,8 @@ def write_model_card(
     repo_id: str,
     dataset_id: str,
     curve: bool = True,
+    revision: str | None = None,
+    revisions: Sequence[str] = (),
 ) -> str:
     """The README.md of a model repository.
 
@@ -41,13 +43,17 @@ def write_model_card(
         results: of this checkpoint, one for each task.
         dataset_id: of the dataset on the Hub that the results refer to.
         curve: whether `CURVE` lies beside the card.
+        revision: where these weights are, if not in ``main``.
+        revisions: others.
     """
     page = files("listops_bench.hub").joinpath("card.md").read_text(encoding="utf-8")
-    training = next((result.training for result in results if result.training is not None), None)
+    place = json.dumps(repo_id) + (f", revision={json.dumps(revision)}" if revision else "")
+    training = next((result.training for result in results if result.training is not None), run.training)
     card = Template(page, undefined=StrictUndefined, trim_blocks=True).render(
         header=_header(run, results, repo_id, dataset_id),
         title=markdown(run.name or repo_id),
-        text=card_text(run, symbols, json.dumps(repo_id)),
+        text=card_text(run, symbols, place),
+        revisions=", ".join(map(markdown_code, revisions)),
         results=results,
         scores=to_markdown(score_table(results)),
         curve=CURVE if curve else "",

@@ -28,6 +28,7 @@ class Publication:
         message: of the commit, and the title of a pull request.
         files: the file or the content for each path in the repository.
         description: a longer text below the message.
+        absent: paths that must not be there: of the branch that another one begins with.
     """
 
     repo_type: Literal["model", "dataset"]
@@ -35,6 +36,7 @@ class Publication:
     message: str
     files: Mapping[str, Path | bytes]
     description: str = ""
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def push(
             take, or a branch for a pull request, which is one of its own.
         EnvironmentFailed: no token, no permission, or no network.
     """
-    from huggingface_hub import CommitOperationAdd
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     repo_type, repo_id = publication.repo_type, publication.repo_id
 
@@ -94,9 +96,16 @@ def push(
             if _holds(api, publication, branch):
                 head = api.repo_info(repo_id, repo_type=repo_type, revision=branch)
                 return Pushed(url, head.sha, changed=False)
+        stale = {file.rfilename for file in before.siblings or ()} & set(publication.absent)
         done = api.create_commit(
             repo_id,
-            [CommitOperationAdd(path, f if isinstance(f, bytes) else str(f)) for path, f in publication.files.items()],
+            [
+                *(
+                    CommitOperationAdd(path, f if isinstance(f, bytes) else str(f))
+                    for path, f in publication.files.items()
+                ),
+                *map(CommitOperationDelete, sorted(stale)),
+            ],
             commit_message=publication.message,
             commit_description=publication.description,
             repo_type=repo_type,

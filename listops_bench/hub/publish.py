@@ -1,6 +1,7 @@
 """Publish and submit: checkpoints and datasets to the Hub, results to the board.
 
 push(prepare_model("runs/sum", "org/sum"))                        card with results, weights, provenance: one commit
+prepare_revisions(["runs/sum"], "org/sum")                        the same, and the checkpoints along the way
 push(prepare_dataset("runs/dataset", "org/listops_bench"))        a folder of `listops-bench export`
 submit(["org/sum"], track="open", output_dir="leaderboard/results")
 
@@ -20,7 +21,7 @@ from typing import Any
 from listops_bench._base.files import open_regular
 from listops_bench.dataset.release import CHECKSUMS, check
 from listops_bench.errors import InvalidInput
-from listops_bench.evaluate.checkpoint import open_checkpoint
+from listops_bench.evaluate.checkpoint import Checkpoint, open_checkpoint
 from listops_bench.evaluate.run import OnSplit, evaluate_checkpoint
 from listops_bench.hub._card import CURVE, EVAL_RESULTS, eval_results, learning_curve, write_model_card
 from listops_bench.hub.client import Publication
@@ -29,7 +30,7 @@ from listops_bench.model.ladder import parameter_counts
 from listops_bench.model.origin import check_repo_id
 from listops_bench.result.files import read_results
 from listops_bench.result.format import Result
-from listops_bench.runs.folder import LOG, RECORD, WEIGHTS
+from listops_bench.runs.folder import LOG, RECORD, WEIGHTS, RunFiles
 from listops_bench.runs.record import RunRecord
 from listops_bench.runs.store import names_stored_run
 from listops_bench.tasks.task import DATASET_VERSION, get_task
@@ -51,6 +52,8 @@ def prepare_model(
     dataset_id: str | None = None,
     device: str | None = None,
     on_split: OnSplit | None = None,
+    revision: str | None = None,
+    revisions: Sequence[str] = (),
 ) -> Publication:
     """What publishing a checkpoint uploads. Needs no network.
 
@@ -60,6 +63,8 @@ def prepare_model(
         results_dir: take the results of this checkpoint from there instead of scoring it.
         dataset_id: of the dataset on the Hub that the card refers to (default: ``listops_bench`` of the same owner).
         on_split: called with task and split before each is scored.
+        revision: where the card says that these weights are (default: ``main``).
+        revisions: others that the card names.
 
     Raises:
         InvalidInput: a broken folder, a repository id that is none, or no results of this checkpoint.
@@ -68,7 +73,8 @@ def prepare_model(
         with tempfile.TemporaryDirectory() as scratch:
             folder = copy_checkpoint(checkpoint, Path(scratch) / "checkpoint")
             options = {"tasks": tasks, "results_dir": results_dir, "dataset_id": dataset_id, "device": device}
-            made = prepare_model(folder, repo_id, **options, on_split=on_split)  # type: ignore[arg-type]
+            card: dict[str, Any] = {"revision": revision, "revisions": revisions, "on_split": on_split}
+            made = prepare_model(folder, repo_id, **options, **card)  # type: ignore[arg-type]
             return replace(
                 made, files={n: f if isinstance(f, bytes) else f.read_bytes() for n, f in made.files.items()}
             )
@@ -79,6 +85,67 @@ def prepare_model(
         results = evaluate_checkpoint(checkpoint, tasks, device=device, on_split=on_split)
     else:
         results = _results_of(loaded.identity.weights_sha256 or "", results_dir, tasks)
+    made = _publication(loaded, checkpoint, results, repo_id, dataset_id, revision, revisions)
+    return replace(made, files={**made.files, EVAL_RESULTS: eval_results(results, dataset_id).encode()})
+
+
+def prepare_revisions(
+    checkpoints: Sequence[str | os.PathLike[str]], repo_id: str, *, branch: str | None = None, **options: Any
+) -> dict[str | None, Publication]:
+    """What publishing a run uploads with its checkpoints along the way, or a recipe with all its seeds.
+
+    A run lies in ``main`` (the key None), and its checkpoints along the way in ``step-00400`` and so on. Of several
+    seeds each lies in ``seed-0`` (its steps in ``seed-0-step-00400``), and the first that is named in ``main``, too.
+
+    Args:
+        branch: takes the place of ``main``, and stands before the names of the others.
+        options: of `prepare_model`. Checkpoints along the way are not scored.
+
+    Raises:
+        InvalidInput: as `prepare_model`, several recipes, or a seed twice.
+    """
+    names = _seeds(checkpoints) if len(checkpoints) > 1 else [branch]
+    steps = [
+        {"-".join(filter(None, (name, folder.name))): folder for _, folder in RunFiles(one).step_checkpoints()}
+        for name, one in zip(names, checkpoints, strict=True)
+    ]
+    every = [one for name, own in zip(names, steps, strict=True) for one in (name, *own) if one and one != branch]
+    found: dict[str | None, Publication] = {}
+    for name, own, checkpoint in zip(names, steps, checkpoints, strict=True):
+        made = prepare_model(checkpoint, repo_id, revision=name, revisions=every, **options)
+        found |= {name: made} if found or name == branch else {branch: made, name: made}
+        for step, folder in own.items():
+            dataset_id = options.get("dataset_id") or f"{repo_id.partition('/')[0]}/{DATASET_NAME}"
+            found[step] = _publication(open_checkpoint(folder), folder, [], repo_id, dataset_id, step, every)
+    return found
+
+
+def _seeds(checkpoints: Sequence[str | os.PathLike[str]]) -> list[str | None]:
+    """The branches of several seeds of one recipe."""
+    first, found = None, list[str | None]()
+    for checkpoint in checkpoints:
+        loaded = open_checkpoint(checkpoint)
+        first = first or loaded.recipe.id
+        name = f"seed-{loaded.run.seed}"
+        if loaded.recipe.id != first or name in found or loaded.run.seed is None:
+            raise InvalidInput(
+                f"checkpoint {str(checkpoint)!r} is {name.replace('-', ' ')} of recipe {loaded.recipe.id!r}; a"
+                f" repository takes the seeds of one recipe, {first!r}, each once"
+            )
+        found.append(name)
+    return found
+
+
+def _publication(
+    loaded: Checkpoint,
+    checkpoint: str | os.PathLike[str],
+    results: Sequence[Result],
+    repo_id: str,
+    dataset_id: str,
+    revision: str | None,
+    revisions: Sequence[str],
+) -> Publication:
+    """A checkpoint with its card."""
     folder = Path(checkpoint)
     files: dict[str, Path | bytes] = {**_files_in(folder, CHECKPOINT_FILES)}
     run = replace(
@@ -94,14 +161,16 @@ def prepare_model(
         repo_id=repo_id,
         dataset_id=dataset_id,
         curve=picture is not None,
+        revision=revision,
+        revisions=[name for name in revisions if name != revision],
     )
     files[CARD] = card.encode()
     if loaded.run != RunRecord():
         files[RECORD] = run.text().encode()
     if picture is not None:
         files[CURVE] = picture
-    files[EVAL_RESULTS] = eval_results(results, dataset_id).encode()
-    return Publication("model", repo_id, "Checkpoint, card and results by listops_bench", files)
+    absent = tuple(name for name in (CURVE, EVAL_RESULTS) if name not in files and not results)
+    return Publication("model", repo_id, "Checkpoint, card and results by listops_bench", files, absent=absent)
 
 
 def _files_in(folder: Path, names: Iterable[str]) -> dict[str, Path]:

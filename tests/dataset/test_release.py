@@ -59,6 +59,9 @@ def test_the_card_is_complete(folder: Path) -> None:
 
 def test_eval_yaml_names_every_task_and_a_strict_scorer(folder: Path) -> None:
     page = yaml.safe_load((folder / "eval.yaml").read_text())
+    frozen = yaml.safe_load((Path(listops_bench.__file__).parent / "eval.yaml").read_text())
+    assert page.keys() == frozen.keys() == {"name", "description", "evaluation_framework", "tasks"}
+    assert page["tasks"][0] == frozen["tasks"][0]
     assert [task["id"] for task in page["tasks"]] == ["sum", "sum_max_med"]
     pattern = re.compile(page["tasks"][0]["scorers"][0]["args"]["pattern"])
     for text, answer in ((" [SUM 3 9 4 ] = 6", "6"), (" 6", "6"), (" [SUM 3 9 4 ] = 6 ]", None), (" [SUM 1 2", None)):

@@ -15,6 +15,7 @@ SHORTER = [
     (r"train ", r"(?<=[a-z5]):\d{3,}", ":4"),  # stages of a curriculum
     (r"train ", r"--(max-)?steps \d+", "--max-steps 6"),
     (r"train ", r"--(checkpoint|save)-steps \d+", r"--\1-steps 3"),
+    (r"evaluate ", r"step-\d+", "step-00003"),
     (r"train (?!.*(--max-steps|--curriculum))", r"train ", "train --max-steps 6 "),
     (r"train ", r"train ", "train --eval-rows 20 --report-to none "),
     (r"max_steps: ", r"\d+", "6\n  per_device_train_batch_size: 8\n  eval_rows: 20"),

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from huggingface_hub import ModelCard, constants
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
 from listops_bench.dataset.release import export
 from listops_bench.errors import EnvironmentFailed, InvalidInput
@@ -408,3 +411,58 @@ def test_a_card_on_the_hub_that_is_no_text_is_named(hub_server: HubServer, publi
     hub_server.create("model", "org/first").add({"README.md": b"\xff\xfe"})
     with pytest.raises(InvalidInput, match=r"README\.md that 'org/first' has is no text"):
         push(publication, create_pr=True)
+
+
+# --- revisions --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def with_steps(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint, with three along the way."""
+    folder = tmp_path_factory.mktemp("steps") / "run"
+    shutil.copytree(checkpoint, folder)
+    for step in (0, 200, 400):
+        run = run_record("max_med:10,sum:20") | {"seed": 3}
+        make_checkpoint(folder / "checkpoints" / f"step-{step:05d}", run, seed=step)
+    return folder
+
+
+def test_checkpoints_along_the_way_are_revisions(
+    hub_server: HubServer, with_steps: Path, results_dir: Path, command: Run
+) -> None:
+    words = ("push", str(with_steps), "org/steps", "--results", str(results_dir))
+    code, printed, errors = command(*words)
+    assert code == 0, errors
+    repo = hub_server.repo("model", "org/steps")
+    steps = ["step-00000", "step-00200", "step-00400"]
+    assert [line.split()[1] for line in printed.splitlines()[1:]] == steps
+    for name in steps:
+        folder = with_steps / "checkpoints" / name
+        model = AutoModelForCausalLM.from_pretrained("org/steps", revision=name)
+        ours = load_file(folder / "model.safetensors")
+        assert all(torch.equal(value, ours[key]) for key, value in model.state_dict().items() if key in ours)
+        files = repo.files(name)
+        assert {CURVE, EVAL_RESULTS}.isdisjoint(files)  # which are those of the last weights
+        assert f'revision="{name}"' in files["README.md"].decode()
+        assert weights_sha256(folder) in files["README.md"].decode()
+    assert EVAL_RESULTS in repo.files()
+    assert "`step-00200`" in repo.files()["README.md"].decode()
+    commits = len(repo.commits)
+    assert command(*words)[0] == 0
+    assert len(repo.commits) == commits
+
+
+def test_seeds_of_a_recipe_are_revisions(hub_server: HubServer, tmp_path: Path, command: Run) -> None:
+    folders = []
+    for seed in (1, 2):
+        run = run_record("sum:20", seed)
+        folders.append(str(make_checkpoint(tmp_path / f"seed{seed}", run, seed=seed)))
+        evaluate_checkpoint(folders[-1], ["sum"], ["test"], num_rows=9, results_dir=tmp_path / "results")
+    results = ("--results", str(tmp_path / "results"))
+    assert command("push", *folders, "org/recipe", *results)[0] == 0
+    repo = hub_server.repo("model", "org/recipe")
+    weights = [(Path(folder) / "model.safetensors").read_bytes() for folder in folders]
+    found = [repo.files(name)["model.safetensors"] for name in ("main", "seed-1", "seed-2")]
+    assert found == [weights[0], *weights]
+    code, _, errors = command("push", folders[0], folders[0], "org/recipe", *results, "--dry-run")
+    assert (code, "each once" in errors) == (2, True)

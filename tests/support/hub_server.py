@@ -373,7 +373,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _create_branch(self, kinds: str, repo_id: str, name: str) -> None:
         self._check_writer(repo_id)
         start = self._commit(kinds, repo_id, json.loads(self.body or b"{}").get("startingPoint"))
-        self._repo(kinds, repo_id).refs[f"refs/heads/{name}"] = start.oid
+        refs = self._repo(kinds, repo_id).refs
+        if f"refs/heads/{name}" in refs:
+            self._json({"error": "Reference already exists"}, 409)
+            return
+        refs[f"refs/heads/{name}"] = start.oid
         self._json({})
 
     @_route(rf"{_API}/preupload/([^/]+)")
@@ -413,6 +417,9 @@ class _Handler(BaseHTTPRequestHandler):
         files = dict(parent.files)
         for operation in operations:
             value = operation["value"]
+            if operation["key"] == "deletedFile":
+                del files[value["path"]]
+                continue
             large = operation["key"] == "lfsFile"
             content = self.hub.blobs[value["oid"]] if large else base64.b64decode(value["content"])
             files[value["path"]] = Blob(content, large)
