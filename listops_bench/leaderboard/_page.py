@@ -141,7 +141,7 @@ def _overview(groups: Sequence[Group]) -> Table:
             "trained on": Cell(group.plan, swatch=group.kind),
             "track": group.first.track,
             "seeds that learned": group.learned,
-            "verified": group.verified,
+            "verified": group.verified_when,
         }
         for group in groups
     )

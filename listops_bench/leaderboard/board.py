@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +12,11 @@ from pathlib import Path
 from listops_bench._base.text import count, version_order
 from listops_bench.errors import InvalidInput
 from listops_bench.leaderboard.arms import Arm, Comparison, all_arms, by_difficulty, comparisons, difficulty
-from listops_bench.leaderboard.groups import Group, groups
+from listops_bench.leaderboard.groups import NONE, Group, groups
 from listops_bench.result.files import find_results, read_result
 from listops_bench.result.format import TRACKS, Model, Result
 from listops_bench.result.identity import conflicts
-from listops_bench.result.verified import verified_files
+from listops_bench.result.verified import Verification, verified_files
 from listops_bench.tasks.training_kinds import KINDS
 
 
@@ -165,10 +165,11 @@ def read_boards(
         path: replace(result, splits=result.splits | verified[path].splits) if path in verified else result
         for path, result in files.items()
     }
-    return boards(measured.values(), {(files[p].model, files[p].task.name) for p in verified if p in files})
+    records = {(files[p].model, files[p].task.name): record for p, record in verified.items() if p in files}
+    return boards(measured.values(), records)
 
 
-def boards(results: Iterable[Result], verified: Collection[tuple[Model, str]] = ()) -> list[Board]:
+def boards(results: Iterable[Result], verified: Mapping[tuple[Model, str], Verification] = NONE) -> list[Board]:
     """The boards of some results, the newest dataset and scorer first; of ``verified``, see `groups`."""
     by_version: dict[tuple[str, str], list[Result]] = defaultdict(list)
     for result in results:

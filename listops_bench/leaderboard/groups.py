@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -14,11 +14,15 @@ from listops_bench._base.text import slug
 from listops_bench.errors import InvalidInput
 from listops_bench.result.format import Model, Result
 from listops_bench.result.learned import LEARNED, VIEWS, View, learned
+from listops_bench.result.verified import Verification
 from listops_bench.runs.record import Training
 from listops_bench.stats.intervals import Summary
 from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.task import get_task, single_tasks, task_order
 from listops_bench.tasks.training_kinds import KINDS, plan_of, training_kind
+
+NONE: Mapping[tuple[Model, str], Verification] = {}
+"""Nothing was verified."""
 
 RANKED_SEEDS = 3
 """With so many seeds, a recipe is ranked: with fewer, luck decides too much."""
@@ -61,7 +65,7 @@ class Run:
         watched_until: the last step of its training that was validated; None where nothing was.
         learned_at: the step of the first validation that passed and so did the next; None where none did. Of many
             looks at few rows, one may pass by luck.
-        verified: the checkpoint was evaluated again, which gave the figures.
+        verification: of the checkpoint, which was evaluated again and gave the figures.
         is_decided_by_verified: so it was on every task that decides whether this one was learned.
     """
 
@@ -70,7 +74,7 @@ class Run:
     verdicts: Mapping[View, bool] = field(default_factory=dict)
     watched_until: int | None = None
     learned_at: int | None = None
-    verified: bool = False
+    verification: Verification | None = None
     is_decided_by_verified: bool = False
 
     @property
@@ -79,6 +83,18 @@ class Run:
         of = self.result.recipe
         words = "no seed" if of.seed is None else f"seed {of.seed}"
         return words if of.dataset_seed is None else f"{words}, rows {of.dataset_seed}"
+
+    @property
+    def verified(self) -> bool:
+        return self.verification is not None
+
+    @property
+    def verified_when(self) -> str:
+        """``verified 2026-11-27 at 5904ea81``, by the code of that commit; empty where it was not."""
+        if self.verification is None:
+            return ""
+        commit = self.verification.environment.commit
+        return f"verified {self.verification.created[:10]}{f' at {commit[:8]}' if commit else ''}"
 
     def summary(self, split: str = "test", metric: str = "trace_accuracy") -> Summary | None:
         scored = self.result.splits.get(split)
@@ -169,6 +185,11 @@ class Group:
         return "yes" if number == len(self.runs) else f"{number}/{len(self.runs)}" if number else "no"
 
     @property
+    def verified_when(self) -> str:
+        """`verified`, and when the last of them was, and by which commit."""
+        return ": ".join([self.verified, *sorted({when for run in self.runs if (when := run.verified_when)})[-1:]])
+
+    @property
     def has_learned(self) -> bool:
         """Whether at least half of its seeds have."""
         return 2 * self.num_learned >= len(self.runs)
@@ -186,10 +207,10 @@ class Group:
         return f"{sure}/{len(self.runs)}" if possible == sure else f"{sure}–{possible}/{len(self.runs)}"
 
 
-def groups(results: Sequence[Result], verified: Collection[tuple[Model, str]] = ()) -> tuple[Group, ...]:
+def groups(results: Sequence[Result], verified: Mapping[tuple[Model, str], Verification] = NONE) -> tuple[Group, ...]:
     """Results grouped over seeds, sorted by task, kind of training, size and recipe.
 
-    ``verified`` names those, by model and task, that evaluating the checkpoint again has confirmed.
+    ``verified`` holds, by model and task, the records of those that evaluating the checkpoint again has confirmed.
     """
     of_model: dict[Model, dict[str, Result]] = defaultdict(dict)
     for result in results:
@@ -204,7 +225,7 @@ def groups(results: Sequence[Result], verified: Collection[tuple[Model, str]] = 
     return tuple(sorted(found, key=_group_order))
 
 
-def _run(result: Result, of_model: Mapping[str, Result], verified: Collection[tuple[Model, str]]) -> Run:
+def _run(result: Result, of_model: Mapping[str, Result], verified: Mapping[tuple[Model, str], Verification]) -> Run:
     task = result.task.name
     deciding = [of_model.get(name) for name in (task, *single_tasks(task))]
     verdicts = {
@@ -212,8 +233,8 @@ def _run(result: Result, of_model: Mapping[str, Result], verified: Collection[tu
         for view in VIEWS
         if all(found is not None and view.split in found.splits for found in deciding)
     }
-    sure = [found is not None and (found.model, found.task.name) in verified for found in deciding]
-    return Run(result, learned(of_model, task), verdicts, *_watched(deciding), sure[0], all(sure))
+    records = [None if found is None else verified.get((found.model, found.task.name)) for found in deciding]
+    return Run(result, learned(of_model, task), verdicts, *_watched(deciding), records[0], all(records))
 
 
 def _watched(deciding: Sequence[Result | None]) -> tuple[int | None, int | None]:

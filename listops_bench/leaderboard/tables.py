@@ -86,7 +86,7 @@ def _matrix_cell(size: Size, task: str, groups: Sequence[Group], link: LinkOf) -
         f"{size.model}, {size.parameters:,} parameters, trained on {best.plan}, scored on {task}:",
         f"{mean:.1%} is the mean of {count(len(best.scored), 'seed')}",
         *(f"{run.seed}: {summary}" for run, summary in best.scored),
-        f"learned with {best.learned} {'seed' if len(best.runs) == 1 else 'seeds'}; verified: {best.verified}",
+        f"learned with {best.learned} {'seed' if len(best.runs) == 1 else 'seeds'}; verified: {best.verified_when}",
         *([f"best of {len(groups)} recipes"] if len(groups) > 1 else []),
     ]
     mixed = (round(pale + (deep - pale) * mean) for pale, deep in zip(_PALE, _DEEP, strict=True))
@@ -274,7 +274,7 @@ def _result_row(group: Group, place: int, link: str, more: str) -> Row:
         _mean(group.mean("test", "answer_accuracy")),
         _mean(group.mean("test_unseen_operands")),
         Cell(first.track),
-        Cell(group.verified),
+        Cell(group.verified, tip=group.verified_when),
     )
     words = (group.model, group.curriculum, group.plan, group.task, first.recipe.id, first.model.id, first.track)
     return Row(cells, data=_marks(group) | {"parameters": str(group.parameters), "text": _words(*words)}, more=more)
@@ -288,7 +288,7 @@ def seed_table(group: Group, hub: Callable[[Run], str] | None = None) -> Table:
     """A row for each seed: per figure its value, and below it the interval and n; ``hub`` gives its address."""
     rows = []
     for run in group.runs:
-        marks = [(run.result.model.weights_sha256 or "")[:12], *(["verified"] if run.verified else [])]
+        marks = [(run.result.model.weights_sha256 or "")[:12], *([run.verified_when] if run.verified else [])]
         figures = (run.summary(split, metric) for _, split, metric in SPLITS)
         rows.append(Row((Cell(run.seed, ", ".join(marks), link=hub(run) if hub else ""), *map(_figure, figures))))
     return Table((Column("run"), *(Column(heading) for heading, _, _ in SPLITS)), tuple(rows))

@@ -337,7 +337,7 @@ def test_what_was_verified_is_marked_until_a_digit_changes(tmp_path: Path) -> No
         (board,) = read_boards(results)
         assert [group.verified for group in board.groups] == ["1/2", "no", "no", "no"]
     build(results, tmp_path)
-    assert ", verified</small>" in (tmp_path / "site/index.html").read_text()
+    assert ", verified 2026-11-24" in (tmp_path / "site/index.html").read_text()
     assert "| reference | 1/2 |" in (tmp_path / "README.md").read_text()
     path.write_text(path.read_text().replace("110.5", "110.6"))
     (board,) = read_boards(results)
