@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from listops_bench.dataset.builder import load
     from listops_bench.errors import EnvironmentFailed, InvalidInput
     from listops_bench.harness import metric_path
+    from listops_bench.score.row import score_answer
 
     # `listops_bench.evaluate` is the package that evaluates checkpoints.
     from listops_bench.tasks.expression import (
@@ -36,6 +37,7 @@ _PUBLIC = {
     "dataset.builder": "load",
     "errors": "EnvironmentFailed InvalidInput",
     "harness": "metric_path",
+    "score.row": "score_answer",
     "tasks.expression": "Node completion_text evaluate_expression=evaluate parse prompt_text render trace",
     "tasks.task": "TaskSpec curated_tasks get_task",
 }
@@ -55,6 +57,7 @@ __all__ = [
     "parse",
     "prompt_text",
     "render",
+    "score_answer",
     "trace",
 ]
 

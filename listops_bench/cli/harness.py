@@ -1,13 +1,15 @@
-"""Verbs about other harnesses: lm-eval-path, import-lm-eval."""
+"""Verbs about other harnesses, and answers from elsewhere: lm-eval-path, import-lm-eval, score."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import get_args
 
 from listops_bench._base.command import Parser, print_line
 from listops_bench._base.limits import limits_of_strangers
 from listops_bench.errors import InvalidInput
+from listops_bench.tasks.expression import TraceStyle
 
 
 def add_verbs(parser: Parser) -> None:
@@ -29,6 +31,18 @@ def add_verbs(parser: Parser) -> None:
     verb.add("output OUTPUT", "lm-eval's --output_path (with --log_samples)")
     verb.add("--output-dir DIR", default="leaderboard/results")
     verb.add_time_limit()
+
+    verb = parser.add_verb(
+        "score",
+        score,
+        "score saved answers again, without the model that wrote them",
+        "runs/predictions/first/0123456789ab/sum.jsonl",
+    )
+    verb.add(
+        "file FILE", "a line of JSON for each answer, with the row's id and the completion (evaluate --predictions-dir)"
+    )
+    verb.add("--trace STYLE", "of the reference completions (default: the task's)", choices=get_args(TraceStyle))
+    verb.add("--json", "print the scores as JSON")
 
 
 # --- what they do ---------------------------------------------------------------------------------------------------
@@ -56,3 +70,20 @@ def import_lm_eval(*, output: str, output_dir: str, time_limit: float) -> None:
     for result in results:
         print_line(write_result(output_dir, result), file=sys.stderr)
     print_results(results)
+
+
+def score(*, file: str, trace: TraceStyle | None, json: bool) -> None:
+    from listops_bench._base import records
+    from listops_bench.harness.predictions import score_file
+    from listops_bench.pages.console import make_table, print_tables
+
+    found = score_file(file, trace=trace)
+    if json:
+        print(records.dumps({f"{task}/{split}": records.encode(one) for (task, split), one in found.items()}))
+        return
+    table = make_table("task", "split", "n", "trace accuracy", "95% interval", "answer accuracy", "95% interval")
+    for (task, split), one in found.items():
+        shares = (one.metrics.trace_accuracy, one.metrics.answer_accuracy)
+        cells = [text for share in shares for text in (f"{share.accuracy:.1%}", f"{share.low:.1%} to {share.high:.1%}")]
+        table.add_row(task, split, f"{one.n:,}", *cells)
+    print_tables(table)

@@ -21,7 +21,7 @@ from listops_bench.harness.lm_eval_files import EXAMPLES, description, few_shot_
 from listops_bench.model.checkpoint import load_checkpoint
 from listops_bench.model.ladder import model_symbols
 from listops_bench.model.origin import resolve
-from listops_bench.score.completion import score
+from listops_bench.score.row import score_answer
 from listops_bench.tasks.generator import Rows, generate
 from listops_bench.tasks.pages import remember_pages
 from listops_bench.tasks.task import TaskSpec, get_task
@@ -64,8 +64,7 @@ def examples(task: TaskSpec) -> list[dict[str, Any]]:
 
 def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, Any]:
     """The score of one answer, under the names that the task files list."""
-    task = get_task(doc["id"].split("/")[0])
-    found = score(doc["prompt"], results[0], doc["completion"], modulus=task.symbol_set)
+    found = score_answer(results[0], doc)
     return {
         "answer_accuracy": float(found.answer),
         "trace_accuracy": float(found.trace),

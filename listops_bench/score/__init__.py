@@ -17,11 +17,13 @@ if TYPE_CHECKING:
         summarise as summarise,
     )
     from listops_bench.score.held_out import HeldOutSteps as HeldOutSteps, held_out_steps as held_out_steps
+    from listops_bench.score.row import score_answer as score_answer
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "held_out": "HeldOutSteps held_out_steps",
+        "row": "score_answer",
         "completion": "METRICS Metrics SCORER_VERSION SLICES Score score summarise",
     },
 )
