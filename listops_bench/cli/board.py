@@ -75,6 +75,8 @@ def add_verbs(parser: Parser) -> None:
     verb.add("files FILE...", "result files, or folders of them")
     verb.add("--checkpoints DIR", "look for checkpoints below this folder, and only then on the Hub")
     verb.add("--device NAME", "to score on (default: a GPU if there is one)")
+    verb.add("--jobs N", "processes that score at the same time (default: one for each core, one on a GPU)", type=int)
+    verb.add("--resume", "go on: leave out what this very commit has verified before")
     verb.add("--dry-run", "compare, and record nothing")
 
     verb = board.add_verb(
@@ -152,12 +154,13 @@ def validate_results(*, files: Sequence[str], checkpoints: str | None) -> int:
     return 2 if problems else 0
 
 
-def verify_results(*, files: Sequence[str], checkpoints: str | None, device: str | None, dry_run: bool) -> int:
+def verify_results(*, files: Sequence[str], checkpoints: str | None, dry_run: bool, **options: Any) -> int:
     from listops_bench.evaluate.examiner import examiner
 
     examiner().start()
+    from listops_bench.evaluate.measuring import Verdict
     from listops_bench.evaluate.strangers import Checkpoints
-    from listops_bench.evaluate.verification import Verdict, verify_files
+    from listops_bench.evaluate.verification import verify_files
 
     def show(verdict: Verdict) -> None:
         if verdict.status == "verified":
@@ -166,7 +169,7 @@ def verify_results(*, files: Sequence[str], checkpoints: str | None, device: str
             print_line(f"{verdict.status}: {verdict.reason}", file=sys.stderr)
 
     paths = _result_files(files)
-    verdicts = verify_files(paths, Checkpoints(checkpoints), device=device, write=not dry_run, on_file=show)
+    verdicts = verify_files(paths, Checkpoints(checkpoints), write=not dry_run, on_file=show, **options)
     verified = sum(verdict.status == "verified" for verdict in verdicts)
     print(f"{verified} of {len(paths)} result files are verified")
     return 0 if verified == len(paths) else 2

@@ -55,8 +55,8 @@ def _say(answers: IO[bytes], **answer: Any) -> None:
 
 def _answer(question: dict[str, Any], answers: IO[bytes]) -> Any:
     from listops_bench.evaluate._ties import near_ties
-    from listops_bench.evaluate.checkpoint import architecture, open_origin
-    from listops_bench.evaluate.examiner import Description
+    from listops_bench.evaluate.checkpoint import Checkpoint, architecture, open_origin
+    from listops_bench.evaluate.examiner import Description, Outcome
     from listops_bench.evaluate.run import device_of, evaluate_many, split_rows
     from listops_bench.model.ladder import parameter_counts
     from listops_bench.model.origin import Origin
@@ -69,9 +69,16 @@ def _answer(question: dict[str, Any], answers: IO[bytes]) -> Any:
     if question["asked"] == "rows":
         (task,), (split,) = question["tasks"], question["splits"]
         return records.encode(split_rows(task, split, question["num_rows"], question["trace"]))
-    folder = Path(question["folder"])
-    found = open_origin(Origin(folder, question.get("id"), question.get("revision")))
+
+    def opened(member: dict[str, Any]) -> Checkpoint:
+        folder = Path(member["folder"])
+        found = open_origin(Origin(folder, member.get("id"), member.get("revision")))
+        if member.get("weights_sha256") not in (None, found.identity.weights_sha256):
+            raise InvalidInput(f"checkpoint {str(folder)!r} has other weights than it had a moment ago")
+        return found
+
     if question["asked"] == "look":
+        found = opened(question)
         description = Description(
             found.identity,
             found.recipe,
@@ -82,23 +89,27 @@ def _answer(question: dict[str, Any], answers: IO[bytes]) -> Any:
             tensors_sha256(found.model),
         )
         return records.encode(description)
-    wanted = question["weights_sha256"]
-    if wanted not in (None, found.identity.weights_sha256):
-        raise InvalidInput(f"checkpoint {str(folder)!r} has other weights than it had a moment ago")
     if question["asked"] == "ties":
+        found = opened(question)
         task, options = get_task(question["tasks"][0]), question["options"]
         found.model.to(device_of(options["device"]))
         return {
             split: near_ties(found.model, generate(task, split, num_rows=task.num_rows(split), trace=options["trace"]))
             for split in question["splits"]
         }
-    (results,) = evaluate_many(
-        [found],
+    members, outcomes = dict[int, Checkpoint](), dict[int, Outcome]()
+    for i, member in enumerate(question["members"]):
+        try:
+            members[i] = opened(member)
+        except InvalidInput as error:
+            outcomes[i] = Outcome([], str(error))
+    results = evaluate_many(
+        [*members.values()],
         question["tasks"],
         question["splits"],
         on_split=lambda task, split: _say(answers, split=[task, split]),
         **question["options"],
     )
-    if isinstance(results, InvalidInput):
-        raise results
-    return records.encode(results)
+    for i, one in zip(members, results, strict=True):
+        outcomes[i] = Outcome([], str(one)) if isinstance(one, InvalidInput) else Outcome(one)
+    return records.encode([outcomes[i] for i in range(len(outcomes))])

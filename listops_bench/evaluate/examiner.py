@@ -3,8 +3,8 @@
     parent                                   child (`_examined`): no network, no standard output, limits of memory
     {"folder": ..., "asked": "look"}     ->  opens the checkpoint
                                          <-  {"found": what it says of itself}
-    {"folder": ..., "asked": "score"}    ->  evaluates it on one task
-                                         <-  {"split": ["sum", "test"]} ... {"found": [result]}
+    {"members": ..., "asked": "score"}   ->  evaluates some on one task
+                                         <-  {"split": ["sum", "test"]} ... {"found": [{"results": ...}]}
 
 Messages are lines of JSON, read by their types. The child is started once and asked many times; one that has ended, or
 said nothing for too long, is replaced. It costs what importing torch costs, so `start` it before anything heavy is
@@ -61,6 +61,14 @@ class SplitRows:
 
     sha256: str
     groups: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What scoring one of some checkpoints came to: its results, or what is wrong with it."""
+
+    results: list[Result]
+    error: str | None = None
 
 
 class Examiner:
@@ -140,15 +148,49 @@ class Examiner:
         Raises:
             InvalidInput: as `evaluate_checkpoint`, or it took too much memory or time.
         """
-        names = tasks and [get_task(name).name for name in tasks]
-        question = {
-            "asked": "score", "tasks": names, "splits": list(splits), "id": model_id, "revision": revision,
-            "weights_sha256": weights_sha256, "options": options,
-        }  # fmt: skip
-        found: list[Result] = records.decode(list[Result], self._ask_of(folder, question, on_split), str(folder))
-        for result in found:
-            remember_pages(result.pages or {}, str(folder))
+        members = [{"folder": folder, "id": model_id, "revision": revision, "weights_sha256": weights_sha256}]
+        (found,) = self._score(members, tasks, splits, on_split, options)
+        if isinstance(found, InvalidInput):
+            raise found
         return found
+
+    def score_many(
+        self,
+        folders: Sequence[Path],
+        weights_sha256: Sequence[str | None],
+        tasks: Sequence[str],
+        splits: Sequence[str],
+        **options: str | None,
+    ) -> list[list[Result] | InvalidInput]:
+        """For each of some folders what `score` returns or raises; see `evaluate_many`.
+
+        Raises:
+            InvalidInput: all together took too much memory or time, or something happened that is none's own error.
+        """
+        members = [
+            {"folder": folder, "weights_sha256": sha256} for folder, sha256 in zip(folders, weights_sha256, strict=True)
+        ]
+        return self._score(members, tasks, splits, None, options)
+
+    def _score(
+        self,
+        members: Sequence[dict[str, Any]],
+        tasks: Sequence[str] | None,
+        splits: Sequence[str],
+        on_split: OnSplit | None,
+        options: dict[str, str | None],
+    ) -> list[list[Result] | InvalidInput]:
+        names, first = tasks and [get_task(name).name for name in tasks], members[0]["folder"]
+        question = {
+            "asked": "score", "tasks": names, "splits": list(splits), "options": options,
+            "members": [member | {"folder": os.path.abspath(member["folder"])} for member in members],
+        }  # fmt: skip
+        answer = self._ask_of(first, question, on_split)
+        outcomes: list[Outcome] = records.decode(list[Outcome], answer, str(first))
+        for outcome, member in zip(outcomes, members, strict=True):
+            for result in outcome.results:
+                remember_pages(result.pages or {}, str(member["folder"]))
+        return [one.results if one.error is None else InvalidInput(one.error) for one in outcomes]
 
     def ties(
         self,

@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
-from listops_bench._base.text import utc_timestamp
+import torch
+
+from listops_bench._base.options import check_number
+from listops_bench._base.processes import usable_cores
 from listops_bench.errors import EnvironmentFailed, InvalidInput
-from listops_bench.evaluate._compare import compare, differences
+from listops_bench.evaluate._compare import differences
 from listops_bench.evaluate.checkpoint import architecture
 from listops_bench.evaluate.examiner import Description, SplitRows, examiner
-from listops_bench.evaluate.run import split_rows
+from listops_bench.evaluate.measuring import Candidate, Verdict, measure
+from listops_bench.evaluate.run import device_of, split_rows
 from listops_bench.evaluate.strangers import Checkpoints
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.ladder import build_model, config_at, make_config, model_names, parameter_counts
@@ -36,30 +40,13 @@ from listops_bench.result.verified import (
     verified_files,
     write_verified,
 )
+from listops_bench.runs.provenance import environment
 from listops_bench.runs.record import Parameters
 from listops_bench.score.completion import SCORER_VERSION
 from listops_bench.tasks.expression import TraceStyle
 from listops_bench.tasks.pages import own_pages
 from listops_bench.tasks.symbols import Symbols, vocabulary
 from listops_bench.tasks.task import DATASET_VERSION, get_task
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What verifying one result file came to.
-
-    Attributes:
-        path: the file.
-        status: "unverifiable" where there is nothing to compare it with.
-        reason: one line.
-        record: of a verified result.
-    """
-
-    path: Path
-    status: Literal["verified", "refuted", "unverifiable"]
-    reason: str
-    record: Verification | None = None
-
 
 # --- validate ---------------------------------------------------------------------------------------------------------
 
@@ -231,6 +218,8 @@ def verify_files(
     device: str | None = None,
     write: bool = True,
     on_file: Callable[[Verdict], None] | None = None,
+    jobs: int | None = 1,
+    resume: bool = False,
 ) -> list[Verdict]:
     """Evaluates the checkpoints of results again, and compares.
 
@@ -239,20 +228,46 @@ def verify_files(
         checkpoints: where to look for checkpoints before the Hub is asked.
         device: where to compute; a GPU if there is one.
         write: record in ``verified.json`` beside each results folder what was verified, and take out what was refuted.
-        on_file: called with each verdict.
+        on_file: called with each verdict, as they come.
+        jobs: processes that evaluate at the same time; None for one a core, or one on a GPU.
+        resume: leave out what this very commit has verified before.
     """
-    places = checkpoints or Checkpoints()
-    found = [_look_at(Path(path), places) for path in paths]
-    stopped = _stopped_by_others([one for one in found if isinstance(one, _Candidate)], places)
-    verdicts = []
-    for one in found:
-        verdict = one if isinstance(one, Verdict) else stopped.get(one.path) or _evaluate(one, device)
-        verdicts.append(verdict)
+    if jobs is None:
+        jobs = usable_cores() if device_of(device).type == "cpu" else 1
+    check_number("jobs", jobs)
+    places, verdicts = checkpoints or Checkpoints(), dict[Path, Verdict]()
+
+    def note(found: Sequence[Verdict]) -> None:
+        verdicts.update({verdict.path: verdict for verdict in found})
         if write:
-            _record(verdict)
-        if on_file:
-            on_file(verdict)
-    return verdicts
+            _record(found)
+        for verdict in found if on_file else ():
+            on_file(verdict)  # type: ignore[misc]
+
+    files = list(map(Path, paths))
+    note(_verified_before(files) if resume else [])
+    looked = [_look_at(path, places) for path in files if path not in verdicts]
+    candidates = {one.path: one for one in looked if isinstance(one, Candidate)}
+    stopped = _stopped_by_others([*candidates.values()], places)
+    note([one for one in looked if isinstance(one, Verdict)])
+    note([stopped[path] for path in candidates if path in stopped])
+    for found in measure([one for path, one in candidates.items() if path not in stopped], device, jobs):
+        note(found)
+    return [verdicts[path] for path in files]
+
+
+def _verified_before(files: Sequence[Path]) -> list[Verdict]:
+    """Verdicts of results that are recorded as verified by the code that runs now."""
+    results = {}
+    for path in files:
+        with suppress(InvalidInput):
+            results[path] = read_result(path)
+    now = environment(torch.device("cpu"))
+    return [
+        Verdict(path, "verified", f"{record.rows:,} rows evaluated again on {record.created}, by this commit", record)
+        for path, record in _verified(results).items()
+        if (record.environment.commit, record.environment.packages) == (now.commit, now.packages)
+    ]
 
 
 def verify_file(path: str | os.PathLike[str], checkpoints: Checkpoints, *, device: str | None = None) -> Verdict:
@@ -260,17 +275,7 @@ def verify_file(path: str | os.PathLike[str], checkpoints: Checkpoints, *, devic
     return verify_files([path], checkpoints, device=device, write=False)[0]
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """A valid result with its checkpoint, which says the same of itself; and copies of the weights that do, too."""
-
-    path: Path
-    result: Result
-    folders: tuple[Path, ...]
-    tensors_sha256: str | None
-
-
-def _look_at(path: Path, checkpoints: Checkpoints) -> _Candidate | Verdict:
+def _look_at(path: Path, checkpoints: Checkpoints) -> Candidate | Verdict:
     try:
         result = validate_file(path)
     except InvalidInput as error:
@@ -296,10 +301,10 @@ def _look_at(path: Path, checkpoints: Checkpoints) -> _Candidate | Verdict:
                 against_it.append(Verdict(path, "refuted", f"{path}: {problem}"))
         except (InvalidInput, EnvironmentFailed) as error:
             against_it.append(Verdict(path, "unverifiable", f"{path}: {error}"))
-    return _Candidate(path, result, tuple(fitting), tensors) if fitting else against_it[0]
+    return Candidate(path, result, tuple(fitting), tensors) if fitting else against_it[0]
 
 
-def _stopped_by_others(candidates: Sequence[_Candidate], checkpoints: Checkpoints) -> dict[Path, Verdict]:
+def _stopped_by_others(candidates: Sequence[Candidate], checkpoints: Checkpoints) -> dict[Path, Verdict]:
     """Of candidates that must not stand beside other results of their folders, what that comes to.
 
     Nothing has been evaluated yet: no candidate is first because it is looked at first. Other results that nobody has
@@ -339,62 +344,16 @@ def _check_comparable(result: Result) -> None:
             raise InvalidInput(against("versions", f"of {what} version {version}, and this package has {ours}"))
 
 
-def _evaluate(one: _Candidate, device: str | None) -> Verdict:
-    """The verdict by the first checkpoint that answers as the result says; by the last where none does."""
-    for folder in one.folders:
-        verdict = _evaluate_in(folder, one, device)
-        if verdict.status == "verified":
-            break
-    return verdict
-
-
-def _evaluate_in(folder: Path, one: _Candidate, device: str | None) -> Verdict:
-    path, result = one.path, one.result
-    task, sha256 = result.task, result.model.weights_sha256
-    try:
-        (measured,) = examiner().score(
-            folder,
-            [task.name],
-            list(result.splits),
-            weights_sha256=sha256,
-            trace=task.trace,
-            track=result.track,
-            device=device,
-        )
-        found = {name: compare(claimed, measured.splits[name]) for name, claimed in result.splits.items()}
-        if unlike := [name for name, split in found.items() if not split.same_predictions]:
-            ties = examiner().ties(folder, task.name, unlike, trace=task.trace, weights_sha256=sha256, device=device)
-            found |= {name: compare(result.splits[name], measured.splits[name], ties[name]) for name in unlike}
-    except InvalidInput as error:
-        return Verdict(path, "unverifiable", f"{path}: {against('checkpoint', error)}")
-    for name, split in found.items():
-        if split.problem is not None:
-            return Verdict(path, "refuted", f"{path}: {against('answers', f'{name}: {split.problem}')}")
-    rows, differing = sum(s.n for s in result.splits.values()), sum(s.differing for s in found.values())
-    same = all(split.same_predictions for split in found.values())
-    record = Verification(
-        path="/".join(path.parts[-3:]),
-        rows=rows,
-        differing=differing,
-        same_predictions=same,
-        created=utc_timestamp(),
-        environment=measured.evaluation.environment,
-        tensors_sha256=one.tensors_sha256,
-        splits={name: measured.splits[name] for name, split in found.items() if not split.same_predictions},
-    )
-    answers = "the same answers" if same else f"{differing} rows or more differ, where there are near ties"
-    return Verdict(path, "verified", f"{rows:,} rows evaluated again: {answers}", record)
-
-
-def _record(verdict: Verdict) -> None:
-    """Keeps ``verified.json`` true of one file. What could not be repeated this time stays as it was."""
-    if verdict.status == "unverifiable":
-        return
-    root = results_folder(verdict.path)
-    before = read_verified(root)
-    name = "/".join(verdict.path.parts[-3:])
-    records = {key: record for key, record in before.items() if record.path != name}
-    if verdict.record is not None:
-        records[result_sha256(read_result(verdict.path))] = verdict.record
-    if records != before:
-        write_verified(root, records)
+def _record(verdicts: Sequence[Verdict]) -> None:
+    """Keeps ``verified.json`` true of some files. What could not be repeated this time stays as it was."""
+    settled: defaultdict[Path, list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        if verdict.status != "unverifiable":
+            settled[results_folder(verdict.path)].append(verdict)
+    for root, found in settled.items():
+        before = read_verified(root)
+        names = {"/".join(verdict.path.parts[-3:]) for verdict in found}
+        records = {key: record for key, record in before.items() if record.path not in names}
+        records |= {result_sha256(read_result(one.path)): one.record for one in found if one.record is not None}
+        if records != before:
+            write_verified(root, records)

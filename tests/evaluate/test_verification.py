@@ -15,13 +15,14 @@ import torch
 from safetensors.torch import save_file
 
 from listops_bench._base import records
-from listops_bench.evaluate import _ties, verification
+from listops_bench.evaluate import _ties, measuring
 from listops_bench.evaluate._compare import Reproduction, compare
 from listops_bench.evaluate._ties import near_ties
 from listops_bench.evaluate.examiner import Examiner
+from listops_bench.evaluate.measuring import Verdict
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.evaluate.strangers import Checkpoints
-from listops_bench.evaluate.verification import Verdict, validate_files, verify_file, verify_files
+from listops_bench.evaluate.verification import validate_files, verify_file, verify_files
 from listops_bench.leaderboard.board import read_boards
 from listops_bench.model import origin
 from listops_bench.model.checkpoint import load_checkpoint
@@ -474,12 +475,12 @@ def test_one_that_answers_as_the_result_says_is_enough(
     path = write_result(tmp_path / "results", measured)
     for name in "ab":
         shutil.copytree(folder, tmp_path / "checkpoints" / name)
-    evaluate_in = verification._evaluate_in
+    judged = measuring._judged
 
-    def another_activation(place: Path, *rest: Any) -> Verdict:
-        return Verdict(path, "refuted", "other answers") if place.name == "a" else evaluate_in(place, *rest)
+    def another_activation(one: Any, place: Path, *rest: Any) -> Verdict:
+        return Verdict(path, "refuted", "other answers") if place.name == "a" else judged(one, place, *rest)
 
-    monkeypatch.setattr(verification, "_evaluate_in", another_activation)
+    monkeypatch.setattr(measuring, "_judged", another_activation)
     assert verify_file(path, Checkpoints(tmp_path / "checkpoints")).status == "verified"
     shutil.rmtree(tmp_path / "checkpoints" / "b")
     assert verify_file(path, Checkpoints(tmp_path / "checkpoints")).status == "refuted"

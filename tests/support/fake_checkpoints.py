@@ -37,9 +37,9 @@ def make_checkpoint(
     )
 
 
-def make_taciturn_checkpoint(folder: Path, run: dict[str, Any]) -> Path:
+def make_taciturn_checkpoint(folder: Path, run: dict[str, Any], seed: int = 1) -> Path:
     """A looped_d008 that ends every answer at once: scored in no time."""
-    model = build_model("looped_d008", seed=1)
+    model = build_model("looped_d008", seed=seed)
     with torch.no_grad():
         ends = model.get_input_embeddings().weight[EOS_ID]
         ends *= 100
