@@ -25,6 +25,7 @@ from listops_bench.evaluate.checkpoint import Checkpoint, open_checkpoint
 from listops_bench.evaluate.run import OnSplit, evaluate_checkpoint
 from listops_bench.hub._card import CURVE, EVAL_RESULTS, eval_results, learning_curve, write_model_card
 from listops_bench.hub.client import Publication
+from listops_bench.model import configuration_looped, modeling_looped
 from listops_bench.model.checkpoint import CARD, copy_checkpoint
 from listops_bench.model.ladder import parameter_counts
 from listops_bench.model.origin import check_repo_id
@@ -148,6 +149,9 @@ def _publication(
     """A checkpoint with its card."""
     folder = Path(checkpoint)
     files: dict[str, Path | bytes] = {**_files_in(folder, CHECKPOINT_FILES)}
+    for module in (configuration_looped, modeling_looped):  # whatever a folder holds under these names
+        if (path := Path(str(module.__file__))).name in files:
+            files[path.name] = path
     run = replace(
         _without_places(loaded.run),
         parameters=parameter_counts(loaded.model),

@@ -83,6 +83,12 @@ _LEFT_OUT: dict[str, Any] = {
     "use_cache": bool,
 }
 
+_OUR_CODE = {
+    "AutoConfig": "configuration_looped.LoopedConfig",
+    "AutoModelForCausalLM": "modeling_looped.LoopedForCausalLM",
+}
+"""What a looped model's auto_map says. It is not read here, but by others who are told to trust the folder."""
+
 _ROPE: dict[str, Any] = (
     {
         # "dynamic" and "longrope" turn by the length of the whole row: a position would be told what follows.
@@ -168,7 +174,11 @@ def _is_kept(kind: str, key: str, value: Any, where: str) -> bool:
     """
     fields, place = _fields(kind), f"{where}: {key[:80]!r}"
     name = CONFIG_MAPPING[kind].attribute_map.get(key, key)
-    if key in _LEFT_OUT:
+    if key == "auto_map" and kind == "listops_looped":
+        if value != _OUR_CODE:
+            raise InvalidInput(f"{place} names other code than that of this package")
+        kept = False
+    elif key in _LEFT_OUT:
         records.decode(_LEFT_OUT[key], value, place)
         kept = False
     elif "rope_parameters" in fields and (key in ("rope_parameters", "rope_scaling") or key in _OLDER_ROPE):
@@ -177,7 +187,7 @@ def _is_kept(kind: str, key: str, value: Any, where: str) -> bool:
         kept = True
     elif name in fields and not _AS_IT_IS.fullmatch(name):
         kept = _check(kind, name, value, place)
-    elif name in fields or key in _derived(kind) or (key == "auto_map" and kind == "listops_looped"):
+    elif name in fields or key in _derived(kind):
         kept = False
     elif re.fullmatch(_TOKEN_ID, key):  # which some classes do not declare
         kept = _check(kind, key, value, place) and False

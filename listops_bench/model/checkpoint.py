@@ -27,7 +27,7 @@ import yaml
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from listops_bench._base.escape import markdown, markdown_code
-from listops_bench._base.files import open_regular
+from listops_bench._base.files import open_regular, read_bytes
 from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput, file_error, system_error
 from listops_bench.model._loading import load_model, quiet
@@ -102,7 +102,7 @@ def copy_checkpoint(checkpoint: str | os.PathLike[str], folder: str | os.PathLik
     def keep(target: Path) -> None:
         for path in (source / name for name in ("config.json", WEIGHTS, RECORD, LOG)):
             if path.is_file():
-                shutil.copyfile(path, target / path.name)
+                (target / path.name).write_bytes(read_bytes(path, within=source))
 
     return save_checkpoint(folder, *load_checkpoint(source), finish=keep)
 

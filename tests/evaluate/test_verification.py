@@ -307,7 +307,7 @@ WANTS_CODE = {"AutoConfig": "mine.MyConfig", "AutoModelForCausalLM": "mine.MyMod
 STRANGE_CHECKPOINTS: dict[str, tuple[Callable[[dict[str, bytes]], object], str]] = {
     "a pickle": (as_pickle, "has pickled weights, which may run code"),
     "code of its own": (config(model_type="mine", auto_map=WANTS_CODE), "needs code of its own"),
-    "code under a known name": (config(auto_map=WANTS_CODE, hidden_size=16), "and config.json asks for"),
+    "code under a known name": (config(auto_map=WANTS_CODE, hidden_size=16), "names other code"),
     "a huge shape": (config(hidden_size=10_000_000), "'hidden_size': 10000000 is not in"),
     "endless loops": (config(n_loop=10**9), "'n_loop': 1000000000 is not in"),
     "a nested config": (lambda files: files.update({"config.json": b'{"a":' * 10_000}), "nested too deeply"),

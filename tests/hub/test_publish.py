@@ -138,6 +138,15 @@ def test_what_lies_elsewhere_is_not_published(name: str, checkpoint: Path, resul
         prepare_model(folder, "org/first", results_dir=results_dir)
 
 
+def test_code_is_that_of_this_package(checkpoint: Path, results_dir: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "theirs"))
+    (folder / "modeling_looped.py").write_text("import evil")
+    files = prepare_model(folder, "org/first", results_dir=results_dir).files
+    content = files["modeling_looped.py"]
+    assert isinstance(content, Path)
+    assert content.read_bytes() == (checkpoint / "modeling_looped.py").read_bytes()
+
+
 # --- pushing ----------------------------------------------------------------------------------------------------------
 
 

@@ -106,7 +106,12 @@ HOSTILE: dict[str, list[tuple[str, Any, str]]] = {
         ("llama", None, "is no key that is read of a llama"),
     ],
     "transformers_weights": [("llama", "other.safetensors", "is no key that is read")],
-    "auto_map": [("llama", {"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.M"}, "is no key that is read")],
+    "auto_map": [
+        ("llama", {"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.M"}, "is no key that is read"),
+        ("listops_looped", {"AutoModelForCausalLM": "evil.M"}, "names other code"),
+        ("listops_looped", {"AutoModelForCausalLM": "org/evil--modeling_looped.LoopedForCausalLM"}, "names other code"),
+        ("listops_looped", {"AutoConfig": ["configuration_looped.LoopedConfig"]}, "names other code"),
+    ],
     "per_layer_config": [("llama", {"0": {"hidden_size": 10**9}}, "is no key that is read")],
     "peft_config": [("llama", {}, "is no key that is read")],
     "max_length": [("gpt2", 10**9, "is no key that is read")],
@@ -167,7 +172,7 @@ def test_what_a_config_may_say_beside_the_model_changes_nothing(folder: Path) ->
     before = load_checkpoint(folder)[0].config.to_diff_dict()
     change(folder, torch_dtype="float16", use_cache=False, architectures=["GPT2Model"], transformers_version="9")
     change(folder, eos_token_id=[3, 4], pad_token_id=7, bos_token_id=2, return_dict=True, output_attentions=False)
-    change(folder, auto_map={"AutoModelForCausalLM": "evil.M"}, _name_or_path="../../elsewhere")
+    change(folder, _name_or_path="../../elsewhere")
     assert load_checkpoint(folder)[0].config.to_diff_dict() == before
 
 
