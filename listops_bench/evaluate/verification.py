@@ -8,6 +8,7 @@ What a result claims is never taken on trust, and no code that comes with a chec
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections import defaultdict
@@ -266,7 +267,7 @@ def _verified_before(files: Sequence[Path]) -> list[Verdict]:
     return [
         Verdict(path, "verified", f"{record.rows:,} rows evaluated again on {record.created}, by this commit", record)
         for path, record in _verified(results).items()
-        if (record.environment.commit, record.environment.packages) == (now.commit, now.packages)
+        if dataclasses.replace(record.environment, hardware=now.hardware) == now
     ]
 
 
