@@ -14,6 +14,7 @@ STAMP := $(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
 READY := $(VENV)/.ready-$(STAMP)
 READY_TEST := $(VENV)/.ready-test-$(STAMP)
 READY_DOCS := $(VENV)/.ready-docs-$(STAMP)
+READY_ALL := $(VENV)/.ready-all-$(STAMP)
 
 # pip would compile what it installs on one core, with much that is never imported: a third of the time of an
 # installation. Some files are templates and do not compile.
@@ -34,7 +35,7 @@ test: $(READY_TEST)
 	@$(TEST_ENV) $(BIN)/python -m pytest -n 3 --no-loadscope-reorder $(ARGS)
 
 # The tests with more cases, and those that are too long for every commit.
-check-all: $(READY_TEST) $(READY_DOCS)
+check-all: $(READY_TEST) $(READY_ALL)
 	@LISTOPS_CHECK_ALL=1 $(TEST_ENV) $(BIN)/python -m pytest -n 3 --no-loadscope-reorder $(ARGS)
 
 # The site, in build/docs. A warning of mkdocs is an error. Material announces its successors on every build.
@@ -94,3 +95,8 @@ $(READY_DOCS): | $(READY)
 	@echo "installing what builds the documentation into $(VENV) (once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[docs]'
 	@touch $@
+
+$(READY_ALL): | $(READY_TEST)
+	@echo "installing what make check-all needs beside into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[docs,reasoning-gym,verifiers]'
+	@touch $(READY_DOCS) $@

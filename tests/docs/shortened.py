@@ -1,7 +1,8 @@
 """The pages of the documentation, their blocks, and what is changed of a command so that a test can run it.
 
 A block of ``bash`` or ``python`` is run as it stands, but for `SHORTER` and `NOT_RUN`. One of ``yaml`` whose first line
-is ``# FOLDER/NAME.yaml`` is that file. Blocks of other kinds are for reading.
+is ``# FOLDER/NAME.yaml`` is that file. One of ``py`` needs an extra that `make check-all` alone installs. Blocks of
+other kinds are for reading.
 """
 
 import re
@@ -75,6 +76,6 @@ def script(page: Path) -> str:
         if block.language == "bash":
             commands = [line for line in block.commands() if not any(re.search(one, line) for one in NOT_RUN)]
             lines += [f"echo '== {page.name}, line {block.line}'", *map(shortened, commands)]
-        elif block.language == "python" and not block.text.startswith("# "):
+        elif block.language in ("python", "py") and not block.text.startswith("# "):
             lines += [f"echo '== {page.name}, line {block.line}'", f"python - <<'END'\n{block.text}END"]
     return "\n".join(lines) + "\n"

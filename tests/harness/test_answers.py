@@ -1,6 +1,8 @@
 """Answers of anybody: one beside its row, and a file of them scored without the model."""
 
+import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,59 @@ def test_answers_to_no_rows_are_named(change, said: str, tmp_path: Path, command
     code, _, errors = command("score", str(write(tmp_path / "answers.jsonl", change(lines))))
     assert code == 2
     assert said in errors
+
+
+# --- where models are trained by reward -------------------------------------------------------------------------------
+
+
+@pytest.mark.check_all
+def test_reasoning_gym_gives_every_answer_our_score(requires: Callable[[str], None]) -> None:
+    requires("reasoning_gym")
+    from reasoning_gym.factory import create_curriculum, create_dataset
+
+    from listops_bench.harness.reasoning_gym import register_to_reasoning_gym
+
+    for _ in range(2):
+        register_to_reasoning_gym()
+    rows, again = (create_dataset("listops", task="sum_max_med", seed=1, size=250) for _ in range(2))
+    exact = create_dataset("listops", task="sum_max_med", seed=1, size=250, exact=True)
+    assert list(rows) == list(again)
+    assert len(rows) == 250
+    for entry in rows:
+        row = entry["metadata"]
+        assert entry["question"].endswith(row["prompt"])
+        assert rows.score_answer(entry["answer"], entry) == exact.score_answer(entry["answer"], entry) == 1
+        assert rows.score_answer(None, entry) == 0
+        for answer in answers(row):
+            expected = score(row["prompt"], answer, row["completion"])
+            assert rows.score_answer(answer, entry) == expected.answer
+            assert exact.score_answer(answer, entry) == expected.trace
+    levels = create_curriculum("listops")
+    while levels.increment_attr_level("max_depth") or levels.increment_attr_level("max_operands"):
+        config = levels.generate_configuration({"seed": 1, "size": 100})
+        config.validate()
+        found = create_dataset("listops", **vars(config))
+        assert max(entry["metadata"]["depth"] for entry in found) == config.max_depth
+    with pytest.raises(listops_bench.InvalidInput, match="did you mean 'sum'"):
+        create_dataset("listops", task="summ")
+
+
+@pytest.mark.check_all
+def test_verifiers_gives_every_answer_our_score(requires: Callable[[str], None]) -> None:
+    requires("verifiers")
+    import verifiers.v1 as vf
+
+    from listops_bench.harness.verifiers import load_taskset
+
+    tasks = list(load_taskset("sum_max_med", split="test", num_rows=250))
+    assert len({task.key for task in tasks}) == 250
+    for task in tasks:
+        row = task.data.row
+        assert task.data.prompt.endswith(row["prompt"])
+        for answer in answers(row):
+            trace = vf.Trace.model_construct(root_reply=answer, rewards={}, metrics={}, nodes=[])
+            asyncio.run(task.score(trace))
+            expected = score(row["prompt"], answer, row["completion"])
+            assert trace.reward == expected.answer
+            assert trace.metrics["exact_trace"] == expected.trace
+    assert len(list(load_taskset("sum", num_rows=9).shuffle(1).take(5))) == 5
