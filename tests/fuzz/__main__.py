@@ -1,5 +1,7 @@
 """Input of strangers, changed at random, given to the real commands: ``python -m tests.fuzz --minutes 10``.
 
+So many of each: ``--attempts checkpoint=500 result=1200 sweep=400 lm-eval=200 curriculum=100 regime=100``.
+
 Every attempt runs in a process of its own with limits of time and memory. It is to be accepted, or refused in one
 line; nothing that comes with it may run; what is verified is what an honest result says. An attempt is its kind and its
 seed: ``--repeat checkpoint/17`` runs it again, and what fails is kept below ``--output-dir`` with what it printed.
@@ -33,7 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--kind", nargs="*", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--attempts", type=int, help="so many of each kind instead")
+    parser.add_argument("--attempts", nargs="+", metavar="[KIND=]N", help="so many of each kind, or of these, instead")
     parser.add_argument(
         "--seed", type=int, default=time.time_ns() // 10**9 % 10**6, help="the first (default: the time)"
     )
@@ -63,17 +65,18 @@ class Session:
             kind, _, seed = self.options.repeat.rpartition("/")
             self.attempt(kind, seed, show=True)
             return self.report()
-        for kind in self.options.kind:  # honest, in this process first: imports what the others need
+        counts = _counts(self.options.attempts or [], self.options.kind)
+        for kind in counts or self.options.kind:  # honest, in this process first: imports what the others need
             self.attempt(kind, "0")
         print(f"seeds from {self.options.seed}", flush=True)
         turns = itertools.cycle(
             [kind for kind, often in OFTEN.items() for _ in range(often) if kind in self.options.kind]
         )
-        if self.options.attempts:
-            turns = iter([kind for kind in self.options.kind for _ in range(self.options.attempts)])
+        if counts:
+            turns = iter([kind for kind, count in counts.items() for _ in range(count)])
         until, number = time.monotonic() + 60 * self.options.minutes, self.options.seed
         for kind in turns:
-            if not self.options.attempts and time.monotonic() > until:
+            if not counts and time.monotonic() > until:
                 break
             number += 1
             self.attempt(kind, str(number))
@@ -104,6 +107,15 @@ class Session:
         for name in self.failed[:50]:
             print(f"  python -m tests.fuzz --repeat {name}")
         return 1 if self.failed else 0
+
+
+def _counts(words: list[str], kinds: list[str]) -> dict[str, int]:
+    """``["5"]`` as 5 of all kinds, ``["result=7"]`` as 7 of one."""
+    pairs = [word.partition("=")[::2] if "=" in word else ("", word) for word in words]
+    counts = {kind: int(number) for name, number in pairs for kind in ([name] if name else kinds)}
+    if unknown := counts.keys() - set(KINDS):
+        raise SystemExit(f"no such kind: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
+    return counts
 
 
 def _move(folder: Path, target: Path) -> None:
