@@ -21,6 +21,13 @@ DOORS: dict[str, dict[str, str]] = {
     "model/origin.py": {"huggingface_hub.snapshot_download": "files by their endings, within a size"},
     "train/_state.py": {"torch.load": "of a run's own state, weights only"},
     "evaluate/examiner.py": {"subprocess.Popen": "this interpreter, for checkpoints of strangers"},
+    "_base/strict_yaml.py": {"yaml.parse": "events, which are looked at one by one"},
+    "hub/_kept.py": {"yaml.safe_load": "a card's front matter, after its events were looked at"},
+    "tasks/task.py": {"yaml.safe_load": "a page of this package"},
+    "claims/_specs.py": {"yaml.safe_load": "a page of this package"},
+    "analysis/report/_figures.py": {"yaml.safe_load": "a page of this package"},
+    "leaderboard/_threshold_figures.py": {"yaml.safe_load": "a page of this package"},
+    "dataset/release.py": {"yaml.safe_load": "a page of this package"},
     "_base/processes.py": {"subprocess.Popen": "this package's own commands, side by side"},
     "runs/provenance.py": {"subprocess.run": "git, asked for the commit of this package"},
     "_base/lazy.py": {"importlib.import_module": "names that the package's own files list"},
@@ -33,7 +40,18 @@ WATCHED_CALLS = {
     *("eval", "exec", "compile", "__import__", "importlib.import_module", "builtins.eval", "builtins.exec"),
     *("torch.load", "torch.jit.load", "torch.hub.load", "torch.compile", "numpy.load", "safetensors.torch.load"),
     *("safetensors.torch.load_file", "safetensors.torch.load_model", "safetensors.safe_open"),
-    *("yaml.load", "yaml.load_all", "yaml.full_load", "yaml.unsafe_load", "yaml.unsafe_load_all", "yaml.full_load_all"),
+    *(
+        "yaml.safe_load",
+        "yaml.safe_load_all",
+        "yaml.parse",
+        "yaml.compose",
+        "yaml.load",
+        "yaml.load_all",
+        "yaml.full_load",
+        "yaml.unsafe_load",
+        "yaml.unsafe_load_all",
+        "yaml.full_load_all",
+    ),
     *("os.system", "os.popen", "os.fork", "os.startfile", "asyncio.create_subprocess_exec"),
     *("huggingface_hub.snapshot_download", "huggingface_hub.hf_hub_download", "urllib.request.urlopen"),
     *("datasets.load_dataset", "transformers.pipeline"),
@@ -107,5 +125,5 @@ def test_a_planted_call_is_found(text: str, name: str) -> None:
 
 
 def test_what_only_looks_like_one_is_not() -> None:
-    text = "import re, yaml\nre.compile(x)\nmodel.eval()\nyaml.safe_load(x)\nf(x, trust_remote_code=False)"
+    text = "import re, yaml\nre.compile(x)\nmodel.eval()\nyaml.safe_dump(x)\nf(x, trust_remote_code=False)"
     assert not set(calls(text))

@@ -52,12 +52,21 @@ def loads(content: bytes, where: str) -> Any:
     if len(content) > MAX_BYTES:
         raise InvalidInput(f"{where}: {len(content):,} bytes; a page has {MAX_BYTES:,} at the most")
     try:
-        events = list(_bounded(yaml.parse(content.decode("utf-8"), Loader=yaml.SafeLoader)))
-        return _document(events)
+        return _document(bounded_events(content.decode("utf-8")))
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise InvalidInput(f"{where} is not valid YAML: {one_line(error)}") from None
     except InvalidInput as error:
         raise InvalidInput(f"{where}: {error}") from None
+
+
+def bounded_events(text: str) -> list[Any]:
+    """The events of YAML that a reader of plain values takes in no more time and memory than it has characters.
+
+    Raises:
+        InvalidInput: nested too deeply, or with anchors, aliases or tags.
+        yaml.YAMLError: not YAML.
+    """
+    return list(_bounded(yaml.parse(text, Loader=yaml.SafeLoader)))
 
 
 def _bounded(events: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from listops_bench._base.strict_yaml import MAX_BYTES, bounded_events
 from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput
 
@@ -42,8 +43,10 @@ def _split(card: str, where: str) -> tuple[dict[str, Any], str]:
     """The fields of a card's front matter, and the text below it."""
     found = _FRONT.match(card)
     try:
-        fields = yaml.safe_load(found[1]) if found else {}
-    except yaml.YAMLError as error:
+        if found and len(found[1]) > MAX_BYTES:
+            raise InvalidInput(f"larger than {MAX_BYTES:,} bytes")
+        fields = yaml.safe_load(found[1]) if found and bounded_events(found[1]) else {}
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # of dates and numbers that are none, too
         raise InvalidInput(f"{where}: the front matter of README.md cannot be read: {one_line(error)}") from None
     if not isinstance(fields or {}, dict):
         raise InvalidInput(f"{where}: the front matter of README.md is no mapping")

@@ -21,6 +21,7 @@ from listops_bench.dataset.release import export
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.hub._card import CURVE, EVAL_RESULTS
+from listops_bench.hub._kept import keep_additions
 from listops_bench.hub.client import Publication, push
 from listops_bench.hub.publish import prepare_dataset, prepare_model
 from listops_bench.model.checkpoint import weights_sha256
@@ -420,6 +421,23 @@ def test_a_card_on_the_hub_that_is_no_text_is_named(hub_server: HubServer, publi
     hub_server.create("model", "org/first").add({"README.md": b"\xff\xfe"})
     with pytest.raises(InvalidInput, match=r"README\.md that 'org/first' has is no text"):
         push(publication, create_pr=True)
+
+
+FRONTS = {
+    "deep": "a: " + "[" * 5000,
+    "a bomb of merged keys": "a: &a {k: 1}\nb: &b {<<: [*a, *a, *a]}\nc: {<<: [*b, *b, *b]}",
+    "a date that is none": "a: 2026-99-99",
+    "a number of 5,000 digits": "a: " + "9" * 5000,
+    "a tag": "a: !!python/object/apply:os.system [ls]",
+    "a key that is a list": "? [1]\n: 2",
+    "too large": "a: " + "x" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("front", FRONTS.values(), ids=FRONTS)
+def test_a_strange_front_matter_on_the_hub_is_one_line(front: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^org/first: the front matter of README\.md cannot be read: .+$"):
+        keep_additions("# ours", f"---\n{front}\n---\n# theirs", "org/first")
 
 
 # --- revisions --------------------------------------------------------------------------------------------------------
