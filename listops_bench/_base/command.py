@@ -141,11 +141,15 @@ def run_command(
         return next(code for kind, code in codes.items() if isinstance(error, kind))
     except Exception as error:
         found = system_error(error)
-        if found is None:
+        if found is not None:
+            name = found.filename or (None if _close_output() or found.errno == errno.ENOMEM else "standard output")
+            said = str(found.strerror) if name is None else f"{found.strerror}: {name}"
+        elif isinstance(error, NotImplementedError) and "MPS" in str(error):  # torch says so over ten lines
+            said = f"{str(error).partition('. ')[0]}; use the CPU: --device cpu, or ACCELERATE_USE_CPU=true for train"
+        else:
             raise
-        name = found.filename or (None if _close_output() or found.errno == errno.ENOMEM else "standard output")
         if not quiet:
-            print_error(str(found.strerror) if name is None else f"{found.strerror}: {name}")
+            print_error(said)
         return EXIT_ENVIRONMENT
 
 

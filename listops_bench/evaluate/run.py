@@ -190,13 +190,14 @@ def evaluate_many(
 
 
 def device_of(name: str | None) -> torch.device:
-    """The device of a name; a GPU if there is one where none is given.
+    """The device of a name; without one, or with ``auto``, an NVIDIA GPU, Apple's, or the CPU, the first that is there.
 
     Raises:
         InvalidInput: no such device.
     """
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name in (None, "auto"):
+        there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+        return torch.device(next(kind for kind, found in there.items() if found))
     try:
         return torch.empty(0, device=name).device
     except (

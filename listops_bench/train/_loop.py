@@ -24,7 +24,7 @@ from listops_bench.train._linear import fast_linear
 from listops_bench.train._log import Meter, Progress, TrainingFailed, numbers_in
 from listops_bench.train._optimizer import frozen_parameters, has_dropout, learning_rate, make_optimizer
 from listops_bench.train._precision import autocast
-from listops_bench.train._processes import agreed, on_main
+from listops_bench.train._processes import agreed, begin_trackers, on_main
 from listops_bench.train._rows import attention_by_rows, using_attention, using_rows
 from listops_bench.train._run_state import RunState, Stopwatch, check_context, initial_model, renew
 from listops_bench.train._state import RunFolder
@@ -91,9 +91,7 @@ class Trainer:
         else:
             self._restore(state)
         with self.folder.writing():
-            self.accelerator.init_trackers(
-                "listops_bench", config={k: v for k, v in asdict(self.config).items() if v is not None}
-            )
+            begin_trackers(self.accelerator, self.folder.files.trackers, self.state.step, asdict(self.config))
         self.meter.restart(() if state is None else state.get("losses", ()))
         with fast_linear(self.model), using_rows(self.model) if self.by_rows else nullcontext():
             self._train()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import broadcast_object_list
 
+from listops_bench._base.files import write_atomic
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 
 _STEPS_BETWEEN_LOOKS = 10
@@ -55,6 +58,32 @@ def _trackers(report_to: str) -> list[str]:
         if name not in available:
             raise InvalidInput(f"tracker {name!r} is not installed; there are: {', '.join(available) or 'none'}")
     return names
+
+
+def begin_trackers(accelerator: Accelerator, folder: Path, step: int, config: Mapping[str, Any]) -> None:
+    """Begins the trackers of a run, or goes on with them, so that a run is one curve however often it was stopped.
+
+    Args:
+        folder: where they write; what an earlier attempt has left of a run that begins anew is deleted.
+        step: the run goes on after it; figures of later steps, of the process that was stopped, do not count.
+        config: what they show of the run.
+    """
+    name = folder / "run_id"
+    if accelerator.is_main_process:
+        if step == 0:
+            shutil.rmtree(folder, ignore_errors=True)
+        if accelerator.log_with and not name.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomic(name, uuid.uuid4().hex)
+    accelerator.wait_for_everyone()
+    run_id = name.read_text() if name.exists() else ""
+    options: dict[str, dict[str, Any]] = {
+        "tensorboard": {"purge_step": step + 1},
+        "wandb": {"id": run_id, "resume": "allow"},
+        "trackio": {"name": run_id, "resume": "allow"},
+    }
+    shown = {key: value for key, value in config.items() if value is not None}
+    accelerator.init_trackers("listops_bench", config=shown if step == 0 else None, init_kwargs=options)
 
 
 @contextmanager

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from listops_bench._base.command import run_command
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate import run as module
 from listops_bench.evaluate.checkpoint import architecture, open_checkpoint
 from listops_bench.evaluate.decoding import predict
-from listops_bench.evaluate.run import TEST_SPLITS, evaluate_checkpoint
+from listops_bench.evaluate.run import TEST_SPLITS, device_of, evaluate_checkpoint
 from listops_bench.model.checkpoint import save_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model, load_config, model_names, parameter_counts
 from listops_bench.model.tokenizer import build_tokenizer
@@ -290,3 +292,29 @@ def test_the_tables_are_printed(results: list[Result], capsys: pytest.CaptureFix
     print_results(results)
     out = capsys.readouterr().out
     assert all(title in out for title in ("valid steps", "root_on_leaves", "multisets"))
+
+
+# --- devices ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected"),
+    [(True, False, "cuda"), (False, True, "mps"), (True, True, "cuda"), (False, False, "cpu")],
+)
+@pytest.mark.parametrize("name", [None, "auto"])
+def test_the_first_device_that_is_there(
+    name: str | None, cuda: bool, mps: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert device_of(name).type == expected
+
+
+def test_an_operation_that_apples_gpu_lacks_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        raise NotImplementedError("The operator 'x' is not currently implemented for the MPS device. If you want\n...")
+
+    assert run_command(work) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "'x'" in line
+    assert "--device cpu" in line

@@ -34,7 +34,7 @@ from listops_bench.train._batches import IGNORED, Pool, Pools, lay_out, loss_tok
 from listops_bench.train._linear import TOKEN_MULTIPLE
 from listops_bench.train._log import Progress
 from listops_bench.train._optimizer import frozen_parameters, has_dropout, learning_rate
-from listops_bench.train._processes import check_processes
+from listops_bench.train._processes import begin_trackers, check_processes
 from listops_bench.train._rows import using_rows
 from listops_bench.train._run_state import initial_model, renew
 from listops_bench.train._validation import TeacherForced
@@ -485,6 +485,39 @@ def test_trackers_get_the_curves(tmp_path: Path) -> None:
     events.Reload()
     assert [event.step for event in events.Scalars("loss")] == [2, 4]
     assert "validation/sum/trace_accuracy" in events.Tags()["scalars"]
+
+
+def test_a_run_that_was_stopped_is_one_curve(tmp_path: Path) -> None:
+    """The figures that the process wrote after its last state stand in the files, and do not count."""
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    config = small(tmp_path / "run", report_to="tensorboard", logging_steps=1, save_steps=2)
+
+    for last in (1, 3):  # before there is a state, and after
+        with pytest.raises(KeyboardInterrupt):
+            train(config, on_step=interrupt_at(last))
+    result = train(config)
+    events = EventAccumulator(str(result.output_dir / "trackers" / "listops_bench"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4]
+
+
+def test_other_trackers_are_told_which_run_goes_on(tmp_path: Path) -> None:
+    told = []
+
+    class Recorder:
+        is_main_process, log_with = True, ["wandb"]
+
+        def wait_for_everyone(self) -> None: ...
+        def init_trackers(self, *_: Any, **options: Any) -> None:
+            told.append((options["init_kwargs"]["wandb"]["id"], options["config"]))
+
+    for step in (0, 4, 8, 0):  # begun, resumed twice, begun anew
+        begin_trackers(Recorder(), tmp_path / "trackers", step, {"seed": 1, "freeze": None})  # type: ignore[arg-type]
+    (first, *again, anew), configs = zip(*told, strict=True)
+    assert again == [first, first] != [anew, anew]
+    assert configs == ({"seed": 1}, None, None, {"seed": 1})
 
 
 # --- finished, stopped, broken ----------------------------------------------------------------------------------------
