@@ -79,7 +79,7 @@ class Search:
     sizes: tuple[int, ...]
     costs: tuple[float, ...] | None = None
     way: Way = "variance"
-    batch: int = 4
+    batch: int = 2
     factor: float = 1.3
     max_runs: int = 160
     most_per_size: int | None = None

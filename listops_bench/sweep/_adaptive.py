@@ -49,7 +49,7 @@ class Rule:
     cut: Annotated[float, Between(0, 1)] = LEARNED
     factor: Annotated[float, Between(1)] = 1.3
     max_runs: Positive = 160
-    batch: Positive = 4
+    batch: Positive = 2
     choose: Way = "variance"
     by_cost: bool = False
     most_per_size: Positive | None = None

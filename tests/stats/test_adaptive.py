@@ -59,8 +59,8 @@ def test_choices_close_in_on_the_size_from_which_runs_learn() -> None:
 
 def test_choices_are_a_function_of_what_was_chosen_before() -> None:
     done = trials(Search(SIZES, seed=5), lambda size: size * 7 % 5 > 1)
-    for end in range(4, len(done), 4):
-        assert Search(SIZES, seed=5).next_batch(done[:end]) == [trial.size for trial in done[end : end + 4]]
+    for end in range(3, len(done), 2):
+        assert Search(SIZES, seed=5).next_batch(done[:end]) == [trial.size for trial in done[end : end + 2]]
     assert trials(Search(SIZES, seed=6), lambda size: size * 7 % 5 > 1) != done
 
 
@@ -110,7 +110,7 @@ def test_a_search_ends_with_its_runs_and_goes_on_with_more() -> None:
     few, more = Search(SIZES, max_runs=9), Search(SIZES, max_runs=14)
     done = trials(few, lambda size: size > 20_000)
     assert len(done) == 9
-    assert len(more.next_batch(done)) == 4
+    assert len(more.next_batch(done)) == 2
 
 
 def test_two_arms_are_looked_at_when_that_was_declared() -> None:

@@ -90,7 +90,7 @@ def test_a_run_that_diverged_has_not_learned_and_one_that_may_be_tried_again_is_
     assert folder.jobs() == jobs
     assert not folder.waits  # no process works on it: the command ends, and the next one tries it again
     folder.note_failure(jobs[0], Failure("its loss is no number", final=True))
-    assert len(folder.jobs()) == len(jobs) + 4
+    assert len(folder.jobs()) == len(jobs) + 2
 
 
 def test_a_sweep_trains_what_it_chooses(tmp_path: Path) -> None:

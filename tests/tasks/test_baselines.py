@@ -4,7 +4,7 @@ from listops_bench.tasks.baselines import baselines, score_shortcuts
 from listops_bench.tasks.generator import generate
 from listops_bench.tasks.task import get_task
 
-NAMES = ["majority", "root_operation", "ignore_subtrees", "bag_of_operands", "root_on_leaves"]
+NAMES = ["majority", "root_operation", "ignore_subtrees", "visible_operands", "bag_of_operands", "root_on_leaves"]
 
 
 def _accuracies(name: str, split: str = "test") -> dict[str, float]:
@@ -23,6 +23,7 @@ def test_shortcuts_by_hand() -> None:
     rows = generate(task, "train")
     found = {baseline.name: baseline.accuracy for baseline in score_shortcuts(rows, rows)}
     assert found["ignore_subtrees"] == found["root_on_leaves"] == found["bag_of_operands"] == 1
+    assert found["visible_operands"] == 1
     assert found["majority"] == found["root_operation"] == pytest.approx((rows.answer == 9).mean())
 
 
@@ -32,6 +33,12 @@ def test_no_lookup_helps_where_nesting_flattens(name: str) -> None:
     found = _accuracies(name)
     assert found["bag_of_operands"] == found["root_operation"]
     assert found["root_on_leaves"] == 1
+
+
+def test_operands_that_are_seen_say_more_than_the_root_on_them() -> None:
+    """What is hidden moves the answer: the most frequent one is right more often than that of the seen ones alone."""
+    found = _accuracies("sum_max_med")
+    assert found["ignore_subtrees"] + 0.01 < found["visible_operands"] < found["ignore_subtrees"] + 0.1
 
 
 def test_the_headline_mixture_is_far_from_solved_by_shortcuts() -> None:
