@@ -36,7 +36,7 @@ RUNS = dict(zip(SETTINGS, (23, 31, 61, 107, 35, 51, 105, 71), strict=True))
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_runs_and_coverage_at_all_settings(setting: tuple[float, float]) -> None:
     found = searched(*setting, 400)
-    assert found.runs <= RUNS[setting] * 1.1
+    assert found.runs <= RUNS[setting] * 1.2
     assert found.held >= 0.93 - 0.025  # within two standard errors
 
 

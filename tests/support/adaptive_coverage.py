@@ -96,4 +96,4 @@ if __name__ == "__main__":
             show(way, *setting, *vars(searched(*setting, times, way=way)).values())
     show("ratio", "plateau", "width", "runs", "smaller", "no less")
     for pair in DUELS:
-        show(*pair, *vars(compared(*pair, times // 2)).values())
+        show(*pair, *vars(compared(*pair, times // 4)).values())
