@@ -24,6 +24,7 @@ from listops_bench.leaderboard.output import build
 from listops_bench.model.ladder import model_names
 from listops_bench.result.files import find_results, read_result
 from listops_bench.result.format import Result
+from listops_bench.result.learned import SEEN
 from listops_bench.result.verified import read_verified, result_sha256
 from listops_bench.runs.provenance import environment
 from listops_bench.runs.record import recipe_digest
@@ -99,7 +100,7 @@ def test_the_findings_are_what_the_results_say() -> None:
     sides = {arm.arm.curriculum: arm for arm in board.comparisons if arm.arm.task == "sum"}
 
     def learned(task: str, curriculum: str, size: int) -> tuple[int, int]:
-        return next((o.learned, o.runs) for o in arms[task, curriculum].outcomes("test") if o.parameters == size)
+        return next((o.learned, o.runs) for o in arms[task, curriculum].outcomes(SEEN) if o.parameters == size)
 
     def times(curriculum: str) -> str:
         found = sides[curriculum].ratio
@@ -109,7 +110,7 @@ def test_the_findings_are_what_the_results_say() -> None:
     assert [learned("sum", c, 21_348) for c in (joint, alone)] == [(9, 10), (0, 10)]
     assert [learned("sum", c, 17_440) for c in (alone, staged)] == [(0, 10), (4, 10)]
     assert [learned("ssum", c, 21_348) for c in ("ssum_max_med:6000", "ssum:6000")] == [(5, 5), (0, 5)]
-    assert sum(o.learned for o in arms["sum", "sum_nadd:6000"].outcomes("test")) == 0
+    assert sum(o.learned for o in arms["sum", "sum_nadd:6000"].outcomes(SEEN)) == 0
     gain = sides[joint].gain
     assert gain is not None
     text = " ".join((ROOT / "docs/findings.md").read_text().split())
