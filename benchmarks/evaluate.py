@@ -34,7 +34,7 @@ from lm_eval import simple_evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
-from listops_bench.evaluate.decoding import predict
+from listops_bench.evaluate.packs import predict_many
 from listops_bench.evaluate.run import score_split
 from listops_bench.harness.lm_eval_files import lm_eval_path
 from listops_bench.model.checkpoint import load_checkpoint
@@ -76,7 +76,9 @@ def compare(checkpoint: str, task: str) -> dict[str, Any]:
 
     def ours() -> tuple[int, int]:
         rows = generate(get_task(task), "test", num_rows=n)
-        metrics = score_split(rows, predict(model, rows).completions)[0].metrics
+        (found,) = predict_many([model], rows)
+        assert not isinstance(found, Exception)
+        metrics = score_split(rows, found.completions)[0].metrics
         return metrics.answer_accuracy.correct, metrics.trace_accuracy.correct
 
     def theirs() -> tuple[int, int]:

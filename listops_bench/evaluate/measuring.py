@@ -26,6 +26,8 @@ from listops_bench.result.verified import Verification
 
 _PACK = 16
 """Results of one pack, after which what was found is recorded."""
+_MOST_PARAMETERS = 1_000_000
+"""Of a model that is measured in a pack: a larger one takes too much of the time that an examiner has."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,11 @@ def _packs(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
     for one in candidates:
         result = one.result
         alike[f"{result.architecture} {result.task} {sorted(result.splits)} {result.track}"].append(one)
-    groups = sorted(alike.values(), key=lambda group: -group[0].result.parameters.total)
-    return [group[start : start + _PACK] for group in groups for start in range(0, len(group), _PACK)]
+    packs = []
+    for group in sorted(alike.values(), key=lambda group: -group[0].result.parameters.total):
+        size = _PACK if group[0].result.parameters.total <= _MOST_PARAMETERS else 1
+        packs += [group[start : start + size] for start in range(0, len(group), size)]
+    return packs
 
 
 def _of_pack(pack: list[Candidate], device: str | None, mine: Examiner, stopped: Event) -> list[Verdict]:

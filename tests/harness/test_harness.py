@@ -19,15 +19,18 @@ from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.harness import lm_eval_files
 from listops_bench.model.checkpoint import load_checkpoint, save_checkpoint
 from listops_bench.model.ladder import build_model, load_config
+from listops_bench.model.origin import resolve
 from listops_bench.model.tokenizer import build_tokenizer
 from listops_bench.score.completion import score, summarise
 from listops_bench.tasks.generator import Rows, generate
 from listops_bench.tasks.split import SPLITS
 from listops_bench.tasks.task import curated_tasks, get_task
 from tests.support.commands import finished, run, start
-from tests.support.trained import Parrot, half_trained, ids_of
+from tests.support.trained import Parrot, ids_of
 
 TASK = "sum_max_med"
+WEIGHTS = Path(__file__).resolve().parents[2] / "leaderboard" / "weights"
+HALF_LEARNED = f"{WEIGHTS}/looped_d016-sum_max_med-6000-3bc862aa#2"
 
 
 @pytest.fixture
@@ -49,9 +52,10 @@ def by_generate(checkpoint: Path, rows: Rows) -> list[str]:
     return texts
 
 
-# inspect_ai's own command, but for a look at what its model is given and writes: ids, the prompt's padding left away.
-INSPECT = """
-import atexit, json, sys
+# The commands of lm-eval and of inspect_ai, one after the other, so that torch is imported once; and a look at what the
+# model of inspect_ai is given and writes: ids, the prompt's padding left away.
+HARNESSES = """
+import json, sys
 from importlib.metadata import entry_points
 from transformers import GenerationMixin
 
@@ -63,10 +67,20 @@ def record(self, input_ids, attention_mask, **options):
         seen.append(([token for token, real in zip(ids, mask, strict=True) if real], row[len(ids):]))
     return written
 
+
+def call(name, *words):
+    sys.argv = [name, *words]
+    (command,) = entry_points(group="console_scripts", name=name)
+    try:
+        command.load()()
+    except SystemExit as ended:
+        assert not ended.code, (name, ended.code)
+
+lm_eval, inspect = json.loads(sys.argv[1])
+call("lm_eval", *lm_eval)
 GenerationMixin.generate = record
-atexit.register(lambda: json.dump(seen, open("seen.json", "w")))
-(command,) = entry_points(group="console_scripts", name="inspect")
-command.load()()
+call("inspect", *inspect)
+json.dump(seen, open("seen.json", "w"))
 """
 
 
@@ -78,25 +92,24 @@ def test_test_rows_get_the_same_score_everywhere(
     """All of them in `make check-all`."""
     requires("lm_eval")
     requires("inspect_ai")
-    # Right on a tenth of the rows; its wrong answers are of every kind.
-    checkpoint = save_checkpoint(tmp_path / "checkpoint", half_trained("looped_d024", steps=400), build_tokenizer(10))
-    # The two that take long run beside the rest.
+    # Right on half of the rows; its wrong answers are of every kind.
+    half_learned, _, _ = load_checkpoint(resolve(HALF_LEARNED).folder)
+    checkpoint = save_checkpoint(tmp_path / "checkpoint", half_learned, build_tokenizer(10))
     model_args = f"pretrained={checkpoint},trust_remote_code=True"
-    lm_eval = start(
-        tmp_path / "lm_eval",
-        *("lm_eval", "run", "--model", "hf", "--model_args", model_args, "--tasks", f"listops_{TASK}"),
+    lm_eval = [
+        *("run", "--model", "hf", "--model_args", model_args, "--tasks", f"listops_{TASK}"),
         *("--include_path", str(lm_eval_files.lm_eval_path()), "--device", "cpu", "--batch_size", "1000"),
         *("--output_path", "out", "--log_samples", "--limit", str(num_rows)),
-    )
-    inspect = start(
-        tmp_path / "inspect",
-        *("python", "-c", INSPECT, "eval", "listops_bench/listops", "-T", f"task={TASK}"),
+    ]
+    inspect = [
+        *("eval", "listops_bench/listops", "-T", f"task={TASK}"),
         *("--model", f"hf/{checkpoint}", "-M", "device=cpu", "--limit", str(num_rows)),
         *("--max-connections", "500", "--max-samples", "500", "--log-dir", "logs"),
         # Only what takes time and does not change what is asked or scored.
         *("--display", "none", "--no-score-display", "--no-log-samples", "--no-log-realtime", "--no-log-model-api"),
         *("--ctl-server", "false"),
-    )
+    ]
+    others = start(tmp_path / "others", "python", "-c", HARNESSES, json.dumps([lm_eval, inspect]))
     try:
         rows = generate(get_task(TASK), "test", num_rows=num_rows)
         (ours,) = evaluate_checkpoint(checkpoint, TASK, "test", num_rows=num_rows, predictions_dir=tmp_path / "ours")
@@ -111,29 +124,27 @@ def test_test_rows_get_the_same_score_everywhere(
         assert [text.strip() for text in texts] == completions
         assert by_metric(rows, texts) == counts
 
-        finished(lm_eval)
-        (samples,) = tmp_path.glob("lm_eval/out/*/samples_*.jsonl")
+        finished(others)
+        (samples,) = tmp_path.glob("others/out/*/samples_*.jsonl")
         theirs = sorted(map(json.loads, samples.read_text().splitlines()), key=lambda sample: sample["doc_id"])
         assert [sample["resps"][0][0].strip() for sample in theirs] == completions
-        (results,) = tmp_path.glob("lm_eval/out/*/results_*.json")
+        (results,) = tmp_path.glob("others/out/*/results_*.json")
         means = json.loads(results.read_text())["results"][f"listops_{TASK}"]
         names = ("answer_accuracy", "trace_accuracy")
         assert tuple(round(num_rows * means[f"{name},none"], 6) for name in names) == counts
         assert means["valid_step_rate,none"] == pytest.approx(metrics.valid_step_rate.accuracy, abs=1e-6)
 
-        finished(inspect)
-        found = inspect_means(next(tmp_path.glob("inspect/logs/*.eval")), num_rows)
+        found = inspect_means(next(tmp_path.glob("others/logs/*.eval")), num_rows)
         assert tuple(round(num_rows * found[name], 6) for name in names) == counts
         assert found["valid_step_rate"] == pytest.approx(metrics.valid_step_rate.accuracy, abs=1e-6)
-        seen = json.loads((tmp_path / "inspect" / "seen.json").read_text())
+        seen = json.loads((tmp_path / "others" / "seen.json").read_text())
         assert sorted(ids for ids, _ in seen) == prompt_ids(rows), "something was put before the words"
         words = build_tokenizer(10)
         answers = {tuple(ids): words.decode(written, skip_special_tokens=True).strip() for ids, written in seen}
         assert [answers[tuple(prompt_of(rows, row))] for row in range(len(rows))] == completions
     finally:
-        for process in (lm_eval, inspect):
-            process.kill()  # where something above has failed; nothing to one that has ended
-            process.wait()
+        others.kill()  # where something above has failed; nothing to one that has ended
+        others.wait()
 
 
 def by_metric(rows: Rows, texts: list[str]) -> tuple[int, int]:
