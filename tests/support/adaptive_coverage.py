@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from listops_bench.stats.adaptive import Duel, Search, Trial
+from listops_bench.stats.threshold import Threshold
 
 SIZES = tuple(12 * width**2 + 161 * width for width in range(8, 81, 4))
+GRID = tuple(12 * width**2 + 161 * width for width in (24, 32, 36, 40, 48, 64))
 SETTINGS = (
     *((1.0, width) for width in (0.05, 0.1, 0.2, 0.3)),
     *((0.8, width) for width in (0.05, 0.1, 0.2)),
@@ -71,6 +73,21 @@ def searched(plateau: float, width: float, times: int, **options: Any) -> Found:
     return Found(float(np.median(runs_taken)), float(np.quantile(runs_taken, 0.9)), held_all.mean(), narrow.mean())
 
 
+def gridded(plateau: float, width: float, times: int) -> Found:
+    """The same for one more run of each size of a grid after another, up to 360."""
+    draw, found, search = np.random.default_rng(0), [], Search(GRID)
+    for _ in range(times):
+        runs = Runs(draw, math.exp(draw.uniform(math.log(14_000), math.log(34_000))), plateau, width)
+        trials, end = runs(GRID), Threshold((), "unknown", None, None, None)
+        while len(trials) < 360 and (search.width(end) or math.inf) >= search.factor:
+            trials += runs(GRID)
+            end = search.threshold(trials)
+        held = (end.low or 0) <= runs.n50 <= (end.high or math.inf)
+        found.append((len(trials), held, (search.width(end) or math.inf) < search.factor))
+    runs_taken, held_all, narrow = np.array(found).T
+    return Found(float(np.median(runs_taken)), float(np.quantile(runs_taken, 0.9)), held_all.mean(), narrow.mean())
+
+
 def compared(ratio: float, plateau: float, width: float, times: int) -> Decided:
     draw, found = np.random.default_rng(0), []
     for seed in range(times):
@@ -94,6 +111,8 @@ if __name__ == "__main__":
     for way in ("variance", "staircase"):
         for setting in SETTINGS:
             show(way, *setting, *vars(searched(*setting, times, way=way)).values())
+    for setting in SETTINGS:
+        show("grid", *setting, *vars(gridded(*setting, times)).values())
     show("ratio", "plateau", "width", "runs", "smaller", "no less")
     for pair in DUELS:
         show(*pair, *vars(compared(*pair, times // 4)).values())
