@@ -137,6 +137,7 @@ def _begin(folder: SweepFolder, options: Options) -> None:
 
 
 def _end(folder: SweepFolder, console: Console) -> int:
+    folder.write_choices()
     print_summary(console, folder)
     states = folder.by_state()
     if folder.part == "score":  # what is not trained yet is not its concern

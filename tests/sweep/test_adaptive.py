@@ -1,5 +1,6 @@
 """Sweeps whose sizes are chosen by what was learned: what a page means, and that nothing changes the choices."""
 
+import io
 import json
 import os
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from listops_bench.errors import InvalidInput
 from listops_bench.sweep._adaptive import Arm, Course
@@ -17,7 +19,7 @@ from listops_bench.sweep._worker import Worker
 from listops_bench.sweep.grid import read_sweep
 from listops_bench.sweep.job import Job
 from listops_bench.sweep.options import Options
-from listops_bench.sweep.run import open_sweep
+from listops_bench.sweep.run import open_sweep, run_sweep
 from tests.support.commands import Run
 from tests.support.runs import environment
 from tests.support.sweeps import TINY, hashes, page, tiny
@@ -102,6 +104,11 @@ def test_a_sweep_trains_what_it_chooses(tmp_path: Path) -> None:
     (line,) = adaptive_lines(folder)
     assert "0 of 6 learned max; N50 > 3,660" in line
     assert line.endswith("ended: max_runs")
+    (log,) = (tmp_path / "out" / "adaptive").glob("*.json")
+    written = log.read_text()
+    log.unlink()
+    assert run_sweep(Options(str(tmp_path / "page.yaml"), str(tmp_path / "out")), Console(file=io.StringIO())) == 0
+    assert log.read_text() == written
     again = open_sweep(Options(str(tmp_path / "page.yaml"), str(tmp_path / "out"), shard=(1, 3)))
     assert [job.name for job in again.jobs()] == [job.name for job in folder.jobs()]  # every shard takes what is left
 
