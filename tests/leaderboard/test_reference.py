@@ -55,9 +55,10 @@ def test_every_result_is_valid() -> None:
     assert [problem for _, problem in validate_files(find_results(RESULTS)) if problem is not None] == []
 
 
-def test_every_stored_run_has_results() -> None:
-    found = {result.model.weights_sha256: result.recipe.id for result in results().values()}
-    assert stored().items() <= found.items()
+def test_every_stored_run_has_results_and_each_was_repeated() -> None:
+    own = [result for result in results().values() if result.model.weights_sha256 in stored()]
+    assert {result.model.weights_sha256: result.recipe.id for result in own} == stored()
+    assert {result_sha256(result) for result in own} <= read_verified(RESULTS).keys()
 
 
 def traits(result: Result) -> set[tuple[str, Any]]:
