@@ -85,6 +85,7 @@ def test_sampled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert figures["traces"] <= figures["answers"] <= figures["greedy"]
 
 
+@pytest.mark.check_all
 def test_gpu_check_without_a_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -250,6 +250,7 @@ def import_all(packages: set[str], blocked: set[str]) -> None:
     run_python(BLOCK.format(blocked=blocked) + "".join(f"import listops_bench.{name}\n" for name in names))
 
 
+@pytest.mark.check_all
 def test_training_and_evaluation_work_where_datasets_cannot_be_imported() -> None:
     import_all(NO_DATASETS, {"datasets"})
 

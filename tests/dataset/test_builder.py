@@ -28,8 +28,7 @@ ORDERS = {
     "order",
     [
         "ours last",
-        "dataset module",
-        *(pytest.param(o, marks=pytest.mark.check_all) for o in ("ours first", "module only")),
+        *(pytest.param(o, marks=pytest.mark.check_all) for o in ("ours first", "dataset module", "module only")),
     ],
 )
 def test_the_first_line_users_type(order: str, tmp_path: Path) -> None:

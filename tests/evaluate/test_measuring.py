@@ -83,6 +83,7 @@ def test_where_a_pack_fails_each_is_measured_by_itself(
     assert asked == [2, 1, 1]
 
 
+@pytest.mark.check_all
 def test_it_goes_on_where_it_was_stopped(
     folder: Path, results: list[Result], asked: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

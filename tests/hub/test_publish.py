@@ -253,6 +253,7 @@ print(rows["test"][0]["id"], rows["test"][0]["prompt"] == listops_bench.load("su
 """
 
 
+@pytest.mark.check_all
 def test_what_was_pushed_loads_as_anything_from_the_hub(
     hub_server: HubServer, publication: Publication, dataset: Path, tmp_path: Path
 ) -> None:

@@ -75,6 +75,7 @@ def test_the_auto_classes_load_it_when_the_package_is_imported(checkpoint: Path)
     assert torch.equal(logits(AutoModelForCausalLM.from_pretrained(checkpoint)), logits(model))
 
 
+@pytest.mark.check_all
 def test_it_loads_where_the_package_cannot_be_imported(checkpoint: Path, tmp_path: Path) -> None:
     model, _, _ = load_checkpoint(checkpoint)
     torch.save(logits(model), tmp_path / "expected.pt")

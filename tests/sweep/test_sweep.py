@@ -440,6 +440,7 @@ def test_a_recipe_is_chosen_before_the_runs_that_are_reported(tmp_path: Path) ->
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.check_all
 def test_the_command_starts_processes_and_prints_one_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = page(tmp_path, {**TINY, "seeds": [0, 1]})
     command = ["sweep", str(file), "--output-dir", str(tmp_path / "out"), "--workers", "1"]

@@ -164,13 +164,14 @@ def test_attention_by_way_of_a_padded_view_is_that_of_the_compiled_loops(tmp_pat
     chunk = make_chunk(0, draws, table, torch.float32)
     batch = table.batch(chunk.rows[0], chunk.starts[0], chunk.shape(0), torch.zeros(2, 1, dtype=torch.bool))
     generator = torch.Generator().manual_seed(0)
-    qkv = torch.randn(3, 2, batch.ids.shape[1], 2, 4, generator=generator)
-    grad = torch.randn(qkv.shape[1:], generator=generator) * (batch.rows < 16)[..., None, None]
+    qkv = torch.randn(2, batch.ids.shape[1], 3, 2, 4, generator=generator)
+    grad = torch.randn(qkv[:, :, 0].shape, generator=generator) * (batch.rows < 16)[..., None, None]
     found = []
     for dtype in (torch.float64, torch.bfloat16):
         own = qkv.to(dtype).requires_grad_()
-        y = attention(batch)(*own, 0.5) * (batch.rows < 16)[..., None, None]
-        found.append((y, *torch.autograd.grad(y, own, grad.to(dtype))))
+        y = attention(batch)(own, 0.5) * (batch.rows < 16)[..., None, None]
+        (of_qkv,) = torch.autograd.grad(y, own, grad.to(dtype))
+        found.append((y, *of_qkv.unbind(2)))
     for exact, rounded in zip(*found, strict=True):
         assert (exact - rounded).norm() < 0.02 * exact.norm()
 
