@@ -85,7 +85,7 @@ json.dump(seen, open("seen.json", "w"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_rows", [200, pytest.param(5000, marks=pytest.mark.check_all)])
+@pytest.mark.parametrize("num_rows", [100, pytest.param(5000, marks=pytest.mark.check_all)])
 def test_test_rows_get_the_same_score_everywhere(
     num_rows: int, tmp_path: Path, requires: Callable[[str], None]
 ) -> None:

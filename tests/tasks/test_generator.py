@@ -314,9 +314,9 @@ def test_a_form_is_found_among_others() -> None:
         assert some.has_any(np.append(others, form))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.check_all) for seed in (1, 2))])
-@pytest.mark.parametrize("modulus", [10, *(pytest.param(n, marks=pytest.mark.check_all) for n in (11, 20))])
+@pytest.mark.check_all
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("modulus", [10, 11, 20])
 def test_no_train_row_of_any_curated_task_shows_an_evaluation_form(modulus: int, seed: int) -> None:
     """10,000 rows of every task (200,000 in `make check-all`), traces included, against all splits of all tasks."""
     tasks = [get_task(name, unique=False) for name in curated_tasks() if get_task(name).modulus == modulus]
