@@ -75,4 +75,14 @@ def _differs(path: Path, honest: Any) -> bool:
     """Whether a verified result says something else than the honest one, of what is measured."""
     found = json.loads(path.read_bytes())
     measured = ("model", "recipe", "parameters", "architecture", "task", "splits", "learning", "dataset_version")
-    return any(found.get(key) != honest.get(key) for key in (*measured, "scorer_version", "schema_version"))
+    return any(
+        _said(found.get(key)) != _said(honest.get(key)) for key in (*measured, "scorer_version", "schema_version")
+    )
+
+
+def _said(value: Any) -> Any:
+    """A value without what says nothing: a field that is left out reads as one that is empty."""
+    if not isinstance(value, dict):
+        return value
+    said = {key: _said(inner) for key, inner in value.items()}
+    return {key: inner for key, inner in said.items() if inner not in ({}, None)}
