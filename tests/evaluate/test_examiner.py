@@ -57,6 +57,7 @@ def test_what_is_wrong_is_said_and_the_next_question_answered(folder: Path, tmp_
     assert examiner().look(folder).recipe.seed == 3
 
 
+@pytest.mark.check_all
 def test_a_process_that_ends_is_one_line_and_is_replaced_by_one_that_imports_nothing_from_the_working_directory(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

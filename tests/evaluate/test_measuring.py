@@ -52,6 +52,7 @@ def other_answers(result: Result) -> Result:
     return dataclasses.replace(result, splits={SPLIT: split})
 
 
+@pytest.mark.check_all
 def test_each_of_a_pack_has_its_own_verdict(
     folder: Path, results: list[Result], asked: list[int], tmp_path: Path
 ) -> None:

@@ -142,6 +142,7 @@ def _forms(rows: Rows, lines: bool = False) -> set[str]:
     return forms
 
 
+@pytest.mark.check_all
 def test_no_canonical_form_stands_in_two_splits_of_any_task() -> None:
     """Train at two seeds, lines of traces included, against each evaluation split, and these against each other."""
     names = ("sum", "max", "nadd", "sum_max", "sum_max_med", "sum_max_med_depth3")
