@@ -73,8 +73,10 @@ class Memory:
         """
         first, self.used = self.used, self.used + len(rows_N)
         nodes_RxT[rows_N, places_N] = torch.arange(first, self.used, device=nodes_RxT.device)
-        nodes_NxT, loops = nodes_RxT[rows_N, : int(places_N.max()) + 1], count()
-        later_NxT = torch.arange(nodes_NxT.shape[1], device=nodes_NxT.device) > places_N[:, None]
+        loops = count()
+        if not self.compiled:
+            nodes_NxT = nodes_RxT[rows_N, : int(places_N.max()) + 1]
+            later_NxT = torch.arange(nodes_NxT.shape[1], device=nodes_NxT.device) > places_N[:, None]
 
         def attend_to(qkv_KxNx3xHxS: torch.Tensor, scale: float) -> torch.Tensor:
             qkv_Nx3xHxS = qkv_KxNx3xHxS.flatten(0, 1)

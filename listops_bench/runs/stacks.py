@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from listops_bench._base.records import Text
-from listops_bench.errors import EnvironmentFailed, InvalidInput
+from listops_bench.errors import InvalidInput
 
 if TYPE_CHECKING:  # `train --help` comes through here
     import numpy as np
@@ -48,8 +48,6 @@ class Stack:
 
         try:
             rows = load(content)["weights"]
-        except (InvalidInput, EnvironmentFailed):
-            raise
         except Exception as error:  # safetensors and numpy have kinds of their own
             raise InvalidInput(f"{where} is no stack: {type(error).__name__}") from None
         if rows.ndim != 2 or len(rows) != len(self.runs):

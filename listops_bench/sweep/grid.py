@@ -314,10 +314,8 @@ class _Grid:
     def _job(
         self, trained_on: Mapping[str, Any], model: str, recipe: Mapping[str, Any], seed: Any, scored: bool = True
     ) -> Job:
-        rows = {
-            "dataset_seed": seed
-        }  # a draw of the train rows for each seed: neither alone says what another would be
-        values = {**rows, **recipe, **trained_on, "model": model, "seed": seed, "report_to": "none"}
+        # A draw of the train rows for each seed: neither alone says what another would be.
+        values = {"dataset_seed": seed, **recipe, **trained_on, "model": model, "seed": seed, "report_to": "none"}
         name = _name(recipe_in(values))
         config = make_config({**values, "output_dir": str(self.folder / "runs" / name)})
         return Job(name, config, self.eval_tasks, self.eval_splits, self.eval_num_rows, self.track, scored)
