@@ -19,7 +19,13 @@ def count(number: int, noun: str) -> str:
 
 def p_text(p: float) -> str:
     """``p = 0.012``, ``p < 0.001``."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    shown = p_number(p)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+
+
+def p_number(p: float) -> str:
+    """``0.012``, ``< 0.001``."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def slug(text: str, *, keep: str = "", max_length: int | None = 120) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from listops_bench._base.command import Parser, positive, print_line
 from listops_bench._base.limits import limits_of_strangers
+from listops_bench._base.text import p_number
 from listops_bench.errors import InvalidInput
 from listops_bench.pages.console import make_table, print_tables
 
@@ -154,9 +155,8 @@ def compare(*, time_limit: float, **options: Any) -> None:
             of = rows.difference
             shares = (f"{(rows.both + alone) / rows.n:.1%}" for alone in (rows.first, rows.second))
             points = f"{100 * of.estimate:+.1f} ({100 * of.low:+.1f} to {100 * of.high:+.1f}) points"
-            p = "< 0.001" if rows.p < 0.001 else f"{rows.p:.3f}"
             alone = (f"{rows.first:,}", f"{rows.second:,}")
-            table.add_row(one.task, one.split, what, f"{rows.n:,}", *shares, *alone, points, p)
+            table.add_row(one.task, one.split, what, f"{rows.n:,}", *shares, *alone, points, p_number(rows.p))
     print_tables(table)
     print_line("first minus second on the same rows, with Newcombe's 95% interval; p of McNemar's exact test")
 
