@@ -11,7 +11,7 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TextIO
 
 from listops_bench._base.escape import terminal
@@ -88,6 +88,12 @@ class Parser(argparse.ArgumentParser):
             type=duration,
             default="10m",
         )
+
+    def run(self, words: Sequence[str]) -> int | None:
+        """Does what the verb of a command line does with its arguments, and returns its exit code, None for 0."""
+        arguments = vars(self.parse_args(words))
+        run: Callable[..., int | None] = arguments.pop("run")
+        return run(**arguments)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Parses arguments, of which none may be unknown; argparse comes through here for verbs, too."""

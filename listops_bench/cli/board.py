@@ -1,14 +1,23 @@
-"""Verbs about the board: leaderboard build, thresholds, validate, verify, store."""
+"""Verbs about the board: leaderboard build, claims, thresholds, repeat, validate, verify, store."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
-from listops_bench._base.command import Parser, print_error, print_line
+from listops_bench._base.command import EXIT_FAILED, Parser, print_error, print_line
+from listops_bench._base.text import p_number, slug
+from listops_bench.cli import model
 from listops_bench.errors import InvalidInput
+from listops_bench.pages.console import make_table, print_tables
+
+if TYPE_CHECKING:
+    from listops_bench.leaderboard.groups import Group, Run
 
 RESULTS, HOME = "leaderboard/results", "leaderboard"
 """The published results, and the folder that their board and claims lie in. Other results never replace it."""
@@ -56,6 +65,18 @@ def add_verbs(parser: Parser) -> None:
     verb.add("--verified-only", "count those results alone that have been verified")
     verb.add("--times", "also print after how many steps, by size")
     verb.add("--json", "print everything as JSON instead")
+
+    verb = board.add_verb(
+        "repeat",
+        repeat_cell,
+        "train runs of a cell of the board again, score them, and say whether they agree; started again, it goes on",
+        "max-852c995a --output-dir runs/repeated",
+    )
+    verb.add("cell CELL", "the end of its address on a model's page, after the #; or the whole address")
+    verb.add("--results DIR", "of the board", default=RESULTS)
+    verb.add("--seed N...", "of the runs to repeat (default: the first)", type=int, dest="seeds")
+    verb.add("--output-dir DIR", "(default: a temporary folder, which is deleted)")
+    verb.add("--dry-run", "print the commands, and run none")
 
     verb = board.add_verb(
         "validate",
@@ -136,6 +157,62 @@ def show_thresholds(*, results: str, times: bool, json: bool, verified_only: boo
 
 def _warn_left_out(problem: str) -> None:
     print_line(f"left out: {problem}", file=sys.stderr)
+
+
+def repeat_cell(*, cell: str, results: str, seeds: Sequence[int] | None, output_dir: str | None, dry_run: bool) -> int:
+    from listops_bench.leaderboard.board import read_boards
+    from listops_bench.leaderboard.repeat import Repeats, chosen_runs, find_cell
+    from listops_bench.runs.store import STORE
+
+    _result_files([results])
+    group = find_cell(read_boards(results, on_left_out=_warn_left_out), cell)
+    repeats, runs = Repeats(Path(results).parent / STORE.name), chosen_runs(group, seeds)
+    kept = output_dir or ("runs/repeated" if dry_run else None)
+    with TemporaryDirectory(prefix="listops-repeat-") if kept is None else nullcontext(kept) as place:
+        places = [str(Path(place) / slug(run.seed)) for run in runs]
+        scores = str(Path(place) / "results")
+        commands = [repeats.commands(group, run, at, scores) for run, at in zip(runs, places, strict=True)]
+        if not all(commands):
+            raise InvalidInput(f"cell {group.anchor!r}: with which options it was trained is not recorded here")
+        for line in (line for lines in commands for line in lines):
+            print_line(line)
+            code = 0 if dry_run else _run(line)
+            if code:
+                return code
+        return 0 if dry_run else _show_agreement(group, runs, places, scores)
+
+
+def _run(line: str) -> int:
+    """Runs a printed command in this process; a folder that `checkpoint` has written before is there."""
+    words = shlex.split(line)[1:]
+    if words[0] == "train":
+        from listops_bench.train.command import main as train
+
+        return train(words[1:])
+    if words[0] == "checkpoint" and Path(words[-1]).exists():
+        return 0
+    parser = Parser()
+    model.add_verbs(parser)
+    return parser.run(words) or 0
+
+
+def _show_agreement(group: Group, runs: Sequence[Run], places: Sequence[str], results_dir: str) -> int:
+    from listops_bench.leaderboard.repeat import agreement
+    from listops_bench.model.checkpoint import weights_sha256
+    from listops_bench.result.files import find_results, read_result
+
+    repeated = []
+    for run, place in zip(runs, places, strict=True):
+        found = [read_result(path) for path in find_results(results_dir, weights_sha256(place))]
+        repeated.append((run, {result.task.name: result for result in found}))
+    verdict = agreement(group, repeated)
+    table = make_table(group.anchor, "here", "board", "points", "p")
+    for row in (verdict.learned, *verdict.rows):
+        shares = (f"{right:,} of {n:,}" for right, n in (row.here, row.board))
+        table.add_row(row.what, *shares, f"{row.points:+.1f}", p_number(row.p))
+    print_tables(table)
+    print_line(verdict.verdict)
+    return EXIT_FAILED if verdict.differs else 0
 
 
 def validate_results(*, files: Sequence[str], checkpoints: str | None) -> int:

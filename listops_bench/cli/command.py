@@ -7,7 +7,7 @@ the name (``dest``) of the parameter that it sets. Packages that do the work are
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from listops_bench._base.command import Parser, run_command
 from listops_bench._base.version import __version__
@@ -31,9 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not words:
             parser.print_help()
             return 0
-        arguments = vars(parser.parse_args(words))
-        run: Callable[..., int | None] = arguments.pop("run")
-        return run(**arguments)
+        return parser.run(words)
 
     return run_command(work)
 

@@ -8,9 +8,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from listops_bench.leaderboard._repeat import Repeats
 from listops_bench.leaderboard.board import Board
 from listops_bench.leaderboard.groups import Group, Run
+from listops_bench.leaderboard.repeat import Repeats
 
 NAMES = ("results.csv", "results.json", "results.parquet")
 _SPLITS = ("test", "test_unseen_operands", "test_deeper", "test_wider")

@@ -13,9 +13,9 @@ from typing import Any
 
 from listops_bench._base.text import slug
 from listops_bench.leaderboard._drawings import learning_curve
-from listops_bench.leaderboard._repeat import Repeats
 from listops_bench.leaderboard.board import Board
 from listops_bench.leaderboard.groups import Group, Run
+from listops_bench.leaderboard.repeat import Repeats
 from listops_bench.leaderboard.tables import (
     limits,
     matrix_table,

@@ -22,10 +22,10 @@ from listops_bench.errors import InvalidInput
 from listops_bench.leaderboard._downloads import downloads
 from listops_bench.leaderboard._markdown import markdown
 from listops_bench.leaderboard._page import page, pages_of_models
-from listops_bench.leaderboard._repeat import Repeats
 from listops_bench.leaderboard.board import Board, read_boards
 from listops_bench.leaderboard.figures import Curve, figures
 from listops_bench.leaderboard.records import thresholds_json
+from listops_bench.leaderboard.repeat import Repeats
 from listops_bench.runs.folder import RunFiles
 from listops_bench.runs.learning import read_learning
 from listops_bench.runs.record import RunRecord, read_run

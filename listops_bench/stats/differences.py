@@ -50,6 +50,13 @@ def difference(learned: int, runs: int, other_learned: int, other_runs: int, con
     return Difference(learned / runs - other_learned / other_runs, low, high)
 
 
+def fisher(right: int, n: int, other_right: int, other_n: int) -> float:
+    """The p of Fisher's exact test, two-sided: whether two shares differ by more than luck."""
+    from scipy.stats import fisher_exact
+
+    return float(fisher_exact([[right, n - right], [other_right, other_n - other_right]]).pvalue)
+
+
 def _lower_limit(learned: int, runs: int, other_learned: int, other_runs: int, confidence: float) -> float:
     """The largest difference below which all are rejected as too low; -1 where none is.
 

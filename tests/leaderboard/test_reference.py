@@ -17,10 +17,10 @@ import torch
 from listops_bench.claims.page import FILE_NAME as CLAIMS, write_claims
 from listops_bench.evaluate.strangers import Checkpoints
 from listops_bench.evaluate.verification import validate_files, verify_files
-from listops_bench.leaderboard._repeat import Repeats
 from listops_bench.leaderboard.arms import spell_plateau
 from listops_bench.leaderboard.board import boards
 from listops_bench.leaderboard.output import build
+from listops_bench.leaderboard.repeat import Repeats
 from listops_bench.model.ladder import model_names
 from listops_bench.result.files import find_results, read_result
 from listops_bench.result.format import Result
