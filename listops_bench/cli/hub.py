@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from argparse import SUPPRESS
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from listops_bench._base.command import Parser, print_line
 from listops_bench._base.limits import limits_of_strangers
+from listops_bench.cli.board import RESULTS
 from listops_bench.cli.model import showing_splits
 from listops_bench.errors import InvalidInput
 from listops_bench.pages.console import make_table, print_tables
 
 if TYPE_CHECKING:
     from listops_bench.hub.client import Publication
+    from listops_bench.result.format import Result
 
 
 def add_verbs(parser: Parser) -> None:
@@ -56,6 +59,7 @@ def add_verbs(parser: Parser) -> None:
     )
     verb.add("--track NAME", "reference, open or constructed", default="open")
     verb.add("--task TASK...", "(default: those it was trained on, and their operations alone)", dest="tasks")
+    verb.add("--challenge NAME", "smallest, steps or curriculum: hand over what enters it, and say where it stands")
     place = verb.add_mutually_exclusive_group()
     place.add_argument("--output-dir", metavar="DIR", help="write the files below this folder, for a git pull request")
     place.add_argument(
@@ -116,11 +120,28 @@ def _show(publication: Publication) -> None:
         print_line(line)
 
 
+def _places(results: Sequence[Result], name: str) -> list[str]:
+    """Where entries of a challenge stand among the published results, where those are at hand."""
+    from listops_bench.leaderboard.board import boards, read_boards
+    from listops_bench.leaderboard.challenges import entries, get_challenge, place_of
+
+    challenge, ours = get_challenge(name), {result.model.id for result in results}
+    published = read_boards(RESULTS, on_left_out=lambda _: None) if Path(RESULTS).is_dir() else []
+    constructed = results[0].track == "constructed"
+    others = [
+        group
+        for group in (published[0].groups if published else ())
+        if group.first.model.id not in ours and (group.first.track == "constructed") == constructed
+    ]
+    return [place_of(challenge, group, others) for group in entries(challenge, boards(results)[0].groups)]
+
+
 def submit(**options: Any) -> None:
     from listops_bench.hub.submission import submit as hand_over, summary
 
     done = hand_over(**options, on_split=showing_splits())
-    for line in summary(done.results):
+    challenge = options["challenge"]
+    for line in [*summary(done.results), *(_places(done.results, challenge) if challenge else [])]:
         print_line(line)
     if done.pull_request is not None:
         print_line(f"{'opened' if done.opened else 'open already:'} {done.pull_request}")

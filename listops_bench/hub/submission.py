@@ -13,6 +13,8 @@ from listops_bench.errors import InvalidInput, unknown
 from listops_bench.evaluate.examiner import OnSplit, examiner
 from listops_bench.evaluate.verification import validate_files
 from listops_bench.hub.client import Publication, check_access, open_pull_request, push
+from listops_bench.leaderboard.board import boards
+from listops_bench.leaderboard.challenges import entries, get_challenge
 from listops_bench.leaderboard.groups import RANKED_SEEDS
 from listops_bench.model.origin import resolve
 from listops_bench.result.files import result_path, write_result
@@ -48,6 +50,7 @@ def submit(
     repo_id: str | None = None,
     output_dir: str | os.PathLike[str] | None = None,
     device: str | None = None,
+    challenge: str | None = None,
     on_split: OnSplit | None = None,
 ) -> Submission:
     """Evaluates checkpoints on all splits of their tasks and submits the results.
@@ -59,14 +62,16 @@ def submit(
         tasks: by default those that a checkpoint was trained on, and each of their operations alone.
         repo_id: the results dataset on the Hub to open a pull request on (default: ``$LISTOPS_BENCH_RESULTS_REPO``).
         output_dir: write the files here instead, for a git pull request.
+        challenge: submit only what enters it, see `leaderboard.challenges`.
 
     Raises:
-        InvalidInput: nowhere to submit to; a checkpoint that verifiers could not load or fetch; or a result that would
-            not be valid.
+        InvalidInput: nowhere to submit to; a checkpoint that verifiers could not load or fetch; a result that would
+            not be valid; or no entry of the challenge, with the rule that it breaks.
         EnvironmentFailed: no token, no permission, or no network.
     """
     if track not in TRACKS:
         raise unknown("track", track, TRACKS)
+    asked = None if challenge is None else get_challenge(challenge)
     repo_id = None if output_dir is not None else repo_id or os.environ.get(RESULTS_REPO) or None
     if output_dir is None and repo_id is None:
         raise InvalidInput(
@@ -86,6 +91,8 @@ def submit(
         for path, problem in validate_files([write_result(scratch, result) for result in results]):
             if problem is not None:
                 raise InvalidInput(f"this would not be accepted: {problem.removeprefix(str(path) + ': ')}")
+        if asked is not None:
+            entries(asked, boards(results)[0].groups)
         if repo_id is not None:
             return _open_pull_request(repo_id, results, Path(scratch))
     assert output_dir is not None

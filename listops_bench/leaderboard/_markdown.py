@@ -8,7 +8,13 @@ from dataclasses import replace
 from listops_bench.leaderboard.arms import spell_threshold
 from listops_bench.leaderboard.board import Board
 from listops_bench.leaderboard.groups import RANKED_SEEDS
-from listops_bench.leaderboard.tables import matrix_table, results_table, smallest_table, threshold_table
+from listops_bench.leaderboard.tables import (
+    challenge_table,
+    matrix_table,
+    results_table,
+    smallest_table,
+    threshold_table,
+)
 from listops_bench.pages.chart import Figure
 from listops_bench.pages.html import render
 from listops_bench.pages.tables import Table, row, to_markdown
@@ -32,6 +38,7 @@ def markdown(boards: Sequence[Board], *, title: str, lead: str, figures: Sequenc
             "has_measured": bool(board.measured),
             "matrix": to_markdown(_matrix(board)),
             "smallest": to_markdown(smallest_table(board).pick(*_SMALLEST)),
+            "challenges": to_markdown(challenge_table(board)),
             "thresholds": to_markdown(threshold_table(board).pick(*_THRESHOLDS)),
             "results": to_markdown(results_table(board).pick(*_RESULTS)),
         }

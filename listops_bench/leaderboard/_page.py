@@ -17,6 +17,7 @@ from listops_bench.leaderboard.board import Board
 from listops_bench.leaderboard.groups import Group, Run
 from listops_bench.leaderboard.repeat import Repeats
 from listops_bench.leaderboard.tables import (
+    challenge_table,
     limits,
     matrix_table,
     number,
@@ -76,6 +77,7 @@ def _parts(board: Board) -> dict[str, Any]:
         "smallest": smallest_table(board, link).pick(
             "task", "model", "parameters", "seeds that learned", "plan", "track"
         ),
+        "challenges": challenge_table(board, link),
         "thresholds": threshold_table(board).pick(
             "task", "plan", "n50", "plateau", "strip", "against", "gain", "unseen", "runs", "family", "track"
         ),

@@ -17,6 +17,7 @@ from listops_bench.leaderboard.arms import (
     spell_threshold,
 )
 from listops_bench.leaderboard.board import Board, Size
+from listops_bench.leaderboard.challenges import standings
 from listops_bench.leaderboard.groups import RANKED_SEEDS, Group, Run
 from listops_bench.pages.console import print_tables
 from listops_bench.pages.tables import Cell, Column, Row, Table, to_console
@@ -121,6 +122,34 @@ def smallest_table(board: Board, link: LinkOf = no_link) -> Table:
         "Models of one size share the place."
     )
     return Table(columns, tuple(rows), "Smallest model that has learned each task", (note,))
+
+
+def challenge_table(board: Board, link: LinkOf = no_link) -> Table:
+    """A row for each challenge: its rule, who is first, and how it is entered."""
+    columns = (
+        Column("challenge"), Column("rule"), Column("first"), Column("sharing its place"), Column("displaced by"),
+        Column("entered by"),
+    )  # fmt: skip
+    rows = []
+    for standing in standings(board):
+        challenge, best = standing.challenge, list(standing.first.values())
+        first, figure = "no entry yet", ""
+        shared = "; ".join(f"{other.model}, {other.plan}: {challenge.figure(other)}" for _, *o in best for other in o)
+        address = ""
+        if len(best) == 1 and challenge.name != "smallest":
+            leader = best[0][0]
+            first, figure = f"{leader.model}, {leader.plan}", challenge.figure(leader)
+            address = link(leader)
+        elif best:
+            first, shared = ", ".join(f"{task} {groups[0].parameters:,}" for task, groups in standing.first.items()), ""
+        title = f"{challenge.title}, {'constructed' if standing.constructed else 'trained'}"
+        cells = (
+            Cell(title if challenge.name == "smallest" else challenge.title), Cell(challenge.rule),
+            Cell(first, figure, link=address), Cell(shared), Cell(challenge.displaces),
+            Cell(challenge.command + (" --track constructed" if standing.constructed else ""), is_name=True),
+        )  # fmt: skip
+        rows.append(Row(cells))
+    return Table(columns, tuple(rows), "Challenges")
 
 
 # --- thresholds -------------------------------------------------------------------------------------------------------

@@ -10,7 +10,11 @@ Rule = Literal[
 ]  # fmt: skip
 RULES: tuple[Rule, ...] = get_args(Rule)
 
+EntryRule = Literal["seeds-needed", "limits", "learned"]
+ENTRY_RULES: tuple[EntryRule, ...] = get_args(EntryRule)
+"""Of entering a challenge: a result that breaks one is valid, and no entry."""
 
-def against(rule: Rule, problem: object) -> str:
+
+def against(rule: Rule | EntryRule, problem: object) -> str:
     """``"... did you mean '1.0.0'? (rule versions)"``: what is wrong, and the rule that it breaks."""
     return f"{problem} (rule {rule})"

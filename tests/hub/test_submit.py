@@ -9,6 +9,7 @@ from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.verification import verify_files
 from listops_bench.hub.submission import RESULTS_REPO, submit, summary
 from listops_bench.result.files import find_results, read_result
+from listops_bench.runs.store import stored_run
 from listops_bench.tasks.split import EVALUATION_SPLITS
 from tests.support.commands import Run
 from tests.support.fake_checkpoints import make_taciturn_checkpoint, run_record
@@ -16,6 +17,7 @@ from tests.support.fake_results import result
 from tests.support.hub_server import HubServer
 
 RESULTS = "org/results"
+WEIGHTS = Path(__file__).resolve().parents[2] / "leaderboard/weights"
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,33 @@ def test_files_for_a_git_pull_request(folder: Path, tmp_path: Path, command: Run
     assert str(path) in out
     assert "let verifiers have the weights" in out
     assert read_result(path, tmp_path / "results").track == "open"
+
+
+def test_what_enters_no_challenge_is_not_handed_over(hub: HubServer, command: Run) -> None:
+    words = ("submit", "org/first", "--task", "sum", "--repo", RESULTS)
+    code, _, error = command(*words, "--challenge", "smallest")
+    assert (code, error.strip()[-19:]) == (2, "(rule seeds-needed)")
+    code, _, error = command(*words, "--challenge", "smalest")
+    assert (code, "did you mean 'smallest'" in error) == (2, True)
+    assert hub.repo("dataset", RESULTS).pulls == {}
+
+
+@pytest.mark.check_all
+def test_a_challenge_is_entered_from_the_hub(hub: HubServer, command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three seeds, two of which have learned MAX; without them the board's best is larger."""
+    ids = [f"org/max-{seed}" for seed in range(3)]
+    for seed, one in enumerate(ids):
+        folder = stored_run(f"{WEIGHTS}/looped_d016-max_med-6000-91ad04df#{seed}")
+        hub.create("model", one).add({path.name: path.read_bytes() for path in folder.iterdir()})
+    monkeypatch.chdir(WEIGHTS.parents[1])
+    words = ("submit", "--task", "max", "--challenge", "smallest", "--repo", RESULTS)
+    code, _, error = command(*words, *ids[:2])
+    assert (code, error.strip()[-19:]) == (2, "(rule seeds-needed)")
+    code, out, _ = command(*words, *ids)
+    assert code == 0
+    assert "smallest, max: 5,648 parameters: shares the first place with looped_d016" in out
+    assert f"opened {hub.url}/datasets/{RESULTS}/discussions/1" in out
+    assert len(hub.repo("dataset", RESULTS).files("refs/pr/1")) == 3
 
 
 def test_three_seeds_make_one_ranked_row() -> None:
