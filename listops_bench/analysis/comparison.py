@@ -1,13 +1,15 @@
 """Checkpoints side by side: single, joint and transferred models, of one size or of many.
 
 Two tests were chosen before any checkpoint was looked at: whether the embedding follows the order of the numbers
-(`Order.regression`), and whether it tells even from odd (parity). They are made for each checkpoint, and once more for
-the seeds of a curriculum together. With ten numbers the smallest p that a perfect parity can have is 1/126, so one
-model says little by itself, and the seeds together are what counts. Everything else in an analysis is exploratory.
+(`Order.regression`), and whether it tells even from odd (parity). Two were added after: parity beyond order, which a
+line does not hide, and the strongest wave over Z_n. They are made for each checkpoint, and once more for the seeds of
+a curriculum together. With ten numbers the smallest p that a perfect parity can have is 1/126, so one model says
+little by itself, and the seeds together are what counts. Everything else in an analysis is exploratory.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import cast
 
@@ -41,13 +43,15 @@ def compare_checkpoints(analyses: Sequence[Analysis]) -> Findings:
     seeds = [sorted(group, key=lambda one: (one.seed is None, one.seed or 0, one.name)) for group in members.values()]
     orders = [mean_over([one.embedding.order.regression for one in group]) for group in seeds]
     parities = [mean_over([one.embedding.parity for one in group]) for group in seeds]
-    adjusted = holm([test.p for test in (*orders, *parities)])
-    order_ps, parity_ps = adjusted[: len(seeds)], adjusted[len(seeds) :]
+    beyond = [mean_over([one.embedding.parity_beyond_order for one in group]) for group in seeds]
+    waves = [mean_over([one.embedding.waves.strongest for one in group]) for group in seeds]
+    adjusted = iter(holm([test.p for test in (*orders, *parities, *beyond, *waves)]))
+    tests = [[(test, next(adjusted)) for test in tests] for tests in (orders, parities, beyond, waves)]
     groups = []
-    for group, order, order_p, parity, parity_p in zip(seeds, orders, order_ps, parities, parity_ps, strict=True):
+    for group, *tested in zip(seeds, *tests, strict=True):
         found = [_findings(one, operation or one.operations[0]) for one in group]
         first = group[0]
-        groups.append(GroupFindings(first.plan, first.architecture, order, order_p, parity, parity_p, found))
+        groups.append(GroupFindings(first.plan, first.architecture, *itertools.chain(*tested), found))
     kinds = list(KINDS)
     groups.sort(key=lambda g: (kinds.index(g.kind), g.checkpoints[0].parameters, g.architecture, g.plan))
     return Findings(__version__, operation, groups)
@@ -72,6 +76,8 @@ def _findings(analysis: Analysis, operation: str) -> CheckpointFindings:
         facts=table.triples.known(held_out=True) if table.triples else None,
         order=analysis.embedding.order.regression,
         parity=analysis.embedding.parity,
+        parity_beyond_order=analysis.embedding.parity_beyond_order,
+        waves=analysis.embedding.waves.strongest,
         attention_share=analysis.reliance.attention_share,
         last_step=analysis.reliance.intact[operation].last_step,
         without=without,

@@ -58,6 +58,8 @@ class CheckpointFindings:
         facts: multisets of three held-out operands known, of the same operation.
         order: whether the embedding follows the order of the numbers.
         parity: whether the embedding tells even from odd.
+        parity_beyond_order: the share of parity that is predicted once the order is taken out of it and of the vectors.
+        waves: how far its strongest wave over Z_n stands above chance, in standard deviations over label permutations.
         attention_share: attention's part of what is added to the residual stream.
         last_step: answers right given the right lines before them.
         without: the same with the mean output of sublayers in place of their own, by kind of sublayer and layer
@@ -75,6 +77,8 @@ class CheckpointFindings:
     facts: Summary | None
     order: Statistic
     parity: Statistic
+    parity_beyond_order: Statistic
+    waves: Statistic
     attention_share: float
     last_step: Summary
     without: dict[SublayerKind, dict[Layer, Summary]]
@@ -85,8 +89,8 @@ class GroupFindings:
     """The seeds of one curriculum and architecture.
 
     Attributes:
-        order_mean: the mean over the seeds; ``parity_mean`` likewise.
-        order_p_adjusted: its p adjusted (Holm) for all tests of all groups; ``parity_p_adjusted`` likewise.
+        order_mean: the mean over the seeds; ``parity_mean``, ``beyond_mean`` and ``waves_mean`` likewise.
+        order_p_adjusted: its p adjusted (Holm) for all tests of all groups; those of the others likewise.
     """
 
     plan: str
@@ -95,6 +99,10 @@ class GroupFindings:
     order_p_adjusted: float
     parity_mean: Statistic
     parity_p_adjusted: float
+    beyond_mean: Statistic
+    beyond_p_adjusted: float
+    waves_mean: Statistic
+    waves_p_adjusted: float
     checkpoints: list[CheckpointFindings]
 
     @property

@@ -40,6 +40,8 @@ NO_RISE = 0.05
 _MOST_MISSING = 20
 NO_ORDER = 0.5
 """A rank correlation whose interval ends below it is no order."""
+NO_WAVE = 3.0
+"""A strongest wave is none where its mean lies fewer standard deviations above chance."""
 SEPARATED = 0.75
 """Half the way from guessing even or odd to telling all numbers right."""
 

@@ -17,6 +17,7 @@ from listops_bench.claims._evidence import (
     NO_ORDER,
     NO_RISE,
     NO_SAVING,
+    NO_WAVE,
     SEPARATED,
     Contrast,
     Rung,
@@ -42,6 +43,7 @@ LIMITS = {
     "no_order": NO_ORDER,
     "no_rise": f"{100 * NO_RISE:.0f}",
     "no_saving": NO_SAVING,
+    "no_wave": NO_WAVE,
     "separated": f"{SEPARATED:.0%}",
     "significant": SIGNIFICANT,
 }

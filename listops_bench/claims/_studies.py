@@ -27,7 +27,7 @@ from listops_bench.analysis.findings import (
     SublayerKind,
     read_findings,
 )
-from listops_bench.claims._evidence import NO_ORDER, NO_RISE, SEPARATED, side_of, stages_of
+from listops_bench.claims._evidence import NO_ORDER, NO_RISE, NO_WAVE, SEPARATED, side_of, stages_of
 from listops_bench.claims._render import spell_difference
 from listops_bench.claims._specs import Decision
 from listops_bench.errors import InvalidInput
@@ -115,9 +115,9 @@ class Part:
 
 
 def structure(alone: GroupFindings, joint: GroupFindings) -> list[Part]:
-    """R5: order and parity of the numbers' embeddings, and operands never trained on."""
-    order, parity = _values(joint, lambda c: c.order.value), _values(joint, lambda c: c.parity.value)
-    gap = mean_difference(order, _values(alone, lambda c: c.order.value))
+    """R5: order, parity and waves of the numbers' embeddings, and operands never trained on."""
+    order, parity = _values(joint, _order), _values(joint, _parity)
+    gap = mean_difference(order, _values(alone, _order))
     fresh = mean_difference(_values(joint, lambda c: c.unseen.accuracy), _values(alone, lambda c: c.unseen.accuracy))
     p, q = joint.order_p_adjusted, joint.parity_p_adjusted
     limits = mean_interval(parity)
@@ -128,8 +128,10 @@ def structure(alone: GroupFindings, joint: GroupFindings) -> list[Part]:
         Part(
             "no structure after SUM alone",
             _no_structure(alone),
-            f"order {fmean(_values(alone, lambda c: c.order.value)):.2f}, {p_text(alone.order_p_adjusted)}; parity "
-            f"{fmean(_values(alone, lambda c: c.parity.value)):.0%} told right, {p_text(alone.parity_p_adjusted)}, "
+            f"order {fmean(_values(alone, _order)):.2f}, {p_text(alone.order_p_adjusted)}; parity "
+            f"{fmean(_values(alone, _parity)):.0%} told right, {p_text(alone.parity_p_adjusted)}, beyond order "
+            f"{p_text(alone.beyond_p_adjusted)}; strongest wave "
+            f"{fmean(_values(alone, _waves)):.1f} standard deviations, {p_text(alone.waves_p_adjusted)}, "
             f"{len(alone.checkpoints)} seeds",
         ),
         Part("order after joint training", _stands_out(p, order, 0), f"{fmean(order):.2f}, {p_text(p)}, {seeds}"),
@@ -167,12 +169,13 @@ def _stands_out(p: float, values: Sequence[float], bound: float) -> Decision:
 
 
 def _no_structure(group: GroupFindings) -> Decision:
-    """Against, where order or parity stands out from chance; for, where the interval of either mean excludes it."""
-    if min(group.order_p_adjusted, group.parity_p_adjusted) < SIGNIFICANT:
+    """Against, where order, parity or a wave stands out; for, where the interval of each mean excludes it."""
+    tested = (group.order_p_adjusted, group.parity_p_adjusted, group.beyond_p_adjusted, group.waves_p_adjusted)
+    if min(tested) < SIGNIFICANT:
         return "against"
-    order, parity = (mean_interval(_values(group, of)) for of in (lambda c: c.order.value, lambda c: c.parity.value))
-    is_excluded = order is not None and parity is not None and order[1] < NO_ORDER and parity[1] < SEPARATED
-    return "for" if is_excluded else "open"
+    bounds = ((_order, NO_ORDER), (_parity, SEPARATED), (_waves, NO_WAVE))
+    limits = [(mean_interval(_values(group, of)), bound) for of, bound in bounds]
+    return "for" if all(found is not None and found[1] < bound for found, bound in limits) else "open"
 
 
 def _rises(gap: Difference | None, no_rise: float = NO_RISE) -> Decision:
@@ -180,6 +183,18 @@ def _rises(gap: Difference | None, no_rise: float = NO_RISE) -> Decision:
     if gap is None:
         return "open"
     return "for" if gap.low > 0 else "against" if gap.high < no_rise else "open"
+
+
+def _order(of: CheckpointFindings) -> float:
+    return of.order.value
+
+
+def _parity(of: CheckpointFindings) -> float:
+    return of.parity.value
+
+
+def _waves(of: CheckpointFindings) -> float:
+    return of.waves.value
 
 
 def _values(group: GroupFindings, of: Measure) -> list[float]:

@@ -301,14 +301,18 @@ def study(
         checkpoints = [
             CheckpointFindings(
                 f"{kind}-seed{seed}", seed, f"{plan}:1700", 35_376, "ab" * 32, kind, Summary.of(exact, 400),
-                Summary.of(fresh + seed, 400), None, statistic(one, 0.5), statistic(two, 0.5), three,
-                Summary.of(300, 400), {"attention": ablated, "feed_forward": ablated},
+                Summary.of(fresh + seed, 400), None, statistic(one, 0.5), statistic(two, 0.5), statistic(0.1, 0.5),
+                statistic(1 + seed / 10, 0.5), three, Summary.of(300, 400),
+                {"attention": ablated, "feed_forward": ablated},
             )
             for seed, (one, two, three) in enumerate(zip(orders, parities, shares, strict=True))
         ]  # fmt: skip
         order, parity = float(np.mean(orders)), float(np.mean(parities))
         p, q = 0.001 if order > 0.5 else 0.9, 0.001 if parity > 0.9 else 0.9
-        return GroupFindings(plan, "looped_d048", statistic(order, p), p, statistic(parity, q), q, checkpoints)
+        tested = [
+            part for value, p in ((order, p), (parity, q), (0.1, 0.5), (1.1, 0.5)) for part in (statistic(value, p), p)
+        ]
+        return GroupFindings(plan, "looped_d048", *tested, checkpoints)
 
     groups = [
         group("sum", "alone", 100, order[0], [0.3] * len(order[0]), attention[0]),

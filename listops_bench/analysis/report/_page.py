@@ -120,7 +120,8 @@ def comparison_table(findings: Findings) -> Table:
     """A row for each checkpoint, and one for the means of each group of seeds. One model for all is no column."""
     numbers = (
         "exact traces", "unseen operands", "order", "order, random vectors", "parity", "parity, random vectors",
-        "attention share",
+        "parity beyond order", "parity beyond order, random vectors",
+        "strongest wave", "strongest wave, random vectors", "attention share",
     )  # fmt: skip
     columns = (Column("curriculum"), Column("model"), Column("seed"), *(Column(title, "right") for title in numbers))
     rows = []
@@ -143,7 +144,8 @@ def _checkpoint_row(group: GroupFindings, of: CheckpointFindings) -> Row:
     return row(
         group.plan, group.architecture, "–" if of.seed is None else str(of.seed), cell(of.exact), cell(of.unseen),
         *_with_control(of.order, signed, of.order.p), *_with_control(of.parity, percent, of.parity.p),
-        percent(of.attention_share),
+        *_with_control(of.parity_beyond_order, signed, of.parity_beyond_order.p),
+        *_with_control(of.waves, signed, of.waves.p), percent(of.attention_share),
     )  # fmt: skip
 
 
@@ -154,7 +156,9 @@ def _mean_row(group: GroupFindings) -> Row:
     return row(
         group.plan, group.architecture, f"mean of {len(group.checkpoints)}", percent(exact, 1), percent(unseen, 1),
         *_with_control(group.order_mean, signed, group.order_p_adjusted),
-        *_with_control(group.parity_mean, percent, group.parity_p_adjusted), percent(attention),
+        *_with_control(group.parity_mean, percent, group.parity_p_adjusted),
+        *_with_control(group.beyond_mean, signed, group.beyond_p_adjusted),
+        *_with_control(group.waves_mean, signed, group.waves_p_adjusted), percent(attention),
         strong=True,
     )  # fmt: skip
 
