@@ -23,6 +23,7 @@ from listops_bench.claims._specs import Decision, Equal, EvidenceSpec
 from listops_bench.leaderboard.arms import Arm
 from listops_bench.leaderboard.groups import Group, Setting
 from listops_bench.result.learned import View
+from listops_bench.result.plans import Plan
 from listops_bench.stats.common_ratio import common_ratio
 from listops_bench.stats.differences import Difference, difference
 from listops_bench.stats.threshold import Outcome, Ratio, Threshold, fit_threshold, plateau_gain, ratio
@@ -127,18 +128,48 @@ def rungs(arm: Arm) -> list[Rung]:
 class Ladders:
     """The arms of a board, to be asked for by what they were trained and scored on."""
 
-    def __init__(self, arms: Iterable[Arm]) -> None:
-        self.arms = tuple(arm for arm in arms if rungs(arm))
+    def __init__(self, arms: Iterable[Arm], plans: Sequence[Plan] = ()) -> None:
+        self._all, self.plans = tuple(arms), tuple(plans)
+        chosen = [plan for plan in plans if "learning_rate" in plan.chosen]
+        parts = [_split(arm, chosen) for arm in self._all]
+        self.arms = tuple(arm for arm, _ in parts if arm and rungs(arm))
+        self._optimised = tuple(arm for _, arm in parts if arm)
         self.settings = tuple(dict.fromkeys(arm.setting for arm in self.arms))
+
+    @cached_property
+    def optimised(self) -> Ladders:
+        """Those whose learning rate was chosen with other seeds, by a plan; they are not among the others."""
+        return Ladders(self._optimised)
 
     def at(self, view: View) -> Ladders:
         """The same arms, by another view of what was learned."""
-        return Ladders(arm.at(view) for arm in self.arms)
+        return Ladders((arm.at(view) for arm in self._all), self.plans)
+
+    def declared(self, arms: Iterable[Arm], claim: str) -> tuple[int, int]:
+        """How many runs of some arms were declared for a claim, at this cut and so many of a size; and of how many."""
+        found = []
+        for arm in {id(arm): arm for arm in arms}.values():
+            plans = [plan for plan in self.plans if claim in plan.claims and arm.view.cut in plan.cuts]
+            for group in arm.groups:
+                able = [plan for plan in plans if len(group.runs) in (plan.looks or [len(group.runs)])]
+                runs = [run.result for run in group.runs if arm.view in run.verdicts]
+                found += [any(plan.declares(result) for plan in able) for result in runs]
+        return sum(found), len(found)
 
     def find(self, setting: Setting, side: str) -> list[Arm]:
         """Those of a side such as ``sum after max_med, then sum``."""
         own = (arm for arm in self.arms if arm.setting == setting)
         return [arm for arm in own if (operations_of(arm.task), stages_of(arm.curriculum)) == side_of(side)]
+
+    def pooled(self, setting: Setting, side: str, same: str) -> list[Arm]:
+        """Those of a side, with those of the same number of steps of another that is the same under other names."""
+        found = self.find(setting, side)
+        if not same:
+            return found
+        by_budget: dict[int, list[Arm]] = defaultdict(list)
+        for arm in (*found, *self.find(setting, same)):
+            by_budget[arm.budget].append(arm)
+        return [_pooled(arms) for arms in by_budget.values()]
 
     def nested(self, setting: Setting) -> list[tuple[Arm, Arm]]:
         """A task and a task with its operations and more, each trained on itself.
@@ -148,6 +179,24 @@ class Ladders:
         own = [arm for arm in self.arms if arm.setting == setting and arm.itself]
         pairs = itertools.permutations([arm for arm in own if "ssum" not in operations_of(arm.task)], 2)
         return [(one, two) for one, two in pairs if operations_of(one.task) < operations_of(two.task)]
+
+
+def _split(arm: Arm, plans: Sequence[Plan]) -> tuple[Arm | None, Arm | None]:
+    """The groups of an arm in two, those with a recipe of the plans second; None where there is none."""
+    planned = [any(plan.has_recipe(group.first) for plan in plans) for group in arm.groups]
+    if not any(planned):
+        return arm, None
+    without, within = (
+        tuple(group for group, inside in zip(arm.groups, planned, strict=True) if inside is side)
+        for side in (False, True)
+    )
+    return replace(arm, groups=without) if without else None, replace(arm, groups=within)
+
+
+def _pooled(arms: Sequence[Arm]) -> Arm:
+    """Arms as one, which bears the name of the first."""
+    groups = sorted((group for arm in arms for group in arm.groups), key=lambda group: group.parameters)
+    return replace(arms[0], groups=tuple(groups), recipes=max(arm.recipes for arm in arms))
 
 
 # --- one against another ----------------------------------------------------------------------------------------------
@@ -342,7 +391,7 @@ class Evidence:
         """The curricula of contrasts that are open, of those that ratios decide or of the others."""
         own = [one for one, decision in self.decided if decision == "open" and not one.pool]
         arms = [arm for one in own if one.by_ratio == by_ratio for arm in (one.first, one.second)]
-        return list(dict.fromkeys(arm.curriculum for arm in arms))
+        return list(dict.fromkeys(curriculum for arm in arms for curriculum in arm.curricula))
 
     @property
     def where_second_fails(self) -> list[tuple[Rung, Rung]]:
@@ -367,11 +416,12 @@ def _allowing_for(looks: int) -> float:
 def gather(spec: EvidenceSpec, ladders: Ladders) -> tuple[Evidence, ...]:
     """The contrasts of a set that a board holds, by setting; the one with the most runs comes first, and decides."""
     found = []
+    ladders = ladders.optimised if spec.equal == "optimisation" else ladders
     for setting in ladders.settings:
         pairs = [(one, two, "") for one, two in ladders.nested(setting)] if spec.nested_tasks else []
         for pair in spec.pairs:
-            sides = itertools.product(ladders.find(setting, pair.first), ladders.find(setting, pair.second))
-            pairs += [(one, two, pair.about) for one, two in sides]
+            firsts, seconds = ladders.pooled(setting, pair.first, pair.same), ladders.find(setting, pair.second)
+            pairs += [(one, two, pair.about) for one, two in itertools.product(firsts, seconds)]
         able = [Contrast(one, two, spec.equal, about) for one, two, about in pairs]
         able = [one for one in able if one.decidable and (one.by_ratio or not spec.nested_tasks)]
         if able:

@@ -24,17 +24,23 @@ from listops_bench.claims._evidence import (
     rungs,
     scheme_of,
 )
-from listops_bench.claims._specs import Decision
+from listops_bench.claims._specs import Decision, Equal
 from listops_bench.leaderboard.arms import Arm, spell_limits, spell_plateau, spell_threshold, time_to_learn
 from listops_bench.leaderboard.groups import Setting
 from listops_bench.result.learned import LEARNED, SEEN, View
 from listops_bench.stats.differences import Difference
 from listops_bench.stats.intervals import Summary, mean_difference
 from listops_bench.stats.threshold import Ratio, Threshold
-from listops_bench.tasks.exposure import NEARLY
+from listops_bench.tasks.curriculum import recorded_curriculum
+from listops_bench.tasks.exposure import NEARLY, distinct_forms
 from listops_bench.tasks.operations import OPERATIONS
 
 DECIDED: dict[Decision, str] = {"for": "for the claim", "against": "against it", "open": "open"}
+ALIKE: dict[Equal, str] = {
+    "steps": "{:,} steps",
+    "exposure": "reductions",
+    "optimisation": "{:,} steps, learning rate chosen",
+}
 LIMITS = {
     "confidence": f"{CONFIDENCE:.0%}",
     "learned": f"{LEARNED:.0%}",
@@ -135,11 +141,12 @@ def _median(rung: Rung) -> str:
 
 
 def _trained_on(arm: Arm) -> str:
-    return markdown_code(arm.curriculum) + ("" if arm.recipes == 1 else " (several recipes)")
+    return " and ".join(map(markdown_code, arm.curricula)) + ("" if arm.recipes == 1 else " (several recipes)")
 
 
 def _scored(contrast: Contrast) -> str:
-    return " and ".join(dict.fromkeys(markdown_code(arm.task) for arm in (contrast.first, contrast.second)))
+    groups = (*contrast.first.groups, *contrast.second.groups)
+    return " and ".join(dict.fromkeys(markdown_code(group.task) for group in groups))
 
 
 def _setting(of: Setting) -> str:
@@ -158,6 +165,7 @@ def _setting(of: Setting) -> str:
 _FILTERS: dict[str, Any] = {
     "code": markdown_code,
     "figure": spell_figure,
+    "forms": lambda arm: distinct_forms(frozenset(recorded_curriculum(arm.curriculum).tasks)),
     "hours": lambda seconds: f"{seconds / 3600:.2f}",
     "lines": lambda text, between: between.join(filter(None, text.split("\n"))),
     "mean": lambda rung: f"{fmean(rung.accuracies()):.1%}",
@@ -178,6 +186,7 @@ _FILTERS: dict[str, Any] = {
 }
 _NAMES: dict[str, Any] = {
     "SEEN": SEEN,
+    "alike": ALIKE,
     "count": count,
     "decided": DECIDED,
     "mean_difference": mean_difference,

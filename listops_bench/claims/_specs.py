@@ -10,17 +10,23 @@ from typing import Literal
 from listops_bench._base import records
 
 Decision = Literal["for", "against", "open"]
-Equal = Literal["steps", "exposure"]
-"""What two arms were given alike; exposure counts reductions of the operation that is scored."""
+Equal = Literal["steps", "exposure", "optimisation"]
+"""What two arms were given alike: steps; reductions of the operation that is scored; or steps, and the learning rate of
+each was chosen with other seeds (`result.plans`)."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Claimed: one side is learned more easily than the other; see `Ladders.find`."""
+    """Claimed: one side is learned more easily than the other; see `Ladders.find`.
+
+    Attributes:
+        same: a side that is the first under other names of the numbers; their runs are pooled.
+    """
 
     first: str
     second: str
     about: str = ""
+    same: str = ""
 
 
 @dataclass(frozen=True)

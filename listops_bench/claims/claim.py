@@ -22,6 +22,7 @@ class Claim:
         thresholds: what ladders of sizes show, where the claim asks that.
         studies: analyses of checkpoints, where the claim asks that, the one that decides first.
         elsewhere: the claim by other views of what was learned, where it rests on that.
+        declared: how many of the runs that decide were declared for it beforehand, and of how many.
     """
 
     name: str
@@ -30,6 +31,13 @@ class Claim:
     thresholds: Thresholds
     studies: tuple[Study, ...]
     elsewhere: Mapping[View, Claim] = field(default_factory=dict)
+    declared: tuple[int, int] = (0, 0)
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether all of them were; what is not declared is exploratory."""
+        declared, runs = self.declared
+        return declared == runs > 0
 
     @property
     def where(self) -> list[View]:
@@ -84,6 +92,9 @@ class Claim:
         return structure(*pair) if self.spec.decision == "structure" else reliance(*pair)
 
 
+_BY_LADDERS = ("thresholds", "size_and_curriculum")
+
+
 def decide(ladders: Ladders, studies: Sequence[Study]) -> list[Claim]:
     """R1 to R9, by the arms of a board and by those studies that hold SUM alone and SUM with MAX and MED.
 
@@ -107,7 +118,9 @@ def _decide(ladders: Ladders, studies: Sequence[Study]) -> list[Claim]:
         found = tuple(gather(one, ladders) for one in spec.evidence)
         asked = tuple(arm for arm in tried if arm.itself or spec.decision == "size_and_curriculum")
         own = tuple(study for study in studies if study.pair and spec.decision in ("structure", "reliance"))
-        claims.append(Claim(name, spec, found, Thresholds(asked), own))
+        deciding = [*(found[0][0].arms if found and found[0] else ()), *(asked if spec.decision in _BY_LADDERS else ())]
+        declared = ladders.declared(deciding, name)
+        claims.append(Claim(name, spec, found, Thresholds(asked), own, declared=declared))
     return claims
 
 

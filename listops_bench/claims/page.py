@@ -20,6 +20,7 @@ from listops_bench.errors import InvalidInput, file_error
 from listops_bench.leaderboard.board import Board
 from listops_bench.leaderboard.groups import Group
 from listops_bench.leaderboard.output import check_replaced
+from listops_bench.result.plans import FOLDER as PLANS, Plan, read_plans
 
 FILE_NAME = "CLAIMS.md"
 ANALYSIS = "analysis"
@@ -27,13 +28,13 @@ HISTORY = "history.md"
 VERDICTS: dict[Decision, str] = {"for": "holds", "against": "does not hold", "open": "not decided"}
 
 
-def claims(board: Board | None, studies: Sequence[Study] = ()) -> list[Claim]:
+def claims(board: Board | None, studies: Sequence[Study] = (), plans: Sequence[Plan] = ()) -> list[Claim]:
     """R1 to R9, in their order; without results none is decided."""
-    return decide(_ladders(board), studies)
+    return decide(_ladders(board, plans), studies)
 
 
-def _ladders(board: Board | None) -> Ladders:
-    return Ladders(board.all_arms if board else ())
+def _ladders(board: Board | None, plans: Sequence[Plan]) -> Ladders:
+    return Ladders(board.all_arms if board else (), plans)
 
 
 def write_claims(
@@ -47,7 +48,7 @@ def write_claims(
     Args:
         boards: of the results folder, the newest first (`leaderboard.read_boards`).
         results_dir: where the results lie. What a file ``history.md`` beside it tells, such as how the results came to
-            be, stands on the page.
+            be, stands on the page. A folder ``plans`` beside it says which runs were declared beforehand.
         page: the file; its links start from the folder that it lies in.
         analysis_dir: holds the folders that ``listops-bench analyze`` wrote; by default ``analysis`` beside the page.
 
@@ -77,13 +78,15 @@ def claims_page(
         folder = Path(results_dir, folders.pop()) if len(folders) == 1 else Path(results_dir)
         return path_link(folder) + "/"
 
-    ladders = _ladders(board)
+    plans = read_plans(Path(results_dir).parent / PLANS)
+    ladders = _ladders(board, plans)
     trained = trained_models(board) if board else []
     return render(
         "_page.md",
         basis=_basis(boards, studies),
         claims=decide(ladders, studies),
         verdicts=VERDICTS,
+        plans=plans,
         history=_history(Path(results_dir).parent / HISTORY),
         has_results=board is not None,
         ladders=ladders,

@@ -20,6 +20,7 @@ def add_verbs(parser: Parser) -> None:
     add_options(verb)
     verb.add("--workers N", "processes (default: one for each GPU, or core)", type=positive)
     verb.add("--plan", "print runs, steps, tokens and hours, and train nothing")
+    verb.add("--declare DIR", "write the page's plan to a folder, with the date, before any run; train nothing")
     verb.add("--devices N", "devices to plan for", type=positive, default=1)
 
     verb = parser.add_verb(
@@ -41,12 +42,15 @@ def add_verbs(parser: Parser) -> None:
     verb.add_argument("-o", "--output", metavar="DIR", required=True, help="the folder to bring them together in")
 
 
-def sweep(*, plan: bool, devices: int, **options: Any) -> int:
+def sweep(*, plan: bool, declare: str | None, devices: int, **options: Any) -> int:
     chosen = Options(**options)
-    from listops_bench.sweep.run import plan_sweep, run_sweep
+    from listops_bench.sweep.run import declare_plan, plan_sweep, run_sweep
 
     if plan:
         plan_sweep(chosen, devices)
+        return 0
+    if declare is not None:
+        print(terminal(str(declare_plan(chosen, declare))))
         return 0
     return run_sweep(chosen)
 

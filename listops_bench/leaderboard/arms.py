@@ -62,6 +62,11 @@ class Arm:
         return self.plan == self.task
 
     @property
+    def curricula(self) -> tuple[str, ...]:
+        """What its runs were trained on; several where arms were pooled."""
+        return tuple(dict.fromkeys(group.curriculum for group in self.groups))
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         return tuple(sorted({group.parameters for group in self.groups}))
 

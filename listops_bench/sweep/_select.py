@@ -1,8 +1,9 @@
 """Choosing a recipe on validation rows, before the runs that are reported.
 
-For every model and curriculum, each candidate is trained with seeds that choose and do nothing else. The one with the
-best mean accuracy on validation rows (the lower mean loss decides between equals) is then trained with the seeds that
-are reported. So no reported figure has had a part in the choice, and what the choice has cost is on record.
+For every model and curriculum (or once for a curriculum, at the sizes under ``at``), each candidate is trained with
+seeds that choose and do nothing else. The one with the best mean accuracy on validation rows (the lower mean loss
+decides between equals) is then trained with the seeds that are reported. So no reported figure has had a part in the
+choice, and what the choice has cost is on record.
 """
 
 from __future__ import annotations
@@ -54,10 +55,10 @@ class Selection:
             steps = sum(record.training.steps for record in there if record.training)
             candidates.append({"value": value, "accuracy": accuracy, "loss": loss, "runs": len(jobs), "steps": steps})
         best = max(candidates, key=lambda c: (c["accuracy"], -c["loss"]))
-        first = next(iter(self.choosing.values()))[0].config
+        chosen_with = next(iter(self.choosing.values()))
         return {
-            "model": first.model_name,
-            "curriculum": str(first.plan()),
+            "model": ", ".join(dict.fromkeys(job.config.model_name for job in chosen_with)),
+            "curriculum": str(chosen_with[0].config.plan()),
             "over": self.over,
             "chosen": best["value"],
             "steps_spent": sum(c["steps"] for c in candidates),

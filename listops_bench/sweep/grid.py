@@ -24,6 +24,8 @@ otherwise (recipes are merged)::
 A model may be a mapping, ``{model: looped_d048, num_attention_heads: 4}``: a rung with other values in its config.json.
 Lists in it are crossed.
 
+``plan: {claims: [R4]}`` declares beforehand what the runs are for (its keys: `_plan.Declared`).
+
 ``adaptive: {}`` in place of ``seeds`` has sizes chosen by what was learned so far (its keys: `_adaptive.Rule`).
 """
 
@@ -46,6 +48,7 @@ from listops_bench.errors import InvalidInput, shortened, unknown
 from listops_bench.model.ladder import load_config
 from listops_bench.result.format import TRACKS, Track
 from listops_bench.sweep._adaptive import Adaptive, Arm, Rule, make_arm
+from listops_bench.sweep._plan import Declared
 from listops_bench.sweep._select import Selection
 from listops_bench.sweep.job import Job
 from listops_bench.tasks.split import EVALUATION_SPLITS
@@ -73,8 +76,9 @@ _GRID: dict[str, type] = {
     "select": dict,
     "adaptive": dict,
 }
-_PAGE = {**_GRID, "grids": list}
-_SELECT: dict[str, type] = {"over": str, "by": str, "seeds": list}
+_PAGE = {**_GRID, "grids": list, "plan": dict}
+_SELECT: dict[str, type] = {"over": str, "by": str, "seeds": list, "at": list}
+_NOT_NEEDED = ("at",)
 _TYPE_NAMES = {list: "a list", dict: "a mapping", int: "a whole number", str: "text"}
 _LARGEST = 2**16
 _SET_BY_SWEEP = ("output_dir", "task", "curriculum", "model", "seed", "report_to", "num_processes")
@@ -91,6 +95,7 @@ class Sweep:
     jobs: tuple[Job, ...]
     selections: tuple[Selection, ...]
     adaptive: tuple[Adaptive, ...] = ()
+    plan: Declared | None = None
 
     def __len__(self) -> int:
         return len(self.jobs) + sum(selection.num_runs for selection in self.selections)
@@ -110,6 +115,7 @@ def read_sweep(
     """
     path, folder = Path(path), Path(output_dir)
     shared = dict(_checked(read_yaml(path, kind="sweep file"), _PAGE, path))
+    plan = from_mapping(Declared, shared.pop("plan"), what="key of plan") if "plan" in shared else None
     jobs: dict[str, Job] = {}
     selections: dict[str, Selection] = {}
     grids = []
@@ -131,7 +137,7 @@ def read_sweep(
         raise InvalidInput(f"{str(path)!r}: one adaptive arm stands in two grids; give it all its models in one")
     if not jobs and not selections and not courses:
         raise InvalidInput(f"{str(path)!r} has no run: it needs models, seeds, and tasks or curricula")
-    sweep = Sweep(path.stem, tuple(jobs.values()), tuple(selections.values()), courses)
+    sweep = Sweep(path.stem, tuple(jobs.values()), tuple(selections.values()), courses, plan)
     _check_jobs(sweep, path)
     return sweep
 
@@ -224,12 +230,12 @@ class _Grid:
     def num_runs(self) -> int:
         """How many there are, before any is made: once for all values of what is chosen, where there is a choice."""
         options = {key: len(_listed(value)) for key, value in self.recipe.items()}
-        seeds = len(self.seeds) if self.rule is None else 1
+        models = sum(1 for given in self._models for _ in _spelled_out(given))
+        runs = models * (len(self.seeds) if self.rule is None else 1)
         if self.select is not None:
             over, choosing = self._selected()
-            seeds += options.pop(over) * len(choosing)
-        models = sum(1 for given in self._models for _ in _spelled_out(given))
-        return len(self.trained_on) * models * math.prod(options.values()) * seeds
+            runs += len(self.select.get("at", range(models))) * options.pop(over) * len(choosing)
+        return len(self.trained_on) * math.prod(options.values()) * runs
 
     @cached_property
     def models(self) -> list[str]:
@@ -246,16 +252,28 @@ class _Grid:
         over, seeds = self._selected()
         candidates = self.recipe[over]
         others = {key: value for key, value in self.recipe.items() if key != over}
-        for trained_on, model, recipe in itertools.product(self.trained_on, self.models, _crossed(others)):
+        for trained_on, (anchors, models), recipe in itertools.product(
+            self.trained_on, self._anchored, _crossed(others)
+        ):
             recipes = {value: {**recipe, over: value} for value in candidates}
             choosing, reported = (
                 {
-                    value: tuple(self._job(trained_on, model, recipes[value], s, scored) for s in own)
+                    value: tuple(
+                        self._job(trained_on, model, recipes[value], s, scored) for model in sizes for s in own
+                    )
                     for value in recipes
                 }
-                for own, scored in ((seeds, False), (self.seeds, True))
+                for sizes, own, scored in ((anchors, seeds, False), (models, self.seeds, True))
             )
             yield Selection(over, choosing, reported)
+
+    @property
+    def _anchored(self) -> list[tuple[list[str], list[str]]]:
+        """Models that a choice is made with, and those that are trained as chosen: each by itself without ``at``."""
+        at = None if self.select is None else self.select.get("at")
+        if at is None:
+            return [([model], [model]) for model in self.models]
+        return [([self._model(model) for model in at], self.models)]
 
     def adaptive(self) -> list[Adaptive]:
         """Each arm by itself, or the two that are compared."""
@@ -293,9 +311,13 @@ class _Grid:
         """Over which option a recipe is chosen, and on which seeds."""
         select = _checked(self.select, _SELECT, self.path)
         for key in _SELECT:
-            if key not in select:
+            if key not in select and key not in _NOT_NEEDED:
                 raise InvalidInput(f"{str(self.path)!r}: select has no {key!r}")
         _choice("way to select", select["by"], ("validation",))
+        for model in select.get("at", ()):
+            _check_type("select: at", model, _LISTS["models"], self.path)
+        if select.get("at") == []:
+            raise InvalidInput(f"{str(self.path)!r}: select: at names no model to choose with")
         over, candidates = select["over"], self.recipe.get(select["over"])
         if not isinstance(candidates, list) or len(set(candidates)) < 2:
             raise InvalidInput(f"{str(self.path)!r}: select over {over}, but the recipe has no list of it")

@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, MutableMapping
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from listops_bench._base.escape import terminal
@@ -126,6 +127,16 @@ def plan_sweep(options: Options, devices: int) -> None:
     from listops_bench.sweep._cost import print_estimate
 
     print_estimate(open_sweep(options), options.pack, devices, make_console())
+
+
+def declare_plan(options: Options, plans: str) -> Path:
+    """Writes the record of the page's plan to a folder, before its first run, and returns its path; trains nothing."""
+    from listops_bench.sweep._plan import declare
+
+    folder = open_sweep(options)
+    if any(folder.by_state()[state] for state in ("done", "failed")):
+        raise InvalidInput(f"{str(folder.path)!r} has runs of the page: a plan is declared before the first")
+    return declare(Path(options.file), folder.sweep, Path(plans))
 
 
 def _begin(folder: SweepFolder, options: Options) -> None:

@@ -68,6 +68,17 @@ def _mean_row(task: str, trace: TraceStyle | None, dataset_seed: int) -> Exposur
     return Exposure(0, len(rows.ids) / len(rows) - 1, means)
 
 
+@lru_cache(maxsize=256)
+def distinct_forms(tasks: frozenset[str], dataset_seed: int = 0) -> int:
+    """Canonical forms among the train rows of some tasks: what remains of them up to operand order and grouping."""
+    import numpy as np
+
+    from listops_bench.tasks.generator import generate
+
+    drawn = [generate(get_task(name), "train", seed=dataset_seed).forms() for name in sorted(tasks)]
+    return len(np.unique(np.concatenate(drawn)))
+
+
 def match(curriculum: Curriculum, like: Exposure, by: str, *, stage: int | None = None, **options: Any) -> Curriculum:
     """The curriculum with its steps scaled so that a measure is that of another one, up to half a step's worth.
 

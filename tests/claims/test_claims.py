@@ -4,6 +4,7 @@ import dataclasses
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from listops_bench._base import records
 from listops_bench.analysis.findings import CheckpointFindings, Findings, GroupFindings, Layer, Statistic, TrainingKind
 from listops_bench.claims._costs import costs, trained_models
-from listops_bench.claims._evidence import Ladders, scheme_of, side_of, stages_of
+from listops_bench.claims._evidence import Ladders, rungs, scheme_of, side_of, stages_of
 from listops_bench.claims._render import spell_views
 from listops_bench.claims._specs import specs
 from listops_bench.claims._studies import read_studies
@@ -28,6 +29,7 @@ from listops_bench.leaderboard.output import build
 from listops_bench.result.files import result_path
 from listops_bench.result.format import Architecture, Result
 from listops_bench.result.learned import SEEN, UNSEEN, View
+from listops_bench.result.plans import Plan, read_plans, recipe_of
 from listops_bench.result.verified import Verification, result_sha256, write_verified
 from listops_bench.stats.intervals import Summary
 from listops_bench.tasks.task import single_tasks
@@ -100,7 +102,11 @@ def test_r3_the_hardest_operation_takes_all_the_others() -> None:
     assert verdict("R3", alone, *others) == "holds"
     some = claims_of(alone, *others[:3])["R3"]
     assert (some.verdict, some.unmeasured) == ("open", ["PROD", "NADD"])
-    assert some.found[0][0].by_kind == dict.fromkeys(("MAX", "MED", "MIN"), "for")
+    assert some.found[0][0].by_kind == dict.fromkeys(("MAX and MIN", "MED"), "for")
+    (pooled,) = (one for one in some.contrasts if one.about == "MAX and MIN")
+    assert pooled.first.threshold.runs == 30
+    assert [rung.runs for rung in rungs(pooled.first)] == [10, 10, 10]
+    assert pooled.first.curricula == ("max:6000", "min:6000")
     hard = runs("nadd", "nadd:6000", {64: (0, 5), 96: (0, 5), 128: (0, 5)})
     refuted = claims_of(alone, *others[:4], hard)["R3"]
     assert (refuted.verdict, refuted.found[0][0].by_kind["NADD"]) == ("against", "against")
@@ -172,8 +178,8 @@ def test_equal_exposure_counts_reductions_and_extends_early_stops() -> None:
     (group, *_) = groups(stopped)
     assert group.exposure == 900_000
     found = claims_of(alone, stopped)["R4"]
-    steps, exposure = found.found
-    assert (found.verdict, steps, exposure[0].decision) == ("open", (), "for")
+    steps, exposure, optimised = found.found
+    assert (found.verdict, steps, exposure[0].decision, optimised) == ("open", (), "for", ())
     assert claims_of(alone, seeing(mixture, 12_000, 2_000_000))["R4"].found[1] == ()
 
 
@@ -209,11 +215,11 @@ def test_a_verdict_names_the_views_that_come_to_it() -> None:
 
 
 def test_what_cannot_decide_is_open_and_says_how_many_seeds_are_missing() -> None:
-    """Three of three against none of five has a p of .00503, above the .005 that five looks leave."""
-    others = [runs(name, f"{name}:6000", {32: (3, 3)}) for name in ("max", "min", "med", "prod", "nadd")]
-    few = claims_of(runs("sum", ALONE, {32: (0, 5)}), *others)["R3"].found[0][0]
-    assert (few.looks, {d for _, d in few.decided}, {more for _, more in few.short}) == (5, {"open"}, {1})
-    (one,) = claims_of(runs("sum", ALONE, {32: (0, 5)}), others[0])["R3"].found[0]
+    """Three of three against none of four has a p of .00839, above the .00833 that three looks leave."""
+    others = [runs(name, f"{name}:6000", {32: (3, 3)}) for name in ("max", "med", "prod", "nadd")]
+    few = claims_of(runs("sum", ALONE, {32: (0, 4)}), *others)["R3"].found[0][0]
+    assert (few.looks, {d for _, d in few.decided}, {more for _, more in few.short}) == (3, {"open"}, {1})
+    (one,) = claims_of(runs("sum", ALONE, {32: (0, 4)}), others[0])["R3"].found[0]
     assert (one.looks, one.short, [d for _, d in one.decided]) == (1, [], ["for"])
 
 
@@ -225,6 +231,67 @@ def test_looks_that_could_not_decide_cost_the_others_nothing() -> None:
     ]
     found = claims_of(parts)["R4"].found[0][0]
     assert (len(found.all_contrasts), found.looks, found.confidence) == (4, 1, 0.95)
+
+
+def with_digests(results: Iterable[Result]) -> list[Result]:
+    """The same of recipes with a digest, and of other weights."""
+
+    def again(one: Result) -> Result:
+        name = f"{one.recipe.id}-{sha256(one.recipe.id.encode()).hexdigest()[:8]}"
+        weights = sha256(f"{name} {one.model.weights_sha256}".encode()).hexdigest()
+        model = dataclasses.replace(one.model, id=name, weights_sha256=weights)
+        return dataclasses.replace(one, recipe=dataclasses.replace(one.recipe, id=name), model=model)
+
+    return list(map(again, results))
+
+
+def plan(folder: Path, results: Iterable[Result], declared: str = "2020-01-01T00:00:00Z", **changes: Any) -> Plan:
+    """A plan of the recipes and seeds of some results, in the folder that a build reads."""
+    seeds: dict[str, set[int]] = {}
+    for one in results:
+        seeds.setdefault(recipe_of(one), set()).add(one.recipe.seed or 0)
+    values = {"claims": ["R4"], "cuts": [0.9, 0.95, 0.99], "looks": [], "chosen": [], **changes}
+    own = {digest: sorted(found) for digest, found in seeds.items()}
+    made = Plan(1, "p.yaml", "ab" * 32, declared, "cd" * 20, False, runs=own, **values)
+    (folder / "plans").mkdir(parents=True, exist_ok=True)
+    (folder / "plans" / f"{len(list((folder / 'plans').iterdir()))}.json").write_text(records.dumps(made))
+    return made
+
+
+def test_what_was_declared_before_the_runs_is_told_from_what_was_not(tmp_path: Path) -> None:
+    alone, joint = with_digests(runs("sum", ALONE, NEVER)), with_digests(runs("sum", JOINT, ALWAYS))
+    plan(tmp_path, [*alone, *joint])
+    (board,) = boards([*alone, *joint])
+
+    def found(name: str = "R4", **changes: Any) -> tuple[int, int]:
+        (made,) = read_plans(tmp_path / "plans")
+        own = [dataclasses.replace(made, **changes)]
+        return next(claim.declared for claim in claims(board, (), own) if claim.name == name)
+
+    assert found() == (30, 30)
+    assert found("R2") == (0, 15)  # declared for another claim
+    assert found(declared="2100-01-01T00:00:00Z") == (0, 30)  # younger than the results
+    assert found(looks=[3, 5]) == (30, 30)
+    assert found(looks=[3, 10]) == (0, 30)  # looked at with five runs, which was not declared
+    assert found(cuts=[0.9]) == (0, 30)
+    assert read_plans(tmp_path / "nothing") == []
+    text = page(tmp_path, [*alone, *joint])
+    assert "**holds** at 90% and 95% on seen operands (declared)" in text
+    (tmp_path / "plans" / "0.json").write_text("{}")
+    with pytest.raises(InvalidInput, match=re.escape("0.json")):
+        write_claims(read_boards(tmp_path / "results"), tmp_path / "results", tmp_path / "CLAIMS.md")
+
+
+def test_a_learning_rate_chosen_for_each_arm_is_a_row_of_its_own(tmp_path: Path) -> None:
+    at_once = [runs("sum", ALONE, NEVER), runs("sum", JOINT, NEVER)]
+    chosen = with_digests([*runs("sum", ALONE, NEVER), *runs("sum", JOINT, ALWAYS)])
+    (board,) = boards([one for part in (*at_once, chosen) for one in part])
+    plans = [plan(tmp_path, chosen, chosen=["learning_rate"])]
+    by_name = {claim.name: claim for claim in claims(board, (), plans)}
+    steps, _, optimised = by_name["R4"].found
+    assert (steps[0].decision, optimised[0].decision) == ("open", "for")
+    assert [contrast.runs for contrast in (*steps[0].contrasts, *optimised[0].contrasts)] == [(15, 15), (15, 15)]
+    assert claims(board)[3].found[2] == ()  # without the plan nobody knows
 
 
 CONTROLS = (("sum", "sum_nadd:6000"), ("ssum", "ssum_max_med:6000"))

@@ -9,6 +9,8 @@ from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.evaluate.strangers import Checkpoints
 from listops_bench.evaluate.verification import verify_file
 from listops_bench.result.files import find_results, read_results
+from listops_bench.result.plans import read_plans
+from listops_bench.runs.record import recipe_digest
 from listops_bench.sweep._worker import Worker
 from listops_bench.sweep.grid import read_sweep
 from listops_bench.sweep.options import Options
@@ -169,6 +171,14 @@ def test_a_rung_with_other_values_is_the_same_wherever_its_sweep_lies(
             {"select": {**CHOICE, "seeds": [0]}, "recipe": {"learning_rate": [1, 2]}},
             "seed 0 would choose the recipe and be reported",
         ),
+        ({"select": {**CHOICE, "at": ["looped_d9"]}, "recipe": {"learning_rate": [1, 2]}}, "looped_d9"),
+        ({"select": {**CHOICE, "at": []}, "recipe": {"learning_rate": [1, 2]}}, "at names no model"),
+        ({"plan": {"claim": ["R4"]}}, "unknown key of plan 'claim'; did you mean 'claims'"),
+        ({"plan": {"claims": ["R44"]}}, "R44"),
+        ({"plan": {"claims": []}}, "claims names none"),
+        ({"plan": {"claims": ["R4"], "cuts": [95]}}, "cut 95"),
+        ({"plan": {"claims": ["R4"], "looks": [5, 3]}}, "looks [5, 3] are not numbers of runs that rise"),
+        ({"grids": [{"plan": {"claims": ["R4"]}}]}, "unknown key in page.yaml 'plan'"),
     ],
 )
 def test_bad_pages_are_one_line_and_exit_code_2(
@@ -178,6 +188,46 @@ def test_bad_pages_are_one_line_and_exit_code_2(
     code, _, error = command("sweep", str(file), "--output-dir", str(tmp_path / "out"))
     assert message in error
     assert (code, error.count("\n")) == (2, 1)
+
+
+def test_one_choice_for_all_sizes_of_an_arm_is_made_at_some(tmp_path: Path) -> None:
+    models = ["looped_d008", "looped_d012", "looped_d016"]
+    select = {**CHOICE, "at": ["looped_d008", "looped_d016"]}
+    recipe = {"max_steps": 5, "learning_rate": [1e-3, 2e-3]}
+    values = {**TINY, "models": models, "tasks": ["max", "sum"], "seeds": [0, 1], "select": select, "recipe": recipe}
+    sweep = read_sweep(page(tmp_path, values), tmp_path / "out")
+    assert len(sweep) == 2 * (2 * 2 + 3 * 2)
+    assert len(sweep.selections) == 2
+    one = sweep.selections[0]
+    assert [job.config.model for job in one.choosing[1e-3]] == select["at"]
+    assert [(job.config.model, job.config.seed) for job in one.reported[2e-3]] == [
+        (m, s) for m in models for s in (0, 1)
+    ]
+
+
+def test_a_plan_is_declared_once_before_the_first_run(tmp_path: Path, command: Run) -> None:
+    """The record holds what results will be known by."""
+    recipe = {"max_steps": 5, "learning_rate": [1e-3, 2e-3]}
+    values = {
+        **TINY,
+        "plan": {"claims": ["R4", "R7"], "looks": [2]},
+        "select": CHOICE,
+        "recipe": recipe,
+        "seeds": [0, 1],
+    }
+    file = page(tmp_path, values)
+    words = ("sweep", str(file), "--output-dir", str(tmp_path / "out"), "--declare", str(tmp_path / "plans"))
+    assert command(*words)[0] == 0
+    (plan,) = read_plans(tmp_path / "plans")
+    assert (plan.page, plan.claims, plan.cuts, plan.looks) == ("page.yaml", ["R4", "R7"], [0.9, 0.95, 0.99], [2])
+    assert (plan.chosen, sorted(plan.runs.values())) == (["learning_rate"], [[0, 1], [0, 1]])
+    (selection,) = read_sweep(file, tmp_path / "out").selections
+    job = selection.reported[2e-3][1]
+    assert job.config.seed in plan.runs[recipe_digest(job.config.identity())[0]]
+    code, _, error = command(*words)
+    assert (code, "declared once" in error) == (2, True)
+    code, _, error = command("sweep", str(page(tmp_path, TINY)), *words[2:])
+    assert (code, "no plan to declare" in error) == (2, True)
 
 
 @pytest.mark.check_all  # each is read by the golden values of its runs, or planned by tests/sweep/test_pages.py, too
