@@ -9,7 +9,6 @@ little by itself, and the seeds together are what counts. Everything else in an 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import cast
 
@@ -46,12 +45,15 @@ def compare_checkpoints(analyses: Sequence[Analysis]) -> Findings:
     beyond = [mean_over([one.embedding.parity_beyond_order for one in group]) for group in seeds]
     waves = [mean_over([one.embedding.waves.strongest for one in group]) for group in seeds]
     adjusted = iter(holm([test.p for test in (*orders, *parities, *beyond, *waves)]))
-    tests = [[(test, next(adjusted)) for test in tests] for tests in (orders, parities, beyond, waves)]
+    tested = ([(test, next(adjusted)) for test in tests] for tests in (orders, parities, beyond, waves))
+    order_tests, parity_tests, beyond_tests, wave_tests = tested
     groups = []
-    for group, *tested in zip(seeds, *tests, strict=True):
+    for group, (order, order_p), (parity, parity_p), (rest, rest_p), (wave, wave_p) in zip(
+        seeds, order_tests, parity_tests, beyond_tests, wave_tests, strict=True
+    ):
         found = [_findings(one, operation or one.operations[0]) for one in group]
-        first = group[0]
-        groups.append(GroupFindings(first.plan, first.architecture, *itertools.chain(*tested), found))
+        of, first = (order, order_p, parity, parity_p, found, rest, rest_p, wave, wave_p), group[0]
+        groups.append(GroupFindings(first.plan, first.architecture, *of))
     kinds = list(KINDS)
     groups.sort(key=lambda g: (kinds.index(g.kind), g.checkpoints[0].parameters, g.architecture, g.plan))
     return Findings(__version__, operation, groups)

@@ -58,12 +58,14 @@ class CheckpointFindings:
         facts: multisets of three held-out operands known, of the same operation.
         order: whether the embedding follows the order of the numbers.
         parity: whether the embedding tells even from odd.
-        parity_beyond_order: the share of parity that is predicted once the order is taken out of it and of the vectors.
-        waves: how far its strongest wave over Z_n stands above chance, in standard deviations over label permutations.
         attention_share: attention's part of what is added to the residual stream.
         last_step: answers right given the right lines before them.
         without: the same with the mean output of sublayers in place of their own, by kind of sublayer and layer
             (``"1"``, ``"2"``, ..., or ``"all"`` of them at once).
+        parity_beyond_order: the share of parity that is predicted once the order is taken out of it and of the vectors;
+            None in files from before it was compared.
+        waves: how far its strongest wave over Z_n stands above chance, in standard deviations over label permutations;
+            None likewise.
     """
 
     name: str
@@ -77,11 +79,11 @@ class CheckpointFindings:
     facts: Summary | None
     order: Statistic
     parity: Statistic
-    parity_beyond_order: Statistic
-    waves: Statistic
     attention_share: float
     last_step: Summary
     without: dict[SublayerKind, dict[Layer, Summary]]
+    parity_beyond_order: Statistic | None = None
+    waves: Statistic | None = None
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,11 @@ class GroupFindings:
     order_p_adjusted: float
     parity_mean: Statistic
     parity_p_adjusted: float
-    beyond_mean: Statistic
-    beyond_p_adjusted: float
-    waves_mean: Statistic
-    waves_p_adjusted: float
     checkpoints: list[CheckpointFindings]
+    beyond_mean: Statistic | None = None
+    beyond_p_adjusted: float | None = None
+    waves_mean: Statistic | None = None
+    waves_p_adjusted: float | None = None
 
     @property
     def kind(self) -> TrainingKind:

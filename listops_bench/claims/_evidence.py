@@ -368,6 +368,11 @@ class Evidence:
         at = self.confidence
         return tuple((one, one.decision(at) if one.can_decide(at) else "open") for one in self.all_contrasts)
 
+    @property
+    def by_weight(self) -> list[Contrast]:
+        """All contrasts, those that are decided first."""
+        return [one for one, _ in sorted(self.decided, key=lambda pair: pair[1] == "open")]
+
     @cached_property
     def short(self) -> list[tuple[Contrast, int | None]]:
         """Contrasts that cannot be decided with their runs, and how many more of each size are missing."""

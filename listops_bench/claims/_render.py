@@ -107,6 +107,27 @@ def spell_figure(contrast: Contrast, confidence: float = CONFIDENCE) -> str:
     return f"{spell_difference(gain)} at {contrast.shared[0][0].parameters:,} parameters" if gain else "no common size"
 
 
+def spell_turning(contrast: Contrast, decision: Decision, confidence: float) -> str:
+    """What the interval that decides a contrast would have to do for it to be open."""
+    number, gain = contrast.ratio(confidence), contrast.gain(confidence)
+    if number is not None:
+        limit, bound = (number.high, 1.0) if decision == "for" else (number.low, NO_SAVING)
+        way = "ends" if decision == "for" else "begins"
+        return f"a ratio whose interval, which {way} at {limit:.2f}, reached {bound:g}"
+    if gain is None:
+        return "runs of a common size"
+    limit, bound = (gain.low, 0.0) if decision == "for" else (gain.high, NO_GAIN)
+    way = "begins" if decision == "for" else "ends"
+    return f"a gain whose interval, which {way} at {100 * limit:+.0f} points, reached {100 * bound:g}".replace("-", "−")
+
+
+def _names(contrast: Contrast) -> str:
+    if contrast.pool:
+        words = (markdown_code(scheme_of(arm.curriculum)) for arm in (contrast.first, contrast.second))
+        return f"{' against '.join(words)}, {len(contrast.pool)} numbers of steps"
+    return f"{_trained_on(contrast.first)} against {_trained_on(contrast.second)}"
+
+
 def share(values: Iterable[float]) -> str:
     """``97.1% (95.2–98.8)``: mean and range over runs."""
     found = list(values)
@@ -118,6 +139,8 @@ def share(values: Iterable[float]) -> str:
 def spread(values: Iterable[float]) -> str:
     """``0.87 (0.71 to 0.95)``: mean and range over runs."""
     found = list(values)
+    if not found:
+        return ""
     text = f"{fmean(found):.2f}" + (f" ({min(found):.2f} to {max(found):.2f})" if len(found) > 1 else "")
     return text.replace("-", "−")
 
@@ -170,17 +193,20 @@ _FILTERS: dict[str, Any] = {
     "lines": lambda text, between: between.join(filter(None, text.split("\n"))),
     "mean": lambda rung: f"{fmean(rung.accuracies()):.1%}",
     "median": _median,
+    "names": _names,
     "n50": lambda arm: spell(arm.threshold) if arm.is_ladder else "one size",
     "number": spell,
-    "p": lambda p: markdown(p_text(p)),
+    "p": lambda p: "" if p is None else markdown(p_text(p)),
     "percent": _percent,
     "plateau": lambda arm: "{} ({})".format(*spell_plateau(arm.threshold.plateau)) if arm.has_plateau else "",
     "points": spell_difference,
+    "sentence": lambda text: text[:1].upper() + text[1:],
     "setting": _setting,
     "share": share,
     "spread": spread,
     "thousands": "{:,}".format,
     "trained_on": _trained_on,
+    "turning": spell_turning,
     "views": spell_views,
     "wilson": _wilson,
 }

@@ -7,6 +7,7 @@ A study is a folder that ``listops-bench analyze CHECKPOINT ... --output-dir FOL
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -129,9 +130,7 @@ def structure(alone: GroupFindings, joint: GroupFindings) -> list[Part]:
             "no structure after SUM alone",
             _no_structure(alone),
             f"order {fmean(_values(alone, _order)):.2f}, {p_text(alone.order_p_adjusted)}; parity "
-            f"{fmean(_values(alone, _parity)):.0%} told right, {p_text(alone.parity_p_adjusted)}, beyond order "
-            f"{p_text(alone.beyond_p_adjusted)}; strongest wave "
-            f"{fmean(_values(alone, _waves)):.1f} standard deviations, {p_text(alone.waves_p_adjusted)}, "
+            f"{fmean(_values(alone, _parity)):.0%} told right, {p_text(alone.parity_p_adjusted)}{_added_later(alone)}, "
             f"{len(alone.checkpoints)} seeds",
         ),
         Part("order after joint training", _stands_out(p, order, 0), f"{fmean(order):.2f}, {p_text(p)}, {seeds}"),
@@ -144,6 +143,16 @@ def structure(alone: GroupFindings, joint: GroupFindings) -> list[Part]:
         Part("unseen operands, joint minus alone", _rises(fresh), f"{_points(fresh)}, {both}"),
     ]
     return [replace(part, words=markdown(part.words).replace("-", "−")) for part in parts]
+
+
+def _added_later(alone: GroupFindings) -> str:
+    """Of parity beyond order and of waves, which older analyses do not compare."""
+    if alone.beyond_p_adjusted is None or alone.waves_p_adjusted is None:
+        return "; parity beyond order and waves not compared"
+    return (
+        f", beyond order {p_text(alone.beyond_p_adjusted)}; strongest wave {fmean(_values(alone, _waves)):.1f} "
+        f"standard deviations, {p_text(alone.waves_p_adjusted)}"
+    )
 
 
 def reliance(alone: GroupFindings, joint: GroupFindings) -> list[Part]:
@@ -171,7 +180,7 @@ def _stands_out(p: float, values: Sequence[float], bound: float) -> Decision:
 def _no_structure(group: GroupFindings) -> Decision:
     """Against, where order, parity or a wave stands out; for, where the interval of each mean excludes it."""
     tested = (group.order_p_adjusted, group.parity_p_adjusted, group.beyond_p_adjusted, group.waves_p_adjusted)
-    if min(tested) < SIGNIFICANT:
+    if min(p for p in tested if p is not None) < SIGNIFICANT:
         return "against"
     bounds = ((_order, NO_ORDER), (_parity, SEPARATED), (_waves, NO_WAVE))
     limits = [(mean_interval(_values(group, of)), bound) for of, bound in bounds]
@@ -194,7 +203,7 @@ def _parity(of: CheckpointFindings) -> float:
 
 
 def _waves(of: CheckpointFindings) -> float:
-    return of.waves.value
+    return math.nan if of.waves is None else of.waves.value
 
 
 def _values(group: GroupFindings, of: Measure) -> list[float]:

@@ -73,6 +73,21 @@ class Claim:
         """Those that decide, pooled ones first."""
         return self.found[0][0].all_contrasts if self.found and self.found[0] else ()
 
+    @property
+    def carrying(self) -> list[tuple[Contrast, Decision, float]]:
+        """The contrasts that a verdict rests on, with what each says of its pair and at which confidence."""
+        if not self.contrasts or self.verdict == "open" or self.spec.decision in _BY_LADDERS:
+            return []
+        first = self.found[0][0]
+        own = [(of.refutes, one) for of, found in self.sets for one in found if one.setting == first.setting]
+        able = [(refutes, one) for refutes, one in own if refutes or one is first]
+        return [
+            (contrast, decision, evidence.confidence)
+            for refutes, evidence in able
+            for contrast, decision in evidence.decided
+            if decision == (_TURNED[self.verdict] if refutes else self.verdict)
+        ]
+
     @cached_property
     def differing(self) -> list[Contrast]:
         """Contrasts that tell two ways of training apart, in either direction."""
@@ -92,6 +107,7 @@ class Claim:
         return structure(*pair) if self.spec.decision == "structure" else reliance(*pair)
 
 
+_TURNED: dict[Decision, Decision] = {"for": "against", "against": "for", "open": "open"}
 _BY_LADDERS = ("thresholds", "size_and_curriculum")
 
 

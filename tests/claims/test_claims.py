@@ -356,7 +356,12 @@ Values = Sequence[float]
 
 
 def study(
-    folder: Path, order: tuple[Values, Values], parity: Values, attention: tuple[Values, Values], exact: int = 200
+    folder: Path,
+    order: tuple[Values, Values],
+    parity: Values,
+    attention: tuple[Values, Values],
+    exact: int = 200,
+    waves_p: float = 0.5,
 ) -> Path:
     """A comparison of SUM alone and SUM with MAX and MED, as `analyze` writes it; ``exact`` of 400 rows."""
 
@@ -368,18 +373,16 @@ def study(
         checkpoints = [
             CheckpointFindings(
                 f"{kind}-seed{seed}", seed, f"{plan}:1700", 35_376, "ab" * 32, kind, Summary.of(exact, 400),
-                Summary.of(fresh + seed, 400), None, statistic(one, 0.5), statistic(two, 0.5), statistic(0.1, 0.5),
-                statistic(1 + seed / 10, 0.5), three, Summary.of(300, 400),
-                {"attention": ablated, "feed_forward": ablated},
+                Summary.of(fresh + seed, 400), None, statistic(one, 0.5), statistic(two, 0.5), three,
+                Summary.of(300, 400), {"attention": ablated, "feed_forward": ablated}, statistic(0.1, 0.5),
+                statistic(1 + seed / 10, 0.5),
             )
             for seed, (one, two, three) in enumerate(zip(orders, parities, shares, strict=True))
         ]  # fmt: skip
         order, parity = float(np.mean(orders)), float(np.mean(parities))
         p, q = 0.001 if order > 0.5 else 0.9, 0.001 if parity > 0.9 else 0.9
-        tested = [
-            part for value, p in ((order, p), (parity, q), (0.1, 0.5), (1.1, 0.5)) for part in (statistic(value, p), p)
-        ]
-        return GroupFindings(plan, "looped_d048", *tested, checkpoints)
+        later = (statistic(0.1, 0.5), 0.5, statistic(1.1, waves_p), waves_p) if waves_p else ()
+        return GroupFindings(plan, "looped_d048", statistic(order, p), p, statistic(parity, q), q, checkpoints, *later)
 
     groups = [
         group("sum", "alone", 100, order[0], [0.3] * len(order[0]), attention[0]),
@@ -413,6 +416,13 @@ def test_r5_and_r6(
     assert [VERDICTS[found[name].verdict] for name in ("R5", "R6")] == [r5, r6]
     assert [len(found[name].parts) for name in ("R5", "R6")] == [5, 2]
     assert [figure.name for figure in one.figures] == ["compare.svg"]  # those of single checkpoints are left out
+
+
+def test_waves_after_sum_alone_are_structure(tmp_path: Path) -> None:
+    for waves_p, decision in ((0.5, "for"), (0.01, "against")):
+        study(tmp_path / f"{waves_p}" / "one", (FLAT, STEEP), (1.0, 0.9, 1.0), (FLAT, FLAT), waves_p=waves_p)
+        found = {claim.name: claim for claim in claims(None, read_studies(tmp_path / f"{waves_p}"))}["R5"]
+        assert found.parts[0].decision == decision
 
 
 def test_the_study_of_models_that_have_learned_decides(tmp_path: Path) -> None:

@@ -134,6 +134,27 @@ def test_the_findings_are_what_the_results_say() -> None:
         assert phrase in text
 
 
+def test_the_findings_say_each_verdict_as_the_claims_do() -> None:
+    row = r"^\| \[(R\d)\]\(#r\d\) \|.*?\| \*\*(.+?)\*\*(.*?) \((declared|exploratory)\) \|"
+    found = re.findall(row, (BOARD / CLAIMS).read_text(), re.MULTILINE)
+    assert [name for name, *_ in found] == [f"R{number}" for number in range(1, 10)]
+    names: dict[tuple[str, str], list[str]] = {}
+    for name, verdict, where, _ in found:
+        names.setdefault((verdict, where), []).append(name)
+    several = {"holds": "hold", "does not hold": "do not hold", "not decided": "are not decided"}
+    one = {"not decided": "is not decided"}
+    said = [
+        f"{', '.join(own[:-1])} and {own[-1]} {several[verdict]}{where}"
+        if len(own) > 1
+        else f"{own[0]} {one.get(verdict, verdict)}{where}"
+        for (verdict, where), own in names.items()
+    ]
+    text = " ".join((ROOT / "docs/findings.md").read_text().split())
+    assert f"{'; '.join(said)}. " in text
+    assert {word for *_, word in found} == {"exploratory"}
+    assert "All nine verdicts are exploratory" in text
+
+
 def test_stored_runs_are_small() -> None:
     assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) <= MAX_WEIGHTS
 

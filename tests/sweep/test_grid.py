@@ -200,9 +200,8 @@ def test_one_choice_for_all_sizes_of_an_arm_is_made_at_some(tmp_path: Path) -> N
     assert len(sweep.selections) == 2
     one = sweep.selections[0]
     assert [job.config.model for job in one.choosing[1e-3]] == select["at"]
-    assert [(job.config.model, job.config.seed) for job in one.reported[2e-3]] == [
-        (m, s) for m in models for s in (0, 1)
-    ]
+    reported = [(job.config.model, job.config.seed) for job in one.reported[2e-3]]
+    assert reported == [(model, seed) for model in models for seed in (0, 1)]
 
 
 def test_a_plan_is_declared_once_before_the_first_run(tmp_path: Path, command: Run) -> None:

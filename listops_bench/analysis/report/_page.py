@@ -144,8 +144,7 @@ def _checkpoint_row(group: GroupFindings, of: CheckpointFindings) -> Row:
     return row(
         group.plan, group.architecture, "–" if of.seed is None else str(of.seed), cell(of.exact), cell(of.unseen),
         *_with_control(of.order, signed, of.order.p), *_with_control(of.parity, percent, of.parity.p),
-        *_with_control(of.parity_beyond_order, signed, of.parity_beyond_order.p),
-        *_with_control(of.waves, signed, of.waves.p), percent(of.attention_share),
+        *_with_own_p(of.parity_beyond_order), *_with_own_p(of.waves), percent(of.attention_share),
     )  # fmt: skip
 
 
@@ -163,7 +162,13 @@ def _mean_row(group: GroupFindings) -> Row:
     )  # fmt: skip
 
 
-def _with_control(of: Statistic, spell: Callable[[float], str], p: float) -> tuple[Cell, Cell]:
+def _with_own_p(of: Statistic | None) -> tuple[Cell, Cell]:
+    return _with_control(of, signed, None if of is None else of.p)
+
+
+def _with_control(of: Statistic | None, spell: Callable[[float], str], p: float | None) -> tuple[Cell, Cell]:
+    if of is None or p is None:
+        return Cell("–"), Cell("–")
     return Cell(spell(of.value), p_text(p)), Cell("–" if of.control is None else spell(of.control))
 
 
