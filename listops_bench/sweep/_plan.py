@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,7 +23,6 @@ from listops_bench.result.plans import Plan
 from listops_bench.runs.record import recipe_digest
 
 if TYPE_CHECKING:
-    from listops_bench.sweep.grid import Sweep
     from listops_bench.sweep.job import Job
 
 ClaimName = Literal["R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9"]
@@ -55,8 +54,12 @@ class Declared:
             raise InvalidInput(f"plan: looks {list(self.looks)} are not numbers of runs that rise")
 
 
-def declare(page: Path, sweep: Sweep, folder: Path) -> Path:
+def declare(page: Path, plan: Declared | None, jobs: Iterable[Job], chosen: Iterable[str], folder: Path) -> Path:
     """Writes the record of a page's plan, before its first run, and returns its path.
+
+    Args:
+        jobs: all runs that may be reported.
+        chosen: options that are chosen for each arm.
 
     Raises:
         InvalidInput: the page has no plan, or the plan was declared before: a second date would say nothing.
@@ -66,40 +69,27 @@ def declare(page: Path, sweep: Sweep, folder: Path) -> Path:
 
     from listops_bench.runs.provenance import environment
 
-    if sweep.plan is None:
+    if plan is None:
         raise InvalidInput(f"{str(page)!r} has no plan to declare; give it one: plan: {{claims: [R4]}}")
     path = folder / f"{page.stem}.json"
     if path.exists():
         raise InvalidInput(f"{path} is there: a plan is declared once; name another page for another plan")
     runs: dict[str, set[int]] = {}
-    for job in _jobs(sweep):
+    for job in jobs:
         runs.setdefault(recipe_digest(job.config.identity())[0], set()).add(job.config.seed)
     here = environment(torch.device("cpu"))
-    plan = Plan(
+    record = Plan(
         schema_version=1,
         page=page.name,
         page_sha256=hashlib.sha256(read_bytes(page)).hexdigest(),
         declared=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         commit=here.commit,
         dirty=here.dirty,
-        claims=list(sweep.plan.claims),
-        cuts=list(sweep.plan.cuts),
-        looks=list(sweep.plan.looks),
-        chosen=sorted({selection.over for selection in sweep.selections}),
+        claims=list(plan.claims),
+        cuts=list(plan.cuts),
+        looks=list(plan.looks),
+        chosen=sorted(set(chosen)),
         runs={digest: sorted(seeds) for digest, seeds in sorted(runs.items())},
     )
-    write_atomic(path, records.dumps(plan))
+    write_atomic(path, records.dumps(record))
     return path
-
-
-def _jobs(sweep: Sweep) -> Iterator[Job]:
-    """All runs that may be reported."""
-    yield from sweep.jobs
-    for selection in sweep.selections:
-        for jobs in selection.reported.values():
-            yield from jobs
-    for course in sweep.adaptive:
-        rule = course.rule
-        for arm in course.arms:
-            for candidate in arm.candidates.values():
-                yield from map(candidate.job, range(rule.first_seed, rule.first_seed + rule.max_runs))

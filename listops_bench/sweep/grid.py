@@ -97,6 +97,16 @@ class Sweep:
     adaptive: tuple[Adaptive, ...] = ()
     plan: Declared | None = None
 
+    def reportable(self) -> Iterator[Job]:
+        """All runs that may be reported, whatever is chosen on the way."""
+        yield from self.jobs
+        for selection in self.selections:
+            yield from itertools.chain.from_iterable(selection.reported.values())
+        for course in self.adaptive:
+            seeds = range(course.rule.first_seed, course.rule.first_seed + course.rule.max_runs)
+            for candidate in (one for arm in course.arms for one in arm.candidates.values()):
+                yield from map(candidate.job, seeds)
+
     def __len__(self) -> int:
         return len(self.jobs) + sum(selection.num_runs for selection in self.selections)
 

@@ -136,7 +136,9 @@ def declare_plan(options: Options, plans: str) -> Path:
     folder = open_sweep(options)
     if any(folder.by_state()[state] for state in ("done", "failed")):
         raise InvalidInput(f"{str(folder.path)!r} has runs of the page: a plan is declared before the first")
-    return declare(Path(options.file), folder.sweep, Path(plans))
+    sweep = folder.sweep
+    chosen = (selection.over for selection in sweep.selections)
+    return declare(Path(options.file), sweep.plan, sweep.reportable(), chosen, Path(plans))
 
 
 def _begin(folder: SweepFolder, options: Options) -> None:
