@@ -16,13 +16,18 @@ READY_TEST := $(VENV)/.ready-test-$(STAMP)
 READY_DOCS := $(VENV)/.ready-docs-$(STAMP)
 READY_ALL := $(VENV)/.ready-all-$(STAMP)
 
+# The pip that comes with Python 3.11 takes twice the time of a newer one; where there is no newer one, it will do.
+NEW_PIP := $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; \
+  $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip || true
+
 # pip would compile what it installs on one core, with much that is never imported: a third of the time of an
 # installation. Some files are templates and do not compile.
 COMPILE := $(BIN)/python -m compileall -qq -j 0 \
   -x '/(tests|testing|botocore|chardet|debugpy|mypy|mypyc|nltk|selenium|textual|_inductor|pygments/lexers|transformers/models)/' $(VENV)/lib || true
 
-# Tiny models are slower on many threads than on one, and tests that share two cores even more so.
-TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+# Tiny models are slower on many threads than on one, and tests that share two cores even more so. Tests start a hundred
+# processes: what the first compiles, the next need not, also where a container says that Python shall write no bytecode.
+TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false PYTHONDONTWRITEBYTECODE=
 
 .PHONY: demo test check-all docs lint format bench fuzz gpu-check clean
 .DELETE_ON_ERROR:
@@ -78,14 +83,14 @@ $(BIN)/python:
 	$$found -m venv $(VENV)
 
 $(READY): | $(BIN)/python
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
+	@$(NEW_PIP)
 	@echo "installing listops_bench and what it needs into $(VENV) (once; some minutes)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[board]'
 	@$(COMPILE)
 	@touch $@
 
 $(READY_TEST): | $(BIN)/python
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
+	@$(NEW_PIP)
 	@echo "installing listops_bench and what its tests need into $(VENV) (once; some minutes)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[test]'
 	@$(COMPILE)

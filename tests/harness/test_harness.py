@@ -53,10 +53,12 @@ def by_generate(checkpoint: Path, rows: Rows) -> list[str]:
 
 
 # The commands of lm-eval and of inspect_ai, one after the other, so that torch is imported once; and a look at what the
-# model of inspect_ai is given and writes: ids, the prompt's padding left away.
+# model of inspect_ai is given and writes: ids, the prompt's padding left away. lm-eval's own tasks, which take longer to
+# list than ours to ask, are listed where all rows are asked.
 HARNESSES = """
-import json, sys
+import functools, json, sys
 from importlib.metadata import entry_points
+from lm_eval import tasks
 from transformers import GenerationMixin
 
 seen, generate = [], GenerationMixin.generate
@@ -76,7 +78,8 @@ def call(name, *words):
     except SystemExit as ended:
         assert not ended.code, (name, ended.code)
 
-lm_eval, inspect = json.loads(sys.argv[1])
+lm_eval, inspect, own_tasks = json.loads(sys.argv[1])
+tasks.TaskManager = functools.partial(tasks.TaskManager, include_defaults=own_tasks)
 call("lm_eval", *lm_eval)
 GenerationMixin.generate = record
 call("inspect", *inspect)
@@ -109,7 +112,7 @@ def test_test_rows_get_the_same_score_everywhere(
         *("--display", "none", "--no-score-display", "--no-log-samples", "--no-log-realtime", "--no-log-model-api"),
         *("--ctl-server", "false"),
     ]
-    others = start(tmp_path / "others", "python", "-c", HARNESSES, json.dumps([lm_eval, inspect]))
+    others = start(tmp_path / "others", "python", "-c", HARNESSES, json.dumps([lm_eval, inspect, num_rows > 100]))
     try:
         rows = generate(get_task(TASK), "test", num_rows=num_rows)
         (ours,) = evaluate_checkpoint(checkpoint, TASK, "test", num_rows=num_rows, predictions_dir=tmp_path / "ours")
