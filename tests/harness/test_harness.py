@@ -53,8 +53,8 @@ def by_generate(checkpoint: Path, rows: Rows) -> list[str]:
 
 
 # The commands of lm-eval and of inspect_ai, one after the other, so that torch is imported once; and a look at what the
-# model of inspect_ai is given and writes: ids, the prompt's padding left away. lm-eval's own tasks, which take longer to
-# list than ours to ask, are listed where all rows are asked.
+# model of inspect_ai is given and writes: ids, the prompt's padding left away. To list lm-eval's own tasks takes longer
+# than to ask ours; they are listed where all rows are asked.
 HARNESSES = """
 import functools, json, sys
 from importlib.metadata import entry_points

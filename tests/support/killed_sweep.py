@@ -1,8 +1,8 @@
 """A sweep whose process is killed at given moments and started again: ``python -m tests.support.killed_sweep``.
 
-The arguments are the folder for the sweep ``page.yaml`` of the current directory, and moments such as ``.pt=2``, when
-the second file of that ending is put in its place; ``gpt2_d016=1``, when the first run of a model begins; or
-``SIGTERM=7``, a signal at the seventh step or split. After the last, it is run to its end.
+Each argument is a folder for the sweep ``page.yaml`` of the current directory, and moments such as ``.pt=2``, when the
+second file of that ending is put in its place; ``gpt2_d016=1``, when the first run of a model begins; or ``SIGTERM=7``,
+a signal at the seventh step or split. After the last, it is run to its end.
 """
 
 import functools
@@ -66,21 +66,23 @@ def session(output_dir: str, moment: str, number: int) -> None:
         os._exit(stopped.code)
 
 
-def main(output_dir: str, *moments: str) -> None:
+def main(*sweeps: str) -> None:
     for module in (_batches, _validation, evaluate):  # rows are made once, for all children
         module.generate = functools.cache(module.generate)  # type: ignore[attr-defined]
-    for job in open_sweep(Options("page.yaml", output_dir)).jobs():
-        Draws(job.config, _batches.Pools())
-    gc.freeze()  # the children need not look through what is imported
-    for text in [*moments, ""]:
-        moment, _, number = text.partition("=")
-        child = os.fork()
-        if child == 0:
-            session(output_dir, moment, int(number or 0))
-            os._exit(0)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        stops = moment in signal.Signals.__members__
-        assert code == (128 + signal.Signals[moment] if stops else -signal.SIGKILL if text else 0), (text, code)
+    for sweep in sweeps:
+        output_dir, *moments = sweep.split()
+        for job in open_sweep(Options("page.yaml", output_dir)).jobs():
+            Draws(job.config, _batches.Pools())
+        gc.freeze()  # the children need not look through what is imported
+        for text in [*moments, ""]:
+            moment, _, number = text.partition("=")
+            child = os.fork()
+            if child == 0:
+                session(output_dir, moment, int(number or 0))
+                os._exit(0)
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            stops = moment in signal.Signals.__members__
+            assert code == (128 + signal.Signals[moment] if stops else -signal.SIGKILL if text else 0), (text, code)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What runs came to that were stopped and started again, see `killed_runs`."""
+"""What runs and sweeps came to that were stopped and started again, see `killed_runs` and `killed_sweep`."""
 
 import json
 import subprocess
@@ -11,12 +11,22 @@ from tests.support.runs import environment
 
 def outcome(folder: Path, *cases: dict[str, Any]) -> dict[str, tuple[int, list[str]]]:
     """What cases came to, by name: the step they were resumed at the last time, and the digests of their weights."""
-    command = [sys.executable, "-m", "tests.support.killed_runs", json.dumps(cases)]
+    output = _run(folder, "killed_runs", json.dumps(cases))
+    names = {case["name"] for case in cases}  # other lines are those of libraries
+    lines = [line.split() for line in output.splitlines() if line.partition(" ")[0] in names]
+    return {name: (int(step), digests) for name, step, *digests in lines}
+
+
+def run_sweeps(folder: Path, *sweeps: str) -> None:
+    """Runs the folder's ``page.yaml`` for each, say ``"killed .pt=2 SIGTERM=1"``: a session a moment and one more."""
+    _run(folder, "killed_sweep", *sweeps)
+
+
+def _run(folder: Path, module: str, *words: str) -> str:
+    command = [sys.executable, "-m", f"tests.support.{module}", *words]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment(), check=False)
     assert done.returncode == 0, done.stderr
-    names = {case["name"] for case in cases}  # other lines are those of libraries
-    lines = [line.split() for line in done.stdout.splitlines() if line.partition(" ")[0] in names]
-    return {name: (int(step), digests) for name, step, *digests in lines}
+    return done.stdout
 
 
 def log_of(folder: Path) -> dict[int, dict[str, Any]]:

@@ -3,8 +3,6 @@
 import io
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from listops_bench.sweep.job import Job
 from listops_bench.sweep.options import Options
 from listops_bench.sweep.run import open_sweep, run_sweep
 from tests.support.commands import Run
-from tests.support.runs import environment
+from tests.support.restarts import run_sweeps
 from tests.support.sweeps import TINY, hashes, page, tiny
 
 WIDTHS = {"model": "looped_d008", "hidden_size": [4, 6, 8, 10, 12]}
@@ -119,13 +117,9 @@ def test_a_killed_sweep_makes_the_same_choices(tmp_path: Path) -> None:
     recipe = {**TINY["recipe"], **PAGE["recipe"]}
     page(tmp_path, {**TINY, **PAGE, "recipe": recipe, "adaptive": {"max_runs": 12}})
     moments = ".pt=2 SIGTERM=3 checkpoint=2 .json=3 .json=5 SIGHUP=2 .pt=1 checkpoint=1"
-    logs = []
-    for arguments in ("whole", f"killed {moments}"):
-        command = [sys.executable, "-m", "tests.support.killed_sweep", *arguments.split()]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False)
-        assert done.returncode == 0, done.stderr
-        (log,) = (tmp_path / arguments.split()[0] / "adaptive").glob("*.json")
-        logs.append(log.read_text())
+    run_sweeps(tmp_path, "whole", f"killed {moments}")
+    logs = [path.read_text() for path in tmp_path.glob("*/adaptive/*.json")]
+    assert len(logs) == 2
     assert logs[0] == logs[1]
     assert hashes(tmp_path / "killed") == hashes(tmp_path / "whole")
 

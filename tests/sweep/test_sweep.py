@@ -31,6 +31,7 @@ from listops_bench.sweep.command import main
 from listops_bench.sweep.options import Options
 from listops_bench.sweep.run import open_sweep
 from tests.support.processes import eventually
+from tests.support.restarts import run_sweeps
 from tests.support.runs import EXAMPLES, environment
 from tests.support.sweeps import TINY, TWELVE, hashes, page, predictions, tiny
 
@@ -278,10 +279,7 @@ def test_a_killed_sweep_ends_with_the_weights_of_one_never_stopped(tmp_path: Pat
     """Two packs and a run alone, killed while they write states, checkpoints, results and the sweep's own files."""
     page(tmp_path, {**TINY, "models": ["looped_d008", "gpt2_d016"], "seeds": [0, 1]})
     moments = ".pt=2 SIGTERM=1 checkpoint=1 .json=3 SIGHUP=2 .pt=1 checkpoint=1 .json=2"
-    for arguments in ("whole", f"killed {moments}"):
-        command = [sys.executable, "-m", "tests.support.killed_sweep", *arguments.split()]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False)
-        assert done.returncode == 0, done.stderr
+    run_sweeps(tmp_path, "whole", f"killed {moments}")
     assert hashes(tmp_path / "killed") == hashes(tmp_path / "whole")
     assert len(hashes(tmp_path / "whole")) == 4
     assert predictions(tmp_path / "killed") == predictions(tmp_path / "whole")
@@ -325,9 +323,7 @@ def test_twelve_runs_on_two_ranks_killed_and_gone_on(tmp_path: Path) -> None:
 def test_a_run_that_kills_its_process_stops_no_other(tmp_path: Path) -> None:
     """It would be taken first, as the most expensive: once it was left in the middle, it is taken last."""
     page(tmp_path, {**TINY, "models": ["looped_d008", "gpt2_d016"]})
-    command = [sys.executable, "-m", "tests.support.killed_sweep", "out", "gpt2_d016=1", "gpt2_d016=1"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False)
-    assert done.returncode == 0, done.stderr
+    run_sweeps(tmp_path, "out gpt2_d016=1 gpt2_d016=1")
 
 
 def test_a_run_has_failed_after_some_crashes(tmp_path: Path) -> None:

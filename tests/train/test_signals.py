@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.restarts import assert_same_curve, outcome
+from tests.support.restarts import assert_same_curve, outcome, run_sweeps
 from tests.support.runs import SMALL, environment
 from tests.support.sweeps import TINY, hashes, page, predictions
 
@@ -50,10 +50,7 @@ def test_ten_signals_to_a_sweep_lose_nothing(tmp_path: Path) -> None:
     page(tmp_path, {**TINY, "models": ["looped_d008", "gpt2_d016"], "seeds": [0, 1]})
     draw = random.Random(4)
     moments = [f"{draw.choice(['SIGTERM', 'SIGHUP'])}={draw.randint(1, 2)}" for _ in range(MOMENTS)]
-    for arguments in (["whole"], ["stopped", *moments]):
-        command = [sys.executable, "-m", "tests.support.killed_sweep", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment(), check=False)
-        assert done.returncode == 0, done.stderr
+    run_sweeps(tmp_path, "whole", " ".join(["stopped", *moments]))
     assert hashes(tmp_path / "stopped") == hashes(tmp_path / "whole")
     assert predictions(tmp_path / "stopped") == predictions(tmp_path / "whole")
 
