@@ -35,7 +35,7 @@ settings.register_profile(
     "listops",
     deadline=None,  # the first example may compile or import something
     derandomize="CI" in os.environ,
-    max_examples=100,
+    max_examples=200 if CHECK_ALL else 50,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )

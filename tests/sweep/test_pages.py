@@ -17,7 +17,13 @@ from tests.support.runs import ROOT, cached_rows
 __all__ = ["cached_rows"]
 
 PAGES = sorted((ROOT / "leaderboard" / "sweeps").glob("*.yaml"))
-LONG = ("controls", "demo", "pocket", "reference")  # read in other tests, too, or of a kind with another
+LONG = (
+    "controls",
+    "demo",
+    "permutations",
+    "pocket",
+    "reference",
+)  # read in other tests, too, or of a kind with another
 
 
 @pytest.mark.parametrize(
