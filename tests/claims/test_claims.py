@@ -15,7 +15,7 @@ from listops_bench._base import records
 from listops_bench.analysis.findings import CheckpointFindings, Findings, GroupFindings, Layer, Statistic, TrainingKind
 from listops_bench.claims._costs import costs, trained_models
 from listops_bench.claims._evidence import Ladders, rungs, scheme_of, side_of, stages_of
-from listops_bench.claims._render import spell_views
+from listops_bench.claims._render import spell_turning, spell_views
 from listops_bench.claims._specs import specs
 from listops_bench.claims._studies import read_studies
 from listops_bench.claims._thresholds import budget_gains
@@ -256,6 +256,15 @@ def plan(folder: Path, results: Iterable[Result], declared: str = "2020-01-01T00
     (folder / "plans").mkdir(parents=True, exist_ok=True)
     (folder / "plans" / f"{len(list((folder / 'plans').iterdir()))}.json").write_text(records.dumps(made))
     return made
+
+
+def test_a_verdict_says_what_it_rests_on() -> None:
+    less = {16: (0, 5), 24: (4, 5), 32: (5, 5)}
+    found = claims_of(runs("sum", ALONE, LATER), runs("sum", JOINT, less))
+    ((contrast, decision, confidence),) = found["R4"].carrying
+    assert (contrast.first.curriculum, decision, confidence) == (JOINT, "for", 0.95)
+    assert f"{contrast.ratio().high:.2f}, reached 1" in spell_turning(contrast, decision, confidence)
+    assert found["R8"].carrying == []  # it follows from others
 
 
 def test_what_was_declared_before_the_runs_is_told_from_what_was_not(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def rebuilt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reference") / "leaderboard"
     (folder / "results").mkdir(parents=True)
     for path in BOARD.iterdir():
-        if path.name in ("results", "analysis"):
+        if path.name in ("results", "analysis", "plans"):
             shutil.copytree(path, folder / path.name, dirs_exist_ok=True)
         elif path.name in ("verified.json", "history.md"):
             shutil.copy(path, folder)
