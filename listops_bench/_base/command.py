@@ -12,9 +12,11 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from listops_bench._base.escape import terminal
+from listops_bench._base.files import check_can_write
 from listops_bench._base.stopping import EXIT_TIME_IS_UP, Stopped
 from listops_bench.errors import (
     EXIT_ENVIRONMENT,
@@ -202,6 +204,23 @@ def shard(text: str) -> tuple[int, int]:
     if not slash or not index.isdecimal() or not count.isdecimal() or not 1 <= int(index) <= int(count):
         raise argparse.ArgumentTypeError(f"{text!r} is not I/N, with I in 1..N")
     return int(index) - 1, int(count)
+
+
+def folder_to_write(text: str) -> str:
+    """A folder that is refused at once where nothing could be written in it after the work."""
+    try:
+        check_can_write(text)
+    except InvalidInput as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def file_to_write(text: str) -> str:
+    """A file that is refused at once where it could not be written after the work."""
+    if Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder")
+    folder_to_write(str(Path(text).parent))
+    return text
 
 
 def duration(text: str) -> float:

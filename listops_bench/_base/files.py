@@ -8,6 +8,7 @@ import os
 import secrets
 import stat
 import sys
+import tempfile
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -158,6 +159,22 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         if isinstance(error, OSError):
             error.filename = str(path)
         raise
+
+
+def check_can_write(folder: str | os.PathLike[str]) -> None:
+    """Raises where nothing can be written in a folder, which need not be there yet: asked before work would be lost.
+
+    Raises:
+        InvalidInput: no folder can have that name.
+        EnvironmentFailed: no permission, no space, or a file system that is only read.
+    """
+    path = Path(folder)
+    there = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+    try:
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b".")
+    except OSError as error:
+        raise file_error("write", path, error) from None
 
 
 def remove_others(folder: Path, patterns: Iterable[str], written: Collection[Path]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from listops_bench._base.command import Parser, positive, print_line
+from listops_bench._base.command import Parser, folder_to_write, positive, print_line
 from listops_bench._base.limits import limits_of_strangers
 
 
@@ -17,7 +17,7 @@ def add_verbs(parser: Parser) -> None:
         "runs/demo/runs/* --output-dir runs/analysis",
     )
     verb.add("folders CHECKPOINT...", "checkpoint folders or RECIPE#SEED of a store, compared where several")
-    verb.add("--output-dir DIR", "gets index.html, figures/ and JSON files", required=True)
+    verb.add("--output-dir DIR", "gets index.html, figures/ and JSON files", required=True, type=folder_to_write)
     verb.add("--task TASK...", "whose operations to ask about (default: those trained on)", dest="tasks")
     verb.add("--num-rows N", "rows of each operation and split", type=positive, default=400)
     verb.add("--device NAME", default="cpu")

@@ -10,7 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from listops_bench._base.command import EXIT_FAILED, Parser, print_error, print_line
+from listops_bench._base.command import EXIT_FAILED, Parser, file_to_write, folder_to_write, print_error, print_line
+from listops_bench._base.files import check_can_write
 from listops_bench._base.text import p_number, slug
 from listops_bench.cli import model
 from listops_bench.errors import InvalidInput
@@ -29,7 +30,7 @@ def add_verbs(parser: Parser) -> None:
         "leaderboard",
         None,
         "build the board and its thresholds; validate and verify result files",
-        "leaderboard/results --output-dir leaderboard",
+        "build leaderboard/results --output-dir leaderboard",
     )
     verb = board.add_verb(
         "build",
@@ -38,7 +39,7 @@ def add_verbs(parser: Parser) -> None:
         "runs/results --output-dir runs/board",
     )
     verb.add("results DIR", default=RESULTS, nargs="?")
-    verb.add("--output-dir DIR", _BOARD_PLACE)
+    verb.add("--output-dir DIR", _BOARD_PLACE, type=folder_to_write)
     verb.add("--runs DIR...", "checkpoints whose learning curves to draw", default=[])
     verb.add("--curve-task TASK", "of the learning curves", default="sum")
     verb.add("--title TEXT", "of the page", default="listops_bench board")
@@ -52,7 +53,7 @@ def add_verbs(parser: Parser) -> None:
     )
     verb.add("results DIR", default=RESULTS, nargs="?")
     verb.add("--analysis DIR", "folders that analyze wrote lie below it (default: analysis beside the page)")
-    verb.add("--output FILE", f"(default: CLAIMS.md in {_BOARD_PLACE[10:]}")
+    verb.add("--output FILE", f"(default: CLAIMS.md in {_BOARD_PLACE[10:]}", type=file_to_write)
     verb.add("--verified-only", "decide by those results alone that have been verified")
 
     verb = board.add_verb(
@@ -107,7 +108,7 @@ def add_verbs(parser: Parser) -> None:
         "runs/pocket/runs/* --output-dir runs/weights",
     )
     verb.add("folders CHECKPOINT...", "checkpoint folders")
-    verb.add("--output-dir DIR", "the store", default="leaderboard/weights")
+    verb.add("--output-dir DIR", "the store", default="leaderboard/weights", type=folder_to_write)
 
 
 # --- what they do ---------------------------------------------------------------------------------------------------
@@ -124,6 +125,7 @@ def build_board(*, results: str, output_dir: str | None, **options: Any) -> None
 
     _result_files([results])
     place = _place(results) if output_dir is None else Path(output_dir)
+    check_can_write(place)
     built = build(results, place, **options, on_left_out=_warn_left_out)
     claims = write_claims(built.boards, results, place / FILE_NAME)
     print_line(f"{built.num_results} results: {built.page}, {built.markdown}, {claims}")
@@ -134,8 +136,10 @@ def print_claims(*, results: str, analysis: str | None, output: str | None, veri
     from listops_bench.leaderboard.board import read_boards
 
     _result_files([results])
+    page = Path(output) if output else _place(results) / FILE_NAME
+    check_can_write(page.parent)
     found = read_boards(results, verified_only=verified_only, on_left_out=_warn_left_out)
-    print_line(write_claims(found, results, output or _place(results) / FILE_NAME, analysis))
+    print_line(write_claims(found, results, page, analysis))
 
 
 def show_thresholds(*, results: str, times: bool, json: bool, verified_only: bool) -> None:

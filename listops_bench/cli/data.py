@@ -9,7 +9,7 @@ from argparse import SUPPRESS
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from listops_bench._base.command import Parser, boolean, positive, print_line
+from listops_bench._base.command import Parser, boolean, folder_to_write, positive, print_line
 from listops_bench.pages.console import make_table, print_tables
 from listops_bench.tasks.operations import laws
 from listops_bench.tasks.regime import describe_regime, find_regime, regimes
@@ -49,7 +49,7 @@ def add_verbs(parser: Parser) -> None:
     verb.add("task TASK", "any operations joined by _")
     verb.add("--seed N", "of the train split (default: 0)", type=int, default=SUPPRESS)
     verb.add("--num-proc N", "processes (default: one)", type=positive)
-    verb.add("--cache-dir DIR", "(default: that of datasets)")
+    verb.add("--cache-dir DIR", "(default: that of datasets)", type=folder_to_write)
     _add_task_parameters(verb)
 
     verb = parser.add_verb(

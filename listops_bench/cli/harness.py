@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import get_args
 
-from listops_bench._base.command import Parser, print_line
+from listops_bench._base.command import Parser, folder_to_write, print_line
 from listops_bench._base.limits import limits_of_strangers
 from listops_bench.errors import InvalidInput
 from listops_bench.tasks.expression import TraceStyle
@@ -19,7 +19,7 @@ def add_verbs(parser: Parser) -> None:
         "print the folder of lm-eval's task files, for its --include_path",
         "",
     )
-    verb.add("--write DIR", "make the task files there from the task registry instead")
+    verb.add("--write DIR", "make the task files there from the task registry instead", type=folder_to_write)
     verb.add("--task TASK...", "with --write: those of these tasks (default: of all curated ones)", dest="tasks")
 
     verb = parser.add_verb(
@@ -29,7 +29,7 @@ def add_verbs(parser: Parser) -> None:
         "out --output-dir leaderboard/results",
     )
     verb.add("output OUTPUT", "lm-eval's --output_path (with --log_samples)")
-    verb.add("--output-dir DIR", default="leaderboard/results")
+    verb.add("--output-dir DIR", default="leaderboard/results", type=folder_to_write)
     verb.add_time_limit()
 
     verb = parser.add_verb(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from listops_bench._base.command import Parser, print_line
+from listops_bench._base.command import Parser, folder_to_write, print_line
 from listops_bench._base.limits import limits_of_strangers
 from listops_bench.cli.board import RESULTS
 from listops_bench.cli.model import showing_splits
@@ -61,7 +61,12 @@ def add_verbs(parser: Parser) -> None:
     verb.add("--task TASK...", "(default: those it was trained on, and their operations alone)", dest="tasks")
     verb.add("--challenge NAME", "smallest, steps or curriculum: hand over what enters it, and say where it stands")
     place = verb.add_mutually_exclusive_group()
-    place.add_argument("--output-dir", metavar="DIR", help="write the files below this folder, for a git pull request")
+    place.add_argument(
+        "--output-dir",
+        metavar="DIR",
+        type=folder_to_write,
+        help="write the files below this folder, for a git pull request",
+    )
     place.add_argument(
         "--repo",
         dest="repo_id",

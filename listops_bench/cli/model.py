@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import astuple
 from typing import Any
 
-from listops_bench._base.command import Parser, positive, print_line
+from listops_bench._base.command import Parser, folder_to_write, positive, print_line
 from listops_bench._base.limits import limits_of_strangers
 from listops_bench._base.text import p_number
 from listops_bench.errors import InvalidInput
@@ -39,8 +39,13 @@ def add_verbs(parser: Parser) -> None:
     verb.add("--batch-size N", "rows at a time (default: chosen by length)", type=positive)
     verb.add("--device NAME", "(default: a GPU if there is one)")
     verb.add("--track NAME", "reference, open or constructed", default="open")
-    verb.add("--output-dir DIR", "write a result file for each task below this folder", dest="results_dir")
-    verb.add("--predictions-dir DIR", "write every answer with its score below this folder")
+    verb.add(
+        "--output-dir DIR",
+        "write a result file for each task below this folder",
+        dest="results_dir",
+        type=folder_to_write,
+    )
+    verb.add("--predictions-dir DIR", "write every answer with its score below this folder", type=folder_to_write)
     verb.add_time_limit()
     verb.add("--prompt TEXT", 'answer this instead: "[SUM 3 [MAX 2 9 ] 4 ] ="')
 
@@ -66,7 +71,9 @@ def add_verbs(parser: Parser) -> None:
     )
     verb.add("recipe RECIPE", "as the board names it; FOLDER/RECIPE of another store")
     verb.add("--seed SEED", "of the run; SEED.ROWS for one on another draw of the train rows", required=True)
-    verb.add_argument("-o", "--output-dir", metavar="DIR", required=True, help="the folder to write")
+    verb.add_argument(
+        "-o", "--output-dir", metavar="DIR", required=True, type=folder_to_write, help="the folder to write"
+    )
 
 
 # --- what they do ---------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from listops_bench._base.command import Parser, positive
+from listops_bench._base.command import Parser, file_to_write, folder_to_write, positive
 from listops_bench._base.escape import terminal
 from listops_bench.sweep.options import Options, add_options
 
@@ -30,7 +30,7 @@ def add_verbs(parser: Parser) -> None:
         "runs/demo-sweep -o demo.tar",
     )
     verb.add("folder DIR", "the folder of a sweep")
-    verb.add_argument("-o", "--output", metavar="TAR", required=True, help="the file to write")
+    verb.add_argument("-o", "--output", metavar="TAR", required=True, type=file_to_write, help="the file to write")
 
     verb = parser.add_verb(
         "sweep-merge",
@@ -39,7 +39,14 @@ def add_verbs(parser: Parser) -> None:
         "here.tar there.tar -o runs/demo-sweep",
     )
     verb.add("sources SOURCE...", "folders of sweeps, or files that sweep export has written")
-    verb.add_argument("-o", "--output", metavar="DIR", required=True, help="the folder to bring them together in")
+    verb.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        required=True,
+        type=folder_to_write,
+        help="the folder to bring them together in",
+    )
 
 
 def sweep(*, plan: bool, declare: str | None, devices: int, **options: Any) -> int:

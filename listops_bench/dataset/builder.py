@@ -36,7 +36,7 @@ import pyarrow as pa
 from datasets.builder import Key
 
 from listops_bench._base import import_hook
-from listops_bench.errors import InvalidInput, unknown
+from listops_bench.errors import InvalidInput, file_error, system_error, unknown
 from listops_bench.tasks.generator import generate_blocks, generator_sources
 from listops_bench.tasks.split import SPLITS
 from listops_bench.tasks.task import DATASET_VERSION, PARAMETERS, TaskSpec, curated_tasks, describe_task, get_task
@@ -159,6 +159,8 @@ class ListOpsBench(datasets.ArrowBasedBuilder):
         except datasets.exceptions.DatasetGenerationError as error:
             if isinstance(error.__cause__, InvalidInput):
                 raise error.__cause__ from None
+            if (found := system_error(error)) is not None:
+                raise file_error("write", self.cache_dir, found) from None
             raise
 
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from listops_bench._base.files import read_bytes, write_atomic
+from listops_bench._base.files import check_can_write, read_bytes, write_atomic
 from listops_bench.dataset.card import MARKER, write_card
 from listops_bench.errors import InvalidInput
 from listops_bench.tasks.generator import columns_checksum, generate
@@ -66,6 +66,7 @@ def export(
     card = folder / "README.md"
     if card.exists() and MARKER not in card.read_text(encoding="utf-8", errors="replace"):
         raise InvalidInput(f"folder '{folder}' holds a README.md that is no card of ours; name a new folder")
+    check_can_write(folder)
     checksums = []
     for task in specs:
         for split in SPLITS:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from listops_bench._base.files import check_can_write
 from listops_bench._base.options import check_number
 from listops_bench._base.processes import usable_cores
 from listops_bench.errors import EnvironmentFailed, InvalidInput
@@ -38,6 +39,7 @@ from listops_bench.result.verified import (
     Verification,
     read_verified,
     result_sha256,
+    verified_file,
     verified_files,
     write_verified,
 )
@@ -246,6 +248,8 @@ def verify_files(
             on_file(verdict)  # type: ignore[misc]
 
     files = list(map(Path, paths))
+    for root in {results_folder(path) for path in files} if write else ():
+        check_can_write(verified_file(root).parent)
     note(_verified_before(files) if resume else [])
     looked = [_look_at(path, places) for path in files if path not in verdicts]
     candidates = {one.path: one for one in looked if isinstance(one, Candidate)}

@@ -16,7 +16,6 @@ Processes agree through these files alone, so any of them may die at any time.
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Iterable
@@ -26,7 +25,7 @@ from typing import Annotated, Any, Literal
 
 from filelock import FileLock
 
-from listops_bench._base.files import take_lock, write_atomic
+from listops_bench._base.files import check_can_write, take_lock, write_atomic
 from listops_bench._base.records import Text
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.result.files import find_results, read_result
@@ -284,10 +283,8 @@ class SweepFolder:
         return self.path / "workers" / f"{worker}.json"
 
     def check_writable(self) -> None:
-        """Raises OSError where the folder cannot be made or written, EnvironmentFailed where it has no locks."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        if not os.access(self.path, os.W_OK):
-            raise PermissionError(13, "Permission denied", str(self.path))
+        """Raises where the folder cannot be made or written, or has no locks."""
+        check_can_write(self.path)
         if (lock := take_lock(self.path / "claims" / ".lock")) is not None:
             lock.release()
 

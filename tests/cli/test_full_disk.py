@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from listops_bench.cli.command import build_parser
 from listops_bench.train._processes import quiet_trackers
 from tests.support.commands import Run
 from tests.support.fake_checkpoints import make_taciturn_checkpoint, run_record
@@ -50,6 +51,38 @@ def test_a_full_disk_is_one_line(name: str, command: Run, tmp_path: Path, monkey
     assert err.splitlines()[-1].startswith("error: ")
     assert "File too large" in err.splitlines()[-1]
     assert "new" in err.splitlines()[-1]
+
+
+READ = {"--results", "--runs", "--checkpoints", "--analysis"}
+"""The flags that name a file or folder to read; all others name one to write."""
+
+
+def places() -> list[tuple[str, str]]:
+    verbs = dict(build_parser().verbs)
+    verbs |= {f"leaderboard {name}": verb for name, verb in verbs["leaderboard"].verbs.items()}
+    flags = [
+        (name, one) for name, verb in verbs.items() for one in verb._actions if one.metavar in ("DIR", "FILE", "TAR")
+    ]
+    found = [(name, one.option_strings[-1]) for name, one in flags if one.option_strings]
+    return [(name, flag) for name, flag in found if flag not in READ]
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    full: None, command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file where a folder should be, and a disk that takes nothing: whatever else stands in the line."""
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("x")
+    assert len(places()) >= 12
+    for name, flag in places():
+        code, _, err = command(*name.split(), flag, "file/below/it")
+        assert (code, err.startswith("error: argument")) == (2, True), (name, flag, err)
+        assert flag in err and "file/below" in err
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    for name, flag in places():
+        code, _, err = command(*name.split(), flag, "new/below/it")
+        assert (code, err.count("\n"), "File too large" in err) == (3, 1, True), (name, flag, err)
+    assert not Path("new").exists()
 
 
 def test_a_trackers_thread_says_nothing_of_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
