@@ -76,8 +76,8 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(
     assert len(places()) >= 12
     for name, flag in places():
         code, _, err = command(*name.split(), flag, "file/below/it")
-        assert (code, err.startswith("error: argument")) == (2, True), (name, flag, err)
-        assert flag in err and "file/below" in err
+        assert (code, err.startswith("error: argument"), flag in err) == (2, True, True), (name, flag, err)
+        assert "file/below" in err
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     for name, flag in places():
         code, _, err = command(*name.split(), flag, "new/below/it")
