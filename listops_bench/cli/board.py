@@ -76,7 +76,7 @@ def add_verbs(parser: Parser) -> None:
     verb.add("cell CELL", "the end of its address on a model's page, after the #; or the whole address")
     verb.add("--results DIR", "of the board", default=RESULTS)
     verb.add("--seed N...", "of the runs to repeat (default: the first)", type=int, dest="seeds")
-    verb.add("--output-dir DIR", "(default: a temporary folder, which is deleted)")
+    verb.add("--output-dir DIR", "(default: a temporary folder, which is deleted)", type=folder_to_write)
     verb.add("--dry-run", "print the commands, and run none")
 
     verb = board.add_verb(
