@@ -20,7 +20,11 @@ def add_verbs(parser: Parser) -> None:
     add_options(verb)
     verb.add("--workers N", "processes (default: one for each GPU, or core)", type=positive)
     verb.add("--plan", "print runs, steps, tokens and hours, and train nothing")
-    verb.add("--declare DIR", "write the page's plan to a folder, with the date, before any run; train nothing")
+    verb.add(
+        "--declare DIR",
+        "write the page's plan to a folder, with the date, before any run; train nothing",
+        type=folder_to_write,
+    )
     verb.add("--devices N", "devices to plan for", type=positive, default=1)
 
     verb = parser.add_verb(
