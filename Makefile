@@ -58,7 +58,7 @@ format: $(READY_TEST)
 	@$(BIN)/ruff format .
 
 bench: $(READY_TEST)
-	@set -e; for script in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+	@set -e; for script in $(filter-out benchmarks/gpu.py benchmarks/against.py benchmarks/sampled.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
 
 # On a machine with a GPU, as it is: no installation, only a Python that has torch, transformers, accelerate and pytest.
 gpu-check:

@@ -114,3 +114,14 @@ def test_gpu_check_without_a_gpu(
     for part in late.plan():
         late.part(*part)
     assert {"left_out"} == {key for found in late.parts.values() for key in found}
+
+
+@pytest.mark.check_all
+def test_against_itself(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    against = script("against")
+    monkeypatch.setattr(against, "UNTIMED", 8)
+    names = ["one looped_d016", "8 packed looped_d008", "scoring looped_d048"]
+    against.main([str(BENCHMARKS.parent), "--steps", "16", "--works", *names])
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["before"] == figures["after"]
+    assert [work["pairs"] for work in figures["works"].values()] == [16, 2, 2]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from listops_bench._base.memory import keep_freed_memory
 from listops_bench._base.stopping import never
 from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput
@@ -90,6 +91,7 @@ def train(
     if finished is not None:
         _check_checkpoints(config, finished)
         return result_of(folder.output_dir, finished, already_done=True)
+    keep_freed_memory()
     trainer = Trainer(config, accelerator, folder, validate, on_step, stop)
     try:
         with quiet_trackers(), float32_products(precision):

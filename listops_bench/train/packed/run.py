@@ -20,6 +20,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from listops_bench._base.memory import keep_freed_memory
 from listops_bench._base.stopping import never
 from listops_bench.errors import InvalidInput
 from listops_bench.model.ladder import load_config
@@ -113,6 +114,7 @@ def train_packed(
         Stopped: the pack was asked to end; called again, it goes on.
     """
     _check(configs)
+    keep_freed_memory()
     trainer = PackTrainer(configs, folder, engine or this_engine(), on_step, stop)
     for member in trainer.members:
         check_context(_model_config(member.config), member.config.model_name, max(member.draws.longest_rows) - 1)
