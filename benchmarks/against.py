@@ -3,10 +3,10 @@
     git worktree add --detach build/before 5d080e9
     python benchmarks/against.py build/before > benchmarks/results/against.json
 
-Prints one JSON object. For each work: the median seconds of a step before (the other checkout) and after (this one), and
-the median of after / before over pairs of steps, with its 95% interval. Two processes on one core do the same work, one
-waiting while the other takes a step, so that a neighbour on the machine disturbs both; seconds are the CPU's. The
-parallel and single-step rows of packs differ in length: members that have traces of several lines are beside others.
+Prints one JSON object. For each work: the median seconds of a step before (the other checkout) and after (this one),
+and the median of after / before over pairs of steps, with its 95% interval. Two processes on one core do the same work,
+one waiting while the other takes a step, so that a neighbour on the machine disturbs both; seconds are the CPU's.
+Single-step rows are those of the most different lengths.
 """
 
 from __future__ import annotations
@@ -63,11 +63,12 @@ def compare(checkouts: Sequence[Path], name: str, steps: int) -> dict[str, Any]:
     before, after = (own[untimed:] for own in seconds)
     ratios = sorted(y / x for x, y in zip(before, after, strict=True))
     middle, reach = len(ratios) / 2, 0.98 * sqrt(len(ratios))  # the interval of a median, by binomial ranks
+    low, high = (ratios[round(at)] for at in (max(0, middle - reach), min(len(ratios) - 1, middle + reach)))
     return {
         "seconds_before": round(median(before), 5),
         "seconds_after": round(median(after), 5),
         "ratio": round(median(ratios), 3),
-        "interval": [round(ratios[round(at)], 3) for at in (max(0, middle - reach), min(len(ratios) - 1, middle + reach))],
+        "interval": [round(low, 3), round(high, 3)],
         "pairs": len(ratios),
     }  # fmt: skip
 
@@ -138,9 +139,8 @@ def _do(
         from listops_bench.train.packed.run import train_packed
 
         runs = [(f"{folder}/{i}", CURRICULA[i % len(CURRICULA)]) for i in range(MEMBERS)]
-        train_packed(
-            [TrainConfig(output_dir=out, curriculum=plan, **shared) for out, plan in runs], f"{folder}/p", on_step=turn
-        )
+        configs = [TrainConfig(output_dir=out, curriculum=plan, **shared) for out, plan in runs]
+        train_packed(configs, f"{folder}/p", on_step=turn)
     elif scored:
         from listops_bench.evaluate.run import evaluate_checkpoint
 
