@@ -1,4 +1,4 @@
-"""Verbs about the board: leaderboard build, claims, thresholds, repeat, validate, verify, store."""
+"""Verbs about the board: leaderboard build, claims, thresholds, repeat, export, validate, verify, store."""
 
 from __future__ import annotations
 
@@ -78,6 +78,17 @@ def add_verbs(parser: Parser) -> None:
     verb.add("--seed N...", "of the runs to repeat (default: the first)", type=int, dest="seeds")
     verb.add("--output-dir DIR", "(default: a temporary folder, which is deleted)", type=folder_to_write)
     verb.add("--dry-run", "print the commands, and run none")
+
+    verb = board.add_verb(
+        "export",
+        export_results,
+        "write results in a format that others read: every-eval-ever, eval-results or model-index",
+        "leaderboard/results --format every-eval-ever --output-dir runs/every-eval-ever",
+    )
+    verb.add("results DIR", default=RESULTS, nargs="?")
+    verb.add("--format NAME", "every-eval-ever, eval-results or model-index", dest="form", required=True)
+    verb.add("--output-dir DIR", "the folder to write to", required=True)
+    verb.add("--dataset-id ORG/NAME", "the dataset that they refer to", default="listops_bench/listops_bench")
 
     verb = board.add_verb(
         "validate",
@@ -217,6 +228,17 @@ def _show_agreement(group: Group, runs: Sequence[Run], places: Sequence[str], re
     print_tables(table)
     print_line(verdict.verdict)
     return EXIT_FAILED if verdict.differs else 0
+
+
+def export_results(*, results: str, form: str, output_dir: str, dataset_id: str) -> None:
+    from listops_bench._base.files import write_atomic
+    from listops_bench.hub.formats import export
+    from listops_bench.result.files import read_result
+
+    files = export([read_result(path) for path in _result_files([results])], form, dataset_id)
+    for name, content in files.items():
+        write_atomic(Path(output_dir) / name, content)
+    print_line(f"{output_dir}: {len(files)} files")
 
 
 def validate_results(*, files: Sequence[str], checkpoints: str | None) -> int:

@@ -12,6 +12,7 @@ from jinja2 import StrictUndefined, Template
 from listops_bench._base.escape import markdown, markdown_code
 from listops_bench._base.extras import needs
 from listops_bench._base.text import LEFT, markdown_table
+from listops_bench.hub.formats import model_index
 from listops_bench.model.checkpoint import CARD_DATA, card_text
 from listops_bench.pages.results import score_table
 from listops_bench.pages.tables import to_markdown
@@ -20,9 +21,6 @@ from listops_bench.runs.record import RunRecord, Training
 from listops_bench.tasks.symbols import Symbols
 
 CURVE = "learning_curve.png"
-EVAL_RESULTS = ".eval_results/listops_bench.yaml"
-RANKED = ("test", "test_unseen_operands")
-"""Splits whose figures stand in the card's metadata, where others rank by them; the card's table has all."""
 
 
 def write_model_card(
@@ -63,34 +61,15 @@ def write_model_card(
 
 
 def _header(run: RunRecord, results: Sequence[Result], repo_id: str, dataset_id: str) -> str:
-    from huggingface_hub import EvalResult, ModelCardData
+    from huggingface_hub import ModelCardData
 
-    entries = [
-        EvalResult(
-            task_type="text-generation",
-            dataset_type=dataset_id,
-            dataset_name=f"listops_bench, {result.task.name}",
-            dataset_config=result.task.name,
-            dataset_split=split,
-            dataset_args={"version": result.dataset_version, "n": scored.n},
-            metric_type="accuracy",
-            metric_name=name.replace("_", " "),
-            metric_value=summary.accuracy,
-            metric_args={"correct": summary.correct, "low": summary.low, "high": summary.high},
-        )
-        for result in results
-        for split, scored in result.splits.items()
-        if split in RANKED
-        for name in ("trace_accuracy", "answer_accuracy")
-        for summary in [getattr(scored.metrics, name)]
-    ]
     tags = [*CARD_DATA["tags"], *(["curriculum-learning"] if run.curriculum else []), *(r.task.name for r in results)]
     data = ModelCardData(
         **CARD_DATA | {"tags": tags},
         datasets=[dataset_id],
         metrics=["accuracy"],
         model_name=repo_id.partition("/")[2],
-        eval_results=entries or None,
+        eval_results=model_index(results, dataset_id) or None,
     )
     return yaml.safe_dump(data.to_dict(), sort_keys=False, allow_unicode=True, width=120)
 
@@ -110,26 +89,6 @@ def _training_facts(run: RunRecord, training: Training) -> str:
     }
     rows = [(key, markdown_code(value) if key == "curriculum" else markdown(value)) for key, value in facts.items()]
     return markdown_table([("", LEFT), ("", LEFT)], rows)
-
-
-def eval_results(results: Sequence[Result], dataset_id: str) -> str:
-    """``.eval_results/*.yaml``: the figures by which the Hub fills a dataset's own leaderboard (docs/hub/eval-results).
-
-    The value is the answer accuracy on ``test``, which is what the dataset's ``eval.yaml`` asks for.
-    """
-    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
-
-    entries = []
-    for result in results:
-        if "test" in result.splits:
-            metrics = result.splits["test"].metrics
-            answer, trace = metrics.answer_accuracy, metrics.trace_accuracy
-            notes = (
-                f"answer accuracy, n = {answer.n:,}, 95% interval {answer.low:.4f} to {answer.high:.4f}; trace"
-                f" accuracy {trace.accuracy:.4f}; dataset {result.dataset_version}, scorer {result.scorer_version}"
-            )
-            entries.append(EvalResultEntry(dataset_id, result.task.name, answer.accuracy, notes=notes))
-    return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, width=120)
 
 
 def learning_curve(results: Sequence[Result]) -> bytes | None:

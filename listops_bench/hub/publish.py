@@ -23,8 +23,9 @@ from listops_bench.dataset.release import CHECKSUMS, check
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.checkpoint import Checkpoint, open_checkpoint
 from listops_bench.evaluate.run import OnSplit, evaluate_checkpoint
-from listops_bench.hub._card import CURVE, EVAL_RESULTS, eval_results, learning_curve, write_model_card
+from listops_bench.hub._card import CURVE, learning_curve, write_model_card
 from listops_bench.hub.client import Publication
+from listops_bench.hub.formats import EVAL_RESULTS, eval_results
 from listops_bench.model import configuration_looped, modeling_looped
 from listops_bench.model.checkpoint import CARD, copy_checkpoint
 from listops_bench.model.ladder import parameter_counts

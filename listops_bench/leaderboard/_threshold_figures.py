@@ -25,7 +25,7 @@ with needs("board"):
     import altair as alt
 
 _NAMES, _NUMBERS = 170, 195  # pixels left and right of the drawing
-_PANELS = 9
+_PANELS, _TASKS = 9, 3  # the most panels of a figure, and the fewest tasks whose order says something
 
 
 @cache
@@ -70,12 +70,27 @@ def threshold_figure(board: Board) -> Figure | None:
     return draw("thresholds", partial(_thresholds, arms), family=arms[0].family) if arms else None
 
 
-def _thresholds(arms: Sequence[Arm], sheet: Sheet) -> alt.TopLevelMixin:
-    """Rows laid out by hand: below each task's name a row for each way of training."""
+def difficulty_figure(board: Board) -> Figure | None:
+    """How hard each task is, the easiest first: N50 of those that were trained on it and nothing else."""
+    arms = [board.measured[task] for task in board.tasks if task in board.measured]
+    if len(arms) < _TASKS:
+        return None
+    return draw("difficulty", partial(_thresholds, arms, of_tasks=True), family=arms[0].family)
+
+
+def _thresholds(arms: Sequence[Arm], sheet: Sheet, *, of_tasks: bool = False) -> alt.TopLevelMixin:
+    """Rows laid out by hand: below each task's name a row for each way of training, or ``of_tasks`` one for each."""
     inner = chart.WIDTH - _NAMES - _NUMBERS
     sizes = [size for arm in arms for size in arm.sizes]
-    names, rows = _laid_out(arms, (min(sizes) / 1.25, max(sizes) * 1.25))
-    scale = alt.Scale(domain=[0, len(names) + len(rows)], reverse=True, nice=False)
+    ends = (min(sizes) / 1.25, max(sizes) * 1.25)
+    if of_tasks:
+        rows = [_threshold_row(arm, ends) | {"name": arm.task, "row": row + 0.5} for row, arm in enumerate(arms)]
+        names = [{"name": "", "row": 0, "line": row} for row in range(len(arms))]
+        height = len(arms)
+    else:
+        names, rows = _laid_out(arms, ends)
+        height = len(names) + len(rows)
+    scale = alt.Scale(domain=[0, height], reverse=True, nice=False)
     y = alt.Y("row:Q", title=None, scale=scale, axis=None)
     heads, marks = sheet.chart(names), sheet.chart(rows)
     text = {"fontSize": chart.FONT, "aria": False, "color": chart.INK}
@@ -94,7 +109,7 @@ def _thresholds(arms: Sequence[Arm], sheet: Sheet) -> alt.TopLevelMixin:
             description="text:N",
         ),
     ]  # fmt: skip
-    return alt.layer(*layers).properties(width=inner, height=23 * (len(names) + len(rows)))
+    return alt.layer(*layers).properties(width=inner, height=23 * height)
 
 
 def _laid_out(arms: Sequence[Arm], ends: tuple[float, float]) -> tuple[Rows, Rows]:

@@ -11,7 +11,13 @@ from typing import Any
 from listops_bench._base.extras import needs
 from listops_bench._base.text import count
 from listops_bench.leaderboard._learned_figure import learned_figure, partners_figure
-from listops_bench.leaderboard._threshold_figures import draw, shares_figure, threshold_figure, time_figure
+from listops_bench.leaderboard._threshold_figures import (
+    difficulty_figure,
+    draw,
+    shares_figure,
+    threshold_figure,
+    time_figure,
+)
 from listops_bench.leaderboard.board import Board, family_order
 from listops_bench.leaderboard.groups import Group
 from listops_bench.pages import chart
@@ -51,6 +57,7 @@ def figures(board: Board, curves: Sequence[Curve] = (), curves_title: str = "Lea
     found = [
         learned_figure(board),
         partners_figure(board),
+        difficulty_figure(board),
         threshold_figure(board),
         shares_figure(board),
         _runs_figure(groups),

@@ -20,9 +20,10 @@ from transformers import AutoModelForCausalLM
 from listops_bench.dataset.release import export
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.evaluate.run import evaluate_checkpoint
-from listops_bench.hub._card import CURVE, EVAL_RESULTS
+from listops_bench.hub._card import CURVE
 from listops_bench.hub._kept import keep_additions
 from listops_bench.hub.client import Publication, push
+from listops_bench.hub.formats import EVAL_RESULTS
 from listops_bench.hub.publish import prepare_dataset, prepare_model
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.ladder import build_model, parameter_counts

@@ -17,7 +17,7 @@ import torch
 from listops_bench.claims.page import FILE_NAME as CLAIMS, write_claims
 from listops_bench.evaluate.strangers import Checkpoints
 from listops_bench.evaluate.verification import validate_files, verify_files
-from listops_bench.leaderboard.arms import spell_plateau
+from listops_bench.leaderboard.arms import spell_plateau, spell_threshold
 from listops_bench.leaderboard.board import boards
 from listops_bench.leaderboard.output import build
 from listops_bench.leaderboard.repeat import Repeats
@@ -112,6 +112,10 @@ def test_the_findings_are_what_the_results_say() -> None:
         found = sides[curriculum].ratio
         return f"{found.estimate:.2f} times the parameters{{}}, {found.high:.2f} at most"
 
+    def n50(task: str) -> str:
+        return spell_threshold(board.measured[task].threshold)
+
+    assert n50("max") == n50("med")
     joint, staged, alone = "sum_max_med:6000", "max_med:1500,sum:4500/keep-optimizer", "sum:6000"
     assert [learned("sum", c, 21_348) for c in (joint, alone)] == [(9, 10), (0, 10)]
     assert [learned("sum", c, 17_440) for c in (alone, staged)] == [(0, 10), (4, 10)]
@@ -130,6 +134,8 @@ def test_the_findings_are_what_the_results_say() -> None:
         "{} ({}) alone".format(*spell_plateau(arms["sum", alone].threshold.plateau)),
         f"{100 * gain.estimate:.0f} points more ({100 * gain.low:.0f} to {100 * gain.high:.0f})",
         f"The weights of {len(stored())} of these runs",
+        f"MAX and MED are learned from {n50('max')} parameters on, PROD from {n50('prod')}, SUM from {n50('sum')}, and",
+        f"by none of the sizes up to {n50('nadd').removeprefix('> ')}",
     ):
         assert phrase in text
 
