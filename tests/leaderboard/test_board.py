@@ -434,13 +434,15 @@ def ladder() -> tuple[Board, dict[str, Figure]]:
 
 def test_thresholds_and_times_are_drawn_of_a_ladder(ladder: tuple[Board, dict[str, Figure]]) -> None:
     board, drawn = ladder
-    assert list(drawn) == ["learned", "partners", "thresholds", "shares", "runs", "sizes", "times"]
+    assert list(drawn) == ["learned", "partners", "difficulty", "thresholds", "shares", "runs", "sizes", "times"]
     for name in ("learned", "partners"):
         assert all("n = " in text for text in labels(drawn[name].svg))
     texts = labels(drawn["thresholds"].svg)
     assert len(texts) == len(board.arms) == 11
     assert any("N50 > 472,896" in text for text in texts)
-    assert all("12 runs of 4 sizes" in text for text in texts)
+    of_tasks = labels(drawn["difficulty"].svg)
+    assert len(of_tasks) == len(board.measured)
+    assert all("12 runs of 4 sizes" in text for text in (*texts, *of_tasks))
     assert all("of 3 runs have learned; median" in text for text in labels(drawn["times"].svg))
     assert drawn["sizes"].family == "looped"
 
