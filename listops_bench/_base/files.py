@@ -7,7 +7,6 @@ import io
 import os
 import secrets
 import stat
-import sys
 import tempfile
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -123,10 +122,10 @@ _HELD = (errno.EAGAIN, errno.EACCES)
 def _can_be_locked(path: Path) -> bool:
     """Whether nobody holds a lock. Some network file systems have none; the library then waits, or makes files instead
     that would stay where a process is killed."""
-    if sys.platform == "win32":  # its locks are of another kind
+    try:
+        import fcntl
+    except ImportError:  # Windows: its locks are of another kind
         return True
-    import fcntl
-
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from listops_bench._base.stopping import SECONDS_TO_SAVE, Stopped, StopRequest
 
@@ -25,6 +25,12 @@ Status = Literal["waiting", "running", "done", "failed"]
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 """The environment of processes that share the cores: for small models a second thread costs more than it brings."""
+
+OWN_GROUP: dict[str, Any] = {
+    "start_new_session": True,
+    "creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+}
+"""Options of ``Popen``: Ctrl-C reaches this process alone. The first counts on POSIX, the second on Windows."""
 
 GRACE_SECONDS = SECONDS_TO_SAVE
 
@@ -81,14 +87,14 @@ class Command:
     def start(self, environment: Mapping[str, str]) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
-            # A session of its own: Ctrl-C reaches us alone, and one signal reaches it with all its children.
+            # A group of its own: where there is `killpg`, one signal reaches it with all its children.
             self._process = subprocess.Popen(
                 list(self.words),
                 stdin=subprocess.PIPE,  # never written to: it ends when we do
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=dict(environment),
-                start_new_session=True,
+                **OWN_GROUP,
             )
         self.status, self._started = "running", time.monotonic()
 
@@ -103,9 +109,16 @@ class Command:
                 self._process.stdin.close()
             self.status = "done" if self.exit_code == 0 else "failed"
 
-    def signal(self, number: int) -> None:
-        if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, number)
+    def end(self, *, kill: bool = False) -> None:
+        """Asks it to end, or ends it. On Windows, where signals end a process at once, a closed input asks."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        if hasattr(os, "killpg"):
+            os.killpg(self._process.pid, signal.SIGKILL if kill else signal.SIGTERM)
+        elif kill:
+            self._process.kill()
+        elif self._process.stdin is not None:
+            self._process.stdin.close()
 
     def wait(self, seconds: float) -> None:
         if self._process is not None:
@@ -156,9 +169,9 @@ def run_commands(
 
 
 def _stop(commands: Sequence[Command]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    for kill in (False, True):
         for command in commands:
-            command.signal(number)
+            command.end(kill=kill)
         deadline = time.monotonic() + GRACE_SECONDS
         for command in commands:
             command.wait(max(0.0, deadline - time.monotonic()))

@@ -90,7 +90,7 @@ class StopRequest:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if signal.SIGALRM in self._previous:
+        if getattr(signal, "SIGALRM", None) in self._previous:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._previous.items():
             signal.signal(number, handler)
@@ -159,6 +159,9 @@ def end_with_parent(seconds: float = 1.0) -> None:
 
 
 def _end() -> None:
-    os.kill(os.getpid(), signal.SIGTERM)
+    if hasattr(os, "killpg"):
+        os.kill(os.getpid(), signal.SIGTERM)
+    else:  # on Windows that would end this process with nothing saved
+        signal.raise_signal(signal.SIGTERM)
     time.sleep(SECONDS_OF_AN_ORPHAN)
     os._exit(128 + signal.SIGTERM)

@@ -27,7 +27,7 @@ from typing import IO, Any
 
 from listops_bench._base import records
 from listops_bench._base.limits import MEMORY_BYTES, SECONDS
-from listops_bench._base.processes import own_imports, own_python, without_secrets
+from listops_bench._base.processes import OWN_GROUP, own_imports, own_python, without_secrets
 from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.result.format import Architecture, Model, Recipe, Result
 from listops_bench.runs.record import Learning, Parameters, Training
@@ -103,7 +103,7 @@ class Examiner:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**without_secrets(os.environ), **offline, **own_imports()},
-            start_new_session=True,  # Ctrl-C is for us, and we close it
+            **OWN_GROUP,  # Ctrl-C is for us, and we close it
         )
         assert self._process.stdout is not None
         self._lines = queue.Queue()

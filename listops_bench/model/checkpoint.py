@@ -147,7 +147,7 @@ def _write(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
     save_tokenizer(tokenizer, folder)
     complete = dataclasses.replace(run, parameters=parameter_counts(model), weights_sha256=weights_sha256(folder))
     write_run(folder, complete)
-    (folder / CARD).write_text(_card(model, complete), encoding="utf-8")
+    (folder / CARD).write_text(_card(model, complete), encoding="utf-8", newline="\n")
 
 
 def _generation_config(model: PreTrainedModel, run: RunRecord) -> GenerationConfig:
@@ -169,8 +169,13 @@ def _generation_config(model: PreTrainedModel, run: RunRecord) -> GenerationConf
 
 def _flush(folder: Path) -> None:
     """Sees to it that the files are on the disk before the name is: a crash leaves no folder of empty files."""
-    for path in (*(p for p in folder.rglob("*") if p.is_file()), folder):
-        handle = os.open(path, os.O_RDONLY)
+    paths, flags = [path for path in folder.rglob("*") if path.is_file()], os.O_RDONLY
+    if hasattr(os, "O_DIRECTORY"):
+        paths.append(folder)
+    else:  # Windows opens no folders, and flushes what is open for writing
+        flags = os.O_RDWR
+    for path in paths:
+        handle = os.open(path, flags)
         try:
             os.fsync(handle)
         finally:

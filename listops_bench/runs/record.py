@@ -148,7 +148,7 @@ class RunRecord:
 
 def write_run(folder: str | os.PathLike[str], record: RunRecord) -> None:
     """Writes the record of a run into a checkpoint folder."""
-    RunFiles(folder).record.write_text(record.text(), encoding="utf-8")
+    RunFiles(folder).record.write_text(record.text(), encoding="utf-8", newline="\n")
 
 
 def read_run(folder: str | os.PathLike[str]) -> RunRecord | None:

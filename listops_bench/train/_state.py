@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +164,7 @@ class RunFolder:
             raise file_error("write", self.path, error) from None
 
     def append_log(self, line: Mapping[str, Any]) -> None:
-        with self.writing(), self.log.open("a", encoding="utf-8") as file:
+        with self.writing(), self.log.open("a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(line) + "\n")
 
     def copy_log(self, checkpoint: Path) -> None:
@@ -183,6 +183,8 @@ class RunFolder:
         """Deletes the working folder: the checkpoint is there."""
         shutil.rmtree(self.path, ignore_errors=True)
         self.close()
+        with suppress(OSError):  # Windows deletes a folder once nothing in it is open
+            self.path.rmdir()
 
     def close(self) -> None:
         if self._lock is not None:

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,13 @@ def test_only_one_holds_a_lock(tmp_path: Path) -> None:
     assert take_lock(path) is not None
     with pytest.raises(InvalidInput, match="cannot write"):
         take_lock(path / "below" / "a file")
+
+
+def test_a_lock_needs_no_fcntl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    held = take_lock(tmp_path / "lock")
+    assert held
+    assert take_lock(tmp_path / "lock") is None
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from listops_bench._base import stopping
 from listops_bench._base.processes import Command, own_imports, own_python, run_commands, without_secrets
 from tests.support.processes import WAIT_SECONDS, alive, eventually
 
@@ -87,7 +88,13 @@ def test_an_interruption_ends_the_processes_and_their_children(tmp_path: Path) -
     assert eventually(lambda: not any(alive(pid) for pid in pids), 2.0)
 
 
-def test_a_process_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("groups", [True, False])
+def test_a_process_that_does_not_listen_is_killed(
+    groups: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without process groups, as on Windows, too."""
+    if not groups:
+        monkeypatch.delattr(os, "killpg")
     monkeypatch.setattr("listops_bench._base.processes.GRACE_SECONDS", 0.2)
     code = """
         import signal, time
@@ -98,6 +105,26 @@ def test_a_process_that_does_not_listen_is_killed(tmp_path: Path, monkeypatch: p
     deaf = job(tmp_path, "deaf", code)
     run_until_it_prints(deaf)
     assert deaf._process.poll() == -signal.SIGKILL
+
+
+def test_without_process_groups_a_closed_input_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows' signals would end it with nothing saved."""
+    monkeypatch.delattr(os, "killpg")
+    listens = job(tmp_path, "listens", "import sys; print('begun', flush=True); sys.stdin.read(); print('saved')")
+    run_until_it_prints(listens)
+    assert listens.exit_code == 0
+    assert listens.log.read_text() == "begun\nsaved\n"
+
+
+def test_what_asks_itself_to_end_saves_first_without_process_groups_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((os, "killpg"), (os, "kill"), (signal, "SIGALRM")):
+        monkeypatch.delattr(module, name)
+    monkeypatch.setattr(os, "_exit", lambda code: None)
+    monkeypatch.setattr(stopping, "SECONDS_OF_AN_ORPHAN", 0.0)
+    with stopping.StopRequest(seconds=3600) as stop:
+        assert stop() == 0
+        stopping._end()
+        assert stop() == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])

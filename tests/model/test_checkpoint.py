@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import runpy
 import shutil
 import sys
@@ -15,7 +16,13 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from listops_bench.errors import EnvironmentFailed, InvalidInput
-from listops_bench.model.checkpoint import load_checkpoint, remove_unfinished, save_checkpoint, weights_sha256
+from listops_bench.model.checkpoint import (
+    _flush,
+    load_checkpoint,
+    remove_unfinished,
+    save_checkpoint,
+    weights_sha256,
+)
 from listops_bench.model.ladder import build_model
 from listops_bench.model.tokenizer import build_tokenizer, save_tokenizer
 from listops_bench.runs.record import RunRecord
@@ -163,6 +170,19 @@ def test_a_folder_whose_filling_was_cut_short_is_filled_again(tmp_path: Path, mo
     assert not (tmp_path / "c" / "run.json").exists()
     load_checkpoint(save(tmp_path / "c"))
     assert not list((tmp_path / "c").glob(".*"))
+
+
+def test_files_reach_the_disk_where_folders_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, which flushes only what is open for writing."""
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "file", tmp_path / "folder" / "file"):
+        path.write_bytes(b"")
+    opened: list[tuple[str, int]] = []
+    original = os.open
+    monkeypatch.delattr(os, "O_DIRECTORY")
+    monkeypatch.setattr(os, "open", lambda path, flags: opened.append((path.name, flags)) or original(path, flags))
+    _flush(tmp_path)
+    assert opened == [("file", os.O_RDWR)] * 2
 
 
 def test_weights_may_be_read_by_whoever_may_read_the_rest(checkpoint: Path) -> None:

@@ -1,10 +1,15 @@
 """Waiting for what other processes do."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 WAIT_SECONDS = 120.0
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="the test forks")
 
 
 def eventually(condition: Callable[[], object], seconds: float = WAIT_SECONDS) -> bool:

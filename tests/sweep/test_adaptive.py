@@ -19,6 +19,7 @@ from listops_bench.sweep.job import Job
 from listops_bench.sweep.options import Options
 from listops_bench.sweep.run import open_sweep, run_sweep
 from tests.support.commands import Run
+from tests.support.processes import forks
 from tests.support.restarts import run_sweeps
 from tests.support.sweeps import TINY, hashes, page, tiny
 
@@ -112,6 +113,7 @@ def test_a_sweep_trains_what_it_chooses(tmp_path: Path) -> None:
 
 
 @pytest.mark.check_all
+@forks
 def test_a_killed_sweep_makes_the_same_choices(tmp_path: Path) -> None:
     """Packs and runs alone, killed while they write states, checkpoints, results and logs."""
     recipe = {**TINY["recipe"], **PAGE["recipe"]}

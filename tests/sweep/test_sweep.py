@@ -30,7 +30,7 @@ from listops_bench.sweep._worker import Worker
 from listops_bench.sweep.command import main
 from listops_bench.sweep.options import Options
 from listops_bench.sweep.run import open_sweep
-from tests.support.processes import eventually
+from tests.support.processes import eventually, forks
 from tests.support.restarts import run_sweeps
 from tests.support.runs import EXAMPLES, environment
 from tests.support.sweeps import TINY, TWELVE, hashes, page, predictions, tiny
@@ -281,6 +281,7 @@ def test_results_are_read_by_one_thread_at_a_time(tmp_path: Path, monkeypatch: p
 # --- killed, and started again ----------------------------------------------------------------------------------------
 
 
+@forks
 def test_a_killed_sweep_ends_with_the_weights_of_one_never_stopped(tmp_path: Path) -> None:
     """Two packs and a run alone, killed while they write states, checkpoints, results and the sweep's own files."""
     page(tmp_path, {**TINY, "models": ["looped_d008", "gpt2_d016"], "seeds": [0, 1]})
@@ -296,6 +297,7 @@ def test_a_killed_sweep_ends_with_the_weights_of_one_never_stopped(tmp_path: Pat
 
 @pytest.mark.check_all
 @pytest.mark.slow
+@forks
 def test_twelve_runs_on_two_ranks_killed_and_gone_on(tmp_path: Path) -> None:
     """Begun under ``accelerate launch``, ended under ``torchrun``."""
     if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):
@@ -326,6 +328,7 @@ def test_twelve_runs_on_two_ranks_killed_and_gone_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.check_all
+@forks
 def test_a_run_that_kills_its_process_stops_no_other(tmp_path: Path) -> None:
     """It would be taken first, as the most expensive: once it was left in the middle, it is taken last."""
     page(tmp_path, {**TINY, "models": ["looped_d008", "gpt2_d016"]})

@@ -21,6 +21,7 @@ from listops_bench.sweep.options import Options
 from listops_bench.sweep.run import open_sweep
 from listops_bench.sweep.travel import export, merge
 from tests.support.commands import Run
+from tests.support.processes import forks
 from tests.support.sweeps import TWELVE, hashes, page, predictions, tiny
 
 
@@ -147,6 +148,7 @@ def killed_at(number: int, work: Callable[[], Any]) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
+@forks
 def test_killed_at_any_time_nothing_is_lost_or_half_there(done: Path, tmp_path: Path) -> None:
     target, together = tmp_path / "out.tar", tmp_path / "together"
     assert killed_at(1, lambda: export(done / "out", target))

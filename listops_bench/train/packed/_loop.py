@@ -218,7 +218,8 @@ class PackTrainer:
             """The lines of the member, as a run alone has them."""
             lines = [json.loads(line) for line in self.folder.log.read_text(encoding="utf-8").splitlines()]
             own = [line for line in lines if line.pop("member") == member.index]
-            RunFiles(path).log.write_text("".join(json.dumps(line) + "\n" for line in own), encoding="utf-8")
+            text = "".join(json.dumps(line) + "\n" for line in own)
+            RunFiles(path).log.write_text(text, encoding="utf-8", newline="\n")
 
         self.model.write_into(self.template, self.train_step.weights[slot])
         tokenizer = build_tokenizer(member.curriculum.symbol_set)
