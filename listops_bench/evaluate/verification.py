@@ -32,7 +32,7 @@ from listops_bench.evaluate.strangers import Checkpoints
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.ladder import build_model, config_at, make_config, model_names, parameter_counts
 from listops_bench.result.files import find_results, read_result, result_path
-from listops_bench.result.format import Architecture, Result, SplitResult
+from listops_bench.result.format import Architecture, Recipe, Result, SplitResult, Track
 from listops_bench.result.identity import conflicts
 from listops_bench.result.rules import against
 from listops_bench.result.verified import (
@@ -44,7 +44,7 @@ from listops_bench.result.verified import (
     write_verified,
 )
 from listops_bench.runs.provenance import environment
-from listops_bench.runs.record import Parameters
+from listops_bench.runs.record import Parameters, Training
 from listops_bench.score.completion import SCORER_VERSION
 from listops_bench.tasks.expression import TraceStyle
 from listops_bench.tasks.pages import own_pages
@@ -102,6 +102,24 @@ def results_folder(path: Path) -> Path:
     return above[min(2, len(above) - 1)]
 
 
+def check_checkpoints(found: Sequence[tuple[str, Description]], track: Track) -> None:
+    """Refuses, before they are scored, checkpoints of which no board would take a result, by their names.
+
+    Raises:
+        InvalidInput: one does not say how it was trained, and the track asks for it; the same weights, or the same seed
+            of a recipe, twice.
+    """
+    holders: dict[object, str] = {}
+    for name, one in found:
+        for problem in _training_problems(track, one.training, one.recipe):
+            raise InvalidInput(against("training", f"{name}: {problem}"))
+        seed = (one.recipe.id, one.recipe.seed, one.recipe.dataset_seed or 0, one.architecture.name)
+        if (other := holders.setdefault(one.tensors_sha256, name)) is not name:
+            raise InvalidInput(against("weights", f"{name}: has the weights of {other}"))
+        if one.recipe.seed is not None and (other := holders.setdefault(seed, name)) is not name:
+            raise InvalidInput(against("seeds", f"{name}: seed {one.recipe.seed} of its recipe is that of {other}"))
+
+
 def _problems(path: Path, result: Result, checkpoints: Checkpoints | None) -> Iterator[str]:
     place = Path(os.path.abspath(path))
     root = results_folder(path)
@@ -109,7 +127,9 @@ def _problems(path: Path, result: Result, checkpoints: Checkpoints | None) -> It
         yield against("place", f"belongs at {'/'.join(result_path(root, result).parts[-3:])}")
     if place.resolve() != root.resolve() / place.relative_to(root):
         yield against("place", "is a link to another place")
-    yield from (against("training", problem) for problem in _training_problems(result))
+    yield from (
+        against("training", problem) for problem in _training_problems(result.track, result.training, result.recipe)
+    )
     for key in ("family", "name", "model_type"):
         text = getattr(result.architecture, key)
         if not re.fullmatch(r"[A-Za-z0-9][\w./+-]*", text, re.ASCII):
@@ -137,10 +157,9 @@ def _problem_of(result: Result, folder: Path, checkpoints: Checkpoints) -> str |
         return str(error)
 
 
-def _training_problems(result: Result) -> Iterator[str]:
-    if result.track == "reference" and (result.training is None or result.recipe.seed is None):
+def _training_problems(track: Track, training: Training | None, recipe: Recipe) -> Iterator[str]:
+    if track == "reference" and (training is None or recipe.seed is None):
         yield "track: a reference result says how it was trained, and its seed"
-    training = result.training
     if training is not None and (training.steps > training.budget or training.loss_tokens > training.tokens):
         yield "training: more steps than were allowed, or more loss-bearing tokens than tokens"
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.evaluate.examiner import OnSplit, examiner
-from listops_bench.evaluate.verification import validate_files
+from listops_bench.evaluate.verification import check_checkpoints, validate_files
 from listops_bench.hub.client import Publication, check_access, open_pull_request, push
 from listops_bench.leaderboard.board import boards
 from listops_bench.leaderboard.challenges import entries, get_challenge
 from listops_bench.leaderboard.groups import RANKED_SEEDS
-from listops_bench.model.origin import resolve
+from listops_bench.model.origin import Origin, resolve
 from listops_bench.result.files import result_path, write_result
 from listops_bench.result.format import TRACKS, Result, Track
 from listops_bench.tasks.split import EVALUATION_SPLITS
@@ -86,7 +86,13 @@ def submit(
                     f"(`listops-bench push {checkpoint} ORG/NAME`) and submit ORG/NAME"
                 )
         check_access(repo_id, dataset=True, must_exist=True)
-    results = [result for checkpoint in checkpoints for result in _evaluate(checkpoint, tasks, track, device, on_split)]
+    sources = [_source(checkpoint) for checkpoint in checkpoints]
+    looked = [examiner().look(source.folder) for source in sources]
+    try:
+        check_checkpoints(list(zip(map(str, checkpoints), looked, strict=True)), track)
+    except InvalidInput as error:
+        raise InvalidInput(f"this would not be accepted: {error}") from None
+    results = [result for source in sources for result in _evaluate(source, tasks, track, device, on_split)]
     with tempfile.TemporaryDirectory() as scratch:
         for path, problem in validate_files([write_result(scratch, result) for result in results]):
             if problem is not None:
@@ -99,17 +105,20 @@ def submit(
     return Submission(tuple(results), tuple(write_result(output_dir, result) for result in results))
 
 
+def _source(checkpoint: str | os.PathLike[str]) -> Origin:
+    name, revision = os.fspath(checkpoint), ""
+    if not Path(name).is_dir():
+        name, _, revision = name.partition("@")
+    return resolve(name, revision or None)
+
+
 def _evaluate(
-    checkpoint: str | os.PathLike[str],
+    source: Origin,
     tasks: Sequence[str] | None,
     track: Track,
     device: str | None,
     on_split: OnSplit | None,
 ) -> list[Result]:
-    name, revision = os.fspath(checkpoint), ""
-    if not Path(name).is_dir():
-        name, _, revision = name.partition("@")
-    source = resolve(name, revision or None)
     return examiner().score(
         source.folder,
         None if tasks is None else list(tasks),

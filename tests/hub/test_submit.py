@@ -1,11 +1,13 @@
 """Submitting: what is handed over passes the verifier's own checks, and says what happens next."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from listops_bench.errors import InvalidInput
+from listops_bench.evaluate.examiner import Examiner
 from listops_bench.evaluate.verification import verify_files
 from listops_bench.hub.submission import RESULTS_REPO, submit, summary
 from listops_bench.result.files import find_results, read_result
@@ -117,7 +119,15 @@ def test_what_cannot_be_submitted_is_one_line(
         ("org/first@v9", results, "the Hub says"),
         (untrained, {"track": "reference", "tasks": ["sum"], **results}, "not be accepted: .*says how it was trained"),
     ]
+
+    def score(*arguments: object, **options: object) -> None:
+        raise AssertionError("it was scored, and refused only then")
+
+    monkeypatch.setattr(Examiner, "score", score)
     for checkpoint, options, message in asked:
         with pytest.raises(InvalidInput, match=message):
             submit([checkpoint], **options)
+    again = shutil.copytree(folder, tmp_path / "again")
+    with pytest.raises(InvalidInput, match=r"again: has the weights of .*\(rule weights\)"):
+        submit([folder, again], **results)
     assert not (tmp_path / "results").exists()
