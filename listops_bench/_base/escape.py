@@ -19,8 +19,9 @@ def terminal(text: str) -> str:
     >>> terminal("x\n::error::forged \x1b[31m")
     'x\\n:\\x3aerror::forged \\x1b[31m'
     """
-    shown = (c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-    return _CI_COMMAND.sub(lambda found: f"\\x{ord(found[0]):02x}", "".join(shown))
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return _CI_COMMAND.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def markdown(text: str) -> str:

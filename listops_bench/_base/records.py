@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cache
+from types import NoneType
 from typing import Annotated, Any, Literal
 
 from listops_bench._base.escape import terminal
@@ -207,14 +208,22 @@ there, not a byte changes."""
 
 def encode(record: Any) -> Any:
     """A record as dictionaries, lists and plain values, fields in their order of declaration."""
-    if dataclasses.is_dataclass(record):
-        fields = ((field, getattr(record, field.name)) for field in dataclasses.fields(record))
-        return {f.name: encode(value) for f, value in fields if value is not None or f.metadata != IF_ANY}
+    if isinstance(record, (str, int, float, NoneType)):
+        return record
     if isinstance(record, dict):
         return {key: encode(value) for key, value in record.items()}
     if isinstance(record, (list, tuple)):
         return [encode(value) for value in record]
-    return record
+    if not dataclasses.is_dataclass(record):
+        return record
+    fields = ((name, if_any, getattr(record, name)) for name, if_any in _fields(type(record)))
+    return {name: encode(value) for name, if_any, value in fields if value is not None or not if_any}
+
+
+@cache
+def _fields(cls: Any) -> tuple[tuple[str, bool], ...]:
+    """The names of a record's fields, and whether one is left out where it is None."""
+    return tuple((field.name, field.metadata == IF_ANY) for field in dataclasses.fields(cls))
 
 
 def decode(cls: Any, value: Any, where: str) -> Any:
@@ -235,11 +244,22 @@ def json_schema(cls: Any, *, title: str, description: str) -> dict[str, Any]:
     return head | own | {"$defs": dict(sorted(definitions.items()))}
 
 
+_Place = str | tuple[Any, str | int]
+"""Where a value stands: a file's name, or a place and the key or number below it. Spelt only in errors."""
+
+
+def _spelt(place: _Place) -> str:
+    if isinstance(place, str):
+        return place
+    above, key = place
+    return f"{_spelt(above)}.{terminal(key[:80]) if isinstance(key, str) else key}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Shape:
     """What a type is in JSON: how a value is checked and read, and its schema."""
 
-    read: Callable[[Any, str], Any]
+    read: Callable[[Any, _Place], Any]
     schema: Callable[[Definitions], dict[str, Any]]
 
 
@@ -258,15 +278,15 @@ def _shape(kind: Hashable) -> _Shape:
         make: Callable[..., _Shape] = _list if origin is list else _dict
         return make(*map(_shape, arguments))
     if origin in (typing.Union, types.UnionType):
-        (inner,) = (_shape(argument) for argument in arguments if argument is not types.NoneType)
+        (inner,) = (_shape(argument) for argument in arguments if argument is not NoneType)
         return _optional(inner)
     return _PLAIN[kind]
 
 
 def _plain(allows: Callable[[Any], bool], description: str, **schema: Any) -> _Shape:
-    def read(value: Any, where: str) -> Any:
+    def read(value: Any, where: _Place) -> Any:
         if not allows(value):
-            raise InvalidInput(f"{where}: {_short(value)} is not {description}")
+            raise InvalidInput(f"{_spelt(where)}: {_short(value)} is not {description}")
         return value
 
     return _Shape(read, lambda definitions: schema)
@@ -294,10 +314,10 @@ _PLAIN: dict[Any, _Shape] = {
 
 
 def _narrowed(inner: _Shape, rule: Text | Range | OneOf) -> _Shape:
-    def read(value: Any, where: str) -> Any:
+    def read(value: Any, where: _Place) -> Any:
         found = inner.read(value, where)
         if not rule.allows(found):
-            raise InvalidInput(f"{where}: {_short(value)} is not {rule}")
+            raise InvalidInput(f"{_spelt(where)}: {_short(value)} is not {rule}")
         return found
 
     return _Shape(read, lambda definitions: rule.schema(inner.schema(definitions)))
@@ -311,18 +331,18 @@ def _optional(inner: _Shape) -> _Shape:
 
 
 def _list(item: _Shape) -> _Shape:
-    def read(value: Any, where: str) -> list[Any]:
+    def read(value: Any, where: _Place) -> list[Any]:
         if not isinstance(value, list):
-            raise InvalidInput(f"{where}: {_short(value)} is not a list")
-        return [item.read(each, f"{where}.{place}") for place, each in enumerate(value)]
+            raise InvalidInput(f"{_spelt(where)}: {_short(value)} is not a list")
+        return [item.read(each, (where, place)) for place, each in enumerate(value)]
 
     return _Shape(read, lambda definitions: {"type": "array", "items": item.schema(definitions)})
 
 
 def _dict(key: _Shape, item: _Shape) -> _Shape:
-    def read(value: Any, where: str) -> dict[Any, Any]:
+    def read(value: Any, where: _Place) -> dict[Any, Any]:
         _check_object(value, where)
-        return {key.read(k, where): item.read(each, f"{where}.{terminal(k[:80])}") for k, each in value.items()}
+        return {key.read(k, where): item.read(each, (where, k)) for k, each in value.items()}
 
     def schema(definitions: Definitions) -> dict[str, Any]:
         names = {word: rule for word, rule in key.schema(definitions).items() if word != "type"}
@@ -340,17 +360,17 @@ def _record(cls: Any) -> _Shape:
     fields = {field.name: _shape(hints[field.name]) for field in dataclasses.fields(cls)}
     defaults = _defaults(cls)
 
-    def read(value: Any, where: str) -> Any:
+    def read(value: Any, where: _Place) -> Any:
         _check_object(value, where)
         if value.keys() != fields.keys():
             value = defaults | value
             for key in value:
                 if key not in fields:
-                    raise InvalidInput(f"{where}: {unknown('key', key, fields)}")
+                    raise InvalidInput(f"{_spelt(where)}: {unknown('key', key, fields)}")
             for name in fields:
                 if name not in value:
-                    raise InvalidInput(f"{where}: key {name!r} is missing")
-        return cls(*[shape.read(value[name], f"{where}.{name}") for name, shape in fields.items()])
+                    raise InvalidInput(f"{_spelt(where)}: key {name!r} is missing")
+        return cls(*[shape.read(value[name], (where, name)) for name, shape in fields.items()])
 
     def schema(definitions: Definitions) -> dict[str, Any]:
         if cls.__name__ not in definitions:
@@ -376,9 +396,9 @@ def _defaults(cls: Any) -> dict[str, Any]:
     return found
 
 
-def _check_object(value: Any, where: str) -> None:
+def _check_object(value: Any, where: _Place) -> None:
     if not isinstance(value, dict):
-        raise InvalidInput(f"{where}: {_short(value)} is not an object")
+        raise InvalidInput(f"{_spelt(where)}: {_short(value)} is not an object")
 
 
 def _short(value: Any) -> str:

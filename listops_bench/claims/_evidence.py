@@ -256,10 +256,11 @@ class Contrast:
         The clearest are that all of the one learn and none of the other.
         """
         if self.by_ratio or self.pool:
-            best, worst = (
-                common_ratio([c._extreme(s, more) for c in self.pool or (self,)], confidence) for s in (1, 0)
-            )
-            return (best.high or math.inf) < 1 or (worst.low or 0.0) > NO_SAVING
+
+            def extreme(share: int) -> Ratio:
+                return common_ratio([c._extreme(share, more) for c in self.pool or (self,)], confidence)
+
+            return (extreme(1).high or math.inf) < 1 or (extreme(0).low or 0.0) > NO_SAVING
         if len(self.shared) != 1:
             return False
         first, second = self.shared[0]

@@ -162,7 +162,7 @@ class Group:
         """Steps that each run was allowed; 0 where that is not known."""
         return self.first.training.budget if self.first.training else 0
 
-    @property
+    @cached_property
     def exposure(self) -> float:
         """Reductions of the task's operations within a run's whole budget, the mean over the runs."""
         counts = [_exposure(run.result.training, self.task) for run in self.runs if run.result.training]

@@ -25,6 +25,7 @@ Floats = NDArray[np.float64]
 
 _NUISANCE = 201  # true shares tried for each difference
 _SCANNED = 201  # differences
+_AT_ONCE, _MOST_OUTCOMES = 25, 100_000  # differences that are computed together, and their tables
 _PRECISION = 1e-6
 _TIE = 1e-9
 _MOST_WAYS = 100_000
@@ -84,29 +85,37 @@ def _lower_limit(learned: int, runs: int, other_learned: int, other_runs: int, c
 
     counts = learned, runs, other_learned, other_runs
 
-    def excess(delta: float) -> float:
-        return _tail(*counts, delta) - (1 - confidence) / 2
+    def excess(deltas: Floats) -> Floats:
+        return _tails(*counts, deltas) - (1 - confidence) / 2
 
     scanned = np.linspace(-1.0, learned / runs - other_learned / other_runs, _SCANNED)
-    first = next(place for place, delta in enumerate(scanned) if place == _SCANNED - 1 or excess(delta) > 0)
+    at_once = max(1, min(_AT_ONCE, _MOST_OUTCOMES // ((runs + 1) * (other_runs + 1))))
+    first = _SCANNED - 1
+    for start in range(0, _SCANNED, at_once):
+        accepted = excess(scanned[start : start + at_once]) > 0
+        if accepted.any():
+            first = start + int(accepted.argmax())
+            break
     if first == 0:
         return -1.0
     # What is found may lie on either side of a jump, and the limit is on the rejected one.
-    return float(bisect(excess, scanned[first - 1], scanned[first], xtol=_PRECISION)) - _PRECISION
+    limit = bisect(lambda delta: excess(np.array([delta]))[0], scanned[first - 1], scanned[first], xtol=_PRECISION)
+    return float(limit) - _PRECISION
 
 
-def _tail(learned: int, runs: int, other_learned: int, other_runs: int, delta: float) -> float:
-    """The largest chance of an outcome at least as far above ``delta``, if that is the true difference."""
-    statistic = _statistic(runs, other_runs, delta)
-    extreme = statistic >= statistic[learned, other_learned] - _TIE
-    second = np.linspace(max(0.0, -delta), min(1.0, 1.0 - delta), _NUISANCE)
-    first = np.clip(second + delta, 0.0, 1.0)
-    chances = ((_binomial(runs, first) @ extreme) * _binomial(other_runs, second)).sum(1)
-    return float(chances.max())
+def _tails(learned: int, runs: int, other_learned: int, other_runs: int, deltas: Floats) -> Floats:
+    """The largest chance of an outcome at least as far above each of ``deltas`` [D], if that is the true difference."""
+    statistic = _statistic(runs, other_runs, deltas[:, None, None])
+    extreme = statistic >= statistic[:, learned, other_learned, None, None] - _TIE
+    second = np.linspace(np.maximum(0.0, -deltas), np.minimum(1.0, 1.0 - deltas), _NUISANCE, axis=-1)
+    first = np.clip(second + deltas[:, None], 0.0, 1.0)
+    chances = ((_binomial(runs, first) @ extreme.astype(np.float64)) * _binomial(other_runs, second)).sum(-1)
+    largest: Floats = chances.max(-1)
+    return largest
 
 
-def _statistic(n: int, m: int, delta: float) -> Floats:
-    """The score statistic of every outcome of n runs and of m others: [n + 1, m + 1]."""
+def _statistic(n: int, m: int, delta: Floats) -> Floats:
+    """The score statistic of every outcome of n runs and of m others, for differences [D, 1, 1]: [D, n + 1, m + 1]."""
     p, q = np.arange(n + 1)[:, None] / n, np.arange(m + 1)[None, :] / m
     ratio = m / n
     a = 1 + ratio
@@ -118,7 +127,7 @@ def _statistic(n: int, m: int, delta: float) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         angle = np.where(u == 0, 0.0, v / u**3)
     w = (math.pi + np.arccos(np.clip(np.nan_to_num(angle), -1, 1))) / 3
-    first = np.clip(2 * u * np.cos(w) - b / (3 * a), max(0.0, delta), min(1.0, 1.0 + delta))
+    first = np.clip(2 * u * np.cos(w) - b / (3 * a), np.maximum(0.0, delta), np.minimum(1.0, 1.0 + delta))
     second = np.clip(first - delta, 0.0, 1.0)
     spread = np.sqrt(first * (1 - first) / n + second * (1 - second) / m)
     distance = p - q - delta
@@ -127,8 +136,15 @@ def _statistic(n: int, m: int, delta: float) -> Floats:
 
 
 def _binomial(runs: int, shares: Floats) -> Floats:
-    """The chance of 0, 1, ... of some runs, for each true share: [shares, runs + 1]."""
-    counts = np.arange(runs + 1)
-    ways = np.array([math.comb(runs, int(count)) for count in counts], dtype=np.float64)
-    found: Floats = ways * shares[:, None] ** counts * (1 - shares[:, None]) ** (runs - counts)
+    """The chance of 0, 1, ... of some runs, for each true share of ``shares`` [...]: [..., runs + 1]."""
+    ways = np.array([math.comb(runs, count) for count in range(runs + 1)], dtype=np.float64)
+    found: Floats = ways * _powers(shares, runs) * _powers(1 - shares, runs)[..., ::-1]
+    return found
+
+
+def _powers(bases: Floats, most: int) -> Floats:
+    """The powers 0, 1, ... ``most`` of ``bases`` [...]: [..., most + 1]."""
+    factors = np.broadcast_to(bases[..., None], (*bases.shape, most + 1)).copy()
+    factors[..., 0] = 1.0
+    found: Floats = np.cumprod(factors, axis=-1)
     return found

@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -42,12 +43,17 @@ def survival(learned_at: Sequence[int], censored_at: Sequence[int]) -> Survival:
     The median's limits are those of Brookmeyer and Crowley (Biometrics 38, 1982): the steps at which the limits of the
     share fall to one half.
     """
+    return _survival(tuple(sorted(learned_at)), tuple(sorted(censored_at)))
+
+
+@cache
+def _survival(learned_at: tuple[int, ...], censored_at: tuple[int, ...]) -> Survival:
     runs = len(learned_at) + len(censored_at)
     if not learned_at:
         return Survival((), (), (), (), None, None, None, 0, runs)
     from scipy.stats import CensoredData, ecdf
 
-    curve = ecdf(CensoredData(uncensored=sorted(learned_at), right=sorted(censored_at))).sf
+    curve = ecdf(CensoredData(uncensored=learned_at, right=censored_at)).sf
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # that there is no limit where no run is left, which is so
         limits = curve.confidence_interval(method="log-log")
