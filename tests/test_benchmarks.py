@@ -76,6 +76,14 @@ def test_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert figures["good"]["rows"] == figures["bad"]["rows"] == 20
 
 
+@pytest.mark.check_all
+def test_scoring(capsys: pytest.CaptureFixture[str]) -> None:
+    script("scoring").main(["--models", "2", "--model", "looped_d008", "--num-rows", "20"])
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["models"], figures["rows_of_each"]) == (2, 40)
+    assert figures["seconds"] > 0
+
+
 def test_sampled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = str(save_checkpoint(tmp_path / "c", build_model("nrgpt_d008"), build_tokenizer(10), {}))
     script("sampled").main([checkpoint, "--task", "max_nrgpt", "--times", "2", "--num-rows", "5"])

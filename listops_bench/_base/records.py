@@ -216,7 +216,8 @@ def encode(record: Any) -> Any:
         return [encode(value) for value in record]
     if not dataclasses.is_dataclass(record):
         return record
-    fields = ((name, if_any, getattr(record, name)) for name, if_any in _fields(type(record)))
+    cls: Any = type(record)
+    fields = ((name, if_any, getattr(record, name)) for name, if_any in _fields(cls))
     return {name: encode(value) for name, if_any, value in fields if value is not None or not if_any}
 
 

@@ -146,5 +146,5 @@ def _powers(bases: Floats, most: int) -> Floats:
     """The powers 0, 1, ... ``most`` of ``bases`` [...]: [..., most + 1]."""
     factors = np.broadcast_to(bases[..., None], (*bases.shape, most + 1)).copy()
     factors[..., 0] = 1.0
-    found: Floats = np.cumprod(factors, axis=-1)
+    found: Floats = np.multiply.accumulate(factors, axis=-1)
     return found
