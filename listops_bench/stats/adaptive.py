@@ -37,8 +37,8 @@ Way = Literal["variance", "staircase"]
 
 LEVEL = 5.25
 """Of deviance, from which on an N50 is rejected."""
-LOOK_LEVEL = 7.5
-"""The same for a ratio that is looked at three times."""
+LOOK_LEVEL = 8.0
+"""The same for a ratio that is looked at three times, one of the arms with a plateau of .7."""
 NO_EFFECT = 0.8
 """A ratio whose interval lies above is of no interest."""
 _LEAST = 12  # runs before the interval's width may end a search
