@@ -109,15 +109,16 @@ def check_checkpoints(found: Sequence[tuple[str, Description]], track: Track) ->
         InvalidInput: one does not say how it was trained, and the track asks for it; the same weights, or the same seed
             of a recipe, twice.
     """
-    holders: dict[object, str] = {}
-    for name, one in found:
+    holders: dict[object, int] = {}
+    for place, (name, one) in enumerate(found):
         for problem in _training_problems(track, one.training, one.recipe):
             raise InvalidInput(against("training", f"{name}: {problem}"))
         seed = (one.recipe.id, one.recipe.seed, one.recipe.dataset_seed or 0, one.architecture.name)
-        if (other := holders.setdefault(one.tensors_sha256, name)) is not name:
-            raise InvalidInput(against("weights", f"{name}: has the weights of {other}"))
-        if one.recipe.seed is not None and (other := holders.setdefault(seed, name)) is not name:
-            raise InvalidInput(against("seeds", f"{name}: seed {one.recipe.seed} of its recipe is that of {other}"))
+        if (first := holders.setdefault(one.tensors_sha256, place)) != place:
+            raise InvalidInput(against("weights", f"{name}: has the weights of {found[first][0]}"))
+        if one.recipe.seed is not None and (first := holders.setdefault(seed, place)) != place:
+            problem = f"{name}: seed {one.recipe.seed} of its recipe is that of {found[first][0]}"
+            raise InvalidInput(against("seeds", problem))
 
 
 def _problems(path: Path, result: Result, checkpoints: Checkpoints | None) -> Iterator[str]:

@@ -31,6 +31,7 @@ from listops_bench.runs.learning import read_learning
 from listops_bench.runs.record import RunRecord, read_run
 from listops_bench.runs.store import STORE
 from listops_bench.tasks.curriculum import recorded_curriculum
+from listops_bench.tasks.task import get_task
 from listops_bench.tasks.training_kinds import plan_of, training_kind
 
 SITE = "site"
@@ -72,11 +73,12 @@ def build(
         lead: a sentence to stand above everything.
 
     Raises:
-        InvalidInput: as `read_boards`; a run without a log; or a board of nothing in the place of another.
+        InvalidInput: as `read_boards`; an unknown task; a run without a log; or a board of nothing in the place of
+            another.
     """
+    curves = [read_curve(run, get_task(curve_task).name) for run in runs]
     found = read_boards(results_dir, verified_only=verified_only, on_left_out=on_left_out)
     check_replaced(found, results_dir, Path(out_dir) / "README.md")
-    curves = [read_curve(run, curve_task) for run in runs]
     drawn = figures(found[0], curves, f"Learning curves on {curve_task}, validation rows") if found else []
     repeats = Repeats(Path(results_dir).parent / STORE.name)
     readme, site = Path(out_dir) / "README.md", Path(out_dir) / SITE

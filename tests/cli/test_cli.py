@@ -261,6 +261,8 @@ def test_the_board_is_built_and_made_up_results_are_refused(tmp_path: Path, caps
     assert out == "0 of 8 result files are valid\n"
     assert [line.partition(": ")[2].partition(": ")[0] for line in err.splitlines()] == files
     assert cli.main(["leaderboard", "build", str(tmp_path / "none")]) == 2
+    assert cli.main(["leaderboard", "build", str(tmp_path / "results"), "--runs", "x", "--curve-task", "summ"]) == 2
+    assert "did you mean 'sum'" in capsys.readouterr().err
 
 
 def test_a_median_that_others_read_otherwise_is_told(capsys: pytest.CaptureFixture[str]) -> None:
