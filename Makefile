@@ -15,6 +15,8 @@ READY := $(VENV)/.ready-$(STAMP)
 READY_TEST := $(VENV)/.ready-test-$(STAMP)
 READY_DOCS := $(VENV)/.ready-docs-$(STAMP)
 READY_ALL := $(VENV)/.ready-all-$(STAMP)
+LOWEST := build/lowest-$(notdir $(or $(PYTHON),python))
+READY_LOWEST := $(LOWEST)/.ready-$(STAMP)
 
 # The pip that comes with Python 3.11 takes twice the time of a newer one; where there is no newer one, it will do.
 NEW_PIP := $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; \
@@ -29,7 +31,7 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 \
 # processes: what the first compiles, the next need not, also where a container says that Python shall write no bytecode.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false PYTHONDONTWRITEBYTECODE=
 
-.PHONY: demo test check-all docs lint format bench fuzz gpu-check clean
+.PHONY: demo test check-all check-lowest docs lint format bench fuzz gpu-check clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -42,6 +44,11 @@ test: $(READY_TEST)
 # The tests with more cases, and those that are too long for every commit.
 check-all: $(READY_TEST) $(READY_ALL)
 	@LISTOPS_CHECK_ALL=1 $(TEST_ENV) $(BIN)/python -m pytest -n 3 --no-loadscope-reorder $(ARGS)
+
+# The lowest versions that pyproject.toml allows, in an environment of their own, and what needs no other harness, browser or tool.
+check-lowest: $(READY_LOWEST)
+	@$(TEST_ENV) $(LOWEST)/bin/python -m pytest -n 3 --no-loadscope-reorder $(or $(ARGS),\
+	  $(foreach part,base dataset evaluate hub model result runs score stats sweep tasks train,tests/$(part)))
 
 # The site, in build/docs. A warning of mkdocs is an error. Material announces its successors on every build.
 docs: $(READY_DOCS)
@@ -105,3 +112,13 @@ $(READY_ALL): | $(READY_TEST)
 	@echo "installing what make check-all needs beside into $(VENV) (once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[docs,reasoning-gym,verifiers]'
 	@touch $(READY_DOCS) $@
+
+# `uv` finds the lowest version of what is named here, and the newest of what that needs itself.
+$(READY_LOWEST): | $(BIN)/python
+	@echo "installing the lowest versions that are allowed into $(LOWEST) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	@rm -rf $(LOWEST)
+	@$(BIN)/uv venv --quiet --python $(or $(PYTHON),$(BIN)/python) $(LOWEST)
+	@$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct -r pyproject.toml --extra board --extra unit
+	@$(BIN)/uv pip install --quiet --python $(LOWEST) --no-deps -e .
+	@touch $@

@@ -29,6 +29,11 @@ class ListOpsData(vf.TaskData):
 class ListOpsTask(vf.Task[ListOpsData]):
     """One row: rewarded for the right answer; whether the whole trace is right, and its steps, are metrics."""
 
+    async def validate(self, runtime: vf.Runtime) -> bool:
+        """Whether the row's own completion has the whole reward: what ``vf-validate`` asks."""
+        found = score_answer(self.data.row["completion"], self.data.row)
+        return found.answer and found.trace
+
     def _score(self, trace: vf.Trace) -> Score:
         return score_answer(trace.last_reply, self.data.row)
 

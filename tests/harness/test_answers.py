@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -127,3 +128,21 @@ def test_verifiers_gives_every_answer_our_score(requires: Callable[[str], None])
             assert trace.reward == expected.answer
             assert trace.metrics["exact_trace"] == expected.trace
     assert len(list(load_taskset("sum", num_rows=9).shuffle(1).take(5))) == 5
+
+
+@pytest.mark.check_all
+def test_verifiers_own_validation_accepts_our_rows(
+    requires: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``vf-validate``: each row's own completion is right, and no answer at all is wrong."""
+    requires("verifiers")
+    from verifiers.v1.cli.validate import run_validate
+    from verifiers.v1.configs.cli.validate import ValidateConfig
+
+    from listops_bench.harness import verifiers as module
+
+    monkeypatch.setitem(sys.modules, "listops", module)  # where it looks for the taskset of that id
+    taskset = {"id": "listops", "task_name": "sum_max_med", "split": "test", "num_rows": 20}
+    config = {"taskset": taskset, "runtime": {"type": "subprocess"}, "output_dir": tmp_path, "rich": False}
+    rows = asyncio.run(run_validate(ValidateConfig.model_validate(config)))
+    assert [row["reason"] for row in rows] == ["valid"] * 20
