@@ -60,7 +60,7 @@ def test_the_wheel_holds_every_module_and_the_data_files(wheel: Path) -> None:
         "tasks": names_in("tasks", "**/*"),
         "model_configs": names_in("model_configs", "*/config.json"),
         "recipes": names_in("recipes", "*.yaml"),
-        "leaderboard": {"schema.json"},
+        "leaderboard": {"schema.json"} | {f"sweeps/{name}" for name in names_in("leaderboard/sweeps", "*.yaml")},
     }
     for folder, names in resources.items():
         assert names, f"nothing to ship in {folder}"

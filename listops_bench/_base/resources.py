@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from listops_bench.errors import InvalidInput
+from listops_bench.errors import InvalidInput, unknown
 
 
 def resource_path(*parts: str) -> Path:
@@ -19,3 +19,16 @@ def resource_path(*parts: str) -> Path:
     if path.exists():
         return path
     raise InvalidInput(f"resource {'/'.join(parts)!r} is missing from this installation; install listops-bench again")
+
+
+def named_page(name: str, kind: str, *parts: str) -> Path:
+    """A YAML page that ships in a folder, by its name without suffix; any other by its path.
+
+    Raises:
+        InvalidInput: a name, and no such page ships; the nearest one is named.
+    """
+    shipped = {path.stem: path for path in resource_path(*parts).glob("*.yaml")}
+    path = shipped.get(name, Path(name))
+    if name not in shipped and path.name == name and not path.suffix and not path.exists():
+        raise unknown(kind, name, shipped)
+    return path

@@ -15,7 +15,7 @@ def add_verbs(parser: Parser) -> None:
         sweep,
         "train and score the runs of a grid; started again, it goes on (several hosts: accelerate launch -m "
         "listops_bench.sweep)",
-        "leaderboard/sweeps/demo.yaml --output-dir runs/demo-sweep",
+        "demo --output-dir runs/demo-sweep",
     )
     add_options(verb)
     verb.add("--workers N", "processes (default: one for each GPU, or core)", type=positive)

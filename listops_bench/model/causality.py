@@ -13,6 +13,8 @@ behave for as long as it takes. Where a row is cut is drawn anew each time and c
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -55,9 +57,21 @@ def choices_of(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.
 def logits_of(model: PreTrainedModel, ids: torch.Tensor, **options: Any) -> torch.Tensor:
     """The logits [B, T, V] of ids [B, T] that begin where their rows do, and may be padded after them."""
     positions = torch.arange(ids.shape[1], device=model.device)[None]
-    output = model(input_ids=ids.to(model.device), position_ids=positions, use_cache=False, **options)
+    with _padding_is_meant(model):
+        output = model(input_ids=ids.to(model.device), position_ids=positions, use_cache=False, **options)
     logits: torch.Tensor = output.logits
     return logits
+
+
+@contextmanager
+def _padding_is_meant(model: PreTrainedModel) -> Iterator[None]:
+    """A causal model sees nothing of the padding after a row. transformers warns of it, and waits for the device."""
+    body = model.base_model
+    body.warn_if_padding_and_no_attention_mask = lambda *_: None
+    try:
+        yield
+    finally:
+        del body.warn_if_padding_and_no_attention_mask
 
 
 def draw() -> np.random.Generator:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from listops_bench._base.command import Parser, duration, shard
 from listops_bench._base.options import Between, add_flags, check
 from listops_bench._base.records import Positive
+from listops_bench._base.resources import named_page
 from listops_bench.errors import InvalidInput
 
 
@@ -19,7 +20,7 @@ class Options:
     """What a sweep is told beside its page.
 
     Attributes:
-        file: the sweep, a YAML page such as leaderboard/sweeps/demo.yaml.
+        file: the sweep: a YAML page, or the name of one that ships, such as demo.
         output_dir: where everything goes (default: runs/ and the page's name).
         shard: (i, n), counted from 0: the i-th n-th of the runs.
         workers: processes (default: one for each GPU, or core).
@@ -62,13 +63,20 @@ class Options:
         return "train" if self.train_only else "score" if self.score_only else "all"
 
     @property
+    def page(self) -> Path:
+        """The sweep: the path that was given, or that of a page that ships, by its name."""
+        return named_page(self.file, "sweep", "leaderboard", "sweeps")
+
+    @property
     def folder(self) -> Path:
         return Path("runs") / Path(self.file).stem if self.output_dir is None else Path(self.output_dir)
 
 
 def add_options(parser: Parser) -> None:
     """The flags that the command and the module share, which starts no workers."""
-    parser.add_argument("file", metavar="FILE", help="the sweep, a YAML page such as leaderboard/sweeps/demo.yaml")
+    parser.add_argument(
+        "file", metavar="FILE", help="the sweep: a YAML page, or the name of one that ships, such as demo"
+    )
     parser.add_argument(
         "--shard", type=shard, metavar="I/N", help="the I-th of N parts of the runs, for job arrays (1/N .. N/N)"
     )

@@ -40,7 +40,7 @@ def open_sweep(options: Options) -> SweepFolder:
     Raises:
         InvalidInput: a page that cannot be read or crossed.
     """
-    sweep = read_sweep(options.file, options.folder, adaptive=options.adaptive, max_runs=options.max_runs)
+    sweep = read_sweep(options.page, options.folder, adaptive=options.adaptive, max_runs=options.max_runs)
     if sweep.adaptive and options.part == "train":
         raise InvalidInput("an adaptive sweep chooses by scores; leave --train-only out")
     if options.shard is not None:
@@ -138,7 +138,7 @@ def declare_plan(options: Options, plans: str) -> Path:
         raise InvalidInput(f"{str(folder.path)!r} has runs of the page: a plan is declared before the first")
     sweep = folder.sweep
     chosen = (selection.over for selection in sweep.selections)
-    return declare(Path(options.file), sweep.plan, sweep.reportable(), chosen, Path(plans))
+    return declare(options.page, sweep.plan, sweep.reportable(), chosen, Path(plans))
 
 
 def _begin(folder: SweepFolder, options: Options) -> None:

@@ -22,8 +22,8 @@ from listops_bench._base.command import Parser
 from listops_bench._base.files import read_yaml
 from listops_bench._base.options import Between, add_flags, check, from_mapping
 from listops_bench._base.records import Count, Positive, Range, Share
-from listops_bench._base.resources import resource_path
-from listops_bench.errors import InvalidInput, unknown
+from listops_bench._base.resources import named_page
+from listops_bench.errors import InvalidInput
 from listops_bench.runs.store import run_folder
 from listops_bench.tasks.curriculum import Curriculum, parse_curriculum
 from listops_bench.tasks.task import DATASET_VERSION
@@ -333,10 +333,7 @@ def read_recipe(name: str) -> dict[str, Any]:
     Raises:
         InvalidInput: no such file or recipe (the nearest one is named), or it holds no options.
     """
-    shipped = {path.stem: path for path in resource_path("recipes").glob("*.yaml")}
-    path = shipped.get(name, Path(name))
-    if name not in shipped and path.name == name and not path.suffix and not path.exists():
-        raise unknown("recipe", name, shipped)
+    path = named_page(name, "recipe", "recipes")
     page = read_yaml(path, kind="config file")
     if not isinstance(page, dict):
         raise InvalidInput(f"config file {str(path)!r} is not a mapping of options to values")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from transformers import BertConfig, BertGenerationConfig, Gemma3TextConfig
+from transformers import BertConfig, BertGenerationConfig, Gemma3TextConfig, modeling_utils
 
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate.decoding import Predictions, predict
@@ -205,3 +205,14 @@ def test_a_prompt_may_be_read_as_a_whole() -> None:
 def test_a_causal_model_is_not_refused(name: str) -> None:
     refuse_look_ahead(half_trained(name), rows_of(50), number=50)
     assert predict(half_trained(name), rows_of(50)).causal
+
+
+def test_padding_after_a_row_is_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers warns of padding without a mask, once a process, which a causal model needs none for."""
+    said: list[str] = []
+    monkeypatch.setattr(modeling_utils.logger, "warning_once", said.append)
+    model = build_model("gpt2_d016").eval()
+    refuse_look_ahead(model, rows_of())
+    assert said == []
+    model(torch.full((1, 2), PAD_ID))  # the user's own call still has it
+    assert len(said) == 1
