@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from math import sqrt
 from pathlib import Path
 from statistics import median
@@ -158,12 +159,11 @@ def _commit(checkout: Path) -> str:
 
 
 def _environment() -> dict[str, Any]:
-    from dataclasses import asdict
-
     import torch
 
     from listops_bench.runs.provenance import environment
 
+    torch.set_num_threads(1)  # as every worker does
     return asdict(environment(torch.device("cpu")))
 
 
