@@ -94,7 +94,16 @@ DISGUISES: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("make", DISGUISES.values(), ids=DISGUISES)
+# Of two that a test in this file or another of the same list stands for, one is left to `make check-all`.
+LATER = {"a flag in the configuration", "BERT", "Llama with the flag", "before numbers alone", "on every second row"}
+
+
+def cases(of: dict[str, Any]) -> list[Any]:
+    """By name, each a parameter of a test."""
+    return [pytest.param(x, id=name, marks=pytest.mark.check_all if name in LATER else ()) for name, x in of.items()]
+
+
+@pytest.mark.parametrize("make", cases(DISGUISES))
 def test_a_model_that_looks_ahead_is_scored_as_what_it_writes(make: Callable[[], Any]) -> None:
     model, rows = make(), rows_of(8)
     found = predict(model, rows)
@@ -160,7 +169,7 @@ CHEATS: dict[str, Sees] = {
 }
 
 
-@pytest.mark.parametrize("sees", CHEATS.values(), ids=CHEATS)
+@pytest.mark.parametrize("sees", cases(CHEATS))
 def test_a_copy_of_the_reference_is_worth_nothing(sees: Sees) -> None:
     """All that they look like is the plain model beneath them: what is told is the only thing that they cannot have."""
     rows = rows_of(120)

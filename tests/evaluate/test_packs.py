@@ -23,7 +23,7 @@ from tests.support.trained import half_trained, opinionated
 LEARNED, OTHER = "looped_d032-sum_max_med-6000-e7a4a065#0", "looped_d032-sum-6000-6cc1f1bc#0"
 
 
-@pytest.fixture(params=["one by one", "all at once"])
+@pytest.fixture(params=[pytest.param("one by one", marks=pytest.mark.check_all), "all at once"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a CPU is asked, and as a GPU is."""
     if request.param == "all at once":

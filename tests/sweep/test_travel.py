@@ -42,16 +42,21 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths if not path.name.startswith(".")}
 
 
-def test_a_sweep_that_is_cut_and_travels_ends_as_one_that_was_never_stopped(tmp_path: Path) -> None:
-    """Twelve runs, on two machines, each cut three times by its time limit and moved in between, packed and alone."""
-    file = page(tmp_path, {**TWELVE, "models": ["looped_d008"]})
+@pytest.mark.parametrize(
+    ("seeds", "cuts"), [(2, (7, 3)), pytest.param(4, (5, 6, 4), marks=pytest.mark.check_all)], ids=["six", "twelve"]
+)
+def test_a_sweep_that_is_cut_and_travels_ends_as_one_that_was_never_stopped(
+    seeds: int, cuts: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Runs on two machines, each cut by its time limit and moved in between, packed and alone."""
+    file = page(tmp_path, {**TWELVE, "models": ["looped_d008"], "seeds": [*range(seeds)]})
     whole = open_sweep(Options(str(file), str(tmp_path / "whole")))
     for pack, number in ((2, 0), (1, 1)):
         part = Options(str(file), str(tmp_path / "whole"), shard=(number, 2))
         Worker(open_sweep(part), pack=pack).run()
     for pack, number in ((2, 0), (1, 1)):
         place = tmp_path / f"machine{number}"
-        for cut, looks in enumerate((5, 6, 4)):
+        for cut, looks in enumerate(cuts):
             folder = open_sweep(Options(str(file), str(place), shard=(number, 2)))
             with pytest.raises(Stopped) as stopped:
                 Worker(folder, pack=pack, stop=Limit(looks)).run()
@@ -61,11 +66,11 @@ def test_a_sweep_that_is_cut_and_travels_ends_as_one_that_was_never_stopped(tmp_
     merged = merge([tmp_path / "0.tar", tmp_path / "1.tar"], tmp_path / "together")
     assert not merged.conflicts
     assert merged.runs
-    assert merged.begun == 2
+    assert merged.begun
     for pack, number in ((2, 0), (1, 1)):
         part = Options(str(file), str(tmp_path / "together"), shard=(number, 2))
         Worker(open_sweep(part), pack=pack).run()
-    assert len(hashes(tmp_path / "whole")) == 12
+    assert len(hashes(tmp_path / "whole")) == 3 * seeds
     assert hashes(tmp_path / "together") == hashes(tmp_path / "whole")
     assert predictions(tmp_path / "together") == predictions(tmp_path / "whole")
     for folder in (whole, open_sweep(Options(str(file), str(tmp_path / "together")))):
