@@ -211,7 +211,7 @@ def test_markdown_holds_every_seed_with_n_and_interval(demo: Path) -> None:
     assert "4.1% (3.6–4.7), n=5,000; 5.2% (4.6–5.9), n=5,000" in text
     assert "![Every run](site/figures/runs.svg)" in text
     tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
-    assert [len(lines) for lines in tables] == [5, 4, 6]  # matrix, the two that learned SUM, results
+    assert [len(lines) for lines in tables] == [5, 4, 6, 6]  # matrix, the two that learned SUM, challenges, results
     for lines in tables:
         assert len({re.sub(r"\\\|", "", line).count("|") for line in lines}) == 1
 
