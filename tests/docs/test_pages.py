@@ -93,6 +93,13 @@ def test_what_is_not_run_stands_in_some_page() -> None:
     assert [pattern for pattern in NOT_RUN if not any(re.search(pattern, line) for line in lines)] == []
 
 
+def test_the_tests_that_everyday_questions_name_are_there() -> None:
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / "docs" / "everyday.md").read_text(encoding="utf-8"))
+    assert len(named) > 30
+    for path, test in named:
+        assert f"def {test}(" in (ROOT / "tests" / path).read_text(encoding="utf-8"), (path, test)
+
+
 # --- from top to bottom -----------------------------------------------------------------------------------------------
 
 

@@ -37,6 +37,7 @@ from listops_bench.train._optimizer import frozen_parameters, has_dropout, learn
 from listops_bench.train._processes import begin_trackers, check_processes
 from listops_bench.train._rows import using_rows
 from listops_bench.train._run_state import initial_model, renew
+from listops_bench.train._state import RunFolder
 from listops_bench.train._validation import TeacherForced
 from listops_bench.train.command import main
 from listops_bench.train.config import TrainConfig, TrainRecipe, make_config, read_config
@@ -552,6 +553,14 @@ def test_a_folder_with_another_unfinished_run_or_something_else_is_left_alone(tm
     with pytest.raises(InvalidInput, match="exists and holds no run"):
         train(small(tmp_path / "mine"))
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "run.training"}
+
+
+def test_a_run_goes_on_with_as_many_processes_as_it_began_with(tmp_path: Path) -> None:
+    first = RunFolder(str(tmp_path / "run"), {"seed": 0, "num_processes": 1})
+    first.open()
+    first.close()
+    with pytest.raises(InvalidInput, match="its num_processes is 1, this one's 2"):
+        RunFolder(str(tmp_path / "run"), {"seed": 0, "num_processes": 2}).open()
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
