@@ -31,7 +31,7 @@ from listops_bench.model.tokenizer import build_tokenizer
 from listops_bench.tasks.symbols import CLOSE_ID, EOS_ID, EQUALS_ID, FIRST_NUMBER_ID, PAD_ID, vocabulary
 
 _CHANNELS = (
-    "digit", "square", "is_digit", "is_open", "is_close", "is_equals", "is_end",  # what tokens say, and logits are read from
+    "digit", "square", "is_digit", "is_open", "is_close", "is_equals", "is_end",  # of tokens; logits are read from them
     "one", "balance", "reach", "place", "depth", "opens", "equals", "equals_place", "starts", "second_line", "since",
     "started", "children", "children_squared", "was_digit",
 )  # fmt: skip
@@ -41,7 +41,11 @@ _WIDTH, _HEADS, _HIDDEN, _CONTEXT = 22, 2, 12, 128
 _LARGE = 20_000.0  # the constant channel
 _SLOPE = 40.0  # of a step: the thresholds of counts lie half a 1 / position apart, up to position 36
 _GATE, _FAR = 5.0, 100.0
-_DIGIT, _NEXT_CHILD, _EXCLUDED = 300.0, 600.0, 5_000.0  # of attention scores: a tenth of a digit, a child beside, no digit
+_DIGIT, _NEXT_CHILD, _EXCLUDED = (
+    300.0,
+    600.0,
+    5_000.0,
+)  # of attention scores: a tenth of a digit, a child beside, no digit
 _OUT = 1_000.0
 
 _Sum = dict[str, float]
@@ -133,7 +137,9 @@ def _set_first(layer: torch.nn.Module) -> None:
     """Means over all tokens so far, and the place of the equal sign; which tokens begin a child."""
     to = _Writer(layer)
     to.head(
-        0, [], [("is_open", {"opens": 1.0, "depth": 1.0}), ("is_close", {"depth": -1.0}), ("is_equals", {"equals": 1.0})]
+        0,
+        [],
+        [("is_open", {"opens": 1.0, "depth": 1.0}), ("is_close", {"depth": -1.0}), ("is_equals", {"equals": 1.0})],
     )
     to.head(1, [({"one": 1.0}, {"is_equals": 30.0})], [("place", {"equals_place": 1.0})])
     inner, outer = {"depth": 1.0, "reach": -1.5}, {"depth": -1.0, "reach": 1.5}
