@@ -172,12 +172,12 @@ def _set_third(layer: torch.nn.Module) -> None:
         [("digit", {"digit": 2 * _OUT}), ("is_digit", {"square": -_OUT, "is_digit": _OUT})],
     )
     last = {"since": 2.0, "children": -1.0, "one": -1.5}
-    to.step(last, {"is_close": 4 * _OUT}, slope=1.0)
-    to.unit({"is_close": 1.0}, {"is_equals": 20 * _OUT})
-    to.step({"opens": 1.0, "reach": -1.5, "is_equals": _GATE, "one": -_GATE}, {"is_open": 8 * _OUT})
-    to.step({"equals": 1.0, "reach": -1.5, "is_equals": _GATE, "one": -_GATE}, {"is_open": -8 * _OUT})
-    to.step({"since": -1.0, "was_digit": _FAR, "one": 1.5 - _FAR}, {"is_end": 40 * _OUT}, slope=1.0)
-    to.step({"equals": 1.0, "reach": -1.5, "was_digit": _GATE, "one": -_GATE}, {"is_end": 40 * _OUT})
+    to.step(last, {"is_close": 4 * _OUT}, slope=2.0)
+    to.unit({"is_close": 1.0}, {"is_equals": 6 * _OUT})
+    to.step({"opens": 1.0, "reach": -1.5, "is_equals": _GATE, "one": -_GATE}, {"is_open": 4 * _OUT})
+    to.step({"equals": 1.0, "reach": -1.5, "is_equals": _GATE, "one": -_GATE}, {"is_open": -4 * _OUT})
+    to.step({"since": -1.0, "was_digit": _FAR, "one": 1.5 - _FAR}, {"is_end": 6 * _OUT}, slope=2.0)
+    to.step({"equals": 1.0, "reach": -1.5, "was_digit": _GATE, "one": -_GATE}, {"is_end": 6 * _OUT})
 
 
 def main() -> None:
