@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 import sys
+from typing import Any
 
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -52,14 +53,14 @@ _Sum = dict[str, float]
 """A linear form: channels and their factors."""
 
 
-def max_model() -> GPT2LMHeadModel:
-    """The model; rows of the task ``max`` have up to 18 tokens before the answer, its context is 128."""
+def max_model() -> Any:
+    """A `GPT2LMHeadModel`; prompts of ``max`` have up to 18 tokens, its context is 128."""
     config = GPT2Config(
         vocab_size=len(vocabulary(10)), n_positions=_CONTEXT, n_embd=_WIDTH, n_layer=3, n_head=_HEADS,
         n_inner=_HIDDEN, activation_function="relu", resid_pdrop=0, embd_pdrop=0, attn_pdrop=0,
         bos_token_id=None, eos_token_id=EOS_ID, pad_token_id=PAD_ID,
     )  # fmt: skip
-    model = GPT2LMHeadModel(config).eval()
+    model: Any = GPT2LMHeadModel(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
@@ -87,7 +88,7 @@ def _write(row: torch.Tensor, written: _Sum) -> None:
     row[_AT["balance"]] -= sum(written.values())
 
 
-def _set_embeddings(model: GPT2LMHeadModel) -> None:
+def _set_embeddings(model: Any) -> None:
     tokens, places = model.transformer.wte.weight, model.transformer.wpe.weight
     for digit in range(10):
         word = {"digit": digit / 10, "square": (digit / 10) ** 2, "is_digit": 1.0}
@@ -102,7 +103,7 @@ def _set_embeddings(model: GPT2LMHeadModel) -> None:
 class _Writer:
     """Sets a layer's weights: hidden units one after the other, and the queries, keys and values of its heads."""
 
-    def __init__(self, layer: torch.nn.Module) -> None:
+    def __init__(self, layer: Any) -> None:
         self.layer, self.used = layer, 0
 
     def unit(self, of: _Sum, written: _Sum) -> None:
@@ -133,7 +134,7 @@ class _Writer:
             _write(out[number * size + place], written)
 
 
-def _set_first(layer: torch.nn.Module) -> None:
+def _set_first(layer: Any) -> None:
     """Means over all tokens so far, and the place of the equal sign; which tokens begin a child."""
     to = _Writer(layer)
     to.head(
@@ -150,7 +151,7 @@ def _set_first(layer: torch.nn.Module) -> None:
     to.unit({"place": 8.0, "equals_place": -8.0, "is_equals": -_FAR}, {"since": 1.0})
 
 
-def _set_second(layer: torch.nn.Module) -> None:
+def _set_second(layer: Any) -> None:
     """How many children have begun, as a number and its square."""
     to = _Writer(layer)
     to.head(0, [], [("starts", {"started": 1.0})])
@@ -159,7 +160,7 @@ def _set_second(layer: torch.nn.Module) -> None:
         to.step({"started": 1.0, "reach": 0.5 - number}, {"children": 1.0, "children_squared": float(squares)})
 
 
-def _set_third(layer: torch.nn.Module) -> None:
+def _set_third(layer: Any) -> None:
     """The largest digit of a child, or of all; and what is due where no digit is."""
     to = _Writer(layer)
     to.head(
@@ -184,7 +185,7 @@ def main() -> None:
     """Writes the checkpoint folder that is named."""
     if len(sys.argv) != 2:
         raise SystemExit("usage: python -m listops_bench.model.by_hand FOLDER")
-    print(save_checkpoint(sys.argv[1], max_model(), build_tokenizer(10), {}))
+    print(save_checkpoint(sys.argv[1], max_model(), build_tokenizer(10), None))
 
 
 if __name__ == "__main__":
