@@ -198,7 +198,8 @@ def _symbols_table() -> Table:
 def _operation_table(symbols: Symbols) -> Table:
     table = make_table("operation", "laws", "what it is")
     for name, operation in symbols.operations.items():
-        table.add_row(name.upper(), laws(operation), operation.description or f"as {operation.like.upper()}")
+        what = f"as {operation.like.upper()}" if operation.like else "a table"
+        table.add_row(name.upper(), laws(operation), operation.description or what)
     table.caption = ", ".join(f"{number} is {label}" for number, label in enumerate(symbols.labels))
     return table
 

@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(
         prog=PROGRAM,
         description="Trains and scores the runs of a sweep; started by a launcher, the ranks share them.",
-        epilog=f"example: {PROGRAM} leaderboard/sweeps/demo.yaml",
+        epilog=f"example: {PROGRAM} demo",
     )
     add_options(parser)
     parser.add_argument("--worker", type=shard, help=argparse.SUPPRESS)

@@ -335,6 +335,17 @@ def test_tasks_lists_the_curated_ones(capsys: pytest.CaptureFixture[str]) -> Non
     assert all(f"\n {name} " in text for name in curated_tasks())
 
 
+def test_an_operation_of_a_page_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("o.yaml").write_text("size: 2\noperations:\n  flip: {table: [0 1, 1 0]}\n  max: {like: max}\n")
+    assert cli.main(["tasks", "flip_max@o.yaml", "--rows", "1"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r" FLIP .* a table *$", text, re.MULTILINE)
+    assert re.search(r" MAX .* as MAX *$", text, re.MULTILINE)
+
+
 def test_a_task_is_shown_with_rows_and_parameters(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["tasks", "max_sum", "--modulus", "20", "--rows", "2", "--split", "validation"]) == 0
     text = capsys.readouterr().out
