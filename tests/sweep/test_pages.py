@@ -20,6 +20,7 @@ PAGES = sorted((ROOT / "leaderboard" / "sweeps").glob("*.yaml"))
 LONG = (
     "controls",
     "demo",
+    "optimised",
     "permutations",
     "pocket",
     "reference",
