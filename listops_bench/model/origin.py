@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,8 @@ def check_repo_id(repo_id: str) -> str:
 
     try:
         validate_repo_id(repo_id)
-        reason = "" if repo_id.count("/") == 1 else "such as 'org/name'"
+        # Older releases of the Hub's client take letters of any script, and a line end.
+        reason = "" if re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id, re.ASCII) else "such as 'org/name'"
     except HFValidationError as error:
         reason = one_line(error)
     if reason:
