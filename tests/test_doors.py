@@ -30,6 +30,11 @@ DOORS: dict[str, dict[str, str]] = {
     "dataset/release.py": {"yaml.safe_load": "a page of this package"},
     "_base/processes.py": {"subprocess.Popen": "this package's own commands, side by side"},
     "runs/provenance.py": {"subprocess.run": "git, asked for the commit of this package"},
+    "_base/memory.py": {
+        "ctypes": "the C library of this process",
+        "ctypes.CDLL": "the C library of this process",
+        "ctypes.CDLL(None).mallopt": "sets two limits of it",
+    },
     "_base/lazy.py": {"importlib.import_module": "names that the package's own files list"},
     "_hook.py": {"importlib.import_module": "this package's own modules"},
 }

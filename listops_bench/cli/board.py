@@ -87,7 +87,7 @@ def add_verbs(parser: Parser) -> None:
     )
     verb.add("results DIR", default=RESULTS, nargs="?")
     verb.add("--format NAME", "every-eval-ever, eval-results or model-index", dest="form", required=True)
-    verb.add("--output-dir DIR", "the folder to write to", required=True)
+    verb.add("--output-dir DIR", "the folder to write to", required=True, type=folder_to_write)
     verb.add("--dataset-id ORG/NAME", "the dataset that they refer to", default="listops_bench/listops_bench")
 
     verb = board.add_verb(

@@ -1,8 +1,6 @@
 """A disk that takes no more, under every command that writes: one line that names the file, and exit code 3."""
 
-import resource
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from listops_bench.train._processes import quiet_trackers
 from tests.support.commands import Run
 from tests.support.fake_checkpoints import make_taciturn_checkpoint, run_record
 from tests.support.fake_results import demo_results, write
+from tests.support.full_disk import files_of_at_most
 
 SCORE = ["evaluate", "c", "--task", "max", "--split", "validation", "--num-rows", "4"]
 WRITES = {
@@ -27,25 +26,16 @@ WRITES = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def full() -> Iterator[None]:
-    """No file grows beyond some bytes, whoever writes it and in whatever language."""
-    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-
-
 SLOW = {name: [pytest.mark.check_all] if name in ("analyze", "export") else [] for name in WRITES}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=marks) for name, marks in SLOW.items()])
-@pytest.mark.usefixtures("full")
 def test_a_full_disk_is_one_line(name: str, command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     make_taciturn_checkpoint(tmp_path / "c", run_record("max:30"))
     write(tmp_path / "results", demo_results()[:4])
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-    code, _, err = command(*WRITES[name])
+    with files_of_at_most(100):
+        code, _, err = command(*WRITES[name])
     assert code == 3, err
     assert "Traceback" not in err
     assert err.splitlines()[-1].startswith("error: ")
@@ -57,31 +47,34 @@ READ = {"--results", "--runs", "--checkpoints", "--analysis"}
 """The flags that name a file or folder to read; all others name one to write."""
 
 
-def places() -> list[tuple[str, str]]:
+def places() -> list[tuple[list[str], str]]:
+    """The words of a verb, with what it always needs, and each of its flags for a place to write."""
     verbs = dict(build_parser().verbs)
     verbs |= {f"leaderboard {name}": verb for name, verb in verbs["leaderboard"].verbs.items()}
-    flags = [
-        (name, one) for name, verb in verbs.items() for one in verb._actions if one.metavar in ("DIR", "FILE", "TAR")
-    ]
-    found = [(name, one.option_strings[-1]) for name, one in flags if one.option_strings]
-    return [(name, flag) for name, flag in found if flag not in READ]
+    found = []
+    for name, verb in verbs.items():
+        flags = {one.option_strings[-1]: one for one in verb._actions if one.option_strings}
+        to_write = [flag for flag, one in flags.items() if one.metavar in ("DIR", "FILE", "TAR") and flag not in READ]
+        needed = [word for flag, one in flags.items() if one.required and flag not in to_write for word in (flag, "x")]
+        found += [([*name.split(), *needed], flag) for flag in to_write]
+    return found
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_the_work(
-    full: None, command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file where a folder should be, and a disk that takes nothing: whatever else stands in the line."""
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("x")
     assert len(places()) >= 12
-    for name, flag in places():
-        code, _, err = command(*name.split(), flag, "file/below/it")
-        assert (code, err.startswith("error: argument"), flag in err) == (2, True, True), (name, flag, err)
+    for words, flag in places():
+        code, _, err = command(*words, flag, "file/below/it")
+        assert (code, err.startswith("error: argument"), flag in err) == (2, True, True), (words, flag, err)
         assert "file/below" in err
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-    for name, flag in places():
-        code, _, err = command(*name.split(), flag, "new/below/it")
-        assert (code, err.count("\n"), "File too large" in err) == (3, 1, True), (name, flag, err)
+    for words, flag in places():
+        with files_of_at_most(0):
+            code, _, err = command(*words, flag, "new/below/it")
+        assert (code, err.count("\n"), "File too large" in err) == (3, 1, True), (words, flag, err)
     assert not Path("new").exists()
 
 

@@ -88,6 +88,10 @@ class Parrot(torch.nn.Module):
             for end in range(1, len(ids)):
                 self._next.setdefault(tuple(ids[:end]), ids[end])
 
+    @property
+    def base_model(self) -> "Parrot":
+        return self
+
     def get_input_embeddings(self) -> Any:
         return SimpleNamespace(weight=self.table)
 

@@ -5,8 +5,7 @@ import dataclasses
 import io
 import json
 import math
-import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from listops_bench.train._log import Progress, TrainingFailed
 from listops_bench.train.command import main
 from listops_bench.train.packed.run import train_packed
 from listops_bench.train.run import TrainResult, train
+from tests.support.full_disk import files_of_at_most
 from tests.support.runs import interrupt_at, log_of, small
 
 
@@ -61,17 +61,6 @@ def test_the_command_names_the_step_and_ends_with_1(tmp_path: Path, capsys: pyte
     error = capsys.readouterr().err
     assert error.startswith("error: the loss at step ")
     assert error.count("\n") == 1
-
-
-@contextlib.contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """Inside, no file can grow beyond a number of bytes: a disk that fills up in the middle of a write."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(("size", "where"), [(100, "run.training"), (2_000, "step-00000"), (20_000, "run.training")])
