@@ -15,7 +15,7 @@ from typing import Any
 _import, _open, _fsync, _rename, _kill = builtins.__import__, os.open, os.fsync, os.rename, os.kill
 
 MISSING = {
-    os: "fork forkpty killpg setsid getuid geteuid sched_getaffinity O_DIRECTORY O_NOFOLLOW O_NONBLOCK O_CLOEXEC",
+    os: "fork forkpty killpg setsid sched_getaffinity O_DIRECTORY O_NOFOLLOW O_NONBLOCK O_CLOEXEC",
     signal: "SIGALRM SIGHUP setitimer ITIMER_REAL",
 }
 os.environ.setdefault("USERNAME", "somebody")
