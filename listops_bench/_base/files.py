@@ -57,6 +57,8 @@ def open_regular(path: Path, *, kind: str = "file", within: Path | None = None) 
         flags |= getattr(os, "O_NOFOLLOW", 0) if within is not None else 0
         file = os.fdopen(os.open(place, os.O_RDONLY | flags), "rb")
     except OSError as error:
+        if os.path.isdir(path):  # which Windows does not open
+            raise InvalidInput(f"cannot read {kind} {str(path)!r}: not a regular file") from None
         raise file_error(f"read {kind}", path, error) from None
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
