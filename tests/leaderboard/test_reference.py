@@ -124,6 +124,11 @@ def test_the_findings_are_what_the_results_say() -> None:
     assert [learned("sum", c, 17_440) for c in (alone, staged)] == [(0, 10), (4, 10)]
     assert [learned("ssum", c, 21_348) for c in ("ssum_max_med:6000", "ssum:6000")] == [(5, 5), (0, 5)]
     assert sum(o.learned for o in arms["sum", "sum_nadd:6000"].outcomes(SEEN)) == 0
+    for model, counts in (("gpt2_d032", (3, 3, 0)), ("looped_rope_d032", (1, 2, 1))):
+        own = {group.curriculum: group for group in board.groups if (group.model, group.task) == (model, "sum")}
+        assert tuple((own[c].num_learned, len(own[c].runs)) for c in (joint, staged, alone)) == tuple(
+            (n, 3) for n in counts
+        )
     trained = len({run.model.weights_sha256 for run in results().values() if run.track != "constructed"})
     gain = sides[joint].gain
     assert gain is not None
