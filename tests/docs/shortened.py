@@ -19,7 +19,9 @@ SHORTER = [
     (r"evaluate ", r"step-\d+", "step-00003"),
     (r"train (?!.*(--max-steps|--curriculum))", r"train ", "train --max-steps 6 "),
     (r"train ", r"train ", "train --eval-rows 20 --report-to none "),
-    (r"max_steps: ", r"\d+", "6\n  per_device_train_batch_size: 8\n  eval_rows: 20"),
+    (r"max_steps: ", r"\d+", "6\n  eval_rows: 20"),
+    (r"per_device_train_batch_size: ", r"\d+", "8"),
+    (r"eval_num_rows: ", r"eval_num_rows: \d+", ""),
     (r"eval_splits: ", r"$", "\neval_num_rows: 50"),
 ]
 """In a line with the first pattern, what stands instead of the second: fewer steps and rows."""
