@@ -21,6 +21,7 @@ import yaml
 
 from listops_bench._base.text import slug
 from listops_bench.errors import unknown
+from listops_bench.result.files import result_path
 from listops_bench.result.format import Result
 from listops_bench.stats.intervals import Summary
 
@@ -61,8 +62,7 @@ def export(results: Sequence[Result], form: str, dataset_id: str = f"{NAME}/{NAM
 
 def _folder(result: Result) -> str:
     """``ORG__NAME/VERSION``, as results lie."""
-    model = result.model
-    return f"{slug(model.id.replace('/', '__'), keep='.')}/{(model.revision or model.weights_sha256 or 'unknown')[:12]}"
+    return result_path("", result).parent.as_posix()
 
 
 # --- the Hub ----------------------------------------------------------------------------------------------------------
