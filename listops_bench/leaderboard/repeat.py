@@ -172,6 +172,12 @@ class Shares:
     def p(self) -> float:
         return fisher(*self.here, *self.board)
 
+    @property
+    def lowest_p(self) -> float:
+        """The lowest that ``p`` could have been with so many runs or rows here, beside what the board has."""
+        _, n = self.here
+        return min(fisher(right, n, *self.board) for right in (0, n))
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -199,6 +205,9 @@ class Agreement:
         by = f"{self.learned.points:+.0f} points of the runs learned (p {_equals(self.learned.p)})"
         if self.differs:
             return f"different: {by}"
+        if self.learned.lowest_p >= _SIGNIFICANT:
+            sizes = f"{self.learned.here[1]} beside {self.learned.board[1]}"
+            by += f", and could not be below {_SIGNIFICANT} with {sizes} runs: more seeds would tell"
         apart = [row for row in self.rows if row.p < _SIGNIFICANT]
         if not apart:
             return f"same: neither runs nor rows can be told apart; {by}"

@@ -65,7 +65,14 @@ def test_runs_decide_and_rows_are_said_beside_them(
 
 def test_a_failure_alone_against_many_is_no_proof_but_its_p_is_exact(cell: Group) -> None:
     found = agreement(cell, [(cell.runs[0], again(cell, 0, 0.3))])
-    assert found.learned.p == pytest.approx(1 / 7)
+    assert found.learned.p == found.learned.lowest_p == pytest.approx(1 / 7)
+    assert "could not be below 0.05 with 1 beside 6 runs" in found.verdict
+
+
+def test_four_failures_could_have_told(cell: Group) -> None:
+    found = agreement(cell, [(cell.runs[seed], again(cell, seed, 0.97)) for seed in range(4)])
+    assert found.learned.lowest_p == pytest.approx(1 / 210)
+    assert "could not be" not in found.verdict
 
 
 def test_what_nobody_knows_how_to_repeat_is_one_line(
