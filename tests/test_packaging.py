@@ -58,7 +58,7 @@ def test_the_wheel_holds_every_module_and_the_data_files(wheel: Path) -> None:
     expected = {f"listops_bench/{name}" for name in own - names_in("listops_bench", "data/*/train.parquet")}
     resources = {
         "tasks": names_in("tasks", "**/*"),
-        "model_configs": names_in("model_configs", "*/config.json"),
+        "model_configs": names_in("model_configs", "**/*.json"),
         "recipes": names_in("recipes", "*.yaml"),
         "leaderboard": {"schema.json"} | {f"sweeps/{name}" for name in names_in("leaderboard/sweeps", "*.yaml")},
     }

@@ -146,7 +146,7 @@ def submit(**options: Any) -> None:
 
     done = hand_over(**options, on_split=showing_splits())
     challenge = options["challenge"]
-    for line in [*summary(done.results), *(_places(done.results, challenge) if challenge else [])]:
+    for line in [*summary(done.results), *(_places(done.results, challenge) if challenge and done.results else [])]:
         print_line(line)
     if done.pull_request is not None:
         print_line(f"{'opened' if done.opened else 'open already:'} {done.pull_request}")

@@ -76,10 +76,13 @@ def _header(run: RunRecord, results: Sequence[Result], repo_id: str, dataset_id:
 
 def _training_facts(run: RunRecord, training: Training) -> str:
     where = training.environment
+    said, options = run.config, ("optim", "learning_rate", "lr_scheduler_type", "warmup_steps", "early_stop")
     code = f"commit {where.commit}{' and local changes' if where.dirty else ''}" if where.commit else "a release"
     facts = {
         "curriculum": training.curriculum,
         "seed": str(run.seed),
+        **{name.replace("_", " "): str(said[name]) for name in options if said.get(name) is not None},
+        **({"rows per step": f"{run.rows_per_step:,}"} if run.rows_per_step else {}),
         "optimizer steps": f"{training.steps:,} of {training.budget:,}",
         "tokens": f"{training.tokens:,}, of which {training.loss_tokens:,} bore loss",
         "reductions seen": ", ".join(f"{name.upper()} {count:,}" for name, count in training.reductions.items()),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.evaluate.examiner import OnSplit, examiner
+from listops_bench.evaluate.examiner import Description, OnSplit, examiner
 from listops_bench.evaluate.verification import check_checkpoints, validate_files
 from listops_bench.hub.client import Publication, check_access, open_pull_request, push
 from listops_bench.leaderboard.board import boards
@@ -19,7 +19,9 @@ from listops_bench.leaderboard.groups import RANKED_SEEDS
 from listops_bench.model.origin import Origin, resolve
 from listops_bench.result.files import result_path, write_result
 from listops_bench.result.format import TRACKS, Result, Track
+from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.split import EVALUATION_SPLITS
+from listops_bench.tasks.task import DATASET_VERSION, get_task, with_single_tasks
 
 RESULTS_REPO = "LISTOPS_BENCH_RESULTS_REPO"
 """The environment variable that names the results dataset on the Hub; there is no default."""
@@ -30,7 +32,7 @@ class Submission:
     """What was handed over.
 
     Attributes:
-        results: one for each checkpoint and task.
+        results: one for each checkpoint and task; none where the submission was open already, and nothing was scored.
         paths: the files that were written, where a folder was given.
         pull_request: its address, where a results dataset was given.
         opened: False where the same submission was open there already.
@@ -79,19 +81,24 @@ def submit(
             f"{RESULTS_REPO}) opens one on a results dataset on the Hub"
         )
     if repo_id is not None:
-        for checkpoint in checkpoints:
-            if Path(checkpoint).is_dir():
-                raise InvalidInput(
-                    f"{str(checkpoint)!r} is on this machine only, where no verifier can fetch it: push it first "
-                    f"(`listops-bench push {checkpoint} ORG/NAME`) and submit ORG/NAME"
-                )
         check_access(repo_id, dataset=True, must_exist=True)
     sources = [_source(checkpoint) for checkpoint in checkpoints]
+    for checkpoint, source in zip(checkpoints, sources, strict=True):
+        if repo_id is not None and source.id is None:
+            raise InvalidInput(
+                f"{str(checkpoint)!r} is on this machine only, where no verifier can fetch it: push it first "
+                f"(`listops-bench push {checkpoint} ORG/NAME`) and submit ORG/NAME"
+            )
     looked = [examiner().look(source.folder) for source in sources]
     try:
         check_checkpoints(list(zip(map(str, checkpoints), looked, strict=True)), track)
     except InvalidInput as error:
         raise InvalidInput(f"this would not be accepted: {error}") from None
+    if repo_id is not None:
+        named = [name for one in looked for name in _tasks_of(one, tasks)]
+        there = open_pull_request(Publication("dataset", repo_id, _title(sources, named, track), {}))
+        if there is not None:
+            return Submission((), pull_request=there, opened=False)
     results = [result for source in sources for result in _evaluate(source, tasks, track, device, on_split)]
     with tempfile.TemporaryDirectory() as scratch:
         for path, problem in validate_files([write_result(scratch, result) for result in results]):
@@ -100,7 +107,8 @@ def submit(
         if asked is not None:
             entries(asked, boards(results)[0].groups)
         if repo_id is not None:
-            return _open_pull_request(repo_id, results, Path(scratch))
+            title = _title(sources, [result.task.name for result in results], track)
+            return _open_pull_request(repo_id, title, results, Path(scratch))
     assert output_dir is not None
     return Submission(tuple(results), tuple(write_result(output_dir, result) for result in results))
 
@@ -131,10 +139,20 @@ def _evaluate(
     )
 
 
-def _open_pull_request(repo_id: str, results: Sequence[Result], folder: Path) -> Submission:
+def _tasks_of(checkpoint: Description, tasks: Sequence[str] | None) -> list[str]:
+    """What a checkpoint will be scored on. Nothing where its tasks are of a page that is not known here yet."""
+    try:
+        if tasks is None and checkpoint.training is not None:
+            tasks = with_single_tasks(recorded_curriculum(checkpoint.training.curriculum).tasks)
+        return [get_task(name).name for name in tasks or ()]
+    except InvalidInput:
+        return []
+
+
+def _open_pull_request(repo_id: str, title: str, results: Sequence[Result], folder: Path) -> Submission:
     paths = [result_path(folder, result) for result in results]
     files = {f"results/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in paths}
-    publication = Publication("dataset", repo_id, _title(results), files, "\n".join(summary(results)))
+    publication = Publication("dataset", repo_id, title, files, "\n".join(summary(results)))
     there = open_pull_request(publication)  # whatever its files hold: another evaluation has other times
     if there is not None:
         return Submission(tuple(results), pull_request=there, opened=False)
@@ -142,13 +160,11 @@ def _open_pull_request(repo_id: str, results: Sequence[Result], folder: Path) ->
     return Submission(tuple(results), pull_request=done.url)
 
 
-def _title(results: Sequence[Result]) -> str:
+def _title(sources: Sequence[Origin], tasks: Sequence[str], track: Track) -> str:
     """Says which weights and tasks, so that the same submission has the same title."""
-    first = results[0]
-    models = dict.fromkeys(f"{r.model.id}@{(r.model.revision or r.model.weights_sha256 or '')[:12]}" for r in results)
-    tasks = dict.fromkeys(result.task.name for result in results)
-    more = f" and {len(models) - 1} more" if len(models) > 1 else ""
-    return f"{next(iter(models))}{more}: {', '.join(tasks)} ({first.track}, dataset {first.dataset_version})"[:200]
+    first, *others = dict.fromkeys(f"{source.id}@{(source.revision or '')[:12]}" for source in sources)
+    more = f" and {len(others)} more" if others else ""
+    return f"{first}{more}: {', '.join(dict.fromkeys(tasks))} ({track}, dataset {DATASET_VERSION})"[:200]
 
 
 def summary(results: Sequence[Result]) -> list[str]:

@@ -1,4 +1,5 @@
-"""The ladder: model configurations by size, in families. ``model_configs/NAME/config.json`` holds `config_text`.
+"""The ladder: model configurations by size, in families. ``model_configs/NAME/config.json`` holds `config_text`,
+``model_configs/sizes.json`` the `parameter_counts` of all.
 
 One dial, the width, makes a rung::
 

@@ -21,16 +21,37 @@ from listops_bench.errors import EnvironmentFailed, InvalidInput
 
 _STEPS_BETWEEN_LOOKS = 10
 
+_SHARDED = ("false", "models here fit one device, and their processes share rows alone")
+_OF_LAUNCHERS = {
+    "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": ("1", "give the training --gradient-accumulation-steps, which counts"),
+    "ACCELERATE_DYNAMO_BACKEND": ("no", "leave --dynamo_backend out; a training here has kernels of its own"),
+    "ACCELERATE_USE_DEEPSPEED": _SHARDED,
+    "ACCELERATE_USE_FSDP": _SHARDED,
+    "ACCELERATE_USE_MEGATRON_LM": _SHARDED,
+    "ACCELERATE_USE_PARALLELISM_CONFIG": _SHARDED,
+}
+"""What `accelerate launch` leaves in the environment that would change weights unseen, or fail on the way: the value
+that does neither, and what to do instead."""
+
 
 def make_accelerator(report_to: str, num_processes: int | None, tracker_dir: Path) -> Accelerator:
     """Device, precision and processes as the launcher (or nobody) set them.
 
     Raises:
-        InvalidInput: fewer processes than were asked for, or a tracker that is not installed.
+        InvalidInput: fewer processes than were asked for, a tracker that is not installed, or an option of the launcher
+            that trainings do not take.
     """
+    check_launcher()
     accelerator = Accelerator(log_with=_trackers(report_to) or None, project_dir=str(tracker_dir))
     check_processes(num_processes, accelerator.num_processes)
     return accelerator
+
+
+def check_launcher() -> None:
+    """Raises InvalidInput where a launcher asks for what trainings here do not take."""
+    for name, (usual, told) in _OF_LAUNCHERS.items():
+        if (value := os.environ.get(name, usual)).lower() != usual:
+            raise InvalidInput(f"{name} is {value!r}, from `accelerate launch` or its configuration: {told}")
 
 
 def check_processes(expected: int | None, actual: int) -> None:

@@ -71,21 +71,22 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"listops-bench {__version__}\n"
 
 
-@pytest.mark.parametrize("words", [["--help"], ["train", "--help"]])
-def test_help_loads_little(words: list[str]) -> None:
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["tarin"], ["models"]])
+def test_help_a_typo_and_lists_load_little(words: list[str]) -> None:
     code = f"""
 import sys
 from listops_bench.cli import main
 try:
     main({words})
 except SystemExit:
-    heavy = ("torch", "transformers", "datasets", "numba", "numpy", "scipy", "rich", "altair")
-    print(len(sys.modules), [name for name in heavy if name in sys.modules])
+    pass
+heavy = ("torch", "transformers", "datasets", "numba", "numpy", "scipy", "altair")
+print(len(sys.modules), [name for name in heavy if name in sys.modules])
 """
     output = subprocess.check_output([sys.executable, "-c", code], text=True, env=environment())
     count, _, heavy = output.splitlines()[-1].partition(" ")
     assert heavy == "[]"
-    assert int(count) < 300  # 176 when this was written
+    assert int(count) < 400  # 176 when this was written, 310 with the tables of `models`
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------

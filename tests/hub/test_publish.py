@@ -39,6 +39,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = run_record("max_med:10,sum:20")
     run["name"] = "a run: `<script>` | [x](y) --- # é"
+    run["rows_per_step"] = 128
     run["model"] = "/home/somebody/secret/wide/config.json"
     run["config"] |= {
         "output_dir": "/home/somebody/secret",
@@ -46,6 +47,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "init_from": "../somebody/runs/first/",
         "curriculum": "somebody/plan.yaml",
         "task": "sum@/home/somebody/secret/mine.yaml",
+        "learning_rate": 0.002,
+        "early_stop": 0.99,
         "further": [{"data": "~/somebody/data/rows.txt"}, "sum*0.5+max@somebody/pages/mine.yaml:30"],
     }
     folder = make_checkpoint(tmp_path_factory.mktemp("runs") / "first", run)
@@ -96,6 +99,7 @@ def test_the_card_says_everything(publication: Publication, checkpoint: Path) ->
     assert trace.dataset_args["n"] == 40
     assert trace.metric_args["low"] <= trace.metric_value <= trace.metric_args["high"]
     parts = ("| sum | test | 40 |", "## Training", "`max_med:10,sum:20`", f"]({CURVE})", 'from_pretrained("org/first"')
+    parts += ("| learning rate | 0.002 |", "| early stop | 0.99 |", "| rows per step | 128 |")
     for part in (*parts, weights_sha256(checkpoint)):
         assert part in card.text, part
 
@@ -121,6 +125,8 @@ def test_what_is_published_of_a_folder(publication: Publication) -> None:
         "init_from": "first",
         "curriculum": "plan.yaml",
         "task": "sum@mine.yaml",
+        "learning_rate": 0.002,
+        "early_stop": 0.99,
         "further": [{"data": "rows.txt"}, "sum*0.5+max@mine.yaml:30"],
     }
     assert files[CURVE].startswith(b"\x89PNG")

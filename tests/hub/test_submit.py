@@ -56,6 +56,10 @@ def test_a_pull_request_whose_file_is_verified(
     found = read_result(find_results(tmp_path / "results")[0])
     assert set(found.splits) == set(EVALUATION_SPLITS)
 
+    def score(*arguments: object, **options: object) -> None:
+        raise AssertionError("it is open, and was scored again")
+
+    monkeypatch.setattr(Examiner, "score", score)
     monkeypatch.setenv(RESULTS_REPO, RESULTS)
     assert f"open already: {hub.url}" in command("submit", f"org/first@{commit}")[1]
     assert len(hub.repo("dataset", RESULTS).pulls) == 1
@@ -114,6 +118,7 @@ def test_what_cannot_be_submitted_is_one_line(
     asked: list[tuple[str | Path, dict[str, Any], str]] = [
         ("org/first", {}, "say where to: --output-dir leaderboard/results"),
         (folder, {"repo_id": RESULTS}, "on this machine only, where no verifier can fetch it"),
+        (f"{WEIGHTS}/looped_d016-max_med-6000-91ad04df#0", {"repo_id": RESULTS}, "on this machine only"),
         (folder, {"track": "opne", **results}, "unknown track 'opne'; did you mean 'open'"),
         ("org/first", {"repo_id": "results"}, "no repository id"),
         ("org/first@v9", results, "the Hub says"),

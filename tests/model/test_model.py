@@ -1,6 +1,8 @@
 """Models: the looped decoder's behaviour, the ladder, and what all families must have in common."""
 
 import copy
+import dataclasses
+import json
 from itertools import chain
 from pathlib import Path
 
@@ -331,7 +333,7 @@ def test_the_seed_alone_decides_and_the_global_state_stays() -> None:
 
 def test_the_config_files_are_those_of_the_ladder() -> None:
     shipped = resource_path("model_configs")
-    files = {path.relative_to(shipped).as_posix(): path.read_text() for path in shipped.rglob("*.json")}
+    files = {path.relative_to(shipped).as_posix(): path.read_text() for path in shipped.glob("*/*.json")}
     assert files == {f"{name}/config.json": config_text(name) for name in model_names()}
 
 
@@ -351,9 +353,13 @@ def test_every_rung_loads_and_computes(name: str) -> None:
         assert parameter_counts(built).flops_per_token == 2 * (5 * 12 * width**2 + V * width) + 4 * 5 * 32 * width
 
 
-def test_rungs_grow() -> None:
+def test_rungs_grow_and_the_file_of_their_sizes_has_them() -> None:
+    """What `listops-bench models` prints is what the weights say, in this order."""
+    counts = {name: parameter_counts(build_model(name)) for name in model_names()}
+    shipped = json.loads(resource_path("model_configs", "sizes.json").read_text())
+    assert list(shipped.items()) == [(name, dataclasses.asdict(of)) for name, of in counts.items()]
     for family in ALL_FAMILIES:
-        sizes = [parameter_counts(build_model(n)).total for n in model_names() if n.rpartition("_d")[0] == family]
+        sizes = [of.total for name, of in counts.items() if name.rpartition("_d")[0] == family]
         assert sizes == sorted(sizes)
         assert len(sizes) >= 5
 

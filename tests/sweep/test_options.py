@@ -7,6 +7,7 @@ import pytest
 
 from listops_bench._base.resources import resource_path
 from listops_bench.errors import InvalidInput
+from listops_bench.sweep.command import main
 from listops_bench.sweep.options import Options
 
 
@@ -26,3 +27,10 @@ def test_a_page_that_ships_has_a_name(tmp_path: Path, monkeypatch: pytest.Monkey
     assert Options("pages/own.yaml").page == Path("pages/own.yaml")
     with pytest.raises(InvalidInput, match="unknown sweep 'dmo'; did you mean 'demo'"):
         _ = Options("dmo").page
+
+
+@pytest.mark.parametrize("flag", ["--plan", "--workers=2"])
+def test_a_launcher_is_told_which_command_plans(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", flag]) == 2
+    told = f"{flag.partition('=')[0]} goes with `listops-bench sweep`; what a launcher starts trains and scores"
+    assert capsys.readouterr().err == f"error: {told}\n"

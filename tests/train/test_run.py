@@ -671,6 +671,24 @@ def test_a_launch_that_gets_fewer_processes_is_an_error(
         check_processes(expected, actual)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4", "give the training --gradient-accumulation-steps"),
+        ("ACCELERATE_DYNAMO_BACKEND", "INDUCTOR", "leave --dynamo_backend out"),
+        ("ACCELERATE_USE_FSDP", "true", "models here fit one device"),
+    ],
+)
+def test_what_a_launcher_would_change_unseen_is_refused(
+    name: str, value: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accelerate divides the loss by its own count of steps, and compiles the model, whatever a run's record says."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidInput, match=f"{name} is '{value}'.*{message}"):
+        train(small(tmp_path / "run"))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_example_configurations_are_read_by_accelerate(path: Path) -> None:
     config = load_config_from_file(str(path))
@@ -784,7 +802,8 @@ def test_the_command_reports_what_it_did(tmp_path: Path, capsys: pytest.CaptureF
     flags += f"--output-dir {tmp_path}/run"
     assert main(flags.split()) == 0
     first = capsys.readouterr().out.splitlines()
-    assert first[0].startswith("step 2/4")
+    assert first[0] == f"training looped_d008 on sum:4, in {tmp_path}/run"  # before torch is imported
+    assert first[1].startswith("step 2/4")
     assert first[-1].startswith(f"{tmp_path}/run: 4 steps in")
     assert main(flags.split()) == 0
     assert "holds this run already, finished after 4 steps" in capsys.readouterr().out
