@@ -83,7 +83,7 @@ def score(*, file: str, trace: TraceStyle | None, json: bool) -> None:
         return
     table = make_table("task", "split", "n", "trace accuracy", "95% interval", "answer accuracy", "95% interval")
     for (task, split), one in found.items():
-        shares = (one.metrics.trace_accuracy, one.metrics.answer_accuracy)
+        shares = (one.summary("trace_accuracy"), one.summary("answer_accuracy"))
         cells = [text for share in shares for text in (f"{share.accuracy:.1%}", f"{share.low:.1%} to {share.high:.1%}")]
         table.add_row(task, split, f"{one.n:,}", *cells)
     print_tables(table)

@@ -165,7 +165,10 @@ def compare(*, time_limit: float, **options: Any) -> None:
             alone = (f"{rows.first:,}", f"{rows.second:,}")
             table.add_row(one.task, one.split, what, f"{rows.n:,}", *shares, *alone, points, p_number(rows.p))
     print_tables(table)
-    print_line("first minus second on the same rows, with Newcombe's 95% interval; p of McNemar's exact test")
+    print_line(
+        "first minus second on the same rows, with Newcombe's 95% interval; p of McNemar's exact test; rows of one "
+        "canonical form, alike but for operand order and grouping, are a cluster in both"
+    )
 
 
 def checkpoint(*, recipe: str, seed: str, output_dir: str) -> None:

@@ -29,12 +29,13 @@ Effect = Literal["helped a lot", "helped", "hurt a lot", "hurt", "made no clear 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many of n SUM test rows one run got exactly right."""
+    """How many of n SUM test rows one run got exactly right, with the 95% interval where rows are not independent."""
 
     arm: str
     seed: int
     correct: int
     n: int
+    limits: tuple[float, float] | None = None
 
     @property
     def accuracy(self) -> float:
@@ -46,8 +47,8 @@ class Outcome:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95% Wilson interval."""
-        return wilson_interval(self.correct, self.n)
+        """``limits``, or Wilson's 95% interval of rows that are independent."""
+        return self.limits or wilson_interval(self.correct, self.n)
 
 
 def describe(outcomes: Iterable[Outcome]) -> str:

@@ -72,8 +72,8 @@ class Run:
 
     @property
     def outcome(self) -> Outcome:
-        exact = self.results["sum"].splits["test"].metrics.trace_accuracy
-        return Outcome(self.arm, self.seed, exact.correct, exact.n)
+        exact = self.results["sum"].splits["test"].summary("trace_accuracy")
+        return Outcome(self.arm, self.seed, exact.correct, exact.n, (exact.low, exact.high))
 
 
 def run_demo(config: DemoConfig, console: Console | None = None) -> int:

@@ -10,13 +10,14 @@ from typing import Any
 
 from listops_bench._base import records
 from listops_bench.result.format import SplitResult
+from listops_bench.score.completion import METRICS, ByForm
 
 MAX_SHARE_DIFFERING = 0.001
 """On other hardware a near tie between two tokens may fall otherwise: so many rows may, at most."""
 _MAX_LINES = 64
 """Lines that one completion can have at most: it ends after half of 128 tokens."""
 _MAX_SHIFT = 0.05
-"""How far the ends of an interval clustered by multiset may move by that."""
+"""How far the ends of a clustered interval may move by that."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,10 @@ def compare(claimed: SplitResult, measured: SplitResult, ties: int = 0) -> Repro
     Args:
         ties: rows of the split with a near tie, as the model measured has counted them (`_ties.near_ties`).
     """
-    if not claimed.held_out:  # results that are older than this field lack it
+    if not claimed.held_out:  # results that are older than a field lack it
         measured = dataclasses.replace(measured, held_out={})
+    if claimed.by_form is None:
+        measured = dataclasses.replace(measured, by_form=None)
     same = claimed.predictions_sha256 == measured.predictions_sha256
     differing = max(_least_differing(claimed, measured), int(not same))
     problem = None
@@ -60,6 +63,8 @@ def compare(claimed: SplitResult, measured: SplitResult, ties: int = 0) -> Repro
         )
     elif not _held_out_agrees(claimed, measured):
         problem = "held_out: the intervals differ"
+    elif not _by_form_agrees(claimed.by_form, measured.by_form):
+        problem = "by_form: the intervals differ"
     return Reproduction(problem, differing, same)
 
 
@@ -98,6 +103,15 @@ def _held_out_agrees(claimed: SplitResult, measured: SplitResult) -> bool:
         return False
     pairs = ((first, measured.held_out[name]) for name, first in claimed.held_out.items())
     return all(a.steps == b.steps and max(abs(a.low - b.low), abs(a.high - b.high)) <= _MAX_SHIFT for a, b in pairs)
+
+
+def _by_form_agrees(claimed: ByForm | None, measured: ByForm | None) -> bool:
+    if claimed is None or measured is None:
+        return claimed is measured
+    pairs = [(getattr(claimed, name), getattr(measured, name)) for name in METRICS]
+    return claimed.forms == measured.forms and all(
+        max(abs(a.low - b.low), abs(a.high - b.high)) <= _MAX_SHIFT for a, b in pairs
+    )
 
 
 def _first_difference(claimed: SplitResult, measured: SplitResult) -> str:

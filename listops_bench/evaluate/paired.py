@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from listops_bench.errors import InvalidInput, unknown
 from listops_bench.evaluate.checkpoint import Checkpoint, open_checkpoint
 from listops_bench.evaluate.decoding import predict
 from listops_bench.evaluate.run import device_of, score_split
-from listops_bench.stats.paired import Paired, paired
+from listops_bench.stats.paired import Paired, paired_by_cluster
 from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.generator import generate
 from listops_bench.tasks.split import EVALUATION_SPLITS
@@ -20,7 +20,10 @@ from listops_bench.tasks.task import TaskSpec, get_task, with_single_tasks
 
 @dataclass(frozen=True)
 class RowByRow:
-    """What two checkpoints make of the rows of a split: exact traces, and answers alone."""
+    """What two checkpoints make of the rows of a split: exact traces, and answers alone.
+
+    Rows of one canonical form are a cluster (`score.ByForm`).
+    """
 
     task: str
     split: str
@@ -66,8 +69,9 @@ def compare_checkpoints(
         for split in splits:
             if on_split is not None:
                 on_split(task.name, split)
-            right = [_right(one, task, split, num_rows) for one in pair]
-            found.append(RowByRow(task.name, split, *(_pair(*columns) for columns in zip(*right, strict=True))))
+            (forms, *ours), (_, *theirs) = (_right(one, task, split, num_rows) for one in pair)
+            rows = (_pair(forms, *columns) for columns in zip(ours, theirs, strict=True))
+            found.append(RowByRow(task.name, split, *rows))
     return found
 
 
@@ -82,15 +86,21 @@ def _shared(first: Checkpoint, second: Checkpoint) -> list[TaskSpec]:
     return [get_task(name) for name in shared]
 
 
-def _right(one: Checkpoint, task: TaskSpec, split: str, num_rows: int | None) -> tuple[list[bool], list[bool]]:
-    """For each row, whether its trace is exact, and whether its answer is right."""
+def _right(
+    one: Checkpoint, task: TaskSpec, split: str, num_rows: int | None
+) -> tuple[list[int], list[bool], list[bool]]:
+    """For each row, what its canonical form is, whether its trace is exact, and whether its answer is right."""
     size = task.num_rows(split)
     rows = generate(task, split, num_rows=min(num_rows or size, size), trace=one.trace)
     _, lines = score_split(rows, predict(one.model, rows).completions)
     traces, answers = zip(*((line["trace"], line["answer"]) for line in lines), strict=True)
-    return list(traces), list(answers)
+    return rows.forms().tolist(), list(traces), list(answers)
 
 
-def _pair(first: Sequence[bool], second: Sequence[bool]) -> Paired:
-    counts = Counter(zip(first, second, strict=True))
-    return paired(counts[True, True], counts[True, False], counts[False, True], counts[False, False])
+def _pair(forms: Sequence[int], first: Sequence[bool], second: Sequence[bool]) -> Paired:
+    clusters: defaultdict[int, Counter[tuple[bool, bool]]] = defaultdict(Counter)
+    for form, *right in zip(forms, first, second, strict=True):
+        clusters[form][right[0], right[1]] += 1
+    return paired_by_cluster(
+        [(of[True, True], of[True, False], of[False, True], of[False, False]) for of in clusters.values()]
+    )

@@ -41,6 +41,7 @@ from listops_bench.result.format import (
 from listops_bench.runs.provenance import environment
 from listops_bench.score.completion import (
     SCORER_VERSION,
+    ByForm,
     count_first_wrong_steps,
     operand_count,
     score,
@@ -289,11 +290,12 @@ class _Questions:
     references: Sequence[str]
     rows_sha256: str
     columns: dict[str, Sequence[int | str]]
+    forms: Sequence[int]
 
     @classmethod
     def of(cls, rows: Rows) -> _Questions:
-        prompts = rows.prompts()
-        return cls(rows, prompts, rows.completions(), rows_checksum(rows), slice_columns(rows, prompts))
+        prompts, forms = rows.prompts(), rows.forms().tolist()
+        return cls(rows, prompts, rows.completions(), rows_checksum(rows), slice_columns(rows, prompts), forms)
 
 
 @lru_cache(maxsize=16)
@@ -326,6 +328,7 @@ def _score(asked: _Questions, completions: Sequence[str]) -> tuple[SplitResult, 
         first_wrong_step=count_first_wrong_steps(scores),
         slices=summarise_slices(scores, asked.columns),
         held_out=held_out_steps(prompts, completions, symbols, rows.task.hold_out) if unseen else {},
+        by_form=ByForm.of(scores, asked.forms),
     )
     columns = zip(rows.row_ids(), prompts, references, completions, scores, strict=True)
     return result, (

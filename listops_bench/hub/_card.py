@@ -53,6 +53,7 @@ def write_model_card(
         text=card_text(run, symbols, place),
         revisions=", ".join(map(markdown_code, revisions)),
         results=results,
+        clustered=any(split.by_form for result in results for split in result.splits.values()),
         scores=to_markdown(score_table(results)),
         curve=CURVE if curve else "",
         facts=_training_facts(run, training) if training else "",

@@ -22,7 +22,7 @@ import yaml
 from listops_bench._base.text import slug
 from listops_bench.errors import unknown
 from listops_bench.result.files import result_path
-from listops_bench.result.format import Result
+from listops_bench.result.format import Result, SplitResult
 from listops_bench.stats.intervals import Summary
 
 if TYPE_CHECKING:
@@ -108,8 +108,7 @@ def eval_results(results: Sequence[Result], dataset_id: str) -> str:
     entries = []
     for result in results:
         if "test" in result.splits:
-            metrics = result.splits["test"].metrics
-            answer, trace = metrics.answer_accuracy, metrics.trace_accuracy
+            answer, trace = map(result.splits["test"].summary, ("answer_accuracy", "trace_accuracy"))
             notes = (
                 f"answer accuracy, n = {answer.n:,}, 95% interval {answer.low:.4f} to {answer.high:.4f}; trace"
                 f" accuracy {trace.accuracy:.4f}; dataset {result.dataset_version}, scorer {result.scorer_version}"
@@ -219,7 +218,8 @@ def _entries(result: Result, dataset_id: str) -> Iterator[dict[str, Any]]:
                 "details": {"correct": str(summary.correct)},
                 "uncertainty": {
                     "confidence_interval": {
-                        "lower": summary.low, "upper": summary.high, "confidence_level": 0.95, "method": "wilson",
+                        "lower": summary.low, "upper": summary.high, "confidence_level": 0.95,
+                        "method": _method(scored),
                     },
                     "num_samples": summary.n,
                 },
@@ -228,11 +228,15 @@ def _entries(result: Result, dataset_id: str) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
+def _method(scored: SplitResult) -> str:
+    return "wilson" if scored.by_form is None else "wilson, rows clustered by canonical form"
+
+
 def _figures(result: Result) -> Iterator[tuple[str, str, Summary]]:
     """Split, metric and figure of each that is shared."""
     for split, scored in result.splits.items():
         for metric in _METRICS:
-            yield split, metric, getattr(scored.metrics, metric)
+            yield split, metric, scored.summary(metric)
 
 
 FORMATS: dict[str, Callable[[Sequence[Result], str], tuple[str, str]]] = {

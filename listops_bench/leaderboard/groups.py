@@ -98,7 +98,7 @@ class Run:
 
     def summary(self, split: str = "test", metric: str = "trace_accuracy") -> Summary | None:
         scored = self.result.splits.get(split)
-        return None if scored is None else getattr(scored.metrics, metric)
+        return None if scored is None else scored.summary(metric)
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,8 @@ def score_table(results: Sequence[Result], *, best_shortcut: bool = False) -> Ta
     rows = []
     for result, split in _splits(results):
         scored = result.splits[split]
-        metrics, steps = scored.metrics, scored.metrics.valid_step_rate
-        cells: list[Cell | str] = [result.task.name, split, f"{scored.n:,}"]
-        cells += [_share(metrics.trace_accuracy), _share(metrics.answer_accuracy)]
+        trace, answer, steps = map(scored.summary, ("trace_accuracy", "answer_accuracy", "valid_step_rate"))
+        cells: list[Cell | str] = [result.task.name, split, f"{scored.n:,}", _share(trace), _share(answer)]
         if best_shortcut:
             best = max(_shortcuts(result.task.name, split, scored.n), key=lambda shortcut: shortcut.correct)
             cells.append(f"{best.accuracy:.1%}")
@@ -46,6 +45,8 @@ def score_table(results: Sequence[Result], *, best_shortcut: bool = False) -> Ta
         "trace: the whole completion is right; answer: it ends with the right number; valid steps: lines that are "
         "correct reductions of the line before"
     )
+    if any(result.splits[split].by_form is not None for result, split in _splits(results)):
+        note += "; intervals clustered by canonical form, since a model answers rows alike that differ in order alone"
     return Table(tuple(columns), tuple(rows), notes=(note,))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.result.format import Result, SplitResult
 from listops_bench.result.rules import against
-from listops_bench.score.completion import METRICS, SCORER_VERSIONS, SLICES, Metrics
+from listops_bench.score.completion import METRICS, SCORER_VERSIONS, SLICES, ByForm, Metrics
 from listops_bench.score.held_out import HeldOutSteps
 from listops_bench.stats.intervals import Summary
 from listops_bench.tasks.expression import TraceStyle
@@ -103,7 +103,18 @@ def _split_problems(split: SplitResult, trace: TraceStyle) -> Iterator[str]:
             if (sum(p.n for p in parts), sum(p.correct for p in parts)) != (whole.n, whole.correct):
                 yield f"slices.{name}: the parts' {metric} do not add up to the whole"
 
+    if split.by_form is not None:
+        yield from (f"by_form.{problem}" for problem in _by_form_problems(split.by_form, split))
     yield from (f"held_out.{name}: {p}" for name, steps in split.held_out.items() for p in _held_out_problems(steps))
+
+
+def _by_form_problems(found: ByForm, split: SplitResult) -> Iterator[str]:
+    if not 1 <= found.forms <= split.n:
+        yield f"forms: {found.forms} among {split.n} rows"
+    for name in METRICS:
+        rows, limits = getattr(split.metrics, name), getattr(found, name)
+        if limits.low > rows.low or limits.high < rows.high:
+            yield f"{name}: narrower than the interval of rows that are independent"
 
 
 def _held_out_problems(found: HeldOutSteps) -> Iterator[str]:

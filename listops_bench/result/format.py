@@ -13,14 +13,15 @@ is true is another question, which evaluating the checkpoint again answers.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, get_args
 
 from listops_bench._base import records
 from listops_bench._base.records import IF_ANY, Line, OneOf, Positive, Range, Seconds, Sha256, Text, Timestamp
 from listops_bench.runs.record import Environment, Learning, OperationName, Parameters, Step, Training
-from listops_bench.score.completion import SLICES, Metrics
+from listops_bench.score.completion import SLICES, ByForm, Metrics
 from listops_bench.score.held_out import HeldOutSteps
+from listops_bench.stats.intervals import Summary
 from listops_bench.tasks.expression import TraceStyle
 from listops_bench.tasks.operations import MAX_MODULUS, MIN_MODULUS
 from listops_bench.tasks.pages import PAGE_NAME
@@ -107,6 +108,7 @@ class SplitResult:
         first_wrong_step: rows that go wrong first at step "1", "2", ...
         slices: the metrics by slice and value: ``slices["depth"]["2"]``.
         held_out: of ``test_unseen_operands`` alone: the score at the held-out step, by operation.
+        by_form: the intervals of the metrics clustered by canonical form; None in results from before there were such.
     """
 
     n: Positive
@@ -116,6 +118,15 @@ class SplitResult:
     first_wrong_step: dict[Step, Positive]
     slices: dict[SliceName, dict[SliceValue, Metrics]]
     held_out: dict[OperationName, HeldOutSteps] = field(default_factory=dict)
+    by_form: ByForm | None = field(default=None, metadata=IF_ANY)
+
+    def summary(self, metric: str) -> Summary:
+        """A metric, with the interval clustered by canonical form where that is known."""
+        found: Summary = getattr(self.metrics, metric)
+        if self.by_form is None:
+            return found
+        limits = getattr(self.by_form, metric)
+        return replace(found, low=limits.low, high=limits.high)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         METRICS as METRICS,
         SCORER_VERSION as SCORER_VERSION,
         SLICES as SLICES,
+        ByForm as ByForm,
         Metrics as Metrics,
         Score as Score,
         score as score,
@@ -24,6 +25,6 @@ __getattr__, __dir__ = lazy_names(
     {
         "held_out": "HeldOutSteps held_out_steps",
         "row": "score_answer",
-        "completion": "METRICS Metrics SCORER_VERSION SLICES Score score summarise",
+        "completion": "ByForm METRICS Metrics SCORER_VERSION SLICES Score score summarise",
     },
 )

@@ -29,7 +29,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from listops_bench.stats.intervals import Summary
+from listops_bench._base.records import Count, Share
+from listops_bench.stats.intervals import Summary, interval_by_cluster
 from listops_bench.tasks.expression import (
     Expression,
     TraceStyle,
@@ -191,6 +192,48 @@ def summarise(scores: Iterable[Score]) -> Metrics:
         Summary.of(sum([row.trace for row in rows]), len(rows)),
         Summary.of(sum([row.valid_steps for row in rows]), sum([row.num_steps for row in rows])),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The ends of a 95% interval."""
+
+    low: Share
+    high: Share
+
+
+@dataclass(frozen=True, slots=True)
+class ByForm:
+    """The intervals of the metrics with rows of one canonical form (`tasks.split`) as a cluster.
+
+    Such rows differ in operand order and grouping alone, and a model is mostly right or wrong on all of them: they are
+    no independent evidence.
+
+    Attributes:
+        forms: different ones among the rows.
+    """
+
+    forms: Count
+    answer_accuracy: Limits
+    trace_accuracy: Limits
+    valid_step_rate: Limits
+
+    @classmethod
+    def of(cls, scores: Sequence[Score], forms: Sequence[int]) -> ByForm:
+        """From the score of each row, and what tells its form from others."""
+        rows: defaultdict[int, list[Score]] = defaultdict(list)
+        for form, row in zip(forms, scores, strict=True):
+            rows[form].append(row)
+        groups = [rows[form] for form in sorted(rows)]
+        answers = [(sum([row.answer for row in group]), len(group)) for group in groups]
+        traces = [(sum([row.trace for row in group]), len(group)) for group in groups]
+        steps = [(sum([row.valid_steps for row in group]), sum([row.num_steps for row in group])) for group in groups]
+        return cls(len(rows), _limits(answers), _limits(traces), _limits(steps))
+
+
+def _limits(clusters: Sequence[tuple[int, int]]) -> Limits:
+    low, high = interval_by_cluster([cluster for cluster in clusters if cluster[1]])
+    return Limits(round(low, 6), round(high, 6))
 
 
 def summarise_slices(

@@ -130,6 +130,17 @@ def clustered_interval(clusters: Sequence[tuple[int, int]], confidence: float = 
     return wilson_interval(p * effective, effective, confidence)
 
 
+def interval_by_cluster(clusters: Sequence[tuple[int, int]], confidence: float = 0.95) -> tuple[float, float]:
+    """The same; of clusters that have one observation each, Wilson's interval, since these are independent.
+
+    >>> interval_by_cluster([(1, 1)] * 9 + [(0, 1)]) == wilson_interval(9, 10)
+    True
+    """
+    if all(n == 1 for _, n in clusters):
+        return wilson_interval(sum(right for right, _ in clusters), len(clusters), confidence)
+    return clustered_interval(clusters, confidence)
+
+
 def _t_series(z: float, freedom: int) -> float:
     """Student's t quantile from the normal one: M. Abramowitz and I. Stegun (1964), 26.7.5; exact for 1 and 2.
 

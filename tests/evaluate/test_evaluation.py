@@ -25,10 +25,12 @@ from listops_bench.result import checks as result_module
 from listops_bench.result.files import find_results, read_result, result_path
 from listops_bench.result.format import Result
 from listops_bench.runs.record import Learning
-from listops_bench.score.completion import SCORER_VERSION, score
+from listops_bench.score.completion import SCORER_VERSION, ByForm, score
 from listops_bench.tasks.baselines import baselines
+from listops_bench.tasks.expression import parse
 from listops_bench.tasks.generator import generate, rows_checksum
 from listops_bench.tasks.operations import OPERATIONS
+from listops_bench.tasks.split import canonical
 from listops_bench.tasks.task import DATASET_VERSION, get_task
 from tests.support.fake_checkpoints import make_checkpoint, run_record
 from tests.support.fake_results import sha256
@@ -67,6 +69,9 @@ def test_counts_are_those_of_scoring_each_prediction(checkpoint: Path, results: 
             assert scored.metrics.valid_step_rate.n == sum(s.num_steps for s in scores)
             wrong = Counter(str(s.first_wrong_step) for s in scores if s.first_wrong_step)
             assert [*scored.first_wrong_step.items()] == sorted(wrong.items(), key=lambda item: int(item[0]))
+            forms = [canonical(parse(prompt, 10)) for prompt in rows.prompts()]
+            assert scored.by_form == ByForm.of(scores, [sorted(map(str, forms)).index(str(form)) for form in forms])
+            assert scored.by_form.forms == len({*map(str, forms)})
             depths = Counter(rows.depth.tolist())
             assert {int(d): g.trace_accuracy.n for d, g in scored.slices["depth"].items()} == depths
             roots = Counter(list(OPERATIONS)[i] for i in rows.root_operation)
@@ -270,7 +275,7 @@ def test_more_rows_than_there_are_is_all_of_them(checkpoint: Path, monkeypatch: 
 def test_the_table_never_hides_n_or_interval(results: list[Result]) -> None:
     scores = score_table(results)
     for line, found in zip(scores.rows[::2], results, strict=True):
-        trace = found.splits["test"].metrics.trace_accuracy
+        trace = found.splits["test"].summary("trace_accuracy")
         shown = [cell.text for cell in line.cells[:4]] + [line.cells[3].detail]
         interval = f"{100 * trace.low:.1f} to {trace.high:.1%}"
         assert shown == [found.task.name, "test", str(N), f"{trace.accuracy:.1%}", interval]

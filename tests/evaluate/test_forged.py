@@ -64,6 +64,7 @@ def better(rows: int, *metrics: str, others: bool = False) -> Change:
         wrong = split["first_wrong_step"]
         if "trace_accuracy" in metrics:
             wrong["1"] -= rows
+        del split["by_form"]  # as in results from before it was there
         if others:
             split["predictions_sha256"] = "0" * 64
 
@@ -159,6 +160,9 @@ FORGED: dict[str, tuple[Change, str]] = {
     "a slice dropped": (lambda content: content["splits"]["validation"]["slices"].pop("depth"), "counts"),
     "steps that never went wrong": (set_at(*SPLIT, "first_wrong_step", to={}), "counts"),
     "more reached than steps": (held_out(n=10**6), "counts"),
+    "an interval by form that is too narrow": (within(*SPLIT, "by_form", "answer_accuracy", low=0.99), "counts"),
+    "more forms than rows": (within(*SPLIT, "by_form", forms=2000), "counts"),
+    "an interval by form of its own": (within(*SPLIT, "by_form", "answer_accuracy", low=0.0, high=1.0), "answers"),
     "held-out steps elsewhere": (
         lambda content: content["splits"]["validation"].update(
             held_out=content["splits"]["test_unseen_operands"]["held_out"]

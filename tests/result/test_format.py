@@ -28,6 +28,7 @@ from listops_bench.result.files import (
 )
 from listops_bench.result.format import Architecture, Model, Result, json_schema
 from listops_bench.runs.record import Parameters
+from listops_bench.score.completion import ByForm, Limits
 from tests.support.fake_results import Change, demo_results, learning, many_results, result, set_at, split_result
 
 SHA = "0" * 64
@@ -287,6 +288,21 @@ def test_a_file_from_before_the_held_out_score_is_read_as_one_without_it(written
     rewrite(written, lambda content: content["splits"]["test_unseen_operands"].pop("held_out"))
     jsonschema.validate(json.loads(written.read_text()), json_schema())
     assert read_result(written).splits["test_unseen_operands"].held_out == {}
+
+
+def test_intervals_by_form_are_shown_and_a_file_from_before_them_is_the_same_bytes_again(
+    written: Path, tmp_path: Path
+) -> None:
+    before, old = written.read_bytes(), read_result(written).splits["test"]
+    assert (b"by_form" in before, old.by_form, write_result(tmp_path, read_result(written)).read_bytes()) == (
+        False, None, before,
+    )  # fmt: skip
+    assert old.summary("trace_accuracy") == old.metrics.trace_accuracy
+    wide = Limits(0.5, 1.0)
+    rewrite(written, set_at("splits", "test", "by_form", to=records.encode(ByForm(1346, wide, wide, wide))))
+    jsonschema.validate(json.loads(written.read_text()), json_schema())
+    found = read_result(written).splits["test"].summary("trace_accuracy")
+    assert found == dataclasses.replace(old.metrics.trace_accuracy, low=0.5, high=1.0)
 
 
 def test_a_model_that_another_harness_has_run_is_known_by_its_revision(tmp_path: Path) -> None:
