@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from listops_bench.errors import InvalidInput, unknown
 from listops_bench.evaluate.checkpoint import Checkpoint, open_checkpoint
 from listops_bench.evaluate.decoding import predict
-from listops_bench.evaluate.run import device_of, score_split
+from listops_bench.evaluate.run import check_lengths, device_of, rows_of, score_split
 from listops_bench.stats.paired import Paired, paired_by_cluster
 from listops_bench.tasks.curriculum import recorded_curriculum
-from listops_bench.tasks.generator import generate
 from listops_bench.tasks.split import EVALUATION_SPLITS
 from listops_bench.tasks.task import TaskSpec, get_task, with_single_tasks
 
@@ -63,6 +62,7 @@ def compare_checkpoints(
         for one in pair:
             if task.symbol_set != one.symbols:
                 raise InvalidInput(f"task {task.name!r} has {task.symbol_set}, and {one.identity.id!r} {one.symbols}")
+            check_lengths(one.model, task, splits, num_rows, one.trace)
             one.model.to(device_of(device))
     found = []
     for task in asked:
@@ -90,8 +90,7 @@ def _right(
     one: Checkpoint, task: TaskSpec, split: str, num_rows: int | None
 ) -> tuple[list[int], list[bool], list[bool]]:
     """For each row, what its canonical form is, whether its trace is exact, and whether its answer is right."""
-    size = task.num_rows(split)
-    rows = generate(task, split, num_rows=min(num_rows or size, size), trace=one.trace)
+    rows = rows_of(task, split, num_rows, one.trace)
     _, lines = score_split(rows, predict(one.model, rows).completions)
     traces, answers = zip(*((line["trace"], line["answer"]) for line in lines), strict=True)
     return rows.forms().tolist(), list(traces), list(answers)

@@ -18,12 +18,14 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 from listops_bench._base.files import write_atomic
 from listops_bench._base.options import check_number
 from listops_bench._base.text import utc_timestamp
 from listops_bench.errors import InvalidInput, shown, unknown
 from listops_bench.evaluate.checkpoint import Checkpoint, architecture, open_checkpoint
+from listops_bench.evaluate.decoding import context_length, limits_of
 from listops_bench.evaluate.examiner import SplitRows
 from listops_bench.evaluate.packs import predict_many
 from listops_bench.model.ladder import parameter_counts
@@ -111,6 +113,8 @@ def evaluate_checkpoint(
     else:
         loaded, name = open_checkpoint(checkpoint, revision, trust_remote_code=trust_remote_code), str(checkpoint)
     specs = _tasks_of(loaded, wanted, name)
+    for task in specs:
+        check_lengths(loaded.model, task, chosen, num_rows, _style(loaded, task, trace))
     loaded.model.to(device_of(device))
     results = []
     for task in specs:
@@ -163,6 +167,7 @@ def evaluate_many(
     for i, loaded in enumerate(checkpoints):
         try:
             for task in _tasks_of(loaded, wanted, loaded.identity.id):
+                check_lengths(loaded.model, task, chosen, num_rows, _style(loaded, task, trace))
                 members[task, _style(loaded, task, trace)].append(i)
         except InvalidInput as error:
             failed[i] = error
@@ -281,6 +286,22 @@ def _result(
     )
 
 
+def rows_of(task: TaskSpec, split: str, num_rows: int | None, trace: TraceStyle) -> Rows:
+    """The first rows of a split; all where ``num_rows`` is None or more."""
+    size = task.num_rows(split)
+    return generate(task, split, num_rows=min(num_rows or size, size), trace=trace)
+
+
+def check_lengths(
+    model: PreTrainedModel, task: TaskSpec, splits: Sequence[str], num_rows: int | None, trace: TraceStyle
+) -> None:
+    """Raises InvalidInput, before any row is scored, where one of some splits is longer than a model's context."""
+    context = context_length(model)
+    if context is not None and context < task.max_tokens:  # no row is longer than that
+        for split in splits:
+            limits_of(model, rows_of(task, split, num_rows, trace), None)
+
+
 @dataclass(frozen=True)
 class _Questions:
     """Rows, and what does not depend on who answers them."""
@@ -301,8 +322,7 @@ class _Questions:
 @lru_cache(maxsize=16)
 def _questions(task: TaskSpec, split: str, num_rows: int | None, trace: TraceStyle) -> _Questions:
     """Kept for the next checkpoint: 5,000 rows are 3 MB."""
-    size = task.num_rows(split)
-    return _Questions.of(generate(task, split, num_rows=min(num_rows or size, size), trace=trace))
+    return _Questions.of(rows_of(task, split, num_rows, trace))
 
 
 def score_split(rows: Rows, completions: Sequence[str]) -> tuple[SplitResult, Iterator[dict[str, Any]]]:

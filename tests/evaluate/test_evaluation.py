@@ -15,7 +15,8 @@ from listops_bench.errors import InvalidInput
 from listops_bench.evaluate import run as module
 from listops_bench.evaluate.checkpoint import architecture, open_checkpoint
 from listops_bench.evaluate.decoding import predict
-from listops_bench.evaluate.run import TEST_SPLITS, device_of, evaluate_checkpoint
+from listops_bench.evaluate.paired import compare_checkpoints
+from listops_bench.evaluate.run import TEST_SPLITS, device_of, evaluate_checkpoint, evaluate_many
 from listops_bench.model.checkpoint import save_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model, load_config, model_names, parameter_counts
 from listops_bench.model.tokenizer import build_tokenizer
@@ -253,12 +254,27 @@ def test_a_broken_folder_is_one_line_that_names_it(checkpoint: Path, tmp_path: P
     assert "\n" not in str(error.value)
 
 
-def test_rows_longer_than_the_context_are_an_error(tmp_path: Path) -> None:
-    config = load_config("looped_d008")
-    config.max_position_embeddings = 12
-    folder = save_checkpoint(tmp_path / "short", build_model(config), build_tokenizer(10))
+def test_rows_longer_than_the_context_are_an_error_before_any_is_scored(tmp_path: Path) -> None:
+    """Those of `test` fit into 32 tokens, some of `test_deeper` do not."""
+
+    def short(context: int) -> Path:
+        config = load_config("looped_d008")
+        config.max_position_embeddings = context
+        return save_checkpoint(tmp_path / f"short{context}", build_model(config), build_tokenizer(10))
+
+    def scored(task: str, split: str) -> None:
+        raise AssertionError(f"{task}, {split} was scored")
+
     with pytest.raises(InvalidInput, match=r"needs \d+ tokens .* context is 12"):
-        evaluate_checkpoint(folder, "sum", "test", num_rows=20)
+        evaluate_checkpoint(short(12), "sum", "test", num_rows=20, on_split=scored)
+    folder, longest = short(32), [int(generate(get_task("sum"), split).num_tokens.max()) for split in TEST_SPLITS]
+    assert longest[TEST_SPLITS.index("test")] <= 32 < max(longest)
+    with pytest.raises(InvalidInput, match=r"row sum/test_deeper/\d+ needs \d+ tokens .* context is 32"):
+        evaluate_checkpoint(folder, "sum", on_split=scored)
+    with pytest.raises(InvalidInput, match="context is 32"):
+        compare_checkpoints(folder, folder, ["sum"], ["test", "test_deeper"], on_split=scored)
+    (found,) = evaluate_many([open_checkpoint(folder)], "sum", on_split=scored)
+    assert isinstance(found, InvalidInput)
 
 
 def test_more_rows_than_there_are_is_all_of_them(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,7 @@ def test_the_auto_classes_load_it_when_the_package_is_imported(checkpoint: Path)
 
 @pytest.mark.check_all
 def test_it_loads_where_the_package_cannot_be_imported(checkpoint: Path, tmp_path: Path) -> None:
+    """And so does what was saved there again, which we open too."""
     model, _, _ = load_checkpoint(checkpoint)
     torch.save(logits(model), tmp_path / "expected.pt")
     code = f"""
@@ -92,19 +93,25 @@ sys.path[:] = [p for p in sys.path if p not in ("", {str(Path(__file__).parents[
 sys.modules["listops_bench"] = None  # importing it is an error, wherever it may be installed
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-folder = {str(checkpoint)!r}
-model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
-tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
-ids = tokenizer({PROMPT!r}, return_tensors="pt")
-assert model.lm_head.weight is model.model.embedding.weight
-with torch.no_grad():
-    assert torch.equal(model(**ids).logits, torch.load({str(tmp_path / "expected.pt")!r}))
-assert model.generate(**ids).shape[1] <= ids.input_ids.shape[1] + 64
-print(type(model).__module__)
+for folder in {str(checkpoint)!r}, "again":
+    model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+    ids = tokenizer({PROMPT!r}, return_tensors="pt")
+    assert model.lm_head.weight is model.model.embedding.weight
+    with torch.no_grad():
+        assert torch.equal(model(**ids).logits, torch.load({str(tmp_path / "expected.pt")!r}))
+    assert model.generate(**ids).shape[1] <= ids.input_ids.shape[1] + 64
+    print(type(model).__module__)
+    model.save_pretrained("again")
+    tokenizer.save_pretrained("again")
 """
     done = run_python(code, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("transformers_modules.")
+    first, again = done.stdout.splitlines()
+    assert first != again
+    assert first.startswith("transformers_modules.")
+    assert again.startswith("transformers_modules.again")
+    assert torch.equal(logits(load_checkpoint(tmp_path / "again")[0]), logits(model))
 
 
 def test_an_older_transformers_is_told_what_is_needed(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,9 +87,9 @@ if __name__ == "__main__":
 
     patch = interpreter._patch_lang_tensor
 
-    def patch_with_index(tensor: Any, scope: Any) -> None:
-        """NumPy 2.5 makes no index of an array that is not 0-dimensional."""
-        patch(tensor, scope)
+    def patch_with_index(tensor: Any, *scope: Any) -> None:
+        """NumPy 2.5 makes no index of an array that is not 0-dimensional. Triton 3.2 has no scope."""
+        patch(tensor, *scope)
         tensor.__index__ = lambda self: int(self.handle.data.item())
 
     interpreter._patch_lang_tensor = patch_with_index

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -318,7 +319,7 @@ def test_a_run_learns_and_tells_of_itself(tmp_path: Path) -> None:
     assert training.reductions == {"max": int(pool.reductions[drawn].sum())}
     assert run.weights_sha256 == result.weights_sha256 == weights_sha256(result.output_dir)
     assert run.curriculum == training.curriculum == "max:150"
-    assert training.environment.packages["torch"] == torch.__version__
+    assert training.environment.packages["torch"] == version("torch")
     assert run.config["learning_rate"] == 4e-3
     assert tokenizer.padding_side == "left"
     assert not working_dir(config.output_dir).exists()
