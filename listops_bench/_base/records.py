@@ -25,7 +25,7 @@ import typing
 from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from types import NoneType
 from typing import Annotated, Any, Literal
 
@@ -52,8 +52,12 @@ class Text:
     pattern: str = r"[\s\S]*"
     max_length: int = MAX_TEXT
 
+    @cached_property
+    def _fits(self) -> Callable[[str], Any]:
+        return re.compile(self.pattern).fullmatch
+
     def allows(self, value: str) -> bool:
-        return len(value) <= self.max_length and re.fullmatch(self.pattern, value) is not None
+        return len(value) <= self.max_length and self._fits(value) is not None
 
     def __str__(self) -> str:
         return f"a text of the form {self.pattern}"
@@ -130,7 +134,7 @@ def loads(text: str | bytes, where: str) -> Any:
         value = json.loads(
             text, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite, parse_int=_integer
         )
-        if _SURROGATE.search(text):
+        if not (text.isascii() and "\\u" not in text) and _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except InvalidInput as error:
         raise InvalidInput(f"{where}: {error}") from None
@@ -147,13 +151,16 @@ def loads(text: str | bytes, where: str) -> Any:
 _SURROGATE = re.compile(r"[\ud800-\udfff]|\\u[dD][89a-fA-F]")
 
 
+_CONTAINERS = frozenset({dict, list})
+
+
 def _check_depth(value: Any, where: str) -> None:
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        containers = [one for one in level if isinstance(one, (dict, list))]
-        if not containers:
+    level = [value] if type(value) in _CONTAINERS else []
+    for _ in range(MAX_DEPTH):
+        inside = (item for one in level for item in (one.values() if type(one) is dict else one))
+        level = [item for item in inside if type(item) in _CONTAINERS]
+        if not level:
             return
-        level = [item for one in containers for item in (one.values() if isinstance(one, dict) else one)]
     raise InvalidInput(f"{where}: nested too deeply; at most {MAX_DEPTH} objects and lists within one another")
 
 
@@ -206,6 +213,11 @@ IF_ANY = {"left out where None": True}
 there, not a byte changes."""
 
 
+def canonical(record: Any) -> str:
+    """The record's JSON with sorted keys and without spaces, for a checksum."""
+    return json.dumps(record, default=_members, sort_keys=True, separators=(",", ":"), check_circular=False)
+
+
 def encode(record: Any) -> Any:
     """A record as dictionaries, lists and plain values, fields in their order of declaration."""
     if isinstance(record, (str, int, float, NoneType)):
@@ -216,9 +228,14 @@ def encode(record: Any) -> Any:
         return [encode(value) for value in record]
     if not dataclasses.is_dataclass(record):
         return record
+    return {name: encode(value) for name, value in _members(record).items()}
+
+
+def _members(record: Any) -> dict[str, Any]:
+    """The fields of a record that its JSON has, with their values as they are."""
     cls: Any = type(record)
-    fields = ((name, if_any, getattr(record, name)) for name, if_any in _fields(cls))
-    return {name: encode(value) for name, if_any, value in fields if value is not None or not if_any}
+    found = {name: getattr(record, name) for name, _ in _fields(cls)}
+    return {name: found[name] for name, if_any in _fields(cls) if found[name] is not None or not if_any}
 
 
 @cache
@@ -272,9 +289,9 @@ def _shape(kind: Hashable) -> _Shape:
         return _record(kind)
     if origin is Annotated:
         inner = _TEXT if arguments[0] is str else _shape(arguments[0])  # a rule may allow more text than MAX_TEXT
-        return _narrowed(inner, arguments[1])
+        return _narrowed(inner, arguments[1], arguments[0])
     if origin is Literal:
-        return _narrowed(_ANYTHING, OneOf(arguments))
+        return _narrowed(_ANYTHING, OneOf(arguments), type(arguments[0]))
     if origin in (list, dict):
         make: Callable[..., _Shape] = _list if origin is list else _dict
         return make(*map(_shape, arguments))
@@ -314,10 +331,14 @@ _PLAIN: dict[Any, _Shape] = {
 }
 
 
-def _narrowed(inner: _Shape, rule: Text | Range | OneOf) -> _Shape:
+def _narrowed(inner: _Shape, rule: Text | Range | OneOf, kind: Any) -> _Shape:
+    allows = rule.allows
+
     def read(value: Any, where: _Place) -> Any:
+        if type(value) is kind and allows(value):  # nearly always: the rule allows nothing that the type does not
+            return value
         found = inner.read(value, where)
-        if not rule.allows(found):
+        if not allows(found):
             raise InvalidInput(f"{_spelt(where)}: {_short(value)} is not {rule}")
         return found
 
@@ -341,9 +362,11 @@ def _list(item: _Shape) -> _Shape:
 
 
 def _dict(key: _Shape, item: _Shape) -> _Shape:
+    read_key, read_item = key.read, item.read
+
     def read(value: Any, where: _Place) -> dict[Any, Any]:
         _check_object(value, where)
-        return {key.read(k, where): item.read(each, (where, k)) for k, each in value.items()}
+        return {read_key(k, where): read_item(each, (where, k)) for k, each in value.items()}
 
     def schema(definitions: Definitions) -> dict[str, Any]:
         names = {word: rule for word, rule in key.schema(definitions).items() if word != "type"}
@@ -359,6 +382,7 @@ def _dict(key: _Shape, item: _Shape) -> _Shape:
 def _record(cls: Any) -> _Shape:
     hints = typing.get_type_hints(cls, include_extras=True)
     fields = {field.name: _shape(hints[field.name]) for field in dataclasses.fields(cls)}
+    readers = [(name, shape.read) for name, shape in fields.items()]
     defaults = _defaults(cls)
 
     def read(value: Any, where: _Place) -> Any:
@@ -371,7 +395,7 @@ def _record(cls: Any) -> _Shape:
             for name in fields:
                 if name not in value:
                     raise InvalidInput(f"{_spelt(where)}: key {name!r} is missing")
-        return cls(*[shape.read(value[name], (where, name)) for name, shape in fields.items()])
+        return cls(*[read_field(value[name], (where, name)) for name, read_field in readers])
 
     def schema(definitions: Definitions) -> dict[str, Any]:
         if cls.__name__ not in definitions:

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
@@ -25,7 +26,7 @@ from listops_bench.leaderboard.groups import Group, Setting
 from listops_bench.result.learned import View
 from listops_bench.result.plans import Plan
 from listops_bench.stats.common_ratio import common_ratio
-from listops_bench.stats.differences import Difference, difference
+from listops_bench.stats.differences import Difference, difference, is_more
 from listops_bench.stats.threshold import Outcome, Ratio, Threshold, fit_threshold, plateau_gain, ratio
 from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.exposure import NEARLY
@@ -119,10 +120,14 @@ class Rung:
         """How many more of the seeds learned, as a share."""
         return difference(self.learned, self.runs, other.learned, other.runs, confidence)
 
+    def learns_more(self, other: Rung, confidence: float) -> bool:
+        """Whether the interval of that lies above 0."""
+        return is_more(self.learned, self.runs, other.learned, other.runs, confidence)
+
 
 def rungs(arm: Arm) -> list[Rung]:
     """By size."""
-    return [Rung(arm, one.parameters, one.learned, one.runs) for one in arm.threshold.outcomes]
+    return [Rung(arm, one.parameters, one.learned, one.runs) for one in arm.tried]
 
 
 class Ladders:
@@ -222,7 +227,7 @@ class Contrast:
     def runs(self) -> tuple[int, int]:
         """Those of the first arms and of the second."""
         own = self.pool or (self,)
-        return sum(c.first.threshold.runs for c in own), sum(c.second.threshold.runs for c in own)
+        return sum(c.first.runs for c in own), sum(c.second.runs for c in own)
 
     @property
     def verified(self) -> tuple[int, int]:
@@ -256,30 +261,32 @@ class Contrast:
         The clearest are that all of the one learn and none of the other.
         """
         if self.by_ratio or self.pool:
-
-            def extreme(share: int) -> Ratio:
-                return common_ratio([c._extreme(share, more) for c in self.pool or (self,)], confidence)
-
-            return (extreme(1).high or math.inf) < 1 or (extreme(0).low or 0.0) > NO_SAVING
+            own = self.pool or (self,)
+            return _can_decide(tuple((_runs_of(c.first), _runs_of(c.second)) for c in own), confidence, more)
         if len(self.shared) != 1:
             return False
         first, second = self.shared[0]
-        return difference(first.runs + more, first.runs + more, 0, second.runs + more, confidence).low > 0
+        return is_more(first.runs + more, first.runs + more, 0, second.runs + more, confidence)
 
-    def _extreme(self, share: int, more: int) -> tuple[Threshold, Threshold]:
-        """Where a share of 0 or 1 of the first learn, and the others of the second."""
-        first, second = (
-            fit_threshold(Outcome(o.parameters, of * (o.runs + more), o.runs + more) for o in arm.threshold.outcomes)
-            for arm, of in ((self.first, share), (self.second, 1 - share))
-        )
-        return first, second
+    def most_looks(self, most: int) -> int:
+        """With how many contrasts, of so many at the most, it could still be decided: the more, the less can be."""
+        counts = range(1, most + 1)
+        return bisect_left(counts, True, key=lambda looks: not self.can_decide(_allowing_for(looks)))
 
     def missing(self, confidence: float) -> int | None:
         """How many more runs of each size it would take to be able to decide; None above `_MOST_MISSING`."""
-        return next((more for more in range(_MOST_MISSING + 1) if self.can_decide(confidence, more)), None)
+        found = bisect_left(range(_MOST_MISSING + 1), True, key=lambda more: self.can_decide(confidence, more))
+        return found if found <= _MOST_MISSING else None
 
     def ratio(self, confidence: float = CONFIDENCE) -> Ratio | None:
         """N50 of the first over that of the second."""
+        return self._ratio(confidence)
+
+    @cached_property
+    def _ratio(self) -> Callable[[float], Ratio | None]:
+        return cache(self._ratio_at)
+
+    def _ratio_at(self, confidence: float) -> Ratio | None:
         if self.pool:
             return common_ratio([(c.first.threshold, c.second.threshold) for c in self.pool], confidence)
         return ratio(self.first.threshold, self.second.threshold, confidence) if self.by_ratio else None
@@ -361,7 +368,8 @@ class Evidence:
     def looks(self) -> int:
         """How many contrasts count: the least number for which no more than that could be decided."""
         every = self.all_contrasts
-        able = (sum(one.can_decide(_allowing_for(k)) for one in every) <= k for k in range(1, len(every)))
+        most = [one.most_looks(len(every)) for one in every]
+        able = (sum(own >= k for own in most) <= k for k in range(1, len(every)))
         return next((k for k, fits in enumerate(able, 1) if fits), max(1, len(every)))
 
     @cached_property
@@ -412,7 +420,31 @@ class Evidence:
 
     @property
     def runs(self) -> int:
-        return sum(arm.threshold.runs for arm in self.arms)
+        return sum(arm.runs for arm in self.arms)
+
+
+_Runs = tuple[tuple[int, int], ...]
+"""Sizes, and how many runs of each."""
+
+
+def _runs_of(arm: Arm) -> _Runs:
+    return tuple((one.parameters, one.runs) for one in arm.tried)
+
+
+@cache
+def _can_decide(pairs: tuple[tuple[_Runs, _Runs], ...], confidence: float, more: int) -> bool:
+    """Whether all of the first learning and none of the second would decide for, or the other way round against."""
+
+    def extreme(share: int) -> Ratio:
+        """Where a share of 0 or 1 of the first learn, and the others of the second."""
+        return common_ratio([(_alike(a, share, more), _alike(b, 1 - share, more)) for a, b in pairs], confidence)
+
+    return (extreme(1).high or math.inf) < 1 or (extreme(0).low or 0.0) > NO_SAVING
+
+
+@cache
+def _alike(runs: _Runs, share: int, more: int) -> Threshold:
+    return fit_threshold(Outcome(size, share * (number + more), number + more) for size, number in runs)
 
 
 def _allowing_for(looks: int) -> float:

@@ -33,7 +33,7 @@ class Thresholds:
         """Sizes that learn more often than a larger one, at a confidence that allows for the number of pairs."""
         pairs = [pair for arm in self.ladders for pair in itertools.combinations(rungs(arm), 2)]
         found = [(a, b) for a, b in pairs if a.learned * b.runs > b.learned * a.runs]
-        return [(a, b) for a, b in found if a.gain_over(b, 1 - 0.05 / len(pairs)).low > 0]
+        return [(a, b) for a, b in found if a.learns_more(b, 1 - 0.05 / len(pairs))]
 
     @cached_property
     def ends(self) -> tuple[Summary, Summary]:
@@ -88,4 +88,4 @@ def budget_gains(arms: Iterable[Arm]) -> list[tuple[Rung, Rung, bool]]:
         pairs += [(a, b) for a, b in itertools.pairwise(ordered) if a.arm.budget < b.arm.budget]
     chosen = [(less, more) for less, more in pairs if more.mostly and not less.mostly]
     confidence = 1 - (1 - CONFIDENCE) / max(1, len(pairs))
-    return [(less, more, more.gain_over(less, confidence).low > 0) for less, more in chosen]
+    return [(less, more, more.learns_more(less, confidence)) for less, more in chosen]

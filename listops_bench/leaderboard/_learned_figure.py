@@ -50,7 +50,7 @@ def partners_figure(board: Board) -> Figure | None:
     """What helps to learn the task that was trained with most others: each way of training on it, for as many steps."""
     arms = main_arms(board)
     tried = [[a for a in arms if (a.task, a.budget) == (arm.task, arm.budget)] for arm in arms if arm.itself]
-    most = max(tried, key=lambda found: (len(found), sum(arm.threshold.runs for arm in found)), default=[])
+    most = max(tried, key=lambda found: (len(found), sum(arm.runs for arm in found)), default=[])
     if len(most) < 3:
         return None
     lines = [_Line(arm.plan, arm.groups, arm) for arm in sorted(most, key=_by_threshold)]

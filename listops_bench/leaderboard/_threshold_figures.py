@@ -58,7 +58,7 @@ def main_arms(board: Board) -> list[Arm]:
     for arm in board.arms:
         by_ladder[arm.family, arm.track].append(arm)
     ladders = sorted(by_ladder.values(), key=lambda found: family_order(found[0].family))
-    return max(ladders, key=lambda found: sum(arm.threshold.runs for arm in found), default=[])
+    return max(ladders, key=lambda found: sum(arm.runs for arm in found), default=[])
 
 
 # --- thresholds -------------------------------------------------------------------------------------------------------

@@ -15,7 +15,16 @@ from listops_bench.leaderboard.groups import Group, Setting
 from listops_bench.result.learned import SEEN, UNSEEN, View
 from listops_bench.stats.differences import Difference
 from listops_bench.stats.survival import Survival, survival
-from listops_bench.stats.threshold import Outcome, Plateau, Ratio, Threshold, fit_threshold, plateau_gain, ratio
+from listops_bench.stats.threshold import (
+    Outcome,
+    Plateau,
+    Ratio,
+    Threshold,
+    by_size,
+    fit_threshold,
+    plateau_gain,
+    ratio,
+)
 from listops_bench.tasks.exposure import NEARLY
 from listops_bench.tasks.task import task_order
 from listops_bench.tasks.training_kinds import KINDS, plan_of
@@ -52,7 +61,7 @@ class Arm:
     def plan(self) -> str:
         return plan_of(self.curriculum)
 
-    @property
+    @cached_property
     def setting(self) -> Setting:
         return Setting.of(self.groups[0].first)
 
@@ -75,8 +84,18 @@ class Arm:
         return [Outcome(group.parameters, sum(verdicts), len(verdicts)) for group, verdicts in found]
 
     @cached_property
+    def tried(self) -> tuple[Outcome, ...]:
+        """What its threshold is estimated from, by size: known without estimating it."""
+        return by_size(self.outcomes(self.view))
+
+    @property
+    def runs(self) -> int:
+        """How many its threshold counts."""
+        return sum(outcome.runs for outcome in self.tried)
+
+    @cached_property
     def threshold(self) -> Threshold:
-        return fit_threshold(self.outcomes(self.view))
+        return fit_threshold(self.tried)
 
     @cached_property
     def unseen(self) -> Threshold:
@@ -98,7 +117,7 @@ class Arm:
     @property
     def is_ladder(self) -> bool:
         """Whether there are sizes enough to estimate a threshold from."""
-        return len(self.threshold.outcomes) > 1
+        return len(self.tried) > 1
 
     @property
     def has_plateau(self) -> bool:
@@ -193,7 +212,7 @@ def difficulty(found: Sequence[Arm]) -> dict[str, Arm]:
     measured: dict[str, Arm] = {}
     for arm in declared or able:
         best = measured.get(arm.task)
-        if best is None or (arm.threshold.runs, arm.budget) > (best.threshold.runs, best.budget):
+        if best is None or (arm.runs, arm.budget) > (best.runs, best.budget):
             measured[arm.task] = arm
     return measured
 

@@ -7,7 +7,7 @@ A cell is a group: the runs of one recipe on one task. Its name is the anchor of
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ from listops_bench.tasks.task import single_tasks
 
 _PLACE = "runs/again"
 _USUAL = {"num_processes": 1, "mixed_precision": "no"}
+_LIKE = {"curriculum": None, "model": None}
 _NO_FLAGS = {"dataset_version", "model", *_USUAL}
 _Identity = dict[str, Any]
 
@@ -97,22 +98,27 @@ class Repeats:
                 found[recipe] = identity
         return found
 
+    @cached_property
+    def _alike(self) -> list[_Identity]:
+        """One identity of each kind: those of a kind have all in common but seeds, model and curriculum."""
+        kinds: dict[str, _Identity] = {}
+        for identity in self._identities.values():
+            kinds.setdefault(recipe_digest({**identity, **_LIKE})[0], identity)
+        return list(kinds.values())
+
     def _identity(self, group: Group, first: Result) -> _Identity | None:
         """The identity of a run: its recipe's hash says whether it is that of a stored one, or one like it."""
         if first.training is None or first.recipe.seed is None:
             return None
         seed, rows = first.recipe.seed, first.recipe.dataset_seed or 0
         like = {"curriculum": first.training.curriculum, "model": group.model}
-        for identity in self._candidates(first.recipe.id):
+        own = [self._identities[first.recipe.id]] if first.recipe.id in self._identities else []
+        for identity, change in [*((one, {}) for one in own), *((one, like) for one in own or self._alike)]:
             data_seed = seed if identity.get("data_seed") == identity.get("seed") else identity.get("data_seed")
-            for change in ({}, like):
-                found = identity | change | {"seed": seed, "data_seed": data_seed, "dataset_seed": rows}
-                if first.recipe.id.endswith(f"-{recipe_digest(found)[0]}"):
-                    return found
+            found = identity | change | {"seed": seed, "data_seed": data_seed, "dataset_seed": rows}
+            if first.recipe.id.endswith(f"-{recipe_digest(found)[0]}"):
+                return found
         return None
-
-    def _candidates(self, recipe: str) -> Iterable[_Identity]:
-        return [self._identities[recipe]] if recipe in self._identities else self._identities.values()
 
 
 def _flags(identity: _Identity) -> list[str]:

@@ -194,7 +194,7 @@ def _threshold_row(board: Board, arm: Arm, place: int, ends: tuple[int, int]) ->
         _gain(board.comparison(arm)),
         _n50(arm.unseen) if arm.unseen.runs else Cell(value=""),
         number(len(arm.sizes)),
-        replace(number(arm.threshold.runs), detail=f"{arm.verified:,} verified"),
+        replace(number(arm.runs), detail=f"{arm.verified:,} verified"),
         Cell(arm.family, is_name=True),
         Cell(arm.track),
     )

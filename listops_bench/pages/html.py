@@ -14,7 +14,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateNotFoun
 from markupsafe import Markup, escape
 
 from listops_bench._base.escape import markdown
-from listops_bench.pages.tables import Table
+from listops_bench.pages.tables import Cell, Column, Row, Table
 
 _TEMPLATES = "_template"
 
@@ -45,13 +45,44 @@ def to_html(table: Table, *, id: str = "", css: str = "plain", sortable: bool = 
 
 def breakable(text: str) -> Markup:
     """A name that may be broken after its underscores, as HTML."""
-    return Markup("_<wbr>").join(escape(part) for part in text.split("_"))
+    return Markup(str(escape(text)).replace("_", "_<wbr>"))
 
 
 def _attributes(values: Mapping[str, str], data: Mapping[str, str] | None = None) -> Markup:
-    """Those that are not empty; the names of ``data`` get their prefix."""
-    named = {**values, **{f"data-{name}": value for name, value in (data or {}).items()}}
-    return Markup("").join(Markup(' {}="{}"').format(name, value) for name, value in named.items() if value)
+    """Those that are not empty, whose names are ours; the names of ``data`` get their prefix."""
+    return Markup(_spelt(values) + _spelt(data or {}, "data-"))
+
+
+def _spelt(values: Mapping[str, str], prefix: str = "") -> str:
+    return "".join([f' {prefix}{name}="{escape(value)}"' for name, value in values.items() if value])
+
+
+def _cells(table: Table, row: Row, css: str, sortable: bool) -> Markup:
+    """The cells of a row, the first its heading. A page has thousands: no template is asked for each."""
+    labelled, pairs = sortable or "cards" in css, zip(table.columns, row.cells, strict=True)
+    return Markup("".join([_cell(cell, column, not i, labelled, sortable) for i, (column, cell) in enumerate(pairs)]))
+
+
+def _cell(cell: Cell, column: Column, is_heading: bool, labelled: bool, sortable: bool) -> str:
+    tag = "th" if is_heading else "td"
+    attributes = {
+        "scope": "row" if is_heading else "",
+        "class": f"{column.classes} {cell.css}".strip(),
+        "data-label": column.heading if labelled else "",
+        "data-sort": str(cell.plain_value) if sortable and column.sortable else "",
+        "style": f"background:{cell.background}" if cell.background else "",
+        "data-tip": cell.tip,
+        "tabindex": "-1" if cell.tip else "",
+    }
+    text = str(breakable(cell.text) if len(cell.text) > 16 else escape(cell.text))
+    if cell.link:
+        text = f'<a href="{escape(cell.link)}">{text}</a>'
+    if cell.swatch:
+        text = f'<span class="kind"><i class="swatch {escape(cell.swatch)}"></i>{text}</span>'
+    if cell.drawing and cell.text:
+        text = f'<span class="percent">{text}</span>'
+    detail = f"<small>{escape(cell.detail)}</small>" if cell.detail else ""
+    return f"<{tag}{_spelt(attributes)}{_spelt(cell.data, 'data-')}>{text}{cell.drawing}{detail}</{tag}>"
 
 
 @cache
@@ -73,7 +104,7 @@ def _environment(package: str) -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["file"] = lambda name: Markup(read(name))
-    environment.globals |= {"table_html": to_html, "attributes": _attributes, "zip": zip}
+    environment.globals |= {"table_html": to_html, "attributes": _attributes, "cells": _cells}
     environment.filters["number"] = lambda value: f"{value:,}"
     environment.filters |= {"breakable": breakable, "markdown": markdown}
     return environment

@@ -9,7 +9,6 @@ A record belongs to the content of a result: change a digit in a result, and it 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -60,8 +59,7 @@ class _File:
 
 def result_sha256(result: Result) -> str:
     """SHA-256 of what a result says, however its file is laid out: as JSON with sorted keys and without spaces."""
-    text = json.dumps(records.encode(result), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(records.canonical(result).encode()).hexdigest()
 
 
 def verified_file(results_dir: str | os.PathLike[str]) -> Path:

@@ -178,11 +178,16 @@ class Ratio:
 
 def fit_threshold(outcomes: Iterable[Outcome]) -> Threshold:
     """N50 and plateau of outcomes over a ladder of sizes; those of one size are added up."""
+    return _fit(by_size(outcomes))
+
+
+def by_size(outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
+    """Outcomes by size, those of one size added up; sizes without runs are none."""
     learned, runs = Counter[int](), Counter[int]()
     for one in outcomes:
         learned[one.parameters] += one.learned
         runs[one.parameters] += one.runs
-    return _fit(tuple(Outcome(size, learned[size], runs[size]) for size in sorted(runs) if runs[size]))
+    return tuple(Outcome(size, learned[size], runs[size]) for size in sorted(runs) if runs[size])
 
 
 @cache

@@ -149,4 +149,5 @@ def test_exact_tests_are_those_of_the_books() -> None:
     assert fewer([4, 5], [1, 2, 3]) == 1
     assert fewer([1, 1], [1, 1]) == 1
     assert fewer(range(60), range(60, 120)) < 1e-10
+    assert fewer(range(10), range(10, 20)) == pytest.approx(1 / math.comb(20, 10))
     assert fisher(3, 4, 1, 4) == pytest.approx(17 / 35)

@@ -9,7 +9,7 @@ from scipy.special import expit
 from scipy.stats import binom
 
 from listops_bench.stats.common_ratio import common_ratio
-from listops_bench.stats.differences import difference
+from listops_bench.stats.differences import difference, is_more
 from listops_bench.stats.intervals import mean_difference, mean_interval
 from listops_bench.stats.threshold import Outcome, Threshold, fit_threshold, ratio
 
@@ -29,6 +29,7 @@ def test_a_difference_of_shares_is_covered_whatever_the_true_shares(runs: int, o
 def test_what_few_runs_tell_apart() -> None:
     assert difference(3, 3, 0, 3).low > 0 > difference(2, 3, 0, 3).low
     assert difference(5, 5, 0, 3).low > 0.2
+    assert (is_more(3, 3, 0, 3), is_more(2, 3, 0, 3), is_more(0, 3, 2, 3)) == (True, False, False)
     one, turned = difference(4, 5, 1, 3), difference(1, 3, 4, 5)
     assert (turned.low, turned.high) == pytest.approx((-one.high, -one.low), abs=1e-4)
     assert difference(4, 5, 1, 3, 0.99).low < one.low <= one.estimate <= one.high
