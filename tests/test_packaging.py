@@ -56,6 +56,7 @@ def test_the_wheel_holds_every_module_and_the_data_files(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     own = {name for name in names_in("listops_bench", "**/*") if "__pycache__" not in name}
     expected = {f"listops_bench/{name}" for name in own - names_in("listops_bench", "data/*/train.parquet")}
+    expected = {name.replace("listops_bench/harness/listops_v1/", "listops_v1/") for name in expected}
     resources = {
         "tasks": names_in("tasks", "**/*"),
         "model_configs": names_in("model_configs", "**/*.json"),
@@ -116,8 +117,11 @@ def test_there_is_one_version_everywhere() -> None:
 def test_every_package_is_shipped() -> None:
     setuptools = PYPROJECT["tool"]["setuptools"]
     found = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "listops_bench").rglob("__init__.py")}
-    mapped = setuptools["package-dir"].keys()
-    assert {name.replace(".", "/") for name in setuptools["packages"] if name not in mapped} == found
+    mapped = setuptools["package-dir"]
+    assert {name.replace(".", "/") for name in setuptools["packages"] if name not in mapped} == found - {
+        *mapped.values()
+    }
+    assert {name for name in mapped if name in setuptools["packages"]} == {*mapped}
 
 
 WITHOUT_FIGURES = """

@@ -139,10 +139,10 @@ def test_verifiers_own_validation_accepts_our_rows(
     from verifiers.v1.cli.validate import run_validate
     from verifiers.v1.configs.cli.validate import ValidateConfig
 
-    from listops_bench.harness import verifiers as module
+    from listops_bench.harness import listops_v1
 
-    monkeypatch.setitem(sys.modules, "listops", module)  # where it looks for the taskset of that id
-    taskset = {"id": "listops", "task_name": "sum_max_med", "split": "test", "num_rows": 20}
+    monkeypatch.setitem(sys.modules, "listops_v1", listops_v1)  # as it is installed
+    taskset = {"id": "listops-v1", "task_name": "sum_max_med", "split": "test", "num_rows": 20}
     config = {"taskset": taskset, "runtime": {"type": "subprocess"}, "output_dir": tmp_path, "rich": False}
     rows = asyncio.run(run_validate(ValidateConfig.model_validate(config)))
     assert [row["reason"] for row in rows] == ["valid"] * 20

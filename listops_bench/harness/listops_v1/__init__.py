@@ -1,0 +1,5 @@
+"""The taskset by the name that the commands of verifiers import, ``vf-validate listops-v1``; installed as `listops_v1`."""
+
+from listops_bench.harness.verifiers import ListOpsTaskset
+
+__all__ = ["ListOpsTaskset"]
