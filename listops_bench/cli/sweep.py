@@ -19,7 +19,10 @@ def add_verbs(parser: Parser) -> None:
     )
     add_options(verb)
     verb.add("--workers N", "processes (default: one for each GPU, or core)", type=positive)
-    verb.add("--plan", "print runs, steps, tokens and hours, and train nothing")
+    verb.add(
+        "--plan",
+        "print runs, steps, tokens and hours, with --time-limit in how many shards each fits it, and train nothing",
+    )
     verb.add(
         "--declare DIR",
         "write the page's plan to a folder, with the date, before any run; train nothing",

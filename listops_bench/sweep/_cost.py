@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
+import math
 import tempfile
 import time
 from collections.abc import Sequence
@@ -107,18 +108,24 @@ def estimate(folder: SweepFolder, pack: int | None, devices: int, engine: Engine
         engine: what the steps are timed on.
     """
 
+    shapes = _by_shape(folder, pack_limit(pack, engine.device.type), devices)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as the processes of a sweep have
+    try:
+        return [_timed(same, engine) for same in shapes]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _by_shape(folder: SweepFolder, limit: int | None, devices: int) -> list[tuple[Unit, ...]]:
+    """The units that are left, those of one shape together."""
+
     def shape(unit: Unit) -> tuple[str, str, int, int]:
         config = unit.jobs[0].config
         return config.model_name, config.batching, rows_per_step(config), len(unit.jobs)
 
-    limit = pack_limit(pack, engine.device.type)
     units = sorted(units_of(folder, limit, devices, jobs=_expected(folder)), key=shape)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as the processes of a sweep have
-    try:
-        return [_timed(tuple(same), engine) for _, same in groupby(units, shape)]
-    finally:
-        torch.set_num_threads(threads)
+    return [tuple(same) for _, same in groupby(units, shape)]
 
 
 def print_estimate(folder: SweepFolder, pack: int | None, devices: int, console: Console) -> None:
@@ -143,6 +150,36 @@ def print_estimate(folder: SweepFolder, pack: int | None, devices: int, console:
             f"On one GPU, about {hours:.2f} hours: an estimate by the rates of one {GPU}, runs packed as they fit.",
             soft_wrap=True,
         )
+
+
+def shards_within(folder: SweepFolder, pack: int | None, seconds: float) -> tuple[int, float]:
+    """In how many shards each takes at the most so many seconds on one `GPU`, and what the longest takes.
+
+    Where not even a run or a choice by itself does, as many shards as there are of these.
+    """
+    sweep = folder.sweep
+    most = max(1, len(sweep.jobs) + len(sweep.selections))
+
+    def longest(count: int) -> float:
+        parts = (SweepFolder(folder.path, sweep.shard(index, count), folder.part) for index in range(count))
+        return max(sum(Estimate(same, 0, 0).gpu_seconds for same in _by_shape(part, pack, 1)) for part in parts)
+
+    count = min(most, max(1, math.ceil(longest(1) / seconds)))
+    while (found := longest(count)) > seconds and count < most:
+        count += 1
+    return count, found
+
+
+def print_shards(folder: SweepFolder, pack: int | None, seconds: float, console: Console) -> None:
+    """Prints in how many shards each fits a time on one GPU."""
+    count, longest = shards_within(folder, pack, seconds)
+    words = f"--shard 1/{count} to {count}/{count}" if count > 1 else "one call"
+    last = "" if longest <= seconds else "; started again, it goes on"
+    console.print(
+        f"Within {seconds / 60:g} minutes of one {GPU} each: {words}; the longest takes {longest / 60:.1f}{last}.",
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 def _tokens(config: TrainConfig) -> float:

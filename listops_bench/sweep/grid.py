@@ -50,7 +50,7 @@ from listops_bench.result.format import TRACKS, Track
 from listops_bench.sweep._adaptive import Adaptive, Arm, Rule, make_arm
 from listops_bench.sweep._plan import Declared
 from listops_bench.sweep._select import Selection
-from listops_bench.sweep.job import Job
+from listops_bench.sweep.job import Job, cost
 from listops_bench.tasks.split import EVALUATION_SPLITS
 from listops_bench.tasks.task import get_task
 from listops_bench.train.config import DEFAULT_MODEL, TrainRecipe, make_config, read_recipe, recipe_in
@@ -106,6 +106,20 @@ class Sweep:
             seeds = range(course.rule.first_seed, course.rule.first_seed + course.rule.max_runs)
             for candidate in (one for arm in course.arms for one in arm.candidates.values()):
                 yield from map(candidate.job, seeds)
+
+    def shard(self, index: int, count: int) -> Sweep:
+        """Every n-th run, in the order of their cost; a choice of recipe stays in one piece.
+
+        What is adaptive is every shard's: each choice needs the results of all.
+        """
+
+        def chosen(selection: Selection) -> float:
+            parts = (*selection.choosing.values(), *selection.reported.values())
+            return sum(map(cost, itertools.chain.from_iterable(parts)))
+
+        jobs = sorted(self.jobs, key=lambda job: (-cost(job), job.name))
+        selections = sorted(self.selections, key=lambda selection: (-chosen(selection), selection.name))
+        return replace(self, jobs=tuple(jobs[index::count]), selections=tuple(selections[index::count]))
 
     def __len__(self) -> int:
         return len(self.jobs) + sum(selection.num_runs for selection in self.selections)

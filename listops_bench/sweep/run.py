@@ -15,7 +15,6 @@ import os
 import time
 from collections.abc import Mapping, MutableMapping
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,6 @@ from listops_bench.pages.console import make_console
 from listops_bench.sweep._folder import SECONDS_BETWEEN_LOOKS, SweepFolder
 from listops_bench.sweep._live import Display, print_summary
 from listops_bench.sweep.grid import read_sweep
-from listops_bench.sweep.job import cost
 from listops_bench.sweep.options import Options
 
 if TYPE_CHECKING:
@@ -44,11 +42,7 @@ def open_sweep(options: Options) -> SweepFolder:
     if sweep.adaptive and options.part == "train":
         raise InvalidInput("an adaptive sweep chooses by scores; leave --train-only out")
     if options.shard is not None:
-        # Every n-th run, in the order of their cost; a choice of recipe stays in one piece. What is adaptive is every
-        # shard's: each choice needs the results of all.
-        index, count = options.shard
-        jobs = sorted(sweep.jobs, key=lambda job: (-cost(job), job.name))[index::count]
-        sweep = replace(sweep, jobs=tuple(jobs), selections=sweep.selections[index::count])
+        sweep = sweep.shard(*options.shard)
     return SweepFolder(options.folder, sweep, options.part)
 
 
@@ -123,10 +117,16 @@ def _left(folder: SweepFolder) -> int:
 
 
 def plan_sweep(options: Options, devices: int) -> None:
-    """Prints what is left to do, and what it would cost on so many devices like this one; trains nothing."""
-    from listops_bench.sweep._cost import print_estimate
+    """Prints what is left to do, and what it would cost on so many devices like this one; trains nothing.
 
-    print_estimate(open_sweep(options), options.pack, devices, make_console())
+    With a time limit, also in how many shards each would fit it on one GPU.
+    """
+    from listops_bench.sweep._cost import print_estimate, print_shards
+
+    folder, console = open_sweep(options), make_console()
+    print_estimate(folder, options.pack, devices, console)
+    if options.time_limit is not None and options.shard is None and not folder.sweep.adaptive:
+        print_shards(folder, options.pack, options.time_limit, console)
 
 
 def declare_plan(options: Options, plans: str) -> Path:

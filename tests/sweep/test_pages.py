@@ -1,14 +1,15 @@
 """The committed sweeps: each can be planned, and a small part of each trained and scored."""
 
 import dataclasses
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from listops_bench.sweep import _cost
-from listops_bench.sweep._cost import Estimate, estimate
+from listops_bench.sweep._cost import Estimate, estimate, shards_within
 from listops_bench.sweep._folder import SweepFolder
-from listops_bench.sweep.grid import read_sweep
+from listops_bench.sweep.grid import Sweep, read_sweep
 from listops_bench.tasks.curriculum import Curriculum
 from listops_bench.train.packed.run import this_engine
 from listops_bench.train.run import train
@@ -16,7 +17,9 @@ from tests.support.runs import ROOT, cached_rows
 
 __all__ = ["cached_rows"]
 
-PAGES = sorted((ROOT / "leaderboard" / "sweeps").glob("*.yaml"))
+SWEEPS = ROOT / "leaderboard" / "sweeps"
+PARTS = sorted(SWEEPS.glob("reference_*.yaml"))
+PAGES = sorted({*SWEEPS.glob("*.yaml")} - {*PARTS})
 LONG = (
     "controls",
     "demo",
@@ -50,3 +53,36 @@ def test_a_committed_sweep_can_be_planned_and_begun(
     result = train(config)
     assert result.steps == 2 * len(stages)
     assert set(result.validation) >= {f"{task}/trace_accuracy" for task in stages[-1].tasks}
+
+
+def runs_of(sweep: Sweep) -> tuple[Counter[str], Counter[str]]:
+    """The names of the runs that choose, and of those that are reported."""
+    choosing, reported = Counter[str](), Counter[str]()
+    for selection in sweep.selections:
+        choosing.update(job.name for jobs in selection.choosing.values() for job in jobs)
+        reported.update(job.name for jobs in selection.reported.values() for job in jobs)
+    return choosing, reported
+
+
+@pytest.mark.check_all
+def test_the_parts_of_the_reference_are_the_whole_and_fit_ten_minutes(tmp_path: Path) -> None:
+    """No run is reported twice; and each page says in how many calls ``--plan --time-limit 10m`` has it."""
+    parts = [read_sweep(page, tmp_path) for page in PARTS]
+    whole = runs_of(read_sweep(SWEEPS / "reference.yaml", tmp_path))
+    found = [runs_of(part) for part in parts]
+    assert set().union(*(choosing for choosing, _ in found)) == set(whole[0])
+    assert sum((reported for _, reported in found), Counter()) == whole[1]
+    for page, part in zip(PARTS, parts, strict=True):
+        count, longest = shards_within(SweepFolder(tmp_path, part), None, 600)
+        assert longest <= 600, page.stem
+        assert f"; calls of ten minutes: {count}\n" in page.read_text(), page.stem
+
+
+def test_shards_are_as_many_as_a_time_asks_for(tmp_path: Path) -> None:
+    sweep = read_sweep(PARTS[0], tmp_path)
+    folder = SweepFolder(tmp_path, sweep)
+    count, longest = shards_within(folder, None, 60)
+    assert longest <= 60 < shards_within(SweepFolder(tmp_path, sweep.shard(0, 1)), None, 600)[1]
+    shards = [sweep.shard(index, count) for index in range(count)]
+    assert sum((Counter(runs_of(shard)[1]) for shard in shards), Counter()) == runs_of(sweep)[1]
+    assert shards_within(folder, None, 1)[0] == len(sweep.selections)  # a choice stays in one piece
