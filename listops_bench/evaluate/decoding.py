@@ -40,6 +40,7 @@ from listops_bench.errors import InvalidInput
 from listops_bench.evaluate._generating import generate_all
 from listops_bench.evaluate._reading import reader_of, takes
 from listops_bench.model.causality import draw, draw_cuts, first_choices, have_moved, logits_of
+from listops_bench.model.threads import limit_threads, threads_kept
 from listops_bench.tasks.symbols import EOS_ID, PAD_ID, SPECIAL_TOKENS, vocabulary
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ AUDITED_ROWS = 128
 
 # Tokens of one batch: enough to keep the arithmetic units busy, few enough to stay in a CPU's cache.
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 32_768, 1_048_576
-_PARAMETERS_PER_THREAD = 100_000
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -161,17 +161,14 @@ def limits_of(model: PreTrainedModel, rows: Rows, max_new_tokens: int | None) ->
 @contextmanager
 def exact_arithmetic(model: PreTrainedModel) -> Iterator[None]:
     """No gradients, dropout, autocast or TF32; what was set before is set again afterwards."""
-    was_training, precision, threads = model.training, torch.get_float32_matmul_precision(), torch.get_num_threads()
-    size = sum(parameter.numel() for parameter in model.parameters())
+    was_training, precision = model.training, torch.get_float32_matmul_precision()
     model.eval()
     torch.set_float32_matmul_precision("highest")
-    # The threads of a small product wait for each other longer than they work, the more so on a busy machine.
-    torch.set_num_threads(min(threads, 1 + size // _PARAMETERS_PER_THREAD))
     try:
-        with torch.no_grad(), torch.autocast(model.device.type, enabled=False):
+        with threads_kept(), torch.no_grad(), torch.autocast(model.device.type, enabled=False):
+            limit_threads(model)
             yield
     finally:
-        torch.set_num_threads(threads)
         torch.set_float32_matmul_precision(precision)
         model.train(was_training)
 

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from listops_bench._base.hashing import key64
 from listops_bench._base.stopping import Stopped, never
 from listops_bench.model.checkpoint import save_checkpoint
+from listops_bench.model.threads import limit_threads
 from listops_bench.model.tokenizer import build_tokenizer
 from listops_bench.runs.provenance import environment
 from listops_bench.runs.record import RunRecord, read_run
@@ -54,6 +55,7 @@ class Trainer:
         self.curriculum = self.state.curriculum
         self.rows_per_step = rows_per_step(config, accelerator.num_processes)
         self.model = initial_model(config).to(accelerator.device)
+        limit_threads(self.model)
         self.pools = Pools()
         stages = range(len(self.curriculum.stages))
         longest = max(longest_of(self.pools.of_stage(config, i, self.rows_per_step), config) for i in stages)

@@ -22,6 +22,7 @@ from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput
 from listops_bench.model.ladder import build_model, parameter_counts
 from listops_bench.model.parts import matching_parameters, parameters_in
+from listops_bench.model.threads import threads_kept
 from listops_bench.runs.folder import working_files
 from listops_bench.runs.record import RunRecord
 from listops_bench.tasks.symbols import Symbols
@@ -92,17 +93,18 @@ def train(
         _check_checkpoints(config, finished)
         return result_of(folder.output_dir, finished, already_done=True)
     keep_freed_memory()
-    trainer = Trainer(config, accelerator, folder, validate, on_step, stop)
-    try:
-        with quiet_trackers(), float32_products(precision):
-            run = trainer.run()
-    except TrainingFailed as error:
-        if accelerator.is_main_process:
-            folder.mark_failed(error.step, str(error))
-        raise
-    finally:
-        folder.close()
-        trainer.release()
+    with threads_kept():
+        trainer = Trainer(config, accelerator, folder, validate, on_step, stop)
+        try:
+            with quiet_trackers(), float32_products(precision):
+                run = trainer.run()
+        except TrainingFailed as error:
+            if accelerator.is_main_process:
+                folder.mark_failed(error.step, str(error))
+            raise
+        finally:
+            folder.close()
+            trainer.release()
     return result_of(folder.output_dir, run, resumed_at=trainer.resumed_at)
 
 

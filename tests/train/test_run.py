@@ -564,6 +564,19 @@ def test_a_run_goes_on_with_as_many_processes_as_it_began_with(tmp_path: Path) -
         RunFolder(str(tmp_path / "run"), {"seed": 0, "num_processes": 2}).open()
 
 
+def test_a_small_model_is_trained_on_one_thread(tmp_path: Path) -> None:
+    """On a busy machine two of them wait for each other for 98 of 100 seconds."""
+    seen = set()
+    torch.set_num_threads(2)
+    try:
+        result = train(small(tmp_path / "run"), on_step=lambda now: seen.add(torch.get_num_threads()))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert seen == {1}
+    assert load_checkpoint(result.output_dir)[2].threads == 1
+
+
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     config = small(tmp_path / "run", save_steps=1)
 
