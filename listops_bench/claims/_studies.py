@@ -108,11 +108,12 @@ def read_studies(folder: str | os.PathLike[str]) -> list[Study]:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a claim: what is decided of it, and the figure in words."""
+    """A part of a claim: what is decided of it, the figure in words, and what would have to be seen to change that."""
 
     name: str
     decision: Decision
     words: str
+    turn: str = ""
 
 
 def structure(alone: GroupFindings, joint: GroupFindings) -> list[Part]:
@@ -132,6 +133,9 @@ def structure(alone: GroupFindings, joint: GroupFindings) -> list[Part]:
             f"order {fmean(_values(alone, _order)):.2f}, {p_text(alone.order_p_adjusted)}; parity "
             f"{fmean(_values(alone, _parity)):.0%} told right, {p_text(alone.parity_p_adjusted)}{_added_later(alone)}, "
             f"{len(alone.checkpoints)} seeds",
+            f"no adjusted p below {SIGNIFICANT} there, the least being {min(_tested(alone)):.3f}"
+            if _no_structure(alone) == "against"
+            else "",
         ),
         Part("order after joint training", _stands_out(p, order, 0), f"{fmean(order):.2f}, {p_text(p)}, {seeds}"),
         Part("order, joint minus alone", _rises(gap, 0), f"{gap_words}, {both}"),
@@ -179,12 +183,17 @@ def _stands_out(p: float, values: Sequence[float], bound: float) -> Decision:
 
 def _no_structure(group: GroupFindings) -> Decision:
     """Against, where order, parity or a wave stands out; for, where the interval of each mean excludes it."""
-    tested = (group.order_p_adjusted, group.parity_p_adjusted, group.beyond_p_adjusted, group.waves_p_adjusted)
-    if min(p for p in tested if p is not None) < SIGNIFICANT:
+    if min(_tested(group)) < SIGNIFICANT:
         return "against"
     bounds = ((_order, NO_ORDER), (_parity, SEPARATED), (_waves, NO_WAVE))
     limits = [(mean_interval(_values(group, of)), bound) for of, bound in bounds]
     return "for" if all(found is not None and found[1] < bound for found, bound in limits) else "open"
+
+
+def _tested(group: GroupFindings) -> list[float]:
+    """The adjusted p of its tests of structure; older analyses made two of them."""
+    tested = (group.order_p_adjusted, group.parity_p_adjusted, group.beyond_p_adjusted, group.waves_p_adjusted)
+    return [p for p in tested if p is not None]
 
 
 def _rises(gap: Difference | None, no_rise: float = NO_RISE) -> Decision:

@@ -1,0 +1,68 @@
+"""The analyses on the board: of stored weights alone, and docs/what_models_learned.md says what they found."""
+
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+from listops_bench._base.text import p_text
+from listops_bench.analysis.findings import SIGNIFICANT, CheckpointFindings, Findings, GroupFindings, read_findings
+from listops_bench.result.learned import LEARNED
+from listops_bench.runs.store import StoredRecipe
+
+ROOT = Path(__file__).resolve().parents[2]
+ANALYSES, PAGE = ROOT / "leaderboard/analysis", ROOT / "docs/what_models_learned.md"
+NUMBERS = ["none", "one", "two", "three", "four", "five", "six"]
+KINDS = "sum", "sum_max_med", "max_med, then sum"
+
+
+@pytest.fixture(scope="module", params=["looped_d032", "looped_d048"])
+def found(request: pytest.FixtureRequest) -> Findings:
+    return read_findings(ANALYSES / request.param / "comparison.json")
+
+
+def test_every_checkpoint_is_a_stored_one_and_those_of_a_group_have_the_same_seeds(found: Findings) -> None:
+    assert tuple(group.plan for group in found.groups) == KINDS
+    assert len({tuple(one.seed for one in group.checkpoints) for group in found.groups}) == 1
+    for one in found.checkpoints:
+        recipe, _, seed = one.name.rpartition("#")
+        assert StoredRecipe(ROOT / "leaderboard/weights", recipe).digests[seed] == one.weights_sha256
+
+
+def tell(group: GroupFindings, figure: str) -> int:
+    """Seeds whose figure stands out by itself."""
+    return sum(getattr(one, figure).p < SIGNIFICANT for one in group.checkpoints)
+
+
+def test_the_page_says_what_they_found() -> None:
+    large, small = (read_findings(ANALYSES / name / "comparison.json") for name in ("looped_d048", "looped_d032"))
+    alone, joint, transfer = large.groups
+    seeds = len(alone.checkpoints)
+
+    def share(of: CheckpointFindings) -> bool:
+        return of.exact.accuracy > LEARNED
+
+    def mean(group: GroupFindings, figure: str) -> str:
+        values = [getattr(getattr(one, figure), "accuracy", getattr(one, figure)) for one in group.checkpoints]
+        return f"{fmean(values):.0%}"
+
+    assert tell(joint, "order") == tell(transfer, "order") == seeds
+    assert all(tell(group, "waves") == seeds for group in large.groups)
+    assert max(joint.order_p_adjusted, transfer.order_p_adjusted) < SIGNIFICANT < alone.order_p_adjusted
+    of, told = NUMBERS[seeds], [NUMBERS[tell(group, "parity")] for group in large.groups]
+    text = " ".join(PAGE.read_text().split())
+    for phrase in (
+        f"Eighteen models of {joint.checkpoints[0].parameters:,} parameters after 6,000 steps, {of} seeds of each",
+        f"{sum(map(share, large.checkpoints))} of them get more than 95% of the SUM traces right",
+        f"after SUM alone at {NUMBERS[tell(alone, 'order')]} of the {of}, although "
+        f"{NUMBERS[sum(map(share, alone.checkpoints))]} of these models get more than 95% of SUM right",
+        f"at {told[1]} of {of} seeds; so do {told[0]} of {of} of SUM alone, and {told[2]} of {of} after a transfer",
+        f"joint training ({p_text(joint.beyond_p_adjusted or 0)}), and neither after SUM alone "
+        f"({p_text(alone.beyond_p_adjusted or 0)}) nor after a transfer ({p_text(transfer.beyond_p_adjusted or 0)})",
+        f"{NUMBERS[sum(tell(group, 'parity') for group in small.groups)]} of {len(small.checkpoints)} tell it",
+        f"After SUM alone, {mean(alone, 'unseen')} of the rows that need facts never trained on come out right, after "
+        f"joint training {mean(joint, 'unseen')}",
+        "{}, {} and {}".format(*(mean(group, "attention_share") for group in large.groups)),
+    ):
+        assert phrase in text, phrase
+    assert len(large.checkpoints) == 18
