@@ -214,7 +214,8 @@ class Trainer:
         def write() -> None:
             self.folder.append_log(line)
             with self.folder.writing():
-                self.accelerator.log(numbers_in(line), step=self.state.step)
+                shown = {name: value for name, value in line.items() if name != "step"}  # trackio keeps that name
+                self.accelerator.log(numbers_in(shown), step=self.state.step)
 
         on_main(self.accelerator, write)
         self.meter.restart()

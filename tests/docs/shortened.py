@@ -28,7 +28,7 @@ SHORTER = [
 
 NOT_RUN = {
     r"make (demo|test)\b": "tests/demo runs the demo, and this is a test",
-    r"pocket\.yaml|reference\.yaml|reference_\d": "hours; tests/sweep/test_pages.py reads these pages, and runs a small one",
+    r"pocket\.yaml|reference\.yaml|reference_\d": "hours; tests/sweep/test_pages.py reads them, and runs a small one",
     r"pretrained=org/large|import-lm-eval out": "a model from the Hub; tests/harness/test_import.py has a few-shot run",
 }
 """Commands that are not run, with who runs them instead."""

@@ -503,6 +503,7 @@ def test_a_run_that_was_stopped_is_one_curve(tmp_path: Path) -> None:
     events = EventAccumulator(str(result.output_dir / "trackers" / "listops_bench"))
     events.Reload()
     assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4]
+    assert "step" not in events.Tags()["scalars"]  # a name that trackio keeps for itself
 
 
 def test_other_trackers_are_told_which_run_goes_on(tmp_path: Path) -> None:
