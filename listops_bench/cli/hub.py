@@ -34,6 +34,7 @@ def add_verbs(parser: Parser) -> None:
     verb.add("repo ORG/NAME", "the repository; made where there is none")
     verb.add("--dataset", "the folder is a dataset written by `export`")
     verb.add("--private", "make a private repository")
+    verb.add("--collection TITLE", "put it into this collection of ORG too, made where there is none")
     branch = verb.add_mutually_exclusive_group()
     branch.add_argument("--revision", metavar="BRANCH", help="push to this branch (default: main)")
     branch.add_argument("--create-pr", action="store_true", help="open a pull request instead of pushing to main")
@@ -80,12 +81,14 @@ def add_verbs(parser: Parser) -> None:
 
 
 def push(
-    *, folders: Sequence[str], repo: str, dataset: bool, dry_run: bool, private: bool, revision: str | None,
-    create_pr: bool, time_limit: float, **about_model: Any,
+    *, folders: Sequence[str], repo: str, dataset: bool, dry_run: bool, private: bool, collection: str | None,
+    revision: str | None, create_pr: bool, time_limit: float, **about_model: Any,
 ) -> None:  # fmt: skip
     from listops_bench.hub import publish, push as upload
-    from listops_bench.hub.client import check_access
+    from listops_bench.hub.client import add_to_collection, check_access
 
+    if collection is not None and create_pr:
+        raise InvalidInput("--collection goes with a repository of your own, and --create-pr with somebody else's")
     if not dry_run:
         check_access(repo, dataset=dataset, must_exist=create_pr)
     if dataset and about_model:
@@ -112,6 +115,8 @@ def push(
         done = upload(publication, private=private, revision=branch, create_pr=create_pr)
         place = f"{done.url} {branch}" if branch else done.url
         print_line(f"{place} at {done.commit}" if done.changed else f"{place}: nothing has changed since {done.commit}")
+    if collection is not None:
+        print_line(f"in {add_to_collection(found[revision], collection, private=private)}")
 
 
 def _show(publication: Publication) -> None:

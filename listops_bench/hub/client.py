@@ -130,6 +130,25 @@ def _with_additions(api: HfApi, publication: Publication, before: ModelInfo | Da
     return replace(publication, files={**publication.files, CARD: keep_additions(text, there, repo_id).encode()})
 
 
+def add_to_collection(publication: Publication, title: str, *, private: bool = False) -> str:
+    """Puts a repository into the collection of that title, and returns its address; twice is once.
+
+    Args:
+        publication: of which repository.
+        title: of a collection of the repository's owner, made where there is none.
+        private: make one that only its owner sees.
+
+    Raises:
+        As `push`.
+    """
+    with clear_errors(publication.repo_id, write=True):
+        api = client(write=True)
+        owner = publication.repo_id.partition("/")[0]
+        collection = api.create_collection(title, namespace=owner, private=private, exists_ok=True)
+        api.add_collection_item(collection.slug, publication.repo_id, publication.repo_type, exists_ok=True)
+    return collection.url
+
+
 def check_access(repo_id: str, *, dataset: bool = False, must_exist: bool = False) -> None:
     """Finds, before any work, what would stop an upload in the end: no token, or no such repository.
 

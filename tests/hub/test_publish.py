@@ -171,6 +171,24 @@ def test_a_second_push_makes_no_commit(hub_server: HubServer, checkpoint: Path, 
     assert hub_server.uploads() == uploads
 
 
+def test_a_collection_holds_each_repository_once(
+    hub_server: HubServer, checkpoint: Path, results_dir: Path, dataset: Path, command: Run
+) -> None:
+    words = ("push", str(checkpoint), "org/first", "--results", str(results_dir), "--collection", "What learns SUM")
+    for _ in range(2):
+        code, out, _ = command(*words)
+        assert (code, out.splitlines()[-1]) == (0, f"in {hub_server.url}/collections/org/what-learns-sum-{'0' * 24}")
+    assert command("push", "--dataset", str(dataset), "org/rows", "--collection", "What learns SUM")[0] == 0
+    (collection,) = hub_server.collections.values()
+    assert [(item["type"], item["id"]) for item in collection["items"]] == [
+        ("model", "org/first"),
+        ("dataset", "org/rows"),
+    ]
+    assert (collection["title"], collection["private"]) == ("What learns SUM", False)
+    code, _, error = command(*words, "--create-pr")
+    assert (code, "--collection goes with a repository of your own" in error) == (2, True)
+
+
 def test_a_changed_file_is_one_commit(hub_server: HubServer, publication: Publication) -> None:
     push(publication)
     uploads = hub_server.uploads()

@@ -129,6 +129,7 @@ class HubServer:
 
     def __init__(self) -> None:
         self.repos: dict[tuple[str, str], Repo] = {}
+        self.collections: dict[str, dict[str, Any]] = {}
         self.blobs: dict[str, bytes] = {}
         self.requests: list[tuple[str, str, int]] = []
         self.drop_uploads = 0
@@ -326,6 +327,36 @@ class _Handler(BaseHTTPRequestHandler):
                 "lastModified": _DATE, "createdAt": _DATE, "siblings": siblings,
             }
         )  # fmt: skip
+
+    # --- collections ---
+
+    @_route(r"/api/collections")
+    def _create_collection(self) -> None:
+        asked = json.loads(self.body)
+        self._check_writer(f"{asked['namespace']}/")
+        slug = f"{asked['namespace']}/{re.sub('[^a-z0-9]+', '-', asked['title'].lower())}-{'0' * 24}"
+        if slug in self.hub.collections:
+            self._json({"error": "You already have a collection of this title", "slug": slug}, 409)
+            return
+        self.hub.collections[slug] = {
+            "slug": slug, "title": asked["title"], "owner": asked["namespace"], "items": [], "lastUpdated": _DATE,
+            "position": 0, "private": asked["private"], "theme": "green", "upvotes": 0,
+        }  # fmt: skip
+        self._json(self.hub.collections[slug])
+
+    @_route(r"/api/collections/([^/]+/[^/]+)(/items)?")
+    def _collection(self, slug: str, items: str) -> None:
+        collection = self.hub.collections.get(slug)
+        if collection is None:
+            raise _Refused(404, "", "Collection not found")
+        if items:
+            self._check_writer(slug)
+            item = json.loads(self.body)["item"]
+            self._repo(item["type"], item["id"])
+            if any((one["type"], one["id"]) == (item["type"], item["id"]) for one in collection["items"]):
+                raise _Refused(409, "", "Already in collection")
+            collection["items"].append({"_id": "0" * 24, "position": len(collection["items"]), **item})
+        self._json(collection)
 
     # --- files ---
 
