@@ -1,13 +1,18 @@
 """The page in a real browser, from the file: no console errors, sorting, filtering, keyboard, phone and print."""
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 
 from listops_bench.leaderboard import output as leaderboard
 from listops_bench.leaderboard.output import build
+from listops_bench.result.files import find_results
+from listops_bench.result.format import Model
 from tests.support.fake_results import CURVES, demo_results, ladder_results, many_results, nasty_results, result, write
 
 pytestmark = pytest.mark.browser
@@ -22,6 +27,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "demo": demo_results(),
         "many": [*many_results(120), result("sum", 0.5, track="open", width=24)],
         "nasty": nasty_results(),
+        "long": [result("sum", 0.3 + i / 200, width=8 + i) for i in range(60)],
         "ladder": ladder_results(("looped", "gpt2"), seeds=3, widths=(8, 24, 48, 96, 192)),
         "empty": [],
     }
@@ -102,6 +108,7 @@ def test_no_console_errors_and_nothing_sticks_out(
         phone(browser, width)
     browser.get(pages[name])
     assert console(browser) == []
+    assert browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)") == []
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert len(find(browser, "h1")) == 1
 
@@ -212,6 +219,110 @@ def test_a_models_page_is_one_step_away_and_leads_back(browser: Any, console: Co
     assert console(browser) == []
 
 
+@pytest.mark.parametrize("table", ["results", "thresholds"])
+def test_every_heading_sorts_by_what_its_cells_say(browser: Any, pages: dict[str, str], table: str) -> None:
+    browser.get(pages["ladder"])
+    keys = [h.get_attribute("data-key") for h in find(browser, f"#{table} th[data-key]:has(button)")]
+    assert len(keys) >= 10
+    read = (
+        f"const heading = document.querySelector(`#{table} th[data-key='${{arguments[0]}}']`);"
+        "heading.querySelector('button').click();"
+        f"const rows = [...document.querySelectorAll('#{table} > tbody > tr:not(.seeds)')];"
+        "return [heading.ariaSort, rows.map(row => row.cells[heading.cellIndex].dataset.sort || '')]"
+    )
+    for key in keys:
+        for _ in range(2):
+            way, values = browser.execute_script(read, key)
+            found = [value for value in values if value != ""]
+            assert values[len(found) :] == [""] * (len(values) - len(found)), key
+            numbers = all(re.fullmatch(r"-?\d+(\.\d+)?", value) for value in found)
+            ordered = sorted(found, key=float if numbers else alphabetical, reverse=way == "descending")
+            assert list(map(str, found)) == ordered, (key, way)
+
+
+def alphabetical(text: str) -> list[object]:
+    """As a reader sorts names: numbers in them by what they are worth, underscores before all else."""
+    parts = re.split(r"(\d+)", text.replace("_", " "))
+    return [int(part) if part.isdigit() else part for part in parts]
+
+
+def test_of_a_long_table_the_first_rows_are_shown_and_a_button_adds_more(browser: Any, pages: dict[str, str]) -> None:
+    browser.get(pages["long"])
+    further = one(browser, "#results-further")
+    assert further.text == "Show more rows: 50 of 60 are shown"
+    assert one(browser, "#shown").text == "60 of 60 rows"
+    one(browser, "#results th[data-key=parameters] button").click()
+    falling = [int(text.replace(",", "")) for text in column(browser, 1)]
+    assert falling == sorted(falling, reverse=True)  # the largest of all, and not of those that were shown
+    further.click()
+    assert (len(column(browser, 1)), further.is_displayed()) == (60, False)
+    assert [int(text.replace(",", "")) for text in column(browser, 1)][:50] == falling
+    choose(browser, "text", "looped_d009")
+    assert (column(browser, 0), further.is_displayed()) == (["looped_d009"], False)
+    one(browser, "#filters button").click()
+    assert len(column(browser, 1)) == 50
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert len(column(browser, 1)) == 60
+    browser.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert len(column(browser, 1)) == 50
+
+
+def test_every_link_leads_to_a_file_or_a_place_that_is_there(browser: Any, pages: dict[str, str]) -> None:
+    browser.get(pages["demo"])
+    home = Path(unquote(urlsplit(pages["demo"]).path))
+    seen, left = set[str](), [pages["demo"]]
+    while left:
+        address = left.pop()
+        seen.add(address)
+        browser.get(address)
+        script = "return [...document.querySelectorAll('a[href]')].map(link => link.href)"
+        for target, place in map(urldefrag, set(browser.execute_script(script))):
+            path = Path(unquote(urlsplit(target).path))
+            assert path.is_file(), target
+            assert home.parent in path.parents, target
+            if place:
+                assert f'id="{place}"' in path.read_text(), (target, place)
+            if path.suffix == ".html" and target not in seen and target not in left:
+                left.append(target)
+    assert len(seen) == 1 + len(list(home.parent.glob("models/*.html")))
+
+
+def test_downloads_hold_every_run(browser: Any, pages: dict[str, str]) -> None:
+    browser.get(pages["ladder"])
+    paths = [Path(unquote(urlsplit(link.get_attribute("href")).path)) for link in find(browser, ".files a")]
+    files = {path.name: path for path in paths}
+    assert {path.suffix for path in paths} == {".svg", ".png", ".json", ".csv", ".parquet"}
+    rows = json.loads(files["results.json"].read_text())
+    results = find_results(paths[0].parents[2] / "results")
+    assert len(rows) == len(results) == files["results.csv"].read_text().count("\n") - 1
+    (board,) = json.loads(files["thresholds.json"].read_text())
+    assert len(board["thresholds"]) == len(find(browser, "#thresholds tbody tr"))
+
+
+def test_wide_tables_scroll_by_themselves_with_the_keyboard(browser: Any, pages: dict[str, str]) -> None:
+    phone(browser)
+    browser.get(pages["many"])
+    moved = "const box = document.querySelector('.scroll:has(#matrix)'); box.focus(); box.scrollLeft = 80;"
+    assert browser.execute_script(moved + "return [box.scrollLeft, scrollX, document.activeElement === box]") == [
+        80, 0, True
+    ]  # fmt: skip
+
+
+def test_a_models_page_opens_its_parts_and_says_where_weights_lie(browser: Any, tmp_path: Path) -> None:
+    model = Model("org/model", "a" * 40, "b" * 64)
+    page = build(write(tmp_path / "results", [result("sum", 0.97, model=model)]), tmp_path).page
+    browser.get(page.as_uri())
+    follow(browser, "#results .group th a")
+    assert (
+        one(browser, "main a[href^=https]").get_attribute("href") == f"https://huggingface.co/org/model/tree/{'a' * 40}"
+    )
+    for summary in find(browser, "summary"):
+        part = summary.find_element("xpath", "..")
+        assert part.get_attribute("open") is None
+        summary.click()
+        assert part.get_attribute("open") is not None
+
+
 def test_seeds_open_with_n_and_interval(browser: Any, pages: dict[str, str]) -> None:
     browser.get(pages["demo"])
     seeds, button = find(browser, ".group .seeds")[0], find(browser, ".group .toggle")[0]
@@ -309,3 +420,46 @@ def test_text_is_dark_on_light_everywhere(browser: Any, pages: dict[str, str]) -
     }));
     """
     assert browser.execute_script(script) >= 4.5
+
+
+CONTROLS: dict[str, Callable[..., None]] = {
+    "#filters [name=text]": test_filters_act_on_table_and_matrix_together,
+    "#filters [name=task]": test_filters_act_on_table_and_matrix_together,
+    "#filters [name=kind]": test_filters_act_on_table_and_matrix_together,
+    "#filters [name=family]": test_thresholds_sort_with_their_bounds_and_obey_the_filters,
+    "#filters [name=track]": test_size_and_track_filters,
+    "#filters [name=parameters]": test_size_and_track_filters,
+    "#filters > button": test_filters_act_on_table_and_matrix_together,
+    "#matrix .cell": test_everything_can_be_reached_with_the_keyboard,
+    "#matrix .cell a": test_everything_can_be_reached_with_the_keyboard,
+    "#matrix th a": test_a_models_page_is_one_step_away_and_leads_back,
+    ".scroll": test_wide_tables_scroll_by_themselves_with_the_keyboard,
+    "#results thead button": test_every_heading_sorts_by_what_its_cells_say,
+    "#thresholds thead button": test_every_heading_sorts_by_what_its_cells_say,
+    ".toggle": test_seeds_open_with_n_and_interval,
+    ".further": test_of_a_long_table_the_first_rows_are_shown_and_a_button_adds_more,
+    ".files a": test_downloads_hold_every_run,
+    "main a": test_every_link_leads_to_a_file_or_a_place_that_is_there,
+    "header a": test_a_models_page_is_one_step_away_and_leads_back,
+    "summary": test_a_models_page_opens_its_parts_and_says_where_weights_lie,
+    "[data-tip]": test_the_pointer_shows_n_and_interval_of_cells_and_points,
+}
+"""Everything that a reader can click, type into or come to with the keyboard, and the test that drives it."""
+
+
+def test_every_control_has_a_test(browser: Any, pages: dict[str, str]) -> None:
+    usable = "a[href], button, input, select, textarea, summary, [tabindex], [onclick], [contenteditable], [data-tip]"
+    script = (
+        "const found = [...document.querySelectorAll(arguments[0])];"
+        "return [found.filter(one => !one.matches(arguments[1].join(', '))).map(one => one.outerHTML.slice(0, 200)),"
+        "arguments[1].filter(selector => found.some(one => one.matches(selector)))]"
+    )
+    driven = set[str]()
+    for name, address in pages.items():
+        models = Path(unquote(urlsplit(address).path)).parent / "models"
+        for page in (address, *(path.as_uri() for path in sorted(models.glob("*.html"))[:1])):
+            browser.get(page)
+            missing, found = browser.execute_script(script, usable, list(CONTROLS))
+            assert missing == [], f"{name}: no test drives these"
+            driven |= set(found)
+    assert driven == set(CONTROLS)

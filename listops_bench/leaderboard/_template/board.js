@@ -9,13 +9,15 @@
 
   // --- the matrix: one stop of the Tab key, arrow keys inside -----------------------------------------------------------
 
-  const visible = (element) => element.offsetParent !== null;
-  const firstCell = () => all(".cell", matrix).find(visible);
-  const rove = (cell) => {
-    all(".cell[tabindex='0']", matrix).forEach((other) => { other.tabIndex = -1; });
-    if (cell) cell.tabIndex = 0;
-  };
+  const visible = (element) => !element.hidden;
   const rows = all("tbody tr", matrix);
+  const firstCell = () => rows.filter(visible).flatMap((row) => all(".cell", row)).find(visible);
+  let stop = null;
+  const rove = (cell) => {
+    if (stop) stop.tabIndex = -1;
+    if (cell) cell.tabIndex = 0;
+    stop = cell;
+  };
   const step = (cell, down, right) => {
     const lines = rows.filter(visible);
     let line = lines.indexOf(cell.parentElement), column = cell.cellIndex;
@@ -41,12 +43,11 @@
 
   // --- seeds ------------------------------------------------------------------------------------------------------------
 
-  const groups = all(".group", results);
   const open = (group, yes) => {
     group.querySelector(".toggle").setAttribute("aria-expanded", String(yes));
     group.querySelector(".seeds").hidden = !yes;
   };
-  groups.forEach((group) => open(group, false));
+  all(".group", results).forEach((group) => open(group, false));
   results.addEventListener("click", (event) => {
     const button = event.target.closest(".toggle");
     if (button) open(button.closest(".group"), button.getAttribute("aria-expanded") === "false");
@@ -54,18 +55,34 @@
 
   // --- sorting ------------------------------------------------------------------------------------------------------------
 
+  const { compare: alphabetical } = new Intl.Collator("en", { numeric: true });
   const compare = (a, b) => {
     if (a === "" || b === "") return a === b ? 0 : a === "" ? Infinity : -Infinity; // nothing goes last, either way
     const [x, y] = [Number(a), Number(b)];
-    return Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b, "en", { numeric: true }) : x - y;
+    return Number.isNaN(x) || Number.isNaN(y) ? alphabetical(a, b) : x - y;
   };
-  // The headings of a table sort its bodies where it has one for each row, else its rows.
-  all("table.sortable").forEach((table) => {
+  // The headings of a table sort its bodies where it has one for each row, else its rows. Of thousands only the first are
+  // in the page, or each change would take a second; a button below the table adds as many again.
+  const PART = 50;
+  const sortables = all("table.sortable").map((table) => {
     const grouped = table.tBodies[0].classList.contains("group");
     const items = [...(grouped ? table.tBodies : table.tBodies[0].rows)];
     const parent = grouped ? table : table.tBodies[0];
     const headings = all("th[data-key]", table);
     const place = new Map(items.map((item, i) => [item, i]));
+    const more = document.createElement("button");
+    let order = items, filter = () => true, most = PART;
+    more.type = "button";
+    more.className = "further";
+    more.id = `${table.id}-further`;
+    table.parentElement.after(more);
+    const draw = () => {
+      const fitting = order.filter(filter), shown = fitting.slice(0, most);
+      parent.replaceChildren(...(grouped ? [table.tHead] : []), ...shown);
+      more.hidden = shown.length === fitting.length;
+      more.textContent = `Show more rows: ${shown.length} of ${fitting.length.toLocaleString("en")} are shown`;
+      return fitting.length;
+    };
     const sortBy = (heading) => {
       const column = heading.cellIndex;
       const falling = heading.classList.contains("amount");
@@ -79,12 +96,17 @@
         const order = compare(a, b);
         return (Math.abs(order) === Infinity ? order : sign * order) || place.get(first) - place.get(second);
       });
-      parent.append(...keyed.map(([, item]) => item));
+      order = keyed.map(([, item]) => item);
+      draw();
     };
     headings.forEach((heading) => {
       const button = heading.querySelector("button");
       if (button) button.addEventListener("click", () => sortBy(heading));
     });
+    more.addEventListener("click", () => { most += PART; draw(); });
+    addEventListener("beforeprint", () => { most = Infinity; draw(); }); // on paper nothing can be added
+    addEventListener("afterprint", () => { most = PART; draw(); });
+    return { table, items, show: (fits) => { filter = fits; most = PART; return draw(); } };
   });
 
   // --- filters -------------------------------------------------------------------------------------------------------------
@@ -98,8 +120,6 @@
   });
   const apply = () => {
     const filter = wanted();
-    let shown = 0;
-    groups.forEach((group) => { group.hidden = !fits(group, filter); shown += group.hidden ? 0 : 1; });
     all("[data-task]", matrix).forEach((cell) => {
       cell.hidden = Boolean(filter.task) && cell.dataset.task !== filter.task;
     });
@@ -109,14 +129,17 @@
       row.hidden = !fits(row, filter) || !onTrack;
     });
     const { text, parameters, ...fields } = filter; // these tables have no sizes; those without a text show any
-    all("table.filtered tbody tr").forEach((row) => {
-      row.hidden = !fits(row, text && row.dataset.text ? { ...fields, text } : fields);
-    });
+    const passes = (row) => fits(row, text && row.dataset.text ? { ...fields, text } : fields);
+    all("table.filtered:not(.sortable) tbody tr").forEach((row) => { row.hidden = !passes(row); });
+    for (const { table, items, show } of sortables) {
+      if (table !== results) { show(passes); continue; }
+      const shown = show((group) => fits(group, filter));
+      document.getElementById("shown").textContent = `${shown} of ${items.length} rows`;
+      document.getElementById("nothing").hidden = shown > 0;
+    }
     all("section[data-family]").forEach((section) => {
       section.hidden = Boolean(filter.family) && section.dataset.family !== filter.family;
     });
-    document.getElementById("shown").textContent = `${shown} of ${groups.length} rows`;
-    document.getElementById("nothing").hidden = shown > 0;
     rove(firstCell());
   };
   form.hidden = false;
