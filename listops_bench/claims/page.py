@@ -57,11 +57,22 @@ def write_claims(
     """
     page = Path(page)
     check_replaced(boards, results_dir, page)
+    write_atomic(page, make_claims(boards, results_dir, page, analysis_dir))
+    return page
+
+
+def make_claims(
+    boards: Sequence[Board],
+    results_dir: str | os.PathLike[str],
+    page: str | os.PathLike[str],
+    analysis_dir: str | os.PathLike[str] | None = None,
+) -> str:
+    """What `write_claims` writes, without writing it."""
+    home = Path(page).parent
     if analysis_dir is not None and not Path(analysis_dir).is_dir():
         raise InvalidInput(f"analysis folder {str(analysis_dir)!r} does not exist")
-    studies = read_studies(page.parent / ANALYSIS if analysis_dir is None else analysis_dir)
-    write_atomic(page, claims_page(boards, studies, results_dir, page.parent))
-    return page
+    studies = read_studies(home / ANALYSIS if analysis_dir is None else analysis_dir)
+    return claims_page(boards, studies, results_dir, home)
 
 
 def claims_page(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +18,7 @@ from listops_bench.errors import InvalidInput
 from listops_bench.pages.console import make_table, print_tables
 
 if TYPE_CHECKING:
+    from listops_bench.leaderboard.board import Board
     from listops_bench.leaderboard.groups import Group, Run
 
 RESULTS, HOME = "leaderboard/results", "leaderboard"
@@ -131,14 +132,22 @@ def _place(results: str) -> Path:
 
 
 def build_board(*, results: str, output_dir: str | None, **options: Any) -> None:
-    from listops_bench.claims.page import FILE_NAME, write_claims
-    from listops_bench.leaderboard.output import build
+    from listops_bench._base.beside import beside
+    from listops_bench._base.files import write_atomic
+    from listops_bench.claims.page import FILE_NAME, make_claims
+    from listops_bench.leaderboard.output import build, check_replaced
 
     _result_files([results])
     place = _place(results) if output_dir is None else Path(output_dir)
     check_can_write(place)
-    built = build(results, place, **options, on_left_out=_warn_left_out)
-    claims = write_claims(built.boards, results, place / FILE_NAME)
+    claims, deciding = place / FILE_NAME, list[Callable[[], str]]()
+
+    def decide(boards: Sequence[Board]) -> None:
+        check_replaced(boards, results, claims)
+        deciding.append(beside(lambda: make_claims(boards, results, claims)))
+
+    built = build(results, place, **options, on_left_out=_warn_left_out, on_read=decide)
+    write_atomic(claims, deciding[0]())
     print_line(f"{built.num_results} results: {built.page}, {built.markdown}, {claims}")
 
 

@@ -72,6 +72,12 @@ class Board:
         """The one of an arm of this board."""
         return next((found for found in self.comparisons if found.arm is arm), None)
 
+    def estimate(self) -> None:
+        """Estimates all thresholds and plateaus now, which are else estimated where they are first asked for."""
+        for arm in self.arms:
+            _ = arm.threshold.plateau, arm.unseen.plateau
+        _ = self.comparisons
+
     @cached_property
     def measured(self) -> dict[str, Arm]:
         """The arms that say how hard the tasks are."""

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from listops_bench._base.beside import beside
 from listops_bench._base.files import remove_others, write_atomic
 from listops_bench.errors import InvalidInput
 from listops_bench.leaderboard._downloads import downloads
@@ -26,6 +27,7 @@ from listops_bench.leaderboard.board import Board, read_boards
 from listops_bench.leaderboard.figures import Curve, figures
 from listops_bench.leaderboard.records import thresholds_json
 from listops_bench.leaderboard.repeat import Repeats
+from listops_bench.pages.chart import Figure
 from listops_bench.runs.folder import RunFiles
 from listops_bench.runs.learning import read_learning
 from listops_bench.runs.record import RunRecord, read_run
@@ -62,8 +64,9 @@ def build(
     lead: str = "",
     verified_only: bool = False,
     on_left_out: Callable[[str], None] | None = None,
+    on_read: Callable[[Sequence[Board]], None] = lambda boards: None,
 ) -> Built:
-    """Builds the board of a results folder.
+    """Builds the board of a results folder. Its figures are drawn beside the tables, where there is a second core.
 
     Args:
         results_dir: with ``verified_only`` and ``on_left_out``, see `read_boards`.
@@ -71,6 +74,7 @@ def build(
         runs: checkpoint folders whose learning curves on ``curve_task`` are drawn.
         title: of the page.
         lead: a sentence to stand above everything.
+        on_read: called with the boards before anything is drawn.
 
     Raises:
         InvalidInput: as `read_boards`; an unknown task; a run without a log; or a board of nothing in the place of
@@ -79,32 +83,42 @@ def build(
     curves = [read_curve(run, get_task(curve_task).name) for run in runs]
     found = read_boards(results_dir, verified_only=verified_only, on_left_out=on_left_out)
     check_replaced(found, results_dir, Path(out_dir) / "README.md")
-    drawn = figures(found[0], curves, f"Learning curves on {curve_task}, validation rows") if found else []
+    for board in found:
+        board.estimate()  # before the parts are made beside each other, all of which show it
+    on_read(found)
+    drawing = beside(lambda: _drawn(found, curves, f"Learning curves on {curve_task}, validation rows"))
     repeats = Repeats(Path(results_dir).parent / STORE.name)
     readme, site = Path(out_dir) / "README.md", Path(out_dir) / SITE
     names = ["index.html", *(f"board-{board.dataset_version}-{board.scorer_version}.html" for board in found[1:])]
     pages: dict[Path, str | bytes] = {}
-    for place, board in enumerate(found or [None]):
-        others = [(name, other.version) for name, other in zip(names, found, strict=False) if other is not board]
-        inside = drawn if place == 0 else figures(board) if board else []
-        pages[site / names[place]] = page(
-            board, title=title, lead=lead if place == 0 else "", figures=inside, others=others, figure_files=place == 0
-        )
-        if board is not None:
-            models = pages_of_models(board, home=names[place], repeats=repeats)
-            pages |= {site / name: content for name, content in models.items()}
-    pictures: dict[Path, str | bytes] = {}
-    for figure in drawn:
-        pictures[site / "figures" / f"{figure.name}.svg"] = figure.svg
-        pictures[site / "figures" / f"{figure.name}.png"] = figure.png
+    for name, board in zip(names, found, strict=False):
+        models = pages_of_models(board, home=name, repeats=repeats)
+        pages |= {site / name: content for name, content in models.items()}
     if found:
         pages[site / "thresholds.json"] = thresholds_json(found)
         pages |= {site / name: content for name, content in downloads(found[0], repeats).items()}
+    drawn, pngs = drawing()
+    for place, shown in enumerate(found or [None]):
+        others = [(name, other.version) for name, other in zip(names, found, strict=False) if other is not shown]
+        inside = drawn if place == 0 else figures(shown) if shown else []
+        pages[site / names[place]] = page(
+            shown, title=title, lead=lead if place == 0 else "", figures=inside, others=others, figure_files=place == 0
+        )
+    pictures: dict[Path, str | bytes] = {}
+    for figure, png in zip(drawn, pngs, strict=True):
+        pictures[site / "figures" / f"{figure.name}.svg"] = figure.svg
+        pictures[site / "figures" / f"{figure.name}.png"] = png
     pages[readme] = markdown(found, title=title, lead=lead, figures=drawn, site=SITE)
     for path, content in (pages | pictures).items():
         write_atomic(path, content)
     remove_others(site, _MADE, {*pages, *pictures})
     return Built(site / "index.html", readme, tuple(pictures), tuple(found))
+
+
+def _drawn(boards: Sequence[Board], curves: Sequence[Curve], title: str) -> tuple[list[Figure], list[bytes]]:
+    """The figures of the newest board, and the same as PNG."""
+    found = figures(boards[0], curves, title) if boards else []
+    return found, [figure.png for figure in found]
 
 
 def check_replaced(boards: Sequence[Board], results_dir: str | os.PathLike[str], page: Path) -> None:

@@ -22,6 +22,42 @@ def run(jobs: list[Command], at_once: int = 2, **options: object) -> None:
     run_commands(jobs, at_once=at_once, environment=os.environ, interval=0.01, **options)  # type: ignore[arg-type]
 
 
+BESIDE = """
+import os, signal, sys, threading
+from listops_bench._base import beside as module
+module.usable_cores = lambda: 2
+here, memory = os.getpid(), [1]
+
+def fails():
+    raise ValueError("of the copy")
+
+def dies():
+    if os.getpid() != here:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done here"
+
+memory.append(2)
+pid, failing, dying = module.beside(lambda: (os.getpid(), memory)), module.beside(fails), module.beside(dies)
+assert pid() == pid() and pid()[1] == [1, 2] and (pid()[0] != here) == (sys.platform == "linux")
+try:
+    failing()
+except ValueError as error:
+    assert str(error) == "of the copy"
+assert dying() == "done here"
+waiting = threading.Event()
+threading.Thread(target=waiting.wait).start()
+assert module.beside(os.getpid)() == here
+waiting.set()
+"""
+
+
+def test_work_is_done_beside_in_a_copy_where_a_process_can_be_copied() -> None:
+    """What it gives or raises comes back; what a killed copy was to do is done here, as where there are threads."""
+    own = {**os.environ, **own_imports()}
+    done = subprocess.run([*own_python(), "-c", BESIDE], env=own, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
 def run_until_it_prints(one: Command) -> None:
     """Runs a job that is interrupted (Ctrl-C) once it has printed a line."""
 
