@@ -36,7 +36,7 @@ import pyarrow as pa
 from datasets.builder import Key
 
 from listops_bench._base import import_hook
-from listops_bench.errors import InvalidInput, file_error, system_error, unknown
+from listops_bench.errors import EnvironmentFailed, InvalidInput, file_error, system_error, unknown
 from listops_bench.tasks.generator import generate_blocks, generator_sources
 from listops_bench.tasks.split import SPLITS
 from listops_bench.tasks.task import DATASET_VERSION, PARAMETERS, TaskSpec, curated_tasks, describe_task, get_task
@@ -153,15 +153,26 @@ class ListOpsBench(datasets.ArrowBasedBuilder):
             yield Key(start, number), pa.Table.from_batches([block.to_arrow()])
 
     def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
-        """As in `datasets`, but a user's error is raised as it is."""
+        """As in `datasets`, but a user's error is raised as it is, and one of the disk names what to do.
+
+        Raises:
+            InvalidInput: parameters that fit no task.
+            EnvironmentFailed: the cache cannot be written.
+        """
         try:
             super().download_and_prepare(*args, **kwargs)
+        except OSError as error:
+            raise _no_cache(error) from None
         except datasets.exceptions.DatasetGenerationError as error:
             if isinstance(error.__cause__, InvalidInput):
                 raise error.__cause__ from None
             if (found := system_error(error)) is not None:
                 raise file_error("write", self.cache_dir, found) from None
             raise
+
+
+def _no_cache(error: OSError) -> EnvironmentFailed:
+    return EnvironmentFailed(f"the cache of datasets cannot be written ({error}); HF_HOME names another folder for it")
 
 
 def _shards(num_rows: int, endless: bool) -> list[tuple[int, int | None]]:
@@ -181,7 +192,10 @@ def source_hash() -> str:
 def _builder(name: str, cache_dir: str | Path | None, parameters: dict[str, Any]) -> ListOpsBench:
     """The builder that ``load_dataset`` would make."""
     where = cache_dir and str(cache_dir)
-    return ListOpsBench(config_name=name, cache_dir=where, dataset_name=NAME, hash=source_hash(), **parameters)
+    try:
+        return ListOpsBench(config_name=name, cache_dir=where, dataset_name=NAME, hash=source_hash(), **parameters)
+    except OSError as error:  # datasets makes its folder here
+        raise _no_cache(error) from None
 
 
 def load(

@@ -9,8 +9,8 @@ import datasets
 import pytest
 
 import listops_bench
-from listops_bench.dataset.builder import make_config, register
-from listops_bench.errors import InvalidInput
+from listops_bench.dataset.builder import make_config, prepare, register
+from listops_bench.errors import EnvironmentFailed, InvalidInput
 from listops_bench.tasks.generator import generate
 from listops_bench.tasks.split import SPLITS
 from listops_bench.tasks.task import get_task
@@ -39,6 +39,12 @@ def test_the_first_line_users_type(order: str, tmp_path: Path) -> None:
     done = run_python(code, tmp_path)
     sizes = ["2000", "1000", "5000", *["2000"] * 3]
     assert done.stdout.split() == [*sizes, *SPLITS, "sum_max_med/test/00000"], done.stderr[-2000:]
+
+
+def test_a_cache_that_cannot_be_written_names_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EnvironmentFailed, match=r"cannot be written .*file.*; HF_HOME names another folder"):
+        prepare("max", cache_dir=tmp_path / "file" / "cache")
 
 
 def test_a_shadowing_folder_does_not_matter(tmp_path: Path) -> None:
