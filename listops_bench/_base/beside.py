@@ -19,8 +19,8 @@ T = TypeVar("T")
 def beside(work: Callable[[], T]) -> Callable[[], T]:
     """Begins some work in a copy of this process, and returns a function that waits for what it gives or raises.
 
-    Everything that is in memory is there without being sent; what comes back is pickled. Where a process cannot safely be
-    copied (it has threads, or torch's), or has no second core, the work is done here, when it is asked for.
+    Everything that is in memory is there without being sent; what comes back is pickled. Where a process cannot safely
+    be copied (it has threads, or torch's), or has no second core, the work is done here, when it is asked for.
     """
     if sys.platform != "linux" or usable_cores() < 2 or threading.active_count() > 1 or "torch" in sys.modules:
         return cache(work)

@@ -177,8 +177,8 @@ def print_error(message: str) -> None:
 
 
 def print_line(text: object, file: TextIO | None = None) -> None:
-    """Prints one line of which parts come from outside: names of files, what stands in them."""
-    print(terminal(str(text)), file=file)
+    """Prints one line of which parts come from outside: names of files, what stands in them. A log has it at once."""
+    print(terminal(str(text)), file=file, flush=True)
 
 
 # --- what flags take --------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from listops_bench._base.command import Parser
+from listops_bench._base.command import Parser, print_line
 from listops_bench._base.options import add_flags
 from listops_bench.demo.config import DemoConfig
 
@@ -20,6 +20,8 @@ def add_verbs(parser: Parser) -> None:
 
 
 def demo(**options: Any) -> int:
+    config = DemoConfig(**options)
+    print_line(f"demo of three curricula, in {config.output_dir}")  # before torch is imported, which takes seconds
     from listops_bench.demo.run import run_demo
 
-    return run_demo(DemoConfig(**options))
+    return run_demo(config)

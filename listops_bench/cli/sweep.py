@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from listops_bench._base.command import Parser, file_to_write, folder_to_write, positive
+from listops_bench._base.command import Parser, file_to_write, folder_to_write, positive, print_line
 from listops_bench._base.escape import terminal
 from listops_bench.sweep.options import Options, add_options
 
@@ -58,6 +58,8 @@ def add_verbs(parser: Parser) -> None:
 
 def sweep(*, plan: bool, declare: str | None, devices: int, **options: Any) -> int:
     chosen = Options(**options)
+    if not plan and declare is None:  # before torch is imported, which takes seconds
+        print_line(f"sweep of {chosen.page}, in {chosen.folder}")
     from listops_bench.sweep.run import declare_plan, plan_sweep, run_sweep
 
     if plan:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from listops_bench._base.command import print_line, run_command
-from listops_bench._base.escape import terminal
 from listops_bench._base.stopping import StopRequest
 from listops_bench.train.config import TrainConfig, read_config
 
@@ -35,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(config: TrainConfig, main_process: bool) -> int:
     if main_process and not sys.stderr.isatty():  # a log says so before torch is imported and rows are made
-        print(terminal(f"training {config.model_name} on {config.plan()}, in {config.output_dir}"), flush=True)
+        print_line(f"training {config.model_name} on {config.plan()}, in {config.output_dir}")
     from accelerate import PartialState
 
     from listops_bench.train._log import TrainingFailed

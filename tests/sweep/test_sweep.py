@@ -451,6 +451,7 @@ def test_the_command_starts_processes_and_prints_one_table(tmp_path: Path, capsy
     command = ["sweep", str(file), "--output-dir", str(tmp_path / "out"), "--workers", "1"]
     assert cli.main(command) == 0
     shown = capsys.readouterr().out
+    assert shown.startswith(f"sweep of {file}, in {tmp_path / 'out'}\n")
     assert "2 runs, 2 to do, 1 at a time" in shown
     assert "2 of 2 runs done, 2 result files" in shown
     assert cli.main(command) == 0
