@@ -2,6 +2,7 @@
 
 Runs are drawn from curves with a plateau, and sizes chosen by the product's own code, until the interval's ends differ
 by a factor of 1.3. A line for each plateau and width of the rise, and then one for each pair of arms; minutes in all.
+``400 100000`` draws 400 searches a line, from seed 100,000 on.
 """
 
 import math
@@ -59,9 +60,9 @@ class Runs:
         return [Trial(size, bool(one)) for size, one in zip(sizes, learned, strict=True)]
 
 
-def searched(plateau: float, width: float, times: int, **options: Any) -> Found:
-    draw, found = np.random.default_rng(0), []
-    for seed in range(times):
+def searched(plateau: float, width: float, times: int, first: int = 0, **options: Any) -> Found:
+    draw, found = np.random.default_rng(first), []
+    for seed in range(first, first + times):
         search, trials = Search(SIZES, seed=seed, **options), list[Trial]()
         runs = Runs(draw, math.exp(draw.uniform(math.log(14_000), math.log(34_000))), plateau, width)
         while chosen := search.next_batch(trials):
@@ -108,11 +109,11 @@ def show(*numbers: float | str) -> None:
 
 
 if __name__ == "__main__":
-    times = int(sys.argv[1]) if len(sys.argv) > 1 else 600
+    times, first = (int(sys.argv[i]) if len(sys.argv) > i else default for i, default in ((1, 600), (2, 0)))
     show("choose", "plateau", "width", "runs", "(90%)", "held", "narrow")
     for way in ("variance", "staircase"):
         for setting in SETTINGS:
-            show(way, *setting, *vars(searched(*setting, times, way=way)).values())
+            show(way, *setting, *vars(searched(*setting, times, first, way=way)).values())
     for setting in SETTINGS:
         show("grid", *setting, *vars(gridded(*setting, times)).values())
     show("ratio", "plateau", "width", "runs", "smaller", "no less")
