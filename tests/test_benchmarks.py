@@ -11,6 +11,7 @@ import torch
 from listops_bench.model.checkpoint import save_checkpoint
 from listops_bench.model.ladder import build_model
 from listops_bench.model.tokenizer import build_tokenizer
+from tests.support.fake_results import result, write
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
@@ -133,3 +134,14 @@ def test_against_itself(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     figures = json.loads(capsys.readouterr().out)
     assert figures["before"] == figures["after"]
     assert [work["pairs"] for work in figures["works"].values()] == [16, 2, 2]
+
+
+@pytest.mark.check_all
+def test_board(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Copies are valid, beside each other too: none is left out."""
+    published = tmp_path / "published"
+    write(published / "results", [result("sum", share, seed=seed) for seed, share in enumerate((0.3, 0.97))])
+    script("board").main(["--published", str(published), "--results", "9", "--times", "1"])
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["results"], figures["published_results"], figures["built"]) == (9, 2, 9)
+    assert figures["page"]["bytes"] > 0
