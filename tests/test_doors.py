@@ -29,6 +29,7 @@ DOORS: dict[str, dict[str, str]] = {
     "leaderboard/_threshold_figures.py": {"yaml.safe_load": "a page of this package"},
     "dataset/release.py": {"yaml.safe_load": "a page of this package"},
     "_base/processes.py": {"subprocess.Popen": "this package's own commands, side by side"},
+    "_base/beside.py": {"multiprocessing.get_context": "a copy of this process, which does what it is told here"},
     "runs/provenance.py": {"subprocess.run": "git, asked for the commit of this package"},
     "_base/memory.py": {
         "ctypes": "the C library of this process",
