@@ -125,8 +125,6 @@ def test_what_is_published_of_a_folder(publication: Publication) -> None:
         "init_from": "first",
         "curriculum": "plan.yaml",
         "task": "sum@mine.yaml",
-        "learning_rate": 0.002,
-        "early_stop": 0.99,
         "further": [{"data": "rows.txt"}, "sum*0.5+max@mine.yaml:30"],
     }
     assert files[CURVE].startswith(b"\x89PNG")
