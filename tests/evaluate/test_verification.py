@@ -156,6 +156,7 @@ def better(content: dict[str, Any], rows: int = 100) -> None:
     for place in (split["metrics"], *largest):
         summary = place["answer_accuracy"]
         place["answer_accuracy"] = records.encode(metrics(summary["correct"] + rows, 0, summary["n"]).answer_accuracy)
+    del split["by_form"]  # as in results from before it was there
 
 
 def between_rungs(content: dict[str, Any]) -> None:
