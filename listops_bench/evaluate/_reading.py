@@ -34,20 +34,29 @@ class Reader(Protocol):
 
 def reader_of(model: PreTrainedModel, prefixes: list[Ids]) -> Reader:
     """A reader that has what the model remembers of earlier tokens, where it can be told to."""
-    return _Remembering(model, prefixes) if takes(model, "past_key_values") else _Rereading(model, prefixes)
+    if takes(model, "past_key_values"):
+        return _Remembering(model, prefixes)
+    if takes(model, "cache_params") and takes(model, "attention_mask"):
+        return _Recurrent(model, prefixes)
+    return _Rereading(model, prefixes)
+
+
+def _padded_left(prefixes: list[Ids], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask [B, T] of rows that all go on at the right end."""
+    width = max(map(len, prefixes))
+    ids, mask = (np.full((len(prefixes), width), value) for value in (PAD_ID, 0))
+    for row, prefix in enumerate(prefixes):
+        ids[row, width - len(prefix) :] = prefix
+        mask[row, width - len(prefix) :] = 1
+    return torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
 
 
 class _Remembering:
-    """Rows are padded on the left, so that all go on at the right end."""
+    """Keeps keys and values."""
 
     def __init__(self, model: PreTrainedModel, prefixes: list[Ids]) -> None:
-        self.model, device = model, model.device
-        width = max(map(len, prefixes))
-        ids, mask = (np.full((len(prefixes), width), value) for value in (PAD_ID, 0))
-        for row, prefix in enumerate(prefixes):
-            ids[row, width - len(prefix) :] = prefix
-            mask[row, width - len(prefix) :] = 1
-        self.ids, self.mask = torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
+        self.model = model
+        self.ids, self.mask = _padded_left(prefixes, model.device)
         self.positions = (self.mask.cumsum(1) - 1).clamp(min=0)
         self.cache = DynamicCache(config=model.config)
         self.asked = {"logits_to_keep": 1} if takes(model, "logits_to_keep") else {}
@@ -71,6 +80,27 @@ class _Remembering:
             self.ids, self.mask, self.positions = self.ids[keep], self.mask[keep], self.positions[keep]
             self.cache.batch_select_indices(keep)
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], dim=1)
+
+
+class _Recurrent:
+    """Keeps states of one size, as Mamba has them. A row that is dropped is read on, unheard."""
+
+    def __init__(self, model: PreTrainedModel, prefixes: list[Ids]) -> None:
+        self.model = model
+        self.ids, mask = _padded_left(prefixes, model.device)
+        self.states: dict[str, object] = {"attention_mask": mask}
+        self.heard = torch.arange(len(prefixes), device=model.device)
+
+    def next_logits(self) -> torch.Tensor:
+        output = self.model(input_ids=self.ids, use_cache=True, **self.states)
+        self.states = {"cache_params": output.cache_params}
+        logits: torch.Tensor = output.logits[self.heard, -1]
+        return logits
+
+    def append(self, tokens: Ids, goes_on: npt.NDArray[np.bool_]) -> None:
+        self.ids = self.ids.new_full((len(self.ids), 1), PAD_ID)
+        self.ids[self.heard, 0] = torch.from_numpy(tokens).to(self.ids)
+        self.heard = self.heard[torch.from_numpy(goes_on).to(self.heard.device)]
 
 
 class _Rereading:

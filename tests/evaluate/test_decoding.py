@@ -6,7 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 import torch
-from transformers import BloomConfig, MambaConfig, MistralConfig, OPTConfig
+from transformers import BloomConfig, Mamba2Config, MambaConfig, MistralConfig, OPTConfig, RwkvConfig
 
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate import decoding as module
@@ -55,17 +55,36 @@ OTHERS = {
     "positions with an offset": (OPTConfig, {"ffn_dim": 32, "word_embed_proj_dim": 16}),
     "a sliding window": (MistralConfig, {"num_key_value_heads": 1, "intermediate_size": 32, "sliding_window": 8}),
     "a recurrent state": (MambaConfig, {"state_size": 4}),
+    "a recurrent state of heads": (Mamba2Config, {"state_size": 4, "num_heads": 4, "head_dim": 8, "n_groups": 1}),
+    "a state that is not kept": (RwkvConfig, {}),
 }
+WITHOUT_HEADS = (MambaConfig, Mamba2Config, RwkvConfig)
 
 
 @pytest.mark.parametrize(("kind", "own"), OTHERS.values(), ids=OTHERS)
 def test_any_causal_model_with_our_vocabulary_writes_what_generate_writes(kind: Any, own: dict[str, int]) -> None:
-    shape = {"hidden_size": 16, "num_hidden_layers": 2} | ({} if kind is MambaConfig else {"num_attention_heads": 2})
+    shape = {"hidden_size": 16, "num_hidden_layers": 2} | ({} if kind in WITHOUT_HEADS else {"num_attention_heads": 2})
     special = {"vocab_size": 22, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": 1}
     model = opinionated(build_model(kind(**shape, **special, **own)))
     check_against_generate(model, rows_of(num_rows=5))
     found = architecture(model.config)
     assert found.family == found.model_type == model.config.model_type
+
+
+def test_a_recurrent_model_reads_no_token_twice_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    special = {"vocab_size": 22, "pad_token_id": 0, "eos_token_id": 1}
+    config = MambaConfig(hidden_size=16, num_hidden_layers=2, state_size=4, **special)
+    model, widths = opinionated(build_model(config)), list[int]()
+    own = model.forward
+
+    def forward(input_ids: Any = None, attention_mask: Any = None, cache_params: Any = None, **given: Any) -> Any:
+        widths.append(input_ids.shape[1])
+        return own(input_ids, attention_mask, cache_params=cache_params, **given)
+
+    monkeypatch.setattr(model, "forward", forward)
+    predict(model, rows_of(num_rows=8))
+    assert sum(width > 1 for width in widths) <= 4  # with the reference, cut, and once to begin to write
+    assert widths.count(1) >= 20
 
 
 def test_the_half_trained_model_has_right_wrong_and_late_answers() -> None:
