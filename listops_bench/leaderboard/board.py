@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -156,12 +158,13 @@ def read_boards(
         on_left_out(str(error))
 
     files: dict[Path, Result] = {}
-    for path in find_results(results_dir):
-        try:
-            files[path] = read_result(path, results_dir)
-        except InvalidInput as error:
-            leave_out(error)
-    verified = verified_files(results_dir, files)
+    with _uncollected():
+        for path in find_results(results_dir):
+            try:
+                files[path] = read_result(path, results_dir)
+            except InvalidInput as error:
+                leave_out(error)
+        verified = verified_files(results_dir, files)
     for path, conflict in conflicts(files, verified).items():
         leave_out(InvalidInput(conflict.problem))
         del files[path]
@@ -173,6 +176,18 @@ def read_boards(
     }
     records = {(files[p].model, files[p].task.name): record for p, record in verified.items() if p in files}
     return boards(measured.values(), records)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Has nobody look for cycles in what is read: it stays, and has none. A sixth of the time of reading."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def boards(results: Iterable[Result], verified: Mapping[tuple[Model, str], Verification] = NONE) -> list[Board]:

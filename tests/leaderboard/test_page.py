@@ -249,22 +249,22 @@ def alphabetical(text: str) -> list[object]:
 def test_of_a_long_table_the_first_rows_are_shown_and_a_button_adds_more(browser: Any, pages: dict[str, str]) -> None:
     browser.get(pages["long"])
     further = one(browser, "#results-further")
-    assert further.text == "Show more rows: 50 of 60 are shown"
+    assert further.text == "Show more rows: 30 of 60 are shown"
     assert one(browser, "#shown").text == "60 of 60 rows"
     one(browser, "#results th[data-key=parameters] button").click()
     falling = [int(text.replace(",", "")) for text in column(browser, 1)]
     assert falling == sorted(falling, reverse=True)  # the largest of all, and not of those that were shown
     further.click()
     assert (len(column(browser, 1)), further.is_displayed()) == (60, False)
-    assert [int(text.replace(",", "")) for text in column(browser, 1)][:50] == falling
+    assert [int(text.replace(",", "")) for text in column(browser, 1)][:30] == falling
     choose(browser, "text", "looped_d009")
     assert (column(browser, 0), further.is_displayed()) == (["looped_d009"], False)
     one(browser, "#filters button").click()
-    assert len(column(browser, 1)) == 50
+    assert len(column(browser, 1)) == 30
     browser.execute_script("dispatchEvent(new Event('beforeprint'))")
     assert len(column(browser, 1)) == 60
     browser.execute_script("dispatchEvent(new Event('afterprint'))")
-    assert len(column(browser, 1)) == 50
+    assert len(column(browser, 1)) == 30
 
 
 def test_every_link_leads_to_a_file_or_a_place_that_is_there(browser: Any, pages: dict[str, str]) -> None:

@@ -63,7 +63,7 @@
   };
   // The headings of a table sort its bodies where it has one for each row, else its rows. Of thousands only the first are
   // in the page, or each change would take a second; a button below the table adds as many again.
-  const PART = 50;
+  const PART = 30;
   const sortables = all("table.sortable").map((table) => {
     const grouped = table.tBodies[0].classList.contains("group");
     const items = [...(grouped ? table.tBodies : table.tBodies[0].rows)];
