@@ -124,6 +124,7 @@ def test_names_from_results_are_shown_as_text(browser: Any, console: Console, pa
 
 def test_headings_sort_both_ways_and_say_so(browser: Any, pages: dict[str, str]) -> None:
     browser.get(pages["many"])
+    one(browser, "#results-further").click()
     heading = one(browser, "#results th[data-key=parameters]")
     heading.find_element("tag name", "button").click()
     assert heading.get_attribute("aria-sort") == "descending"
@@ -155,6 +156,7 @@ def test_accuracies_sort_as_numbers_and_nothing_goes_last(browser: Any, tmp_path
 def test_filters_act_on_table_and_matrix_together(browser: Any, pages: dict[str, str]) -> None:
     browser.get(pages["many"])
     count = one(browser, "#shown")
+    one(browser, "#results-further").click()
     groups = len(find(browser, ".group"))
     assert count.text == f"{groups} of {groups} rows"
     choose(browser, "task", "sum")
