@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -20,6 +21,10 @@ os.environ.update(
     OMP_NUM_THREADS="1",
     MKL_NUM_THREADS="1",
 )
+
+# `nohup make test` has it ignored, which processes that tests start would inherit.
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A cache of its own for every test session, shared by its workers: what lies in the user's cache decides no test.
 _OWN_CACHE = None

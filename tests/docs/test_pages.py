@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,12 @@ def run(folder: Path, commands: str, **environment: str) -> None:
 
 @pytest.mark.check_all
 @pytest.mark.parametrize("page", [page for page in PAGES if "== " in script(page)], ids=name)
-def test_a_page_runs_from_top_to_bottom(page: Path, template: Path, hub_server: Any, tmp_path: Path) -> None:
+def test_a_page_runs_from_top_to_bottom(
+    page: Path, template: Path, hub_server: Any, tmp_path: Path, requires: Callable[[str], None]
+) -> None:
+    for package in ("reasoning_gym", "verifiers"):
+        if package in script(page):
+            requires(package)
     folder = tmp_path / "checkout"
     left_out = shutil.ignore_patterns("runs") if page.name == "README.md" else None  # which trains it
     shutil.copytree(template, folder, ignore=left_out, copy_function=os.link)

@@ -617,7 +617,7 @@ class Kept(Trainer):
 run.Trainer = Kept
 code = main(sys.argv[1:])
 weights = torch.cat([p.detach().flatten() for p in trainers[0].model.parameters()])
-print("WEIGHTS", trainers[0].accelerator.num_processes, weights.double().sum().item(), flush=True)
+print(f"WEIGHTS {trainers[0].accelerator.num_processes} {weights.double().sum().item()}", flush=True)
 sys.exit(code)
 """
 
