@@ -29,7 +29,8 @@ def test_slug(text: str, options: dict[str, str], expected: str) -> None:
         (ValueError("a\n  b"), True, "ValueError: a b"),
         (InvalidInput("no such task"), True, "no such task"),
         (KeyError(), False, "KeyError"),
-        (ValueError("x" * 500), False, "x" * 200),
+        (ValueError("x" * 500), False, "x" * 197 + "..."),
+        (InvalidInput("x" * 500), False, "x" * 500),
     ],
 )
 def test_an_error_on_one_line(error: Exception, with_type: bool, expected: str) -> None:

@@ -207,9 +207,12 @@ def test_results_that_never_count_do_not_keep_a_sweep_busy(tmp_path: Path, monke
 
 @pytest.mark.parametrize("change", [{"dataset_version": "0.9.0"}, {"curriculum": "min:6"}, {"n": 3}])
 def test_a_run_that_was_trained_otherwise_is_not_done(tmp_path: Path, change: dict[str, Any]) -> None:
-    """On the rows of an earlier dataset, or another run in its place: that is said, and it stops no other."""
-    Worker(tiny(tmp_path)).run()
-    folder = tiny(tmp_path, seeds=[0, 1])
+    """On the rows of an earlier dataset, or another run in its place: that is said, however long the path, and it stops
+    no other."""
+    place = tmp_path / ("folder" * 30)
+    place.mkdir()
+    Worker(tiny(place)).run()
+    folder = tiny(place, seeds=[0, 1])
     first, second = folder.jobs()
     path = Path(first.output_dir) / "run.json"
     record = json.loads(path.read_text())
