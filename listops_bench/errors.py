@@ -50,6 +50,10 @@ def shown(value: object, form: Callable[[object], str] = repr) -> str:
         return "a number of thousands of digits"
 
 
+MAX_ERROR = 1_500
+"""Characters of an error's line: it may name a value that goes on for ever."""
+
+
 def shortened(text: str, limit: int = 200) -> str:
     """A text as an error names it: cut where it goes on for ever."""
     return text if len(text) <= limit else text[: limit - 3] + "..."

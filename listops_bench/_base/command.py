@@ -21,6 +21,7 @@ from listops_bench._base.stopping import EXIT_TIME_IS_UP, Stopped
 from listops_bench.errors import (
     EXIT_ENVIRONMENT,
     EXIT_INVALID,
+    MAX_ERROR,
     EnvironmentFailed,
     InvalidInput,
     OutOfTime,
@@ -30,8 +31,6 @@ from listops_bench.errors import (
 )
 
 EXIT_FAILED, EXIT_INTERRUPTED, EXIT_BROKEN_PIPE = 1, 130, 141
-MAX_ERROR = 1_500
-"""Characters of an error's line: it may name a value that goes on for ever."""
 
 
 class Parser(argparse.ArgumentParser):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from listops_bench.errors import InvalidInput, shortened
+from listops_bench.errors import MAX_ERROR, InvalidInput, shortened
 
 LEFT, RIGHT = "---", "---:"
 """How a column of a Markdown table is aligned."""
@@ -40,13 +40,13 @@ def slug(text: str, *, keep: str = "", max_length: int | None = 120) -> str:
 def one_line(error: BaseException, *, with_type: bool = False) -> str:
     """An error's message on one line of at most 200 characters; its type's name where it has none.
 
-    That of InvalidInput was written for users, and may name long paths before it comes to its point: 1,500 characters.
+    That of InvalidInput was written for users, and may name long paths before its point: `MAX_ERROR` characters.
 
     Args:
         with_type: name the type too, except InvalidInput.
     """
     is_ours = isinstance(error, InvalidInput)
-    name, text = type(error).__name__, shortened(" ".join(str(error).split()), 1_500 if is_ours else 200)
+    name, text = type(error).__name__, shortened(" ".join(str(error).split()), MAX_ERROR if is_ours else 200)
     with_type = with_type and not is_ours
     return (f"{name}: {text}" if with_type else text) if text else name
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from listops_bench._base import records
 from listops_bench.result.format import SplitResult
-from listops_bench.score.completion import METRICS, ByForm
+from listops_bench.score.completion import METRICS, ByForm, Limits
+from listops_bench.score.held_out import HeldOutSteps
 
 MAX_SHARE_DIFFERING = 0.001
 """On other hardware a near tie between two tokens may fall otherwise: so many rows may, at most."""
@@ -102,16 +103,19 @@ def _held_out_agrees(claimed: SplitResult, measured: SplitResult) -> bool:
     if claimed.held_out.keys() != measured.held_out.keys():
         return False
     pairs = ((first, measured.held_out[name]) for name, first in claimed.held_out.items())
-    return all(a.steps == b.steps and max(abs(a.low - b.low), abs(a.high - b.high)) <= _MAX_SHIFT for a, b in pairs)
+    return all(a.steps == b.steps and _near(a, b) for a, b in pairs)
 
 
 def _by_form_agrees(claimed: ByForm | None, measured: ByForm | None) -> bool:
     if claimed is None or measured is None:
         return claimed is measured
     pairs = [(getattr(claimed, name), getattr(measured, name)) for name in METRICS]
-    return claimed.forms == measured.forms and all(
-        max(abs(a.low - b.low), abs(a.high - b.high)) <= _MAX_SHIFT for a, b in pairs
-    )
+    return claimed.forms == measured.forms and all(_near(a, b) for a, b in pairs)
+
+
+def _near(claimed: Limits | HeldOutSteps, measured: Limits | HeldOutSteps) -> bool:
+    """Whether the ends of two intervals are the same but for near ties."""
+    return max(abs(claimed.low - measured.low), abs(claimed.high - measured.high)) <= _MAX_SHIFT
 
 
 def _first_difference(claimed: SplitResult, measured: SplitResult) -> str:
