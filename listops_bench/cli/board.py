@@ -134,6 +134,7 @@ def _place(results: str) -> Path:
 def build_board(*, results: str, output_dir: str | None, **options: Any) -> None:
     from listops_bench._base.beside import beside
     from listops_bench._base.files import write_atomic
+    from listops_bench._base.memory import uncollected
     from listops_bench.claims.page import FILE_NAME, make_claims
     from listops_bench.leaderboard.output import build, check_replaced
 
@@ -146,8 +147,9 @@ def build_board(*, results: str, output_dir: str | None, **options: Any) -> None
         check_replaced(boards, results, claims)
         deciding.append(beside(lambda: make_claims(boards, results, claims)))
 
-    built = build(results, place, **options, on_left_out=_warn_left_out, on_read=decide)
-    write_atomic(claims, deciding[0]())
+    with uncollected():  # in copies of this process, too
+        built = build(results, place, **options, on_left_out=_warn_left_out, on_read=decide)
+        write_atomic(claims, deciding[0]())
     print_line(f"{built.num_results} results: {built.page}, {built.markdown}, {claims}")
 
 

@@ -6,6 +6,7 @@ the name (``dest``) of the parameter that it sets. Packages that do the work are
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -33,7 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         return parser.run(words)
 
-    return run_command(work)
+    code = run_command(work)
+    if argv is None:
+        gc.freeze()  # the process ends, which would look for cycles in all that is left: a second after a large board
+    return code
 
 
 def build_parser() -> Parser:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from listops_bench.leaderboard.groups import Group, Setting
 from listops_bench.result.learned import SEEN, UNSEEN, View
@@ -106,6 +107,11 @@ class Arm:
     def times(self) -> dict[int, Survival | None]:
         """By size, how long learning took; None where not all runs were validated on the way."""
         return {size: time_to_learn(g for g in self.groups if g.parameters == size) for size in self.sizes}
+
+    def estimates(self) -> dict[str, Any]:
+        """What is estimated once, by the name of its property."""
+        _ = self.threshold.plateau, self.unseen.plateau
+        return {"threshold": self.threshold, "unseen": self.unseen}
 
     @property
     def verified(self) -> int:

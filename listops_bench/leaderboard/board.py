@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from listops_bench._base.beside import beside
+from listops_bench._base.memory import uncollected
 from listops_bench._base.text import count, version_order
 from listops_bench.errors import InvalidInput
 from listops_bench.leaderboard.arms import Arm, Comparison, all_arms, by_difficulty, comparisons, difficulty
@@ -19,6 +19,7 @@ from listops_bench.result.files import find_results, read_result
 from listops_bench.result.format import TRACKS, Model, Result
 from listops_bench.result.identity import conflicts
 from listops_bench.result.verified import Verification, verified_files
+from listops_bench.tasks.pages import remember_pages
 from listops_bench.tasks.training_kinds import KINDS
 
 
@@ -76,8 +77,12 @@ class Board:
 
     def estimate(self) -> None:
         """Estimates all thresholds and plateaus now, which are else estimated where they are first asked for."""
-        for arm in self.arms:
-            _ = arm.threshold.plateau, arm.unseen.plateau
+        ladders = self._ladders
+        others = beside(lambda: [arm.estimates() for arm in ladders[1::2]])
+        for arm in ladders[::2]:
+            arm.estimates()
+        for arm, found in zip(ladders[1::2], others(), strict=True):
+            vars(arm).update(found)
         _ = self.comparisons
 
     @cached_property
@@ -157,14 +162,16 @@ def read_boards(
             raise error
         on_left_out(str(error))
 
-    files: dict[Path, Result] = {}
-    with _uncollected():
-        for path in find_results(results_dir):
-            try:
-                files[path] = read_result(path, results_dir)
-            except InvalidInput as error:
-                leave_out(error)
-        verified = verified_files(results_dir, files)
+    paths = find_results(results_dir)
+    with uncollected():
+        second = beside(lambda: _read(paths[1::2], results_dir))
+        parts = [_read(paths[::2], results_dir), second()]
+        for result in parts[1].files.values():
+            remember_pages(result.pages or {}, "result")  # which its own process has done for itself
+    for _, problem in sorted(item for part in parts for item in part.problems.items()):
+        leave_out(InvalidInput(problem))
+    files = {path: part.files[path] for path in paths for part in parts if path in part.files}
+    verified = {path: part.verified[path] for path in paths for part in parts if path in part.verified}
     for path, conflict in conflicts(files, verified).items():
         leave_out(InvalidInput(conflict.problem))
         del files[path]
@@ -178,16 +185,23 @@ def read_boards(
     return boards(measured.values(), records)
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Has nobody look for cycles in what is read: it stays, and has none. A sixth of the time of reading."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
+@dataclass(frozen=True)
+class _Read:
+    """Result files of a folder: those that are valid, the records of those that are verified, and what is wrong."""
+
+    files: dict[Path, Result]
+    verified: dict[Path, Verification]
+    problems: dict[Path, str]
+
+
+def _read(paths: Iterable[Path], results_dir: str | os.PathLike[str]) -> _Read:
+    files, problems = dict[Path, Result](), dict[Path, str]()
+    for path in paths:
+        try:
+            files[path] = read_result(path, results_dir)
+        except InvalidInput as error:
+            problems[path] = str(error)
+    return _Read(files, verified_files(results_dir, files), problems)
 
 
 def boards(results: Iterable[Result], verified: Mapping[tuple[Model, str], Verification] = NONE) -> list[Board]:

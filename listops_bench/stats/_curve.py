@@ -32,6 +32,7 @@ _LOW_PLATEAUS: Floats = np.array([0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5])
 _BEYOND: Floats = np.geomspace(0.02, 30, 14)  # e-folds outside the sizes tried
 _FINE = 0.3  # of deviance between two neighbours of a profile
 _NEAR = 16.0  # of deviance: how far up a profile is made fine
+_KEPT = 32  # grids of the sizes and runs of an arm, 2 MB each
 _TINY = 1e-300
 _SIDE = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
 
@@ -213,14 +214,14 @@ def _outside(x: Sequence[float]) -> Floats:
     return np.concatenate([x[0] - _BEYOND[::-1], inner, x[-1] + _BEYOND])
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=_KEPT)
 def _n50_grid(ladder: Ladder) -> tuple[Floats, tuple[Floats, Floats, Floats]]:
     points = _outside(ladder[0])
     slope, plateau = _SLOPES[None, :, None], _PLATEAUS[None, None, :]
     return points, _curves(ladder, *curve_of(points[:, None, None], slope, plateau), plateau)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=2 * _KEPT)
 def _plateau_grid(ladder: Ladder, plateaus: tuple[float, ...]) -> tuple[Floats, Floats, Floats]:
     middle, slope = _outside(ladder[0])[:, None, None], _SLOPES[None, :, None]
     return _curves(ladder, middle, slope, np.array(plateaus)[None, None, :])

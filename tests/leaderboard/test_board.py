@@ -26,7 +26,8 @@ from listops_bench.result.learned import learned
 from listops_bench.result.verified import Verification, read_verified, result_sha256, write_verified
 from listops_bench.runs.record import Parameters
 from listops_bench.score.held_out import HeldOutSteps
-from listops_bench.tasks.task import single_tasks
+from listops_bench.tasks.pages import own_pages
+from listops_bench.tasks.task import get_task, single_tasks
 from listops_bench.tasks.training_kinds import plan_of, training_kind
 from tests.support.commands import Run, run_python
 from tests.support.fake_results import (
@@ -271,6 +272,32 @@ def test_building_imports_no_torch(tmp_path: Path) -> None:
     code = "import sys; from listops_bench.leaderboard import build; build('results', '.'); "
     code += "print([m for m in ('torch', 'transformers', 'datasets') if m in sys.modules])"
     assert run_python(code, tmp_path).stdout.strip() == "[]"
+
+
+OTHER_PROCESS = """
+import json, sys
+from listops_bench.leaderboard import read_boards
+(board,) = read_boards("results")
+board.estimate()
+told = [[a.task, a.threshold.estimate, a.threshold.low, a.threshold.plateau.estimate, a.runs] for a in board.arms]
+print(json.dumps([board.summary, told, "torch" in sys.modules]))
+"""
+
+
+def test_a_board_read_by_two_processes_is_that_of_one(tmp_path: Path) -> None:
+    """Every second file, and arm, is the other's; the names of a regime of one's own are known to both afterwards."""
+    page = tmp_path / "small.yaml"
+    page.write_text("nest_probability: 0.3\n")
+    task = get_task(f"sum@{page}")
+    own = {"pages": own_pages(task.page_words), "curriculum": f"{task.name}:3000"}
+    found = [result(task.name, 0.4 + 0.55 * (w > 32), width=w, seed=s, **own) for w in (16, 32, 48) for s in range(2)]
+    found += ladder_results(seeds=2)
+    write(tmp_path / "results", found)
+    (board,) = boards(found)
+    arms = [[a.task, a.threshold.estimate, a.threshold.low, a.threshold.plateau.estimate, a.runs] for a in board.arms]
+    assert {arm[0] for arm in arms} >= {task.name, "sum"}
+    done = run_python(OTHER_PROCESS, tmp_path)
+    assert json.loads(done.stdout) == [board.summary, arms, False], done.stderr
 
 
 # --- hostile names ----------------------------------------------------------------------------------------------------
