@@ -204,6 +204,9 @@ CARD_DATA: dict[str, Any] = {
 """What the front matter of every model card says."""
 
 
+_TRAINED = "Trained on {}; `run.json` says how, and `train_log.jsonl` holds its learning curve."
+
+
 def card_text(run: RunRecord, symbols: Symbols, place: str = "path") -> str:
     """What every model card says: size, curriculum and usage.
 
@@ -219,7 +222,7 @@ def card_text(run: RunRecord, symbols: Symbols, place: str = "path") -> str:
         prompt=f"{next(iter(symbols.operations.values())).token} 0 1 1 ] ="
         if symbols.word
         else "[SUM 3 [MAX 2 9 ] 4 ] =",
-        trained=f"Trained on {markdown_code(run.curriculum)}." if run.curriculum else "",
+        trained=_TRAINED.format(markdown_code(run.curriculum)) if run.curriculum else "",
         place=place,
         weights=run.weights_sha256,
     )
