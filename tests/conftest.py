@@ -22,9 +22,11 @@ os.environ.update(
     MKL_NUM_THREADS="1",
 )
 
-# `nohup make test` has it ignored, which processes that tests start would inherit.
+# `nohup make test` has SIGHUP ignored, a job in the background SIGINT, and what tests start would inherit that.
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A cache of its own for every test session, shared by its workers: what lies in the user's cache decides no test.
 _OWN_CACHE = None
