@@ -165,13 +165,13 @@ def read_boards(
     paths = find_results(results_dir)
     with uncollected():
         second = beside(lambda: _read(paths[1::2], results_dir))
-        parts = [_read(paths[::2], results_dir), second()]
-        for result in parts[1].files.values():
+        own, others = _read(paths[::2], results_dir), second()
+        for result in others.files.values():
             remember_pages(result.pages or {}, "result")  # which its own process has done for itself
-    for _, problem in sorted(item for part in parts for item in part.problems.items()):
+    for _, problem in sorted((own.problems | others.problems).items()):
         leave_out(InvalidInput(problem))
-    files = {path: part.files[path] for path in paths for part in parts if path in part.files}
-    verified = {path: part.verified[path] for path in paths for part in parts if path in part.verified}
+    files = dict(sorted((own.files | others.files).items()))
+    verified = own.verified | others.verified
     for path, conflict in conflicts(files, verified).items():
         leave_out(InvalidInput(conflict.problem))
         del files[path]

@@ -37,7 +37,7 @@ from listops_bench.stats.threshold import Kind, Outcome, Profile, Ratio, Thresho
 Way = Literal["variance", "staircase"]
 
 LOOK_LEVEL = 8.0
-"""The same for a ratio that is looked at three times, one of the arms with a plateau of .7."""
+"""Of deviance, from which on a ratio is rejected: it is looked at three times, one of the arms with a plateau of .7."""
 NO_EFFECT = 0.8
 """A ratio whose interval lies above is of no interest."""
 _LEAST = 12  # runs before the interval's width may end a search
@@ -62,8 +62,8 @@ class Trial:
 def level_after(runs: int) -> float:
     """The deviance from which on an N50 is rejected, where a search looks after every batch of its runs.
 
-    With one level for all numbers of runs, most intervals that miss N50 are those of searches that ended after 20 to
-    40 runs of a wide rise.
+    With one level for all numbers of runs, most intervals that miss N50 are those of searches that ended within 80 runs
+    of a wide rise.
     """
     return 5.1 + 18 / max(1, runs)
 
