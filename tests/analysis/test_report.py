@@ -147,6 +147,16 @@ def test_seeds_of_a_curriculum_stand_together(analyses: list[Analysis]) -> None:
     assert {figure.name for figure in comparison_figures(findings, analyses)} == {"compare", "axes"}, "loops and layers"
 
 
+@pytest.mark.parametrize(("most", "drawn"), [(18, 5), (7, 4), (3, None)])
+def test_of_many_checkpoints_each_group_shows_its_first(
+    analyses: list[Analysis], monkeypatch: pytest.MonkeyPatch, most: int, drawn: int | None
+) -> None:
+    monkeypatch.setattr("listops_bench.analysis.report._figures.MOST_PANELS", most)
+    figures = comparison_figures(compare_checkpoints(analyses), analyses)
+    panels = [figure.svg.count(">axis 1: ") for figure in figures if figure.name == "axes"]
+    assert panels == ([] if drawn is None else [drawn])
+
+
 def test_checkpoints_without_a_common_operation_are_compared_each_on_its_own(tmp_path: Path) -> None:
     folders = [make_checkpoint(tmp_path / op, run_record(f"{op}:30"), "looped_d008") for op in ("sum", "max")]
     found = analyse(folders, num_rows=4)

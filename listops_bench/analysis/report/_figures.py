@@ -30,7 +30,7 @@ from listops_bench.pages.chart import Figure, Sheet, draw_figure
 if TYPE_CHECKING:
     import altair as alt
 
-MOST_PANELS = 24
+MOST_PANELS = 18
 MOST_TRIPLE_NUMBERS = 12
 
 Chart = Callable[[Sheet], "alt.TopLevelMixin"]
@@ -64,8 +64,9 @@ def comparison_figures(findings: Findings, analyses: Sequence[Analysis]) -> list
     """The figures that set checkpoints side by side."""
     embeddings = {analysis.name: analysis.embedding for analysis in analyses}
     charts: dict[str, Chart] = {"compare": partial(compare_chart, findings, embeddings)}
-    if len(analyses) <= MOST_PANELS:
-        panels = [(checkpoint_name(g, one), embeddings[one.name]) for g in findings.groups for one in g.checkpoints]
+    most = MOST_PANELS // len(findings.groups)
+    if most:
+        panels = [(checkpoint_name(g, one), embeddings[one.name]) for g in findings.groups for one in g.checkpoints[:most]]
         charts["axes"] = partial(axes_chart, panels)
     shapes = {(analysis.reliance.layer_word, len(analysis.reliance.norms)) for analysis in analyses}
     if len(shapes) == 1:
