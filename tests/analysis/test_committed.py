@@ -12,11 +12,12 @@ from listops_bench.runs.store import StoredRecipe
 
 ROOT = Path(__file__).resolve().parents[2]
 ANALYSES, PAGE = ROOT / "leaderboard/analysis", ROOT / "docs/what_models_learned.md"
-NUMBERS = ["none", "one", "two", "three", "four", "five", "six"]
+NUMBERS = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+SIZES = ["looped_d032", "looped_d036", "looped_d048"]
 KINDS = "sum", "sum_max_med", "max_med, then sum"
 
 
-@pytest.fixture(scope="module", params=["looped_d032", "looped_d048"])
+@pytest.fixture(scope="module", params=SIZES)
 def found(request: pytest.FixtureRequest) -> Findings:
     return read_findings(ANALYSES / request.param / "comparison.json")
 
@@ -35,7 +36,7 @@ def tell(group: GroupFindings, figure: str) -> int:
 
 
 def test_the_page_says_what_they_found() -> None:
-    large, small = (read_findings(ANALYSES / name / "comparison.json") for name in ("looped_d048", "looped_d032"))
+    small, middle, large = (read_findings(ANALYSES / name / "comparison.json") for name in SIZES)
     alone, joint, transfer = large.groups
     seeds = len(alone.checkpoints)
 
@@ -46,23 +47,30 @@ def test_the_page_says_what_they_found() -> None:
         values = [getattr(getattr(one, figure), "accuracy", getattr(one, figure)) for one in group.checkpoints]
         return f"{fmean(values):.0%}"
 
-    assert tell(joint, "order") == tell(transfer, "order") == seeds
+    for study in (small, middle, large):
+        assert [tell(group, "order") for group in study.groups[1:]] == [seeds, seeds]
+        assert (
+            max(group.order_p_adjusted for group in study.groups[1:]) < SIGNIFICANT < study.groups[0].order_p_adjusted
+        )
     assert all(tell(group, "waves") == seeds for group in large.groups)
-    assert max(joint.order_p_adjusted, transfer.order_p_adjusted) < SIGNIFICANT < alone.order_p_adjusted
+    assert not any(map(share, middle.groups[0].checkpoints))
     of, told = NUMBERS[seeds], [NUMBERS[tell(group, "parity")] for group in large.groups]
+    fewer = [NUMBERS[sum(tell(group, "parity") for group in study.groups)] for study in (middle, small)]
+    beyond = [p_text(group.beyond_p_adjusted or 0) for group in (joint, alone, transfer)]
     text = " ".join(PAGE.read_text().split())
     for phrase in (
-        f"Eighteen models of {joint.checkpoints[0].parameters:,} parameters after 6,000 steps, {of} seeds of each",
+        f"Thirty models of {joint.checkpoints[0].parameters:,} parameters after 6,000 steps, {of} seeds of each",
         f"{sum(map(share, large.checkpoints))} of them get more than 95% of the SUM traces right",
-        f"after SUM alone at {NUMBERS[tell(alone, 'order')]} of the {of}, although "
-        f"{NUMBERS[sum(map(share, alone.checkpoints))]} of these models get more than 95% of SUM right",
+        f"at {small.checkpoints[0].parameters:,} and {middle.checkpoints[0].parameters:,} parameters; after SUM alone "
+        f"at {NUMBERS[tell(alone, 'order')]} of the {of}, although {NUMBERS[sum(map(share, alone.checkpoints))]} of these models get more than 95% of SUM right",
         f"at {told[1]} of {of} seeds; so do {told[0]} of {of} of SUM alone, and {told[2]} of {of} after a transfer",
-        f"joint training ({p_text(joint.beyond_p_adjusted or 0)}), and neither after SUM alone "
-        f"({p_text(alone.beyond_p_adjusted or 0)}) nor after a transfer ({p_text(transfer.beyond_p_adjusted or 0)})",
-        f"{NUMBERS[sum(tell(group, 'parity') for group in small.groups)]} of {len(small.checkpoints)} tell it",
+        "joint training ({}) and after SUM alone ({}), and not after a transfer ({})".format(*beyond),
+        f"{fewer[0]} of thirty models tell it at {middle.checkpoints[0].parameters:,}, where "
+        f"{NUMBERS[tell(middle.groups[0], 'parity')]} of {of} of SUM alone do although none of them has learned SUM, "
+        f"and {fewer[1]} of thirty at {small.checkpoints[0].parameters:,}",
         f"After SUM alone, {mean(alone, 'unseen')} of the rows that need facts never trained on come out right, after "
         f"joint training {mean(joint, 'unseen')}",
         "{}, {} and {}".format(*(mean(group, "attention_share") for group in large.groups)),
     ):
         assert phrase in text, phrase
-    assert len(large.checkpoints) == 18
+    assert [len(study.checkpoints) for study in (small, middle, large)] == [30, 30, 30]

@@ -66,7 +66,8 @@ def comparison_figures(findings: Findings, analyses: Sequence[Analysis]) -> list
     charts: dict[str, Chart] = {"compare": partial(compare_chart, findings, embeddings)}
     most = MOST_PANELS // len(findings.groups)
     if most:
-        panels = [(checkpoint_name(g, one), embeddings[one.name]) for g in findings.groups for one in g.checkpoints[:most]]
+        first = [(group, one) for group in findings.groups for one in group.checkpoints[:most]]
+        panels = [(checkpoint_name(group, one), embeddings[one.name]) for group, one in first]
         charts["axes"] = partial(axes_chart, panels)
     shapes = {(analysis.reliance.layer_word, len(analysis.reliance.norms)) for analysis in analyses}
     if len(shapes) == 1:
