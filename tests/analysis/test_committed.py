@@ -62,7 +62,8 @@ def test_the_page_says_what_they_found() -> None:
         f"Thirty models of {joint.checkpoints[0].parameters:,} parameters after 6,000 steps, {of} seeds of each",
         f"{sum(map(share, large.checkpoints))} of them get more than 95% of the SUM traces right",
         f"at {small.checkpoints[0].parameters:,} and {middle.checkpoints[0].parameters:,} parameters; after SUM alone "
-        f"at {NUMBERS[tell(alone, 'order')]} of the {of}, although {NUMBERS[sum(map(share, alone.checkpoints))]} of these models get more than 95% of SUM right",
+        f"at {NUMBERS[tell(alone, 'order')]} of the {of}, "
+        f"although {NUMBERS[sum(map(share, alone.checkpoints))]} of these models get more than 95% of SUM right",
         f"at {told[1]} of {of} seeds; so do {told[0]} of {of} of SUM alone, and {told[2]} of {of} after a transfer",
         "joint training ({}) and after SUM alone ({}), and not after a transfer ({})".format(*beyond),
         f"{fewer[0]} of thirty models tell it at {middle.checkpoints[0].parameters:,}, where "
