@@ -34,11 +34,11 @@ class Reader(Protocol):
 
 def reader_of(model: PreTrainedModel, prefixes: list[Ids]) -> Reader:
     """A reader that has what the model remembers of earlier tokens, where it can be told to."""
-    if takes(model, "past_key_values"):
-        return _Remembering(model, prefixes)
-    if takes(model, "cache_params") and takes(model, "attention_mask"):
-        return _Recurrent(model, prefixes)
-    return _Rereading(model, prefixes)
+    # From transformers 5.24 on both kinds of memory have the one name.
+    name = next((name for name in ("past_key_values", "cache_params", "cache") if takes(model, name)), None)
+    if name == "cache_params" or (name == "cache" and model._is_stateful):
+        return _Recurrent(model, prefixes, name) if takes(model, "attention_mask") else _Rereading(model, prefixes)
+    return _Rereading(model, prefixes) if name is None else _Remembering(model, prefixes, name)
 
 
 def _padded_left(prefixes: list[Ids], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -52,10 +52,10 @@ def _padded_left(prefixes: list[Ids], device: torch.device) -> tuple[torch.Tenso
 
 
 class _Remembering:
-    """Keeps keys and values."""
+    """Keeps keys and values, which the model takes under a name."""
 
-    def __init__(self, model: PreTrainedModel, prefixes: list[Ids]) -> None:
-        self.model = model
+    def __init__(self, model: PreTrainedModel, prefixes: list[Ids], name: str) -> None:
+        self.model, self.name = model, name
         self.ids, self.mask = _padded_left(prefixes, model.device)
         self.positions = (self.mask.cumsum(1) - 1).clamp(min=0)
         self.cache = DynamicCache(config=model.config)
@@ -66,8 +66,8 @@ class _Remembering:
             input_ids=self.ids,
             attention_mask=self.mask,
             position_ids=self.positions,
-            past_key_values=self.cache,
             use_cache=True,
+            **{self.name: self.cache},
             **self.asked,
         )
         logits: torch.Tensor = output.logits[:, -1]
@@ -85,15 +85,15 @@ class _Remembering:
 class _Recurrent:
     """Keeps states of one size, as Mamba has them. A row that is dropped is read on, unheard."""
 
-    def __init__(self, model: PreTrainedModel, prefixes: list[Ids]) -> None:
-        self.model = model
+    def __init__(self, model: PreTrainedModel, prefixes: list[Ids], name: str) -> None:
+        self.model, self.name = model, name
         self.ids, mask = _padded_left(prefixes, model.device)
         self.states: dict[str, object] = {"attention_mask": mask}
         self.heard = torch.arange(len(prefixes), device=model.device)
 
     def next_logits(self) -> torch.Tensor:
         output = self.model(input_ids=self.ids, use_cache=True, **self.states)
-        self.states = {"cache_params": output.cache_params}
+        self.states = {self.name: getattr(output, self.name)}
         logits: torch.Tensor = output.logits[self.heard, -1]
         return logits
 

@@ -30,7 +30,7 @@ class LoopedConfig(PreTrainedConfig):
     """
 
     model_type = "listops_looped"
-    keys_to_ignore_at_inference = ["past_key_values"]  # annotated, it would become a field
+    keys_to_ignore_at_inference = ["past_key_values", "cache"]  # annotated, it would become a field
     attribute_map = {"num_hidden_layers": "n_loop"}  # one slot of key-value cache per loop
 
     vocab_size: int = 22

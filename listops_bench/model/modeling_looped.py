@@ -7,6 +7,7 @@
 Shapes in names: B sequences, T tokens each, D width, H heads, K head size, V vocabulary.
 """
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,9 @@ from .configuration_looped import LoopedConfig
 
 Positions = torch.Tensor | slice | None
 """Which positions of a sequence to keep: an index, a slice, or None for all."""
+
+CACHE = "cache" if "cache" in inspect.signature(create_causal_mask).parameters else "past_key_values"
+"""What `transformers` calls the keys and values of earlier tokens: the former from 5.24 on. Models here take both."""
 
 
 class LoopedBlock(GradientCheckpointingLayer):
@@ -119,7 +123,7 @@ class LoopedPreTrainedModel(PreTrainedModel):
     config_class = LoopedConfig
     base_model_prefix = "model"
     _no_split_modules = ["LoopedBlock"]
-    _skip_keys_device_placement = ["past_key_values"]
+    _skip_keys_device_placement = ["past_key_values", "cache"]
     _supports_sdpa = True
     _supports_attention_backend = True
     supports_gradient_checkpointing = True
@@ -167,15 +171,22 @@ class LoopedModel(LoopedPreTrainedModel):
         inputs_embeds: torch.Tensor | None = None,
         use_cache: bool | None = None,
         keep: Positions = None,
+        cache: Cache | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPast:
         """Hidden states [B, T, D], or those of the positions in ``keep``.
 
         Without ``position_ids`` they follow from the attention mask, so padding on either side is right. Position ids
         that begin again inside a sequence mark packed rows: no row then sees another (pass no attention mask).
+
+        Raises:
+            TypeError: keys and values of earlier tokens under a name that is not known, which would be overlooked.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds")
+        if unknown := [name for name, value in kwargs.items() if isinstance(value, Cache)]:
+            raise TypeError(f"{unknown[0]} is no name here for the keys and values of earlier tokens; {CACHE} is")
+        past_key_values = cache if past_key_values is None else past_key_values
         x_BxTxD = self.embedding(input_ids) if inputs_embeds is None else inputs_embeds
         if position_ids is None:
             position_ids = positions_of(attention_mask, past_key_values, x_BxTxD)
@@ -184,8 +195,8 @@ class LoopedModel(LoopedPreTrainedModel):
             config=self.config,
             inputs_embeds=x_BxTxD,
             attention_mask=attention_mask,
-            past_key_values=past_key_values,
             position_ids=position_ids,
+            **{CACHE: past_key_values},
         )
         use_cache = self.config.use_cache and not self.training if use_cache is None else use_cache
         if self.training and self.block.gradient_checkpointing:  # the block runs twice, and would fill a cache twice
@@ -201,7 +212,7 @@ class LoopedModel(LoopedPreTrainedModel):
             last = loop == self.config.n_loop - 1
             x_BxTxD = self.block(x_BxTxD, mask, rotation, past_key_values, loop, keep=keep if last else None, **kwargs)
         return BaseModelOutputWithPast(
-            last_hidden_state=self.ln(x_BxTxD), past_key_values=past_key_values if use_cache else None
+            last_hidden_state=self.ln(x_BxTxD), **{CACHE: past_key_values if use_cache else None}
         )
 
 
@@ -238,6 +249,7 @@ class LoopedForCausalLM(LoopedPreTrainedModel, GenerationMixin):
         labels: torch.Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
+        cache: Cache | None = None,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
         """Logits [B, T, V], or those of ``logits_to_keep``: the last so many positions, or an index of positions.
@@ -249,13 +261,13 @@ class LoopedForCausalLM(LoopedPreTrainedModel, GenerationMixin):
             keep = slice(-logits_to_keep, None)
         loss_kwargs = {key: kwargs.pop(key) for key in ("num_items_in_batch", "shift_labels") if key in kwargs}
         output = self.model(
-            input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, use_cache, keep, **kwargs
+            input_ids, attention_mask, position_ids, past_key_values, inputs_embeds, use_cache, keep, cache, **kwargs
         )
         logits = self.lm_head(output.last_hidden_state)
         loss = None
         if labels is not None:
             loss = self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size, **loss_kwargs)
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=output.past_key_values)
+        return CausalLMOutputWithPast(loss=loss, logits=logits, **{CACHE: getattr(output, CACHE)})
 
 
 LoopedForCausalLM.register_for_auto_class("AutoModelForCausalLM")

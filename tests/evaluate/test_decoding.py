@@ -1,5 +1,6 @@
 """Predictions: row for row what `generate` writes, whatever the batch, for any family and any state of training."""
 
+import functools
 from functools import lru_cache
 from typing import Any
 from unittest.mock import Mock
@@ -77,9 +78,10 @@ def test_a_recurrent_model_reads_no_token_twice_to_go_on(monkeypatch: pytest.Mon
     model, widths = opinionated(build_model(config)), list[int]()
     own = model.forward
 
-    def forward(input_ids: Any = None, attention_mask: Any = None, cache_params: Any = None, **given: Any) -> Any:
+    @functools.wraps(own)
+    def forward(input_ids: Any = None, *args: Any, **given: Any) -> Any:
         widths.append(input_ids.shape[1])
-        return own(input_ids, attention_mask, cache_params=cache_params, **given)
+        return own(input_ids, *args, **given)
 
     monkeypatch.setattr(model, "forward", forward)
     predict(model, rows_of(num_rows=8))

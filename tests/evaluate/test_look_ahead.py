@@ -43,9 +43,10 @@ def seeing(sees: Callable[[torch.Tensor], torch.Tensor], loops: tuple[int, ...] 
 
     class Seeing(LoopedForCausalLM):
         def forward(self, input_ids: Any = None, *args: Any, past_key_values: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
-            if past_key_values is None or past_key_values.get_seq_length() == 0:
+            cache = kwargs.pop("cache", past_key_values)
+            if cache is None or cache.get_seq_length() == 0:
                 self.seen = sees(input_ids) & (input_ids != PAD_ID)
-            return super().forward(input_ids, *args, past_key_values=past_key_values, **kwargs)
+            return super().forward(input_ids, *args, past_key_values=cache, **kwargs)
 
     model: Any = Seeing(load_config("looped_d016"))
     model.load_state_dict(opinionated(build_model("looped_d016", seed=1)).state_dict())

@@ -24,6 +24,7 @@ from listops_bench.model.ladder import (
     model_symbols,
     parameter_counts,
 )
+from listops_bench.model.modeling_looped import CACHE
 from listops_bench.tasks.symbols import symbols_of, vocabulary
 from listops_bench.train._linear import TOKEN_MULTIPLE, available, fast_linear
 from listops_bench.train._rows import RowLayout, attention_by_rows, using_rows
@@ -174,16 +175,24 @@ def test_packed_rows_do_not_leak_without_our_attention_either(looped: LoopedForC
     looped.eval()
 
 
-def test_cached_steps_give_the_logits_of_the_whole(looped: LoopedForCausalLM) -> None:
+@pytest.mark.parametrize("name", ["past_key_values", "cache"])
+def test_cached_steps_give_the_logits_of_the_whole(looped: LoopedForCausalLM, name: str) -> None:
+    """Under the name that transformers had for them up to 5.23, and the one that it has since."""
     (row,) = tokens(10)
     whole = alone(looped, row)
     first = looped(torch.tensor([row[:4]]))
-    assert len(first.past_key_values.layers) == looped.config.n_loop
-    cache, steps = first.past_key_values, [first.logits[0]]
+    assert len(first[CACHE].layers) == looped.config.n_loop
+    cache, steps = first[CACHE], [first.logits[0]]
     for token in row[4:]:
-        output = looped(torch.tensor([[token]]), past_key_values=cache)
-        cache, steps = output.past_key_values, [*steps, output.logits[0]]
+        output = looped(torch.tensor([[token]]), **{name: cache})
+        cache, steps = output[CACHE], [*steps, output.logits[0]]
     torch.testing.assert_close(torch.cat(steps), whole, rtol=1e-4, atol=1e-5)
+
+
+def test_a_cache_under_another_name_is_not_overlooked(looped: LoopedForCausalLM) -> None:
+    """Or each token would be answered as if none had come before it."""
+    with pytest.raises(TypeError, match=f"memory is no name here.*; {CACHE} is"):
+        looped(torch.tensor([[5]]), memory=looped(torch.tensor([[5, 6]]))[CACHE])
 
 
 def test_logits_to_keep(looped: LoopedForCausalLM) -> None:

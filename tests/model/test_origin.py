@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
-import httpx
 import huggingface_hub
 import pytest
 from huggingface_hub import constants
@@ -143,7 +142,6 @@ def test_an_answer_that_is_not_a_hubs_is_one_line(answer: Any, hub_server: HubSe
 
 
 def test_what_the_hub_refuses_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    response = httpx.Response(404, request=httpx.Request("GET", "https://hub/api/models"))
-    error = RepositoryNotFoundError("404: no such model\nask someone", response=response)
+    error = RepositoryNotFoundError("404: no such model\nask someone", response=Mock(headers={}))
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", Mock(side_effect=error))
     assert "'org/nothing' is no folder here, and the Hub says: 404: no such model" in refused("org/nothing")
