@@ -27,6 +27,8 @@ SITE_OF = {"README.md": "index.md", **{name: name for name in (*ELSEWHERE[1:], *
 PLACE_OF = {site: place for place, site in SITE_OF.items()}
 BOARD_SITE = "leaderboard/site/"
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+CODE_OR_LINK = re.compile(rf"^```.*?^```|`[^`\n]+`|{LINK.pattern}", re.MULTILINE | re.DOTALL)
+"""What begins first counts: a link in code is code, and a link whose text is code is a link."""
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -46,6 +48,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
 
     def link(found: re.Match[str]) -> str:
         picture, text, address = found.groups()
+        if address is None:  # code
+            return found[0]
         target, anchor = _target(place, address)
         if target is None:
             return found[0]
@@ -55,11 +59,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         relative = posixpath.relpath(site, posixpath.dirname(page.file.src_uri) or ".")
         return f"{picture}[{text}]({relative}{anchor})"
 
-    def outside_code(text: str) -> Iterator[str]:
-        for part in re.split(r"(^```.*?^```|`[^`\n]+`)", text, flags=re.MULTILINE | re.DOTALL):
-            yield part if part.startswith("`") else LINK.sub(link, part)
-
-    return "".join(outside_code(markdown.replace("<details>", '<details markdown="1">')))
+    return CODE_OR_LINK.sub(link, markdown.replace("<details>", '<details markdown="1">'))
 
 
 def _place(file: File) -> str:

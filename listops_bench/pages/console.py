@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from listops_bench._base.escape import terminal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -12,18 +10,12 @@ if TYPE_CHECKING:
 
 
 def make_table(*columns: str) -> Table:
-    """An empty table in the one style of all commands; its columns' texts are folded where they do not fit.
-
-    Nothing in its cells commands the terminal, whoever wrote them.
-    """
+    """An empty table in the one style of all commands; no number or name in it is broken on a narrow terminal."""
     from rich import box
-    from rich.table import Table
 
-    class SafeTable(Table):
-        def add_row(self, *cells: Any, **options: Any) -> None:
-            super().add_row(*(terminal(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+    from listops_bench.pages._fitted import FittedTable
 
-    table = SafeTable(*columns, box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left", title_justify="left")
+    table = FittedTable(*columns, box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left", title_justify="left")
     for column in table.columns:
         column.overflow = "fold"
     return table
@@ -33,7 +25,7 @@ def make_console() -> Console:
     """A console for tables: no markup, since ``[SUM`` is no style, and unfolded where it is a pipe or a file."""
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = 200
     return console

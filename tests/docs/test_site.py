@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_generated_pages_hold_what_there_is(site: Path) -> None:
 
 def test_pictures_and_files_are_taken_along(site: Path) -> None:
     for page in site.rglob("*.html"):
-        for address in re.findall(r'<(?:img|a)[^>]* (?:src|href)="([^"#?:]+)', page.read_text(encoding="utf-8")):
+        for address in re.findall(r'<(?:img|a)[^>]* (?:src|href)="([^"#?:]+)["#?]', page.read_text(encoding="utf-8")):
             assert (page.parent / address).exists() or address.startswith("/"), (page.name, address)
 
 
@@ -57,3 +58,23 @@ def test_no_other_host_is_asked(site: Path) -> None:
     for path in [*site.rglob("*.html"), *site.rglob("*.css")]:
         assert re.findall(asked, path.read_text(encoding="utf-8")) == [], path.name
         assert 'class="mermaid"' not in path.read_text(encoding="utf-8")  # the theme would fetch what draws it
+
+
+def test_from_files_no_page_has_an_error(site: Path, chromium: Any, console: Callable[[Any], list[str]]) -> None:
+    for page in site.rglob("*.html"):
+        if page.name != "404.html":  # a server's alone
+            chromium.get(page.as_uri())
+            assert console(chromium) == [], page
+
+
+def test_from_files_the_search_finds_a_page(site: Path, chromium: Any, console: Callable[[Any], list[str]]) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    chromium.get((site / "guides/sweeps.html").as_uri())
+    chromium.find_element("css selector", ".md-search__input").send_keys("McNemar")
+    found = WebDriverWait(chromium, 30, 0.05).until(
+        lambda driver: driver.find_elements("css selector", ".md-search-result__link")
+    )
+    chromium.get(found[0].get_attribute("href"))
+    assert "McNemar" in chromium.find_element("tag name", "article").text
+    assert console(chromium) == []

@@ -1,9 +1,12 @@
 """Tables as data, and the four ways in which they are written; the shell of pages."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given, strategies as st
 from jinja2 import UndefinedError
+from rich.console import Console
 
 from listops_bench._base.files import remove_others
 from listops_bench.pages import html
@@ -65,6 +68,38 @@ def test_a_terminal_has_a_column_for_details() -> None:
         ["max_med", "mean"], ["> 3,420", ""], ["2,900 to 4,000", ""], ["3 (of 5)", "8"],
     ]  # fmt: skip
     assert (drawn.title, drawn.caption) == ("Thresholds", "Bounds are marked.")
+
+
+WORDS = st.one_of(
+    st.integers(0, 10**12).map("{:,}".format),
+    st.floats(0, 100).map("{:.1f}%".format),
+    st.from_regex(r"[a-z]{1,9}(_[a-z0-9]{1,6}){0,3}", fullmatch=True),
+)
+TEXTS = st.lists(WORDS, max_size=9).map(" ".join)
+
+
+@given(st.integers(30, 200), st.integers(1, 8).flatmap(lambda n: st.lists(st.tuples(*[TEXTS] * n), max_size=4)), TEXTS)
+def test_no_width_breaks_a_number_or_a_name(width: int, rows: list[tuple[str, ...]], caption: str) -> None:
+    columns = tuple(Column(f"column {place}", "right") for place in range(len(rows[0]) if rows else 1))
+    console = Console(width=width, force_terminal=True, color_system=None, markup=False, highlight=False, emoji=False)
+    with console.capture() as output:
+        console.print(to_console(Table(columns, tuple(row(*cells) for cells in rows), caption, (caption,))))
+    shown = output.get()
+    written = Counter(
+        word for text in (*(cell for cells in rows for cell in cells), caption, caption) for word in text.split()
+    )
+    assert written <= Counter(shown.split())
+    assert max(map(len, shown.splitlines())) <= width
+
+
+def test_what_does_not_fit_becomes_a_list() -> None:
+    console = Console(width=30, force_terminal=True, color_system=None)
+    with console.capture() as output:
+        console.print(to_console(TABLE))
+    assert output.get().splitlines() == [
+        "Thresholds", "task: max_med", "N50: > 3,420", "95% interval: 2,900 to 4,000", "runs: 3 (of 5)", "",
+        "task: mean", "runs: 8", "", "Bounds are marked.",
+    ]  # fmt: skip
 
 
 def test_records_have_values_and_columns_are_picked_in_order() -> None:
