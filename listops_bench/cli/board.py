@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from listops_bench._base.command import EXIT_FAILED, Parser, file_to_write, folder_to_write, print_error, print_line
 from listops_bench._base.files import check_can_write
-from listops_bench._base.text import p_number, slug
+from listops_bench._base.text import count, p_number, slug
 from listops_bench.cli import model
 from listops_bench.errors import InvalidInput
 from listops_bench.pages.console import make_table, print_tables
@@ -150,7 +150,7 @@ def build_board(*, results: str, output_dir: str | None, **options: Any) -> None
     with uncollected():  # in copies of this process, too
         built = build(results, place, **options, on_left_out=_warn_left_out, on_read=decide)
         write_atomic(claims, deciding[0]())
-    print_line(f"{built.num_results} results: {built.page}, {built.markdown}, {claims}")
+    print_line(f"{count(built.num_results, 'result')}: {built.page}, {built.markdown}, {claims}")
 
 
 def print_claims(*, results: str, analysis: str | None, output: str | None, verified_only: bool) -> None:
@@ -249,7 +249,7 @@ def export_results(*, results: str, form: str, output_dir: str, dataset_id: str)
     files = export([read_result(path) for path in _result_files([results])], form, dataset_id)
     for name, content in files.items():
         write_atomic(Path(output_dir) / name, content)
-    print_line(f"{output_dir}: {len(files)} files")
+    print_line(f"{output_dir}: {count(len(files), 'file')}")
 
 
 def validate_results(*, files: Sequence[str], checkpoints: str | None) -> int:

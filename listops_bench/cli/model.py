@@ -122,24 +122,23 @@ def _limits(checkpoint: str, trusted: bool, seconds: float) -> AbstractContextMa
 
 def _answer(prompt: str, checkpoint: str, revision: str | None, trust_remote_code: bool) -> None:
     """Prints what the model writes after a prompt, and whether that is right."""
+    from listops_bench.evaluate.checkpoint import open_checkpoint
     from listops_bench.evaluate.decoding import context_length
-    from listops_bench.model.checkpoint import load_checkpoint
-    from listops_bench.model.ladder import model_symbols
-    from listops_bench.model.origin import resolve
+    from listops_bench.model.tokenizer import build_tokenizer
     from listops_bench.score.completion import score
     from listops_bench.tasks import expression
     from listops_bench.tasks.task import TaskSpec
 
-    source = resolve(checkpoint, revision, trust_remote_code=trust_remote_code)
-    model, tokenizer, run = load_checkpoint(source.folder, trust_remote_code=trust_remote_code)
-    symbols = model_symbols(model.config, run.symbols)
+    found = open_checkpoint(checkpoint, revision, trust_remote_code=trust_remote_code)
+    model, symbols = found.model, found.symbols
     root = expression.parse(prompt, symbols)
     text = expression.prompt_text(root)
     size, context = len(text.split()), context_length(model)
     if context is not None and size >= context:
         raise InvalidInput(f"the prompt has {size} tokens, and the model's context is {context}")
+    tokenizer = build_tokenizer(symbols)
     inputs = tokenizer(text, return_tensors="pt")
-    reference = expression.completion_text(root, symbols)
+    reference = expression.completion_text(root, symbols, found.trace)
     limit = max(TaskSpec.max_tokens // 2, len(reference.split()) + 1)  # as in every evaluation
     written = model.generate(**inputs, do_sample=False, max_new_tokens=min(limit, (context or size + limit) - size))
     completion = " " + tokenizer.decode(written[0, size:], skip_special_tokens=True)

@@ -12,9 +12,8 @@ from listops_bench.evaluate.checkpoint import Checkpoint, open_checkpoint
 from listops_bench.evaluate.decoding import predict
 from listops_bench.evaluate.run import check_lengths, device_of, rows_of, score_split
 from listops_bench.stats.paired import Paired, paired_by_cluster
-from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.split import EVALUATION_SPLITS
-from listops_bench.tasks.task import TaskSpec, get_task, with_single_tasks
+from listops_bench.tasks.task import TaskSpec, get_task
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,7 @@ def compare_checkpoints(
 
 
 def _shared(first: Checkpoint, second: Checkpoint) -> list[TaskSpec]:
-    trained = [
-        with_single_tasks(recorded_curriculum(one.training.curriculum).tasks) if one.training else []
-        for one in (first, second)
-    ]
+    trained = [one.training.tasks if one.training else [] for one in (first, second)]
     shared = [name for name in trained[0] if name in trained[1]]
     if not shared:
         raise InvalidInput(f"no task is known that both were trained on ({' '.join(trained[0]) or 'none'}); name some")

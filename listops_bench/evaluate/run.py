@@ -52,13 +52,12 @@ from listops_bench.score.completion import (
     summarise_slices,
 )
 from listops_bench.score.held_out import held_out_steps
-from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.expression import TraceStyle, parse
 from listops_bench.tasks.generator import Rows, generate, rows_checksum
 from listops_bench.tasks.pages import own_pages
 from listops_bench.tasks.split import EVALUATION_SPLITS
 from listops_bench.tasks.symbols import Symbols
-from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, get_task, with_single_tasks
+from listops_bench.tasks.task import DATASET_VERSION, TaskSpec, get_task
 
 TEST_SPLITS = EVALUATION_SPLITS[1:]
 
@@ -252,8 +251,7 @@ def _splits(names: Sequence[str] | None) -> list[EvaluationSplit]:
 def _own_tasks(loaded: Checkpoint, name: str) -> list[TaskSpec]:
     if loaded.training is None:
         raise InvalidInput(f"checkpoint {name!r} does not say what it was trained on; name the tasks")
-    trained = recorded_curriculum(loaded.training.curriculum).tasks
-    return [get_task(name) for name in with_single_tasks(trained)]
+    return [get_task(name) for name in loaded.training.tasks]
 
 
 def _result(

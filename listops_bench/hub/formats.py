@@ -150,7 +150,7 @@ def _every_eval_ever(results: Sequence[Result], dataset_id: str) -> tuple[str, s
         },
         "eval_library": {
             "name": NAME,
-            "version": where.packages.get("listops-bench", "unknown"),
+            "version": where.packages.get("listops_bench", "unknown"),
             "additional_details": {"scorer_version": first.scorer_version, "commit": where.commit or "unknown"},
         },
         "model_info": {

@@ -106,7 +106,7 @@ def prepare_revisions(
     Raises:
         InvalidInput: as `prepare_model`, several recipes, or a seed twice.
     """
-    names = _seeds(checkpoints) if len(checkpoints) > 1 else [branch]
+    names = _seeds(checkpoints, branch) if len(checkpoints) > 1 else [branch]
     steps = [
         {"-".join(filter(None, (name, folder.name))): folder for _, folder in RunFiles(one).step_checkpoints()}
         for name, one in zip(names, checkpoints, strict=True)
@@ -122,17 +122,18 @@ def prepare_revisions(
     return found
 
 
-def _seeds(checkpoints: Sequence[str | os.PathLike[str]]) -> list[str | None]:
-    """The branches of several seeds of one recipe."""
+def _seeds(checkpoints: Sequence[str | os.PathLike[str]], branch: str | None) -> list[str | None]:
+    """The branches of several seeds of one recipe, ``seed-0``, or ``BRANCH-seed-0``."""
     first, found = None, list[str | None]()
     for checkpoint in checkpoints:
         loaded = open_checkpoint(checkpoint)
         first = first or loaded.recipe.id
-        name = f"seed-{loaded.run.seed}"
-        if loaded.recipe.id != first or name in found or loaded.run.seed is None:
+        seed = loaded.run.seed
+        name = "-".join(filter(None, (branch, f"seed-{seed}")))
+        if loaded.recipe.id != first or name in found or seed is None:
             raise InvalidInput(
-                f"checkpoint {str(checkpoint)!r} is {name.replace('-', ' ')} of recipe {loaded.recipe.id!r}; a"
-                f" repository takes the seeds of one recipe, {first!r}, each once"
+                f"checkpoint {str(checkpoint)!r} is seed {seed} of recipe {loaded.recipe.id!r}; a repository takes the"
+                f" seeds of one recipe, {first!r}, each once"
             )
         found.append(name)
     return found

@@ -19,9 +19,8 @@ from listops_bench.leaderboard.groups import RANKED_SEEDS
 from listops_bench.model.origin import Origin, resolve
 from listops_bench.result.files import result_path, write_result
 from listops_bench.result.format import TRACKS, Result, Track
-from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.split import EVALUATION_SPLITS
-from listops_bench.tasks.task import DATASET_VERSION, get_task, with_single_tasks
+from listops_bench.tasks.task import DATASET_VERSION, get_task
 
 RESULTS_REPO = "LISTOPS_BENCH_RESULTS_REPO"
 """The environment variable that names the results dataset on the Hub; there is no default."""
@@ -143,7 +142,7 @@ def _tasks_of(checkpoint: Description, tasks: Sequence[str] | None) -> list[str]
     """What a checkpoint will be scored on. Nothing where its tasks are of a page that is not known here yet."""
     try:
         if tasks is None and checkpoint.training is not None:
-            tasks = with_single_tasks(recorded_curriculum(checkpoint.training.curriculum).tasks)
+            tasks = checkpoint.training.tasks
         return [get_task(name).name for name in tasks or ()]
     except InvalidInput:
         return []

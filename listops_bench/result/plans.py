@@ -16,11 +16,10 @@ from typing import Annotated, Literal
 
 from listops_bench._base import records
 from listops_bench._base.files import files_below, read_json
-from listops_bench._base.records import Count, Line, Positive, Sha256, Text, Timestamp
+from listops_bench._base.records import Count, Line, Positive, Sha256, Share, Text, Timestamp
 from listops_bench.result.format import Result
 
 FOLDER = "plans"
-Share = Annotated[float, records.Range(0, 1)]
 
 
 @dataclass(frozen=True, slots=True)

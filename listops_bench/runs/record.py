@@ -14,8 +14,10 @@ from listops_bench._base import records
 from listops_bench._base.files import read_json
 from listops_bench._base.records import VISIBLE, Count, Line, Positive, Seconds, Sha256, Text
 from listops_bench.runs.folder import RunFiles
+from listops_bench.tasks.curriculum import recorded_curriculum
 from listops_bench.tasks.pages import remember_pages
 from listops_bench.tasks.symbols import OPERATION_NAME
+from listops_bench.tasks.task import with_single_tasks
 
 MAX_RECORD_BYTES = 1_000_000
 OperationName = Annotated[str, Text(OPERATION_NAME, 12)]
@@ -57,6 +59,15 @@ class Training:
     reductions: dict[OperationName, Count]
     environment: Environment
     wall_seconds: Seconds
+
+    @property
+    def tasks(self) -> list[str]:
+        """What the model is scored on where nobody says: those of its curriculum, and each of their operations alone.
+
+        Raises:
+            InvalidInput: the curriculum cannot be read here.
+        """
+        return with_single_tasks(recorded_curriculum(self.curriculum).tasks)
 
 
 @dataclass(frozen=True, slots=True)

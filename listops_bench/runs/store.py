@@ -147,10 +147,11 @@ def store_runs(folder: Path, recipe: str, runs: Mapping[str, Mapping[str, bytes]
     stacks = list(make_stacks((seed, files[WEIGHTS]) for seed, files in whole.items()))
     digests = {seed: hashlib.sha256(files[WEIGHTS]).hexdigest() for seed, files in whole.items()}
     texts = {seed: {name: own[name].decode() for name in _FILES if name in own} for seed, own in whole.items()}
+    packed = lzma.compress(json.dumps(texts).encode(), preset=9)  # which takes seconds: not between two of the files
     try:
         for number, (_, content) in enumerate(stacks):
             write_atomic(folder / _stack_name(recipe, number), content)
-        write_atomic(folder / f"{recipe}{_RUNS}", lzma.compress(json.dumps(texts).encode(), preset=9))
+        write_atomic(folder / f"{recipe}{_RUNS}", packed)
         write_atomic(folder / f"{recipe}{_INDEX}", records.dumps(_Index(digests, [stack for stack, _ in stacks])))
     except OSError as error:
         raise file_error("write", folder, error) from None

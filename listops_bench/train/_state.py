@@ -77,11 +77,15 @@ class RunFolder:
         """Takes the folder for this process, and returns the state to go on from, if there is one.
 
         Raises:
-            InvalidInput: another run's state lies there, another process is at it, or it cannot be written or read.
+            InvalidInput: another run's state lies there, another process is at it or has just finished, or it cannot be
+                written or read.
         """
         self._lock = take_lock(self.files.lock)
         if self._lock is None:
             raise InvalidInput(f"another process is training in {str(self.path)!r}")
+        if not can_be_written(self.output_dir):  # it was when this process asked, before it made its model
+            self.remove()
+            raise InvalidInput(f"another process has just finished a run in {str(self.output_dir)!r}")
         self._remove_leftovers()
         config = self.files.identity
         if config.exists():

@@ -17,6 +17,7 @@ from listops_bench.model.checkpoint import save_checkpoint
 from listops_bench.model.ladder import build_model
 from listops_bench.model.tokenizer import build_tokenizer
 from listops_bench.result.files import write_result
+from listops_bench.runs.record import RunRecord
 from listops_bench.tasks.task import curated_tasks
 from tests.support.fake_results import demo_results
 from tests.support.runs import environment
@@ -317,6 +318,11 @@ def test_a_checkpoint_answers_a_prompt(tmp_path: Path, capsys: pytest.CaptureFix
     answer, verdict = capsys.readouterr().out.splitlines()
     assert answer.startswith("[SUM 3 [MAX 2 9 ] 4 ] = ")
     assert verdict in {"right: [SUM 3 9 4 ] = 6", "wrong: [SUM 3 9 4 ] = 6"}
+
+    single = RunRecord(config={"trace": "single"})
+    other = save_checkpoint(tmp_path / "single", build_model("looped_d008"), build_tokenizer(), single)
+    assert cli.main(["evaluate", str(other), "--prompt", "[SUM [MIN 3 1 ] [MAX 2 9 ] ]"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith("g: [SUM 1 [MAX 2 9 ] ] = [SUM 1 9 ] = 0")
 
     assert cli.main(["evaluate", str(folder), "--prompt", "[SUM 3 14 ]"]) == 2
     assert cli.main(["evaluate", str(folder), "--prompt", f"[SUM {'1 ' * 200}]"]) == 2

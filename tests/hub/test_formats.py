@@ -62,6 +62,7 @@ def test_a_record_of_every_eval_ever_has_what_its_schema_requires(results: list[
         record = json.loads(content)
         assert record["schema_version"] == "0.3.0"
         assert {"evaluation_id", "retrieved_timestamp", "eval_library"} <= record.keys()
+        assert record["eval_library"]["version"] == results[0].evaluation.environment.packages["listops_bench"]
         assert record["source_metadata"].keys() >= {"source_type", "source_organization_name", "evaluator_relationship"}
         model = record["model_info"]
         assert {"deployment_type", "model_availability"} <= model["additional_details"].keys()

@@ -515,5 +515,8 @@ def test_seeds_of_a_recipe_are_revisions(hub_server: HubServer, tmp_path: Path, 
     weights = [(Path(folder) / "model.safetensors").read_bytes() for folder in folders]
     found = [repo.files(name)["model.safetensors"] for name in ("main", "seed-1", "seed-2")]
     assert found == [weights[0], *weights]
+    assert command("push", *folders[::-1], "org/recipe", *results, "--revision", "trial")[0] == 0
+    found = [repo.files(name)["model.safetensors"] for name in ("trial", "trial-seed-1", "trial-seed-2", "main")]
+    assert found == [weights[1], *weights, weights[0]]
     code, _, errors = command("push", folders[0], folders[0], "org/recipe", *results, "--dry-run")
     assert (code, "each once" in errors) == (2, True)

@@ -79,7 +79,7 @@ def sha256(text: str) -> str:
 
 
 def environment() -> Environment:
-    packages = {"python": "3.11.2", "listops-bench": "0.1.0", "torch": "2.13.0", "transformers": "5.23.0"}
+    packages = {"python": "3.11.2", "listops_bench": "0.1.0", "torch": "2.13.0", "transformers": "5.23.0"}
     return Environment(packages=packages, commit="0123456789ab", dirty=False, hardware="AMD EPYC, 2 threads")
 
 

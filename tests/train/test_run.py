@@ -31,6 +31,7 @@ from listops_bench.tasks.curriculum import Curriculum, parse_curriculum
 from listops_bench.tasks.generator import generate
 from listops_bench.tasks.symbols import EOS_ID, PAD_ID, vocabulary
 from listops_bench.tasks.task import get_task
+from listops_bench.train import run as module
 from listops_bench.train._batches import IGNORED, Pool, Pools, lay_out, loss_tokens
 from listops_bench.train._linear import TOKEN_MULTIPLE
 from listops_bench.train._log import Progress
@@ -586,6 +587,25 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
             train(config)
 
     train(config, on_step=on_step)
+
+
+def test_a_run_that_another_process_finishes_meanwhile_is_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, make, made = small(tmp_path / "run"), module.Trainer, list[Any]()
+
+    def slowly(*arguments: Any) -> Any:
+        """Meanwhile, another process begins the same run and ends."""
+        made.append(None)
+        if len(made) == 1:
+            train(config)
+        return make(*arguments)
+
+    monkeypatch.setattr(module, "Trainer", slowly)
+    with pytest.raises(InvalidInput, match="another process has just finished"):
+        train(config)
+    assert train(config).already_done
+    assert not working_dir(config.output_dir).exists()
 
 
 def test_a_damaged_state_is_refused_by_name(tmp_path: Path) -> None:
