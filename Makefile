@@ -17,6 +17,8 @@ READY_DOCS := $(VENV)/.ready-docs-$(STAMP)
 READY_ALL := $(VENV)/.ready-all-$(STAMP)
 LOWEST := build/lowest-$(notdir $(or $(PYTHON),python))
 READY_LOWEST := $(LOWEST)/.ready-$(STAMP)
+NEWEST := build/newest-$(notdir $(or $(PYTHON),python))
+READY_NEWEST := $(NEWEST)/.ready-$(STAMP)-$(shell date +%F)
 
 # The pip that comes with Python 3.11 takes twice the time of a newer one; where there is no newer one, it will do.
 NEW_PIP := $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; \
@@ -31,7 +33,7 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 \
 # processes: what the first compiles, the next need not, also where a container says that Python shall write no bytecode.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false PYTHONDONTWRITEBYTECODE=
 
-.PHONY: demo test check-all check-lowest docs lint format bench fuzz gpu-check clean
+.PHONY: demo test check-all check-lowest check-newest docs lint format bench fuzz gpu-check clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -45,10 +47,15 @@ test: $(READY_TEST)
 check-all: $(READY_TEST) $(READY_ALL)
 	@LISTOPS_CHECK_ALL=1 $(TEST_ENV) $(BIN)/python -m pytest -n 3 --no-loadscope-reorder $(ARGS)
 
-# The lowest versions that pyproject.toml allows, in an environment of their own, and what needs no other harness, browser or tool.
+# The lowest versions that pyproject.toml allows, and today's newest, which `pip install .` gives a user: in environments of
+# their own, what needs no other harness, browser or tool.
+BARE := $(foreach part,base dataset evaluate hub model result runs score stats sweep tasks train,tests/$(part))
+
 check-lowest: $(READY_LOWEST)
-	@$(TEST_ENV) $(LOWEST)/bin/python -m pytest -n 3 --no-loadscope-reorder $(or $(ARGS),\
-	  $(foreach part,base dataset evaluate hub model result runs score stats sweep tasks train,tests/$(part)))
+	@$(TEST_ENV) $(LOWEST)/bin/python -m pytest -n 3 --no-loadscope-reorder $(or $(ARGS),$(BARE))
+
+check-newest: $(READY_NEWEST)
+	@$(TEST_ENV) $(NEWEST)/bin/python -m pytest -n 3 --no-loadscope-reorder $(or $(ARGS),$(BARE))
 
 # The site, in build/docs. A warning of mkdocs is an error. Material announces its successors on every build.
 docs: $(READY_DOCS)
@@ -114,11 +121,13 @@ $(READY_ALL): | $(READY_TEST)
 	@touch $(READY_DOCS) $@
 
 # `uv` finds the lowest version of what is named here, and the newest of what that needs itself.
-$(READY_LOWEST): | $(BIN)/python
-	@echo "installing the lowest versions that are allowed into $(LOWEST) (once)"
+$(READY_LOWEST): RESOLUTION := lowest-direct
+$(READY_NEWEST): RESOLUTION := highest
+$(READY_LOWEST) $(READY_NEWEST): | $(BIN)/python
+	@echo "installing what is tested into $(@D) (some minutes; the newest versions once a day)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
-	@rm -rf $(LOWEST)
-	@$(BIN)/uv venv --quiet --python $(or $(PYTHON),$(BIN)/python) $(LOWEST)
-	@$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct -r pyproject.toml --extra board --extra unit
-	@$(BIN)/uv pip install --quiet --python $(LOWEST) --no-deps -e .
+	@rm -rf $(@D)
+	@$(BIN)/uv venv --quiet --python $(or $(PYTHON),$(BIN)/python) $(@D)
+	@$(BIN)/uv pip install --quiet --python $(@D) --resolution $(RESOLUTION) -r pyproject.toml --extra board --extra unit
+	@$(BIN)/uv pip install --quiet --python $(@D) --no-deps -e .
 	@touch $@
