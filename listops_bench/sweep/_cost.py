@@ -138,16 +138,16 @@ def print_estimate(folder: SweepFolder, pack: int | None, devices: int, console:
     console.print(
         f"{sum(len(e.jobs) for e in estimates)} runs to do in {len(seconds)} units, "
         f"{sum(e.steps for e in estimates):,} steps, {sum(e.tokens for e in estimates) / 1e6:,.1f}M tokens: "
-        f"{sum(seconds) / 3600:.2f} device-hours, about {makespan(seconds, devices) / 3600:.2f} hours on {devices} "
-        f"{'devices' if devices > 1 else 'device'} like this one ({engine.device}). Scoring was timed on untrained "
-        "models, which take the longest; validation is not counted.",
+        f"{spell_time(sum(seconds))} of one device, about {spell_time(makespan(seconds, devices))} on "
+        f"{devices} {'devices' if devices > 1 else 'device'} like this one ({engine.device}). Scoring was timed on "
+        "untrained models, which take the longest; validation is not counted.",
         soft_wrap=True,
         markup=False,
     )
     if on_cpu:
-        hours = sum(e.gpu_seconds for e in estimates) / 3600
+        time_on_gpu = spell_time(sum(e.gpu_seconds for e in estimates))
         console.print(
-            f"On one GPU, about {hours:.2f} hours: an estimate by the rates of one {GPU}, runs packed as they fit.",
+            f"On one GPU, about {time_on_gpu}: an estimate by the rates of one {GPU}, runs packed as they fit.",
             soft_wrap=True,
         )
 
@@ -245,6 +245,14 @@ def _short(config: TrainConfig, output_dir: str) -> TrainConfig:
         save_steps=0,
         early_stop=None,
     )
+
+
+def spell_time(seconds: float) -> str:
+    """``29.8 hours``, ``4.2 minutes`` or ``12 seconds``."""
+    unit, size = next(
+        (unit, size) for unit, size in (("hours", 3600), ("minutes", 60), ("seconds", 0)) if seconds >= size
+    )
+    return f"{seconds / (size or 1):.3g} {unit}"
 
 
 def makespan(seconds: Sequence[float], devices: int) -> float:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from listops_bench.pages.tables import to_records
 from listops_bench.result.files import find_results, read_results
 from listops_bench.runs.folder import RunFiles, working_dir
 from listops_bench.sweep import _folder, _worker, run
-from listops_bench.sweep._cost import makespan
+from listops_bench.sweep._cost import makespan, spell_time
 from listops_bench.sweep._folder import Status, SweepFolder
 from listops_bench.sweep._live import Display, print_summary, summary_table
 from listops_bench.sweep._packs import units_of
@@ -117,6 +118,14 @@ def test_a_process_for_each_gpu_or_core(gpus: int, cpu: str, expected: int, monk
 def test_the_time_that_devices_take() -> None:
     assert makespan([3, 3, 2, 2, 2], 2) == 7
     assert makespan([5, 1], 4) == 5
+
+
+@pytest.mark.parametrize(
+    ("seconds", "spelt"),
+    [(0.42, "0.42 seconds"), (59.96, "60 seconds"), (252, "4.2 minutes"), (3600, "1 hours"), (107_100, "29.8 hours")],
+)
+def test_a_time_is_spelt_in_a_unit_that_shows_it(seconds: float, spelt: str) -> None:
+    assert spell_time(seconds) == spelt
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------
@@ -471,6 +480,8 @@ def test_a_plan_says_what_a_sweep_would_cost_and_trains_nothing(
     assert cli.main(command) == 0
     shown = capsys.readouterr().out
     assert "6 runs to do in 2 units, 36 steps" in shown
-    assert "hours on 2 devices" in shown
-    assert "On one GPU, about 0.00 hours: an estimate" in shown
+    assert re.search(
+        r"tokens: [\d.]+ (seconds|minutes) of one device, about [\d.]+ (seconds|minutes) on 2 devices", shown
+    )
+    assert re.search(r"On one GPU, about [\d.]+ seconds: an estimate", shown)
     assert not (tmp_path / "out" / "runs").exists()
