@@ -33,7 +33,7 @@ class _Line:
 
 
 def learned_figure(board: Board) -> Figure | None:
-    """The board in one picture: of the family with most runs, each size and way of training on each task."""
+    """The board in one picture: of the family with most runs, each size and way of training on each task of several sizes."""
     arms = main_arms(board)
     if not arms:
         return None
@@ -42,7 +42,11 @@ def learned_figure(board: Board) -> Figure | None:
         if size.family == arms[0].family:
             for task, groups in found.items():
                 tasks[task].append(groups[0])  # the best recipe
-    lines = [_Line(task, groups, board.measured.get(task)) for task, groups in tasks.items() if groups]
+    lines = [
+        _Line(task, groups, board.measured.get(task))
+        for task, groups in tasks.items()
+        if len({group.parameters for group in groups}) > 1
+    ]
     return draw("learned", partial(_chart, lines), family=arms[0].family)
 
 

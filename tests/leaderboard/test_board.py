@@ -449,6 +449,7 @@ def test_sizes_are_drawn_where_there_are_several() -> None:
     (board,) = boards([*many, result("max", 0.99, width=16)])
     drawn = {figure.name: figure for figure in figures(board)}
     assert list(drawn) == ["learned", "thresholds", "shares", "runs", "sizes"]
+    assert {text.partition(",")[0] for text in labels(drawn["learned"].svg)} == {"sum"}, "max was tried at one size"
     assert len(labels(drawn["sizes"].svg)) == 5
     assert all("parameters" in text and "n = 5,000" in text for text in labels(drawn["sizes"].svg))
 
