@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -30,9 +31,8 @@ from listops_bench.evaluate.run import device_of, split_rows
 from listops_bench.evaluate.strangers import Checkpoints
 from listops_bench.model.checkpoint import weights_sha256
 from listops_bench.model.ladder import build_model, config_at, make_config, model_names, parameter_counts
-from listops_bench.result.checks import board_problems, training_problems
 from listops_bench.result.files import find_results, read_result, result_path
-from listops_bench.result.format import Architecture, Result, SplitResult, Track
+from listops_bench.result.format import Architecture, Recipe, Result, SplitResult, Track
 from listops_bench.result.identity import conflicts
 from listops_bench.result.rules import against
 from listops_bench.result.verified import (
@@ -44,7 +44,7 @@ from listops_bench.result.verified import (
     write_verified,
 )
 from listops_bench.runs.provenance import environment
-from listops_bench.runs.record import Parameters
+from listops_bench.runs.record import Parameters, Training
 from listops_bench.score.completion import SCORER_VERSION
 from listops_bench.tasks.expression import TraceStyle
 from listops_bench.tasks.pages import own_pages
@@ -111,7 +111,7 @@ def check_checkpoints(found: Sequence[tuple[str, Description]], track: Track) ->
     """
     holders: dict[object, int] = {}
     for place, (name, one) in enumerate(found):
-        for problem in training_problems(track, one.training, one.recipe):
+        for problem in _training_problems(track, one.training, one.recipe):
             raise InvalidInput(against("training", f"{name}: {problem}"))
         seed = (one.recipe.id, one.recipe.seed, one.recipe.dataset_seed or 0, one.architecture.name)
         if (first := holders.setdefault(one.tensors_sha256, place)) != place:
@@ -128,7 +128,13 @@ def _problems(path: Path, result: Result, checkpoints: Checkpoints | None) -> It
         yield against("place", f"belongs at {'/'.join(result_path(root, result).parts[-3:])}")
     if place.resolve() != root.resolve() / place.relative_to(root):
         yield against("place", "is a link to another place")
-    yield from board_problems(result)
+    yield from (
+        against("training", problem) for problem in _training_problems(result.track, result.training, result.recipe)
+    )
+    for key in ("family", "name", "model_type"):
+        text = getattr(result.architecture, key)
+        if not re.fullmatch(r"[A-Za-z0-9][\w./+-]*", text, re.ASCII):
+            yield against("format", f"architecture.{key}: {text[:60]!r} is no plain name")
     # A model of the ladder, on a rung or between two, has the size that it has, whoever trained it.
     shape = result.architecture
     known = _size_on_ladder(shape.name, shape.family, shape.hidden_size, get_task(result.task.name).symbol_set)
@@ -150,6 +156,13 @@ def _problem_of(result: Result, folder: Path, checkpoints: Checkpoints) -> str |
         return next(_checkpoint_problems(result, checkpoints.look(folder)), None)
     except InvalidInput as error:
         return str(error)
+
+
+def _training_problems(track: Track, training: Training | None, recipe: Recipe) -> Iterator[str]:
+    if track == "reference" and (training is None or recipe.seed is None):
+        yield "track: a reference result says how it was trained, and its seed"
+    if training is not None and (training.steps > training.budget or training.loss_tokens > training.tokens):
+        yield "training: more steps than were allowed, or more loss-bearing tokens than tokens"
 
 
 def _row_problems(task: str, name: str, result: Result, split: SplitResult) -> Iterator[str]:

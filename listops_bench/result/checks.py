@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from listops_bench.errors import InvalidInput, unknown
-from listops_bench.result.format import Recipe, Result, SplitResult, Track
+from listops_bench.result.format import Result, SplitResult
 from listops_bench.result.rules import against
-from listops_bench.runs.record import Training
 from listops_bench.score.completion import METRICS, SCORER_VERSIONS, SLICES, ByForm, Metrics
 from listops_bench.score.held_out import HeldOutSteps
 from listops_bench.stats.intervals import Summary
@@ -25,24 +23,6 @@ def validate(result: Result, where: str = "result") -> None:
     """
     for problem in _problems(result):
         raise InvalidInput(f"{where}: {problem}")
-
-
-def board_problems(result: Result) -> Iterator[str]:
-    """Why a valid result may not stand on a board, as far as its file alone shows."""
-    for problem in training_problems(result.track, result.training, result.recipe):
-        yield against("training", problem)
-    for key in ("family", "name", "model_type"):
-        text = getattr(result.architecture, key)
-        if not re.fullmatch(r"[A-Za-z0-9][\w./+-]*", text, re.ASCII):
-            yield against("format", f"architecture.{key}: {text[:60]!r} is no plain name")
-
-
-def training_problems(track: Track, training: Training | None, recipe: Recipe) -> Iterator[str]:
-    """What is missing or impossible in what a result of some track says of its training."""
-    if track == "reference" and (training is None or recipe.seed is None):
-        yield "track: a reference result says how it was trained, and its seed"
-    if training is not None and (training.steps > training.budget or training.loss_tokens > training.tokens):
-        yield "training: more steps than were allowed, or more loss-bearing tokens than tokens"
 
 
 def _problems(result: Result) -> Iterator[str]:
