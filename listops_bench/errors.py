@@ -38,8 +38,17 @@ def unknown(kind: str, value: object, known: Iterable[str]) -> InvalidInput:
     """
     names, text = sorted(known), shown(value, str)
     near = difflib.get_close_matches(text, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(names)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {_listed(names)}"
     return InvalidInput(f"unknown {kind} {text!r}; {hint}")
+
+
+def _listed(names: list[str], limit: int = 500) -> str:
+    """Names side by side: as many as fit into so many characters, and how many there are beside them."""
+    text = ", ".join(names)
+    if len(text) <= limit:
+        return text
+    first = text[:limit].rpartition(", ")[0]
+    return f"{first} and {len(names) - first.count(', ') - 1} more"
 
 
 def shown(value: object, form: Callable[[object], str] = repr) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import os
 import secrets
@@ -64,6 +65,12 @@ def open_regular(path: Path, *, kind: str = "file", within: Path | None = None) 
         file.close()
         raise InvalidInput(f"cannot read {kind} {str(path)!r}: not a regular file")
     return file
+
+
+def file_sha256(path: Path, *, kind: str = "file", within: Path | None = None) -> str:
+    """SHA-256 of a regular file, as ``sha256sum`` prints it. Arguments and errors are those of `read_bytes`."""
+    with open_regular(path, kind=kind, within=within) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _roots(folder: Path) -> list[Path]:

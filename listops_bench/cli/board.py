@@ -1,4 +1,4 @@
-"""Verbs about the board: leaderboard build, claims, thresholds, repeat, export, validate, verify, store."""
+"""Verbs about the board: leaderboard build, claims, thresholds, repeat, compare, export, validate, verify, store."""
 
 from __future__ import annotations
 
@@ -79,6 +79,15 @@ def add_verbs(parser: Parser) -> None:
     verb.add("--seed N...", "of the runs to repeat (default: the first)", type=int, dest="seeds")
     verb.add("--output-dir DIR", "(default: a temporary folder, which is deleted)", type=folder_to_write)
     verb.add("--dry-run", "print the commands, and run none")
+
+    verb = board.add_verb(
+        "compare",
+        compare_results,
+        "say in which cells two sets of results differ in how many runs learn, and by how much",
+        "runs/results leaderboard/results",
+    )
+    verb.add("first DIR", "results, such as your own")
+    verb.add("second DIR", "the results beside which they are put", default=RESULTS, nargs="?")
 
     verb = board.add_verb(
         "export",
@@ -239,6 +248,33 @@ def _show_agreement(group: Group, runs: Sequence[Run], places: Sequence[str], re
     print_tables(table)
     print_line(verdict.verdict)
     return EXIT_FAILED if verdict.differs else 0
+
+
+def compare_results(*, first: str, second: str) -> int:
+    from listops_bench.leaderboard.board import read_boards
+    from listops_bench.leaderboard.compare import side_by_side
+
+    for folder in (first, second):
+        _result_files([folder])
+    found = side_by_side(*(read_boards(folder, on_left_out=_warn_left_out) for folder in (first, second)))
+    if not found.cells:
+        raise InvalidInput(
+            f"{first} and {second} have no cell in common: no task, model and curriculum whose runs are decided in both"
+        )
+    names = ("learned", "beside", "points", "exact traces", "same weights", "p", "Holm")
+    table = make_table("task", "model", "trained on", *names)
+    for column in table.columns[3:]:
+        column.justify = "right"
+    for cell, adjusted in zip(found.cells, found.adjusted, strict=True):
+        right, n, other_right, other_n = cell.counts
+        shares = (f"{right:,} of {n:,}", f"{other_right:,} of {other_n:,}")
+        points = (f"{cell.points:+.0f}", f"{cell.exact_points:+.1f}")
+        ps = (p_number(cell.p), "" if adjusted is None else p_number(adjusted))
+        table.add_row(cell.task, cell.model, cell.curriculum, *shares, *points, f"{cell.num_identical:,}", *ps)
+    print_tables(table)
+    for line in found.verdict:
+        print_line(line)
+    return EXIT_FAILED if found.differs else 0
 
 
 def export_results(*, results: str, form: str, output_dir: str, dataset_id: str) -> None:

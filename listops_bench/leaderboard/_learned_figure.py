@@ -33,7 +33,7 @@ class _Line:
 
 
 def learned_figure(board: Board) -> Figure | None:
-    """The board in one picture: of the family with most runs, each size and way of training on each task of several sizes."""
+    """The board in one picture: of the family with most runs, each size and way of training on tasks of several sizes."""
     arms = main_arms(board)
     if not arms:
         return None
@@ -41,7 +41,9 @@ def learned_figure(board: Board) -> Figure | None:
     for size, found in board.matrix.items():
         if size.family == arms[0].family:
             for task, groups in found.items():
-                tasks[task].append(groups[0])  # the best recipe
+                arm = board.measured.get(task)  # as many steps as its N50 has, for the two to be comparable
+                alike = [group for group in groups if arm is not None and group.budget == arm.budget]
+                tasks[task].append((alike or groups)[0])  # the best recipe
     lines = [
         _Line(task, groups, board.measured.get(task))
         for task, groups in tasks.items()
@@ -103,7 +105,7 @@ def _marks(line: _Line, row: int, kinds: Sequence[str]) -> Rows:
 
 
 def _mark(group: Group) -> dict[str, Any]:
-    trained = f"{group.model} ({group.parameters:,} parameters) trained on {group.plan}"
+    trained = f"{group.model} ({group.parameters:,} parameters) {group.origin}"
     text = f"{group.task}, {trained}: learned with {group.learned} seeds, exact traces {group.mean() or 0:.1%}"
     return {
         "parameters": group.parameters,

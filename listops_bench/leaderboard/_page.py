@@ -141,6 +141,7 @@ def _overview(groups: Sequence[Group]) -> Table:
         {
             "scored on": Cell(group.task, is_name=True, link=f"#{group.anchor}"),
             "trained on": Cell(group.plan, swatch=group.kind),
+            "steps": number(group.budget) if group.budget else Cell(),
             "track": group.first.track,
             "seeds that learned": group.learned,
             "verified": group.verified_when,

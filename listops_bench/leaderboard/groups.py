@@ -126,12 +126,21 @@ class Group:
 
     @property
     def curriculum(self) -> str:
-        return self.first.training.curriculum if self.first.training else "not stated"
+        if self.first.training:
+            return self.first.training.curriculum
+        return "set by hand" if self.first.track == "constructed" else "not stated"
 
     @cached_property
     def plan(self) -> str:
         """The curriculum in words, its steps left out: ``max_med, then sum``."""
         return plan_of(self.curriculum)
+
+    @property
+    def origin(self) -> str:
+        """Where its weights come from: ``trained on max_med, then sum for 6,000 steps``, or ``set by hand``."""
+        if self.first.track == "constructed":
+            return self.plan
+        return f"trained on {self.plan}" + (f" for {self.budget:,} steps" if self.budget else "")
 
     @cached_property
     def kind(self) -> str:

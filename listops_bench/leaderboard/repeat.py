@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from listops_bench._base import records
+from listops_bench._base.files import file_sha256
 from listops_bench._base.text import p_number
 from listops_bench.errors import unknown
 from listops_bench.leaderboard.board import Board
 from listops_bench.leaderboard.groups import Group, Run
 from listops_bench.result.format import Result
 from listops_bench.result.learned import learned
-from listops_bench.runs.folder import RECORD
+from listops_bench.runs.folder import RECORD, WEIGHTS
 from listops_bench.runs.record import decode_run, recipe_digest
-from listops_bench.runs.store import StoredRecipe, stored_recipes
+from listops_bench.runs.store import STORE, StoredRecipe, stored_recipes
 from listops_bench.stats.differences import fisher
 from listops_bench.tasks.task import single_tasks
 
@@ -38,7 +39,7 @@ class Repeat:
     """What is known of a group.
 
     Attributes:
-        stored: those of its runs whose weights are kept, as ``RECIPE#SEED``.
+        stored: those of its runs whose weights are kept, as ``RECIPE#SEED``, or as folders.
         commands: that train the first run again and score it; empty where it is not known with which options.
     """
 
@@ -56,11 +57,14 @@ class Repeats:
     def __init__(self, store: Path) -> None:
         self._store = store
         self._recipes = {recipe: StoredRecipe(store, recipe) for recipe in stored_recipes(store)}
+        weights = store.glob(f"*/{WEIGHTS}")
+        self._folders = {file_sha256(path, kind="weights", within=store): path.parent.name for path in weights}
 
     def names_of(self, group: Group) -> list[str | None]:
-        """``RECIPE#SEED`` of each run of a group; None where its weights are not kept."""
+        """``RECIPE#SEED`` of each run of a group, or its folder; None where its weights are not kept."""
         recipe, found = group.first.recipe.id, self._recipes.get(group.first.recipe.id)
-        names = {} if found is None else {sha256: f"{recipe}#{seed}" for seed, sha256 in found.digests.items()}
+        names = {digest: f"{STORE}/{name}" for digest, name in self._folders.items()}
+        names |= {} if found is None else {digest: f"{recipe}#{seed}" for seed, digest in found.digests.items()}
         return [names.get(run.result.model.weights_sha256 or "") for run in group.runs]
 
     def of(self, group: Group) -> Repeat:

@@ -84,7 +84,7 @@ def _matrix_cell(size: Size, task: str, groups: Sequence[Group], link: LinkOf) -
         return Cell(css="empty", data={"task": task})
     best, mean = groups[0], groups[0].mean() or 0.0
     lines = [
-        f"{size.model}, {size.parameters:,} parameters, trained on {best.plan}, scored on {task}:",
+        f"{size.model}, {size.parameters:,} parameters, {best.origin}, scored on {task}:",
         f"{mean:.1%} is the mean of {count(len(best.scored), 'seed')}",
         *(f"{run.seed}: {summary}" for run, summary in best.scored),
         f"learned with {best.learned} {'seed' if len(best.runs) == 1 else 'seeds'}; verified: {best.verified_when}",

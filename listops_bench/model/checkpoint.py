@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import glob
-import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -27,7 +26,7 @@ import yaml
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from listops_bench._base.escape import markdown, markdown_code
-from listops_bench._base.files import open_regular, read_bytes
+from listops_bench._base.files import file_sha256, read_bytes
 from listops_bench._base.text import one_line
 from listops_bench.errors import InvalidInput, file_error, system_error
 from listops_bench.model._loading import load_model, quiet
@@ -185,8 +184,7 @@ def _flush(folder: Path) -> None:
 def weights_sha256(folder: str | os.PathLike[str]) -> str:
     """SHA-256 of ``model.safetensors``, as ``sha256sum`` prints it."""
     path = Path(folder)
-    with open_regular(path / WEIGHTS, kind="weights", within=path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path / WEIGHTS, kind="weights", within=path)
 
 
 def _card(model: PreTrainedModel, run: RunRecord) -> str:

@@ -164,8 +164,25 @@ def names_stored_run(text: str) -> bool:
 
 
 def run_folder(text: str) -> Path:
-    """The folder of a run: ``text`` itself, or where the run of a store that it names is unpacked. See `stored_run`."""
-    return stored_run(text) if names_stored_run(text) else Path(text)
+    """The folder of a run: ``text`` itself, or where the run of a store that it names is unpacked. See `stored_run`.
+
+    Raises:
+        InvalidInput: as `stored_run`; or it names a recipe, and not which of its runs.
+    """
+    if names_stored_run(text):
+        return stored_run(text)
+    if not os.path.exists(text) and (seeds := _seeds_of(text)):
+        raise InvalidInput(f"{shown(text)} is a recipe; say which run of it, such as '{text}#{seeds[0]}'")
+    return Path(text)
+
+
+def _seeds_of(name: str) -> list[str]:
+    """The seeds of a recipe; none where no store has it."""
+    try:
+        store, recipe = _find_store(name), Path(name).name
+    except InvalidInput:
+        return []
+    return list(_stored_recipe(store, recipe).digests) if recipe in stored_recipes(store) else []
 
 
 @cache

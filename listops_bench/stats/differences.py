@@ -72,6 +72,26 @@ def fisher(right: int, n: int, other_right: int, other_n: int) -> float:
     return float(fisher_exact([[right, n - right], [other_right, other_n - other_right]]).pvalue)
 
 
+def stratified_fisher(tables: Sequence[tuple[int, int, int, int]]) -> float:
+    """The p of the same test over several tables at once, two-sided: whether the first shares tend to one side.
+
+    Given how many are right in each table, the number right in its first row is hypergeometric, and the sum over the
+    tables is tested (Gart, Biometrika 57, 1970, p. 471). Sums no likelier than the one observed count as extreme.
+
+    Args:
+        tables: the arguments of `fisher`, of each.
+    """
+    from scipy.stats import hypergeom
+
+    chances, observed = np.ones(1), 0  # of each sum, from the lowest that is possible on
+    for right, n, other_right, other_n in tables:
+        total = right + other_right
+        lowest = max(0, total - other_n)
+        own = hypergeom.pmf(np.arange(lowest, min(n, total) + 1), n + other_n, total, n)
+        chances, observed = np.convolve(chances, own), observed + right - lowest
+    return min(1.0, float(chances[chances <= chances[observed] * (1 + _TIE)].sum()))
+
+
 def fewer(first: Sequence[float], second: Sequence[float]) -> float:
     """The p of the exact rank test of Mann and Whitney, one-sided: whether the first are smaller by more than luck.
 

@@ -399,6 +399,15 @@ def test_print_leaves_the_controls_away(browser: Any, pages: dict[str, str]) -> 
     assert all(row.is_displayed() for row in find(browser, ".group > tr"))  # the seeds too: n belongs to every figure
 
 
+def test_paper_cuts_off_no_column_of_the_published_matrix(browser: Any) -> None:
+    browser.get((Path(__file__).resolve().parents[2] / "leaderboard/site/index.html").as_uri())
+    sheet = {"width": 718, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", sheet)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert len(find(browser, "#matrix thead th")) == 19
+    assert browser.execute_script("return document.querySelector('#matrix').getBoundingClientRect().right") <= 718
+
+
 def test_without_scripts_everything_is_shown(browser: Any, pages: dict[str, str]) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:

@@ -93,6 +93,7 @@ def test_every_row_says_the_command_that_trains_its_first_run_again() -> None:
     for group in boards(results().values())[0].groups:
         if group.first.track == "constructed":  # weights that no training made
             assert repeats.of(group).commands == ()
+            assert (group.origin, repeats.names_of(group)) == ("set by hand", ["leaderboard/weights/max_by_hand"])
             continue
         *others, train, evaluate = (shlex.split(line) for line in repeats.of(group).commands)
         assert bool(others) == (group.model not in named)
@@ -101,6 +102,17 @@ def test_every_row_says_the_command_that_trains_its_first_run_again() -> None:
             identity = read_config(train[2:]).identity()
             assert identity["seed"] == group.first.recipe.seed
             assert group.first.recipe.id.endswith(f"-{recipe_digest(identity)[0]}")
+
+
+def test_the_first_picture_shows_recipes_of_as_many_steps_as_its_n50() -> None:
+    """SUM alone is learned with 17,440 parameters in 12,000 steps, and N50 is of 6,000, in which no seed does."""
+    board = boards(results().values())[0]
+    assert board.measured["sum"].budget == 6000
+    best = next(f["sum"][0] for size, f in board.matrix.items() if (size.model, size.kind) == ("looped_d032", "alone"))
+    assert (best.budget, best.learned) == (12_000, "2/3")
+    picture = (WEIGHTS.parent / "site/figures/learned.svg").read_text()
+    assert "sum, looped_d032 (17,440 parameters) trained on sum for 6,000 steps: learned with 0/10 seeds" in picture
+    assert "for 12,000 steps" not in picture
 
 
 def test_the_findings_are_what_the_results_say() -> None:

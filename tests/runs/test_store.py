@@ -3,6 +3,7 @@
 import hashlib
 import json
 import lzma
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from safetensors.numpy import save
 
 from listops_bench.errors import InvalidInput
 from listops_bench.runs import store
-from listops_bench.runs.store import StoredRecipe, store_runs, stored_recipes, stored_run
+from listops_bench.runs.store import StoredRecipe, run_folder, store_runs, stored_recipes, stored_run
 
 Files = dict[str, bytes]
 
@@ -54,6 +55,26 @@ def test_other_weights_of_a_run_change_nothing(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="r#1 is in"):
         store_runs(tmp_path, "r", {"1": run(2), "2": run(2)})
     assert contents(tmp_path) == before
+
+
+def test_a_recipe_without_a_seed_gets_the_name_of_a_run(tmp_path: Path) -> None:
+    store_runs(tmp_path, "first-6000", {"3": run(1), "12.1": run(2)})
+    with pytest.raises(
+        InvalidInput, match=r"'\S*/first-6000' is a recipe; say which run of it, such as '\S*/first-6000#3'$"
+    ):
+        run_folder(str(tmp_path / "first-6000"))
+    assert run_folder(str(tmp_path / "first-600")) == tmp_path / "first-600"
+    (tmp_path / "first-6000").mkdir()
+    assert run_folder(str(tmp_path / "first-6000")) == tmp_path / "first-6000"
+
+
+def test_of_many_recipes_some_are_named(tmp_path: Path) -> None:
+    store_runs(tmp_path, f"a{'x' * 100}", {"3": run(1)})
+    for number in range(1, 8):
+        for end in ("json", "runs.xz", "safetensors"):
+            shutil.copy(tmp_path / f"a{'x' * 100}.{end}", tmp_path / f"a{number}{'x' * 99}.{end}")
+    with pytest.raises(InvalidInput, match=r"known: a1x+, a2x+, a3x+, a4x+ and 4 more$"):
+        stored_run(f"{tmp_path}/nothing#3")
 
 
 def test_a_run_is_found_by_its_name(tmp_path: Path) -> None:
