@@ -33,7 +33,7 @@ class _Line:
 
 
 def learned_figure(board: Board) -> Figure | None:
-    """The board in one picture: of the family with most runs, each size and way of training on tasks of several sizes."""
+    """The board in one picture: the family with most runs, each size and training on each task of several sizes."""
     arms = main_arms(board)
     if not arms:
         return None
