@@ -9,8 +9,8 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Collection, Iterable
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,33 @@ def _can_be_locked(path: Path) -> bool:
     finally:
         os.close(handle)
     return True
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Inside, no other process is inside for the same folder: for files that are read, changed and written.
+
+    It waits for the others, and leaves no file. Where folders cannot be locked (Windows, some network file systems), it
+    does nothing.
+
+    Raises:
+        EnvironmentFailed: the folder cannot be opened.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise file_error("read", folder, error) from None
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 
-from listops_bench._base.files import check_can_write
+from listops_bench._base.files import alone_in, check_can_write
 from listops_bench._base.options import check_number
 from listops_bench._base.processes import usable_cores
 from listops_bench.errors import EnvironmentFailed, InvalidInput
@@ -376,9 +376,10 @@ def _record(verdicts: Sequence[Verdict]) -> None:
         if verdict.status != "unverifiable":
             settled[results_folder(verdict.path)].append(verdict)
     for root, found in settled.items():
-        before = read_verified(root)
         names = {"/".join(verdict.path.parts[-3:]) for verdict in found}
-        records = {key: record for key, record in before.items() if record.path not in names}
-        records |= {result_sha256(read_result(one.path)): one.record for one in found if one.record is not None}
-        if records != before:
-            write_verified(root, records)
+        own = {result_sha256(read_result(one.path)): one.record for one in found if one.record is not None}
+        with alone_in(verified_file(root).parent):  # others may verify other files of the folder meanwhile
+            before = read_verified(root)
+            records = {key: record for key, record in before.items() if record.path not in names} | own
+            if records != before:
+                write_verified(root, records)

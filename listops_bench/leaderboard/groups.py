@@ -137,10 +137,10 @@ class Group:
 
     @property
     def origin(self) -> str:
-        """Where its weights come from: ``trained on max_med, then sum for 6,000 steps``, or ``set by hand``."""
+        """Where its weights come from: ``trained on max_med, then sum (6,000 steps)``, or ``set by hand``."""
         if self.first.track == "constructed":
             return self.plan
-        return f"trained on {self.plan}" + (f" for {self.budget:,} steps" if self.budget else "")
+        return f"trained on {self.plan}" + (f" ({self.budget:,} steps)" if self.budget else "")
 
     @cached_property
     def kind(self) -> str:

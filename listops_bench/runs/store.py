@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from listops_bench._base import records
-from listops_bench._base.files import files_below, read_bytes, read_json, write_atomic
+from listops_bench._base.files import alone_in, files_below, read_bytes, read_json, write_atomic
 from listops_bench._base.records import OneOf, Sha256, Text
 from listops_bench.errors import InvalidInput, file_error, shown, unknown
 from listops_bench.runs.folder import LOG, RECORD, WEIGHTS
@@ -136,6 +136,15 @@ def store_runs(folder: Path, recipe: str, runs: Mapping[str, Mapping[str, bytes]
         InvalidInput: a seed that is there with other weights; nothing is written then.
         EnvironmentFailed: it cannot be written.
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise file_error("write", folder, error) from None
+    with alone_in(folder):
+        return _add(folder, recipe, runs)
+
+
+def _add(folder: Path, recipe: str, runs: Mapping[str, Mapping[str, bytes]]) -> int:
     there: dict[str, dict[str, bytes]] = {}
     if recipe in stored_recipes(folder):
         old = StoredRecipe(folder, recipe)

@@ -1,20 +1,24 @@
 """Results measured again in packs: each has the verdict that it has by itself, and what is verified stays so."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from listops_bench.errors import InvalidInput
 from listops_bench.evaluate import measuring
 from listops_bench.evaluate.examiner import Examiner
+from listops_bench.evaluate.measuring import Verdict
 from listops_bench.evaluate.run import evaluate_checkpoint
 from listops_bench.evaluate.strangers import Checkpoints
-from listops_bench.evaluate.verification import verify_files
+from listops_bench.evaluate.verification import _record, verify_files
 from listops_bench.result.files import write_result
 from listops_bench.result.format import Result
-from listops_bench.result.verified import read_verified, write_verified
+from listops_bench.result.verified import Verification, read_verified, verified_file, write_verified
+from listops_bench.runs.provenance import environment
 from tests.support.fake_checkpoints import make_taciturn_checkpoint, run_record
 
 SPLIT = "validation"
@@ -110,3 +114,20 @@ def test_it_goes_on_where_it_was_stopped(
     write_verified(tmp_path / "results", of_another)
     verify_files(paths[:1], Checkpoints(folder), resume=True)
     assert len(asked) == 3 - done + 1
+
+
+def test_those_who_verify_at_the_same_time_lose_no_record(tmp_path: Path, results: list[Result]) -> None:
+    """Each file of theirs is another; all write the same ``verified.json``."""
+    env = environment(torch.device("cpu"))
+    paths = [write_result(tmp_path / "results", result) for result in results]
+
+    def record(path: Path) -> None:
+        name = path.relative_to(tmp_path / "results").as_posix()
+        _record([Verdict(path, "verified", "", Verification(name, 1, 0, True, "2026-01-01T00:00:00Z", env))])
+
+    for _ in range(5):
+        with ThreadPoolExecutor(len(paths)) as together:
+            list(together.map(record, paths))
+        found = read_verified(tmp_path / "results")
+        assert {one.path for one in found.values()} == {p.relative_to(tmp_path / "results").as_posix() for p in paths}
+        verified_file(tmp_path / "results").unlink()

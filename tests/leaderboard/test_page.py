@@ -366,14 +366,14 @@ def test_everything_can_be_reached_with_the_keyboard(browser: Any, pages: dict[s
             break
     assert {"text", "task", "kind"} <= set(focused)
     tip = one(browser, "#tip")
-    assert "trained on sum, scored on sum:" in tip.text
+    assert "trained on sum (3,000 steps), scored on sum:" in tip.text
     press(browser, down)
-    assert "trained on sum_max_med, scored on sum:" in tip.text
+    assert "trained on sum_max_med (3,000 steps), scored on sum:" in tip.text
     press(browser, down, down, right)  # the last row has no second cell: stays
     assert "trained on max_med, then sum" in tip.text
     press(browser, enter)
     place = browser.execute_script("return document.querySelector(':target h2')?.textContent")
-    assert place == "sum, trained on max_med, then sum"
+    assert place == "sum, trained on max_med, then sum (3,000 steps)"
     browser.back()
     browser.execute_script("document.querySelector('#results th button').focus()")
     press(browser, enter)

@@ -111,8 +111,8 @@ def test_the_first_picture_shows_recipes_of_as_many_steps_as_its_n50() -> None:
     best = next(f["sum"][0] for size, f in board.matrix.items() if (size.model, size.kind) == ("looped_d032", "alone"))
     assert (best.budget, best.learned) == (12_000, "2/3")
     picture = (WEIGHTS.parent / "site/figures/learned.svg").read_text()
-    assert "sum, looped_d032 (17,440 parameters) trained on sum for 6,000 steps: learned with 0/10 seeds" in picture
-    assert "for 12,000 steps" not in picture
+    assert "sum, looped_d032 (17,440 parameters) trained on sum (6,000 steps): learned with 0/10 seeds" in picture
+    assert "(12,000 steps)" not in picture
 
 
 def test_the_findings_are_what_the_results_say() -> None:

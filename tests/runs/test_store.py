@@ -5,6 +5,7 @@ import json
 import lzma
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,14 @@ def test_any_order_and_any_parts_give_the_same_store_and_the_same_runs(
     found = StoredRecipe(whole, "r")
     assert {seed: found.read(seed) for seed in order} == RUNS
     assert found.digests == {s: hashlib.sha256(files["model.safetensors"]).hexdigest() for s, files in RUNS.items()}
+
+
+def test_those_who_add_to_a_store_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(6) as together:
+        added = together.map(lambda seed: store_runs(tmp_path, "r", {str(seed): run(seed)}), range(6))
+    assert list(added) == [1] * 6
+    found = StoredRecipe(tmp_path, "r")
+    assert {seed: found.read(seed) for seed in found.digests} == {str(seed): run(seed) for seed in range(6)}
 
 
 def test_other_weights_of_a_run_change_nothing(tmp_path: Path) -> None:
