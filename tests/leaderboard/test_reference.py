@@ -9,6 +9,7 @@ import shlex
 import shutil
 from functools import lru_cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from listops_bench.leaderboard.repeat import Repeats
 from listops_bench.model.ladder import model_names
 from listops_bench.result.files import find_results, read_result
 from listops_bench.result.format import Result
-from listops_bench.result.learned import SEEN
+from listops_bench.result.learned import LEARNED, SEEN
 from listops_bench.result.verified import read_verified, result_sha256
 from listops_bench.runs.provenance import environment
 from listops_bench.runs.record import recipe_digest
@@ -159,6 +160,34 @@ def test_the_findings_are_what_the_results_say() -> None:
         f"by none of the sizes up to {n50('nadd').removeprefix('> ')}",
     ):
         assert phrase in text
+
+
+def test_the_table_of_scrambled_partners_is_what_the_results_say() -> None:
+    found: dict[str, list[Result]] = {}
+    for result in results().values():
+        if result.task.name == "sum_scrambled" and result.training is not None:
+            assert result.parameters.total == 21_636
+            found.setdefault(result.training.curriculum, []).append(result)
+    rows = {
+        "alone": found.pop("sum_scrambled:6000"),
+        "beside MAX and MED": found.pop("sum_max_med_scrambled:6000"),
+        "beside SMAX and SMED": found.pop("smax_smed_sum_scrambled:6000"),
+        "after MAX and MED": found.pop("max_med_scrambled:1500,sum_scrambled:4500/keep-optimizer"),
+        "after SMAX and SMED": found.pop("smax_smed_scrambled:1500,sum_scrambled:4500/keep-optimizer"),
+    }
+    assert not found
+
+    def said(runs: list[Result]) -> list[str]:
+        exact, unseen = (
+            [result.splits[split].metrics.trace_accuracy.accuracy for result in runs]
+            for split in ("test", "test_unseen_operands")
+        )
+        shares = (f"{fmean(of):.1%} ({100 * min(of):.1f}–{100 * max(of):.1f})" for of in (exact, unseen))
+        return [f"{sum(share >= LEARNED for share in exact)}/{len(runs)}", *shares]
+
+    page = (ROOT / "docs/operations.md").read_text().partition("| SUM was trained |")[2].partition("\n\n")[0]
+    table = [line.strip("| ").split(" | ") for line in page.splitlines()[2:]]
+    assert {name: cells for name, *cells in table} == {name: said(runs) for name, runs in rows.items()}
 
 
 def test_the_findings_say_each_verdict_as_the_claims_do() -> None:
