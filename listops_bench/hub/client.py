@@ -150,16 +150,21 @@ def add_to_collection(publication: Publication, title: str, *, private: bool = F
 
 
 def check_access(repo_id: str, *, dataset: bool = False, must_exist: bool = False) -> None:
-    """Finds, before any work, what would stop an upload in the end: no token, or no such repository.
+    """Finds, before any work, what would stop an upload in the end: no token, no network, or no such repository.
 
     Raises:
         As `push`.
     """
+    from huggingface_hub.errors import RepositoryNotFoundError
+
     check_repo_id(repo_id)
     with clear_errors(repo_id, write=True):
         api = client(write=True)
-        if must_exist:
+        try:
             api.repo_info(repo_id, repo_type="dataset" if dataset else "model")
+        except RepositoryNotFoundError:  # it will be made
+            if must_exist:
+                raise
 
 
 def open_pull_request(publication: Publication) -> str | None:

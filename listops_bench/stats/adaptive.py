@@ -280,7 +280,8 @@ class Duel:
         return "no smaller" if found.low is not None and found.low > NO_EFFECT else "open"
 
     def next_batch(self, first: Sequence[Trial], second: Sequence[Trial]) -> tuple[int, list[int]]:
-        """The arm (0 or 1) to go on with, and the sizes; none where a look has decided, or the last has been."""
+        """The arm (0 or 1) to go on with, and the sizes; none where a look has decided, the last has been, or no size
+        may be run again."""
         runs = len(first) + len(second)
         to_come = [look for look in self.looks if look > runs]
         if not to_come or (runs in self.looks and self.verdict(first, second) != "open"):
@@ -289,5 +290,7 @@ class Duel:
         gains = [arm.reduction(own) for arm, own in zip(arms, trials, strict=True)]
         place = int(gains[1] > gains[0]) if all(trials) else int(bool(first))
         if len(trials[place]) + 1 > _MOST_AT_ONCE * max(1, len(trials[1 - place])) and all(trials):
+            place = 1 - place
+        if not arms[place]._open(trials[place]).any():  # the other goes on alone to the next look
             place = 1 - place
         return place, arms[place].choose(trials[place], to_come[0] - runs)

@@ -249,10 +249,8 @@ def _short(config: TrainConfig, output_dir: str) -> TrainConfig:
 
 def spell_time(seconds: float) -> str:
     """``29.8 hours``, ``4.2 minutes`` or ``12 seconds``."""
-    unit, size = next(
-        (unit, size) for unit, size in (("hours", 3600), ("minutes", 60), ("seconds", 0)) if seconds >= size
-    )
-    return f"{seconds / (size or 1):.3g} {unit}"
+    size, unit = (3600, "hours") if seconds >= 3600 else (60, "minutes") if seconds >= 60 else (1, "seconds")
+    return f"{seconds / size:.3g} {unit}"
 
 
 def makespan(seconds: Sequence[float], devices: int) -> float:

@@ -114,8 +114,10 @@ class RunFolder:
                 f"{str(self.log)!r} is damaged: the disk has lost some of the {size:,} bytes that it had when "
                 f"the state beside it was saved; delete {str(self.path)!r} to start again"
             )
-        if self.log.exists():
-            with self.writing():
+        with self.writing():
+            if not size:  # nor had the run a log before its first line
+                self.log.unlink(missing_ok=True)
+            else:
                 os.truncate(self.log, size)
 
     def _remove_leftovers(self) -> None:

@@ -353,6 +353,10 @@ def test_access_is_asked_for_before_anything_is_scored(
     for words in (submit, ["push", str(checkpoint), "org/first"]):
         code, _, error = command(*words)
         assert (code, "no Hub token" in error) == (3, True)
+    monkeypatch.setenv("HF_TOKEN", "hf_test")
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    code, _, error = command("push", str(checkpoint), "org/first")
+    assert (code, "the connection to http://127.0.0.1:9" in error) == (3, True)
 
 
 NO_ANSWERS = [

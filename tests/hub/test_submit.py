@@ -85,17 +85,19 @@ def test_what_enters_no_challenge_is_not_handed_over(hub: HubServer, command: Ru
 
 @pytest.mark.check_all
 def test_a_challenge_is_entered_from_the_hub(hub: HubServer, command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three seeds, two of which have learned MAX; without them the board's best is larger."""
+    """Three seeds, two of which have learned MAX; without them the board's best is larger. Another has not, alone."""
     ids = [f"org/max-{seed}" for seed in range(3)]
-    for seed, one in enumerate(ids):
-        folder = stored_run(f"{WEIGHTS}/looped_d016-max_med-6000-91ad04df#{seed}")
+    names = [f"looped_d016-max_med-6000-91ad04df#{seed}" for seed in range(3)]
+    for one, name in [*zip(ids, names, strict=True), ("org/small", "looped_d012-max-6000-f0dcdde6#0")]:
+        folder = stored_run(f"{WEIGHTS}/{name}")
         hub.create("model", one).add({path.name: path.read_bytes() for path in folder.iterdir()})
     monkeypatch.chdir(WEIGHTS.parents[1])
     words = ("submit", "--task", "max", "--challenge", "smallest", "--repo", RESULTS)
     code, _, error = command(*words, *ids[:2])
     assert (code, error.strip()[-19:]) == (2, "(rule seeds-needed)")
-    code, out, _ = command(*words, *ids)
+    code, out, _ = command(*words, "org/small", *ids)
     assert code == 0
+    assert hub.repo("dataset", RESULTS).pulls[1].title.startswith("org/max-0@")
     assert "smallest, max: 5,648 parameters: shares the first place with looped_d016" in out
     assert f"opened {hub.url}/datasets/{RESULTS}/discussions/1" in out
     assert len(hub.repo("dataset", RESULTS).files("refs/pr/1")) == 3

@@ -157,7 +157,7 @@ def test_what_a_config_may_not_say(key: str, kind: str, value: Any, message: str
         ('{"model_type": "gpt2", "model_type": "llama"}', "stands twice"),
         ('{"model_type": "gpt2", "layer_norm_epsilon": NaN}', "NaN"),
         ('{"model_type": "gpt2", "n_embd": 1' + "0" * 50 + "}", "digits"),
-        ("[" * 1000, "nested"),
+        ("[" * 1000 + "]" * 1000, "nested"),
         (" " * 100_001, "larger than"),
         ('"gpt2"', "no object"),
         ("\ufeff{}", "not valid JSON"),

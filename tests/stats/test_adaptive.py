@@ -137,3 +137,11 @@ def test_two_arms_are_looked_at_when_that_was_declared() -> None:
     assert looked[-1] in duel.looks
     assert duel.ratio(*arms).high < 1
     assert duel.verdict(*arms[::-1]) == "no smaller"
+
+
+def test_where_one_arm_has_all_its_runs_the_other_goes_on_to_the_look() -> None:
+    duel = Duel(Search(SIZES[:2], most_per_size=2), Search(SIZES), looks=(30,))
+    arms: tuple[list[Trial], list[Trial]] = ([], [])
+    while (step := duel.next_batch(*arms))[1]:
+        arms[step[0]].extend(Trial(size, size > 20_000) for size in step[1])
+    assert [len(own) for own in arms] == [4, 26]

@@ -26,7 +26,7 @@ from listops_bench.evaluate.decoding import predict
 from listops_bench.model.checkpoint import load_checkpoint, weights_sha256
 from listops_bench.model.ladder import build_model, load_config
 from listops_bench.model.parts import copy_parameters, parameters_in
-from listops_bench.runs.folder import working_dir
+from listops_bench.runs.folder import working_dir, working_files
 from listops_bench.tasks.curriculum import Curriculum, parse_curriculum
 from listops_bench.tasks.generator import generate
 from listops_bench.tasks.symbols import EOS_ID, PAD_ID, vocabulary
@@ -606,6 +606,19 @@ def test_a_run_that_another_process_finishes_meanwhile_is_not_trained_again(
         train(config)
     assert train(config).already_done
     assert not working_dir(config.output_dir).exists()
+
+
+def test_a_run_that_begins_again_leaves_no_file_that_another_has_not(tmp_path: Path) -> None:
+    """It was killed before its first state, with lines in its log."""
+    twice, once = (small(tmp_path / name, checkpoint_steps=2, logging_steps=1) for name in ("twice", "once"))
+    with pytest.raises(KeyboardInterrupt):
+        train(twice, on_step=interrupt_at(3))
+    assert working_files(twice.output_dir).log.stat().st_size
+    found = []
+    for config in (twice, once):
+        folder = train(config).output_dir
+        found.append({path.relative_to(folder) for path in folder.rglob("*")})
+    assert found[0] == found[1]
 
 
 def test_a_damaged_state_is_refused_by_name(tmp_path: Path) -> None:
