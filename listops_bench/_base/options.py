@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import inspect
 import operator
 import re
 import types
@@ -163,7 +164,7 @@ def attribute_help(cls: type[Any]) -> dict[str, str]:
     """What the docstrings of a class and its bases say under ``Attributes:``, by name, without the last full stop."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
-        section = (base.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
-        for names, text in re.findall(r"^ {8}([\w, ]+): (.*(?:\n {12}.*)*)", section, re.MULTILINE):
+        section = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
+        for names, text in re.findall(r"^ {4}([\w, ]+): (.*(?:\n {8}.*)*)", section, re.MULTILINE):
             found |= dict.fromkeys(re.split(r", *", names), " ".join(text.split()).removesuffix("."))
     return found

@@ -233,5 +233,5 @@ def test_a_plan_is_declared_once_before_the_first_run(tmp_path: Path, command: R
 @pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_sweeps_that_we_bring_can_be_read(path: Path, tmp_path: Path) -> None:
     sweep = read_sweep(path, tmp_path)
-    assert len(sweep) >= 12
+    assert len(sweep) >= 12 or sweep.adaptive
     assert len({job.name for job in sweep.jobs}) == len(sweep.jobs)
