@@ -154,16 +154,17 @@ def _can_be_locked(path: Path) -> bool:
 def alone_in(folder: Path) -> Iterator[None]:
     """Inside, no other process is inside for the same folder: for files that are read, changed and written.
 
-    It waits for the others, and leaves no file. Where folders cannot be locked (Windows, some network file systems), it
-    does nothing.
+    It waits for the others, and leaves no file in the folder. On a network file system without locks it does nothing.
 
     Raises:
         EnvironmentFailed: the folder cannot be opened.
     """
     try:
         import fcntl
-    except ImportError:
-        yield
+    except ImportError:  # Windows, where a folder cannot be locked: a file that stands for it
+        name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()
+        with FileLock(Path(tempfile.gettempdir(), f"listops_bench-{name}.lock"), is_singleton=False):
+            yield
         return
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
