@@ -17,7 +17,6 @@ from listops_bench.errors import InvalidInput
 from listops_bench.stats.intervals import Summary
 
 FILE_NAME = "comparison.json"
-SIGNIFICANT = 0.05
 
 TrainingKind = Literal["alone", "joint", "transfer", "other"]
 """One of `tasks.training_kinds.KINDS`."""

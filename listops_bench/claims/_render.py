@@ -10,7 +10,6 @@ from typing import Any
 
 from listops_bench._base.escape import markdown, markdown_code
 from listops_bench._base.text import count, p_text
-from listops_bench.analysis.findings import SIGNIFICANT
 from listops_bench.claims._evidence import (
     CONFIDENCE,
     NO_GAIN,
@@ -28,7 +27,7 @@ from listops_bench.claims._specs import Decision, Equal
 from listops_bench.leaderboard.arms import Arm, spell_limits, spell_plateau, spell_threshold, time_to_learn
 from listops_bench.leaderboard.groups import Setting
 from listops_bench.result.learned import LEARNED, SEEN, View
-from listops_bench.stats.differences import Difference
+from listops_bench.stats.differences import SIGNIFICANT, Difference
 from listops_bench.stats.intervals import Summary, mean_difference
 from listops_bench.stats.threshold import Ratio, Threshold
 from listops_bench.tasks.curriculum import recorded_curriculum

@@ -20,7 +20,6 @@ from listops_bench._base.files import files_below
 from listops_bench._base.text import p_text
 from listops_bench.analysis.findings import (
     FILE_NAME,
-    SIGNIFICANT,
     SUBLAYER_KINDS,
     CheckpointFindings,
     Findings,
@@ -33,7 +32,7 @@ from listops_bench.claims._render import spell_difference
 from listops_bench.claims._specs import Decision
 from listops_bench.errors import InvalidInput
 from listops_bench.result.learned import LEARNED
-from listops_bench.stats.differences import Difference
+from listops_bench.stats.differences import SIGNIFICANT, Difference
 from listops_bench.stats.intervals import mean_difference, mean_interval
 
 Measure = Callable[[CheckpointFindings], float]

@@ -106,7 +106,8 @@ def submit(
         if asked is not None:
             models = {run.result.model for group in entries(asked, boards(results)[0].groups) for run in group.runs}
             results = [result for result in results if result.model in models]
-            sources = [source for source in sources if source.id is None or source.id in {one.id for one in models}]
+            ids = {None, *(model.id for model in models)}
+            sources = [source for source in sources if source.id in ids]
         if repo_id is not None:
             title = _title(sources, [result.task.name for result in results], track)
             return _open_pull_request(repo_id, title, results, Path(scratch))

@@ -18,7 +18,7 @@ from listops_bench.errors import InvalidInput, unknown
 from listops_bench.leaderboard.board import Board
 from listops_bench.leaderboard.groups import RANKED_SEEDS, Group
 from listops_bench.result.rules import against
-from listops_bench.stats.differences import fewer, fisher
+from listops_bench.stats.differences import SIGNIFICANT, fewer, fisher
 
 TASK = "sum"
 """Of the challenges that are about one task."""
@@ -26,7 +26,6 @@ STEPS_SIZE, TOKENS_A_STEP = 35_376, 2_500
 """Of the challenge *steps*: parameters at the most, and tokens that a step may have seen on average."""
 CURRICULUM_SIZE, CURRICULUM_STEPS = 21_348, 6_000
 """Of the challenge *curriculum*: at this size none of ten seeds learns SUM alone in so many steps."""
-SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)

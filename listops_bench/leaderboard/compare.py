@@ -18,11 +18,10 @@ from statistics import fmean
 from listops_bench._base.text import count, p_text
 from listops_bench.leaderboard.board import Board
 from listops_bench.leaderboard.groups import Group, Run, Setting
-from listops_bench.stats.differences import fisher, stratified_fisher
+from listops_bench.leaderboard.repeat import Shares
+from listops_bench.stats.differences import SIGNIFICANT, fisher, stratified_fisher
 from listops_bench.stats.intervals import holm
 from listops_bench.tasks.task import task_order
-
-SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
@@ -39,16 +38,20 @@ class Cell:
     first: tuple[Run, ...]
     second: tuple[Run, ...]
 
+    @cached_property
+    def learned(self) -> Shares:
+        """Runs that learned, of the first beside the second."""
+        return Shares("runs", _learned(self.first), _learned(self.second))
+
     @property
     def counts(self) -> tuple[int, int, int, int]:
         """Runs that learned and all runs of the first, and those of the second."""
-        return *_learned(self.first), *_learned(self.second)
+        return *self.learned.here, *self.learned.board
 
     @property
     def points(self) -> float:
         """Percentage points of runs that learned, first minus second."""
-        right, n, other_right, other_n = self.counts
-        return 100 * (right / n - other_right / other_n)
+        return self.learned.points
 
     @property
     def exact_points(self) -> float:
@@ -63,7 +66,7 @@ class Cell:
 
     @cached_property
     def p(self) -> float:
-        return fisher(*self.counts)
+        return self.learned.p
 
     @property
     def lowest_p(self) -> float:

@@ -24,7 +24,7 @@ from listops_bench.result.learned import learned
 from listops_bench.runs.folder import RECORD, WEIGHTS
 from listops_bench.runs.record import decode_run, recipe_digest
 from listops_bench.runs.store import STORE, StoredRecipe, stored_recipes
-from listops_bench.stats.differences import fisher
+from listops_bench.stats.differences import SIGNIFICANT, fisher
 from listops_bench.tasks.task import single_tasks
 
 _PLACE = "runs/again"
@@ -58,13 +58,15 @@ class Repeats:
         self._store = store
         self._recipes = {recipe: StoredRecipe(store, recipe) for recipe in stored_recipes(store)}
         weights = store.glob(f"*/{WEIGHTS}")
-        self._folders = {file_sha256(path, kind="weights", within=store): path.parent.name for path in weights}
+        self._folders = {
+            file_sha256(path, kind="weights", within=store): f"{STORE}/{path.parent.name}" for path in weights
+        }
 
     def names_of(self, group: Group) -> list[str | None]:
         """``RECIPE#SEED`` of each run of a group, or its folder; None where its weights are not kept."""
         recipe, found = group.first.recipe.id, self._recipes.get(group.first.recipe.id)
-        names = {digest: f"{STORE}/{name}" for digest, name in self._folders.items()}
-        names |= {} if found is None else {digest: f"{recipe}#{seed}" for seed, digest in found.digests.items()}
+        runs = {} if found is None else {digest: f"{recipe}#{seed}" for seed, digest in found.digests.items()}
+        names = self._folders | runs
         return [names.get(run.result.model.weights_sha256 or "") for run in group.runs]
 
     def of(self, group: Group) -> Repeat:
@@ -206,7 +208,7 @@ class Agreement:
     @property
     def differs(self) -> bool:
         """Whether the task was learned more or less often than on the board, by more than luck."""
-        return self.learned.p < _SIGNIFICANT
+        return self.learned.p < SIGNIFICANT
 
     @property
     def verdict(self) -> str:
@@ -215,18 +217,15 @@ class Agreement:
         by = f"{self.learned.points:+.0f} points of the runs learned (p {_equals(self.learned.p)})"
         if self.differs:
             return f"different: {by}"
-        if self.learned.lowest_p >= _SIGNIFICANT:
+        if self.learned.lowest_p >= SIGNIFICANT:
             sizes = f"{self.learned.here[1]} beside {self.learned.board[1]}"
-            by += f", and could not be below {_SIGNIFICANT} with {sizes} runs: more seeds would tell"
-        apart = [row for row in self.rows if row.p < _SIGNIFICANT]
+            by += f", and could not be below {SIGNIFICANT} with {sizes} runs: more seeds would tell"
+        apart = [row for row in self.rows if row.p < SIGNIFICANT]
         if not apart:
             return f"same: neither runs nor rows can be told apart; {by}"
         furthest = max(apart, key=lambda row: abs(row.points))
         rows = f"{furthest.what} has {furthest.points:+.1f} points (p {_equals(furthest.p)})"
         return f"same as far as runs tell, though other weights: {by}; {rows}, as two draws of one training may"
-
-
-_SIGNIFICANT = 0.05
 
 
 def _equals(p: float) -> str:

@@ -22,6 +22,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+SIGNIFICANT = 0.05
+"""A p below is called a difference, or a structure, wherever one is."""
+
 _NUISANCE = 201  # true shares tried for each difference
 _SCANNED = 201  # differences
 _AT_ONCE, _MOST_OUTCOMES = 25, 100_000  # differences that are computed together, and their tables

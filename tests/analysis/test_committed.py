@@ -6,9 +6,10 @@ from statistics import fmean
 import pytest
 
 from listops_bench._base.text import p_text
-from listops_bench.analysis.findings import SIGNIFICANT, CheckpointFindings, Findings, GroupFindings, read_findings
+from listops_bench.analysis.findings import CheckpointFindings, Findings, GroupFindings, read_findings
 from listops_bench.result.learned import LEARNED
 from listops_bench.runs.store import StoredRecipe
+from listops_bench.stats.differences import SIGNIFICANT
 
 ROOT = Path(__file__).resolve().parents[2]
 ANALYSES, PAGE = ROOT / "leaderboard/analysis", ROOT / "docs/what_models_learned.md"

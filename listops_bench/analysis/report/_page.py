@@ -10,7 +10,7 @@ import numpy as np
 from listops_bench._base.text import count, p_text
 from listops_bench._base.version import __version__
 from listops_bench.analysis.embedding import NUM_PERMUTATIONS
-from listops_bench.analysis.findings import SIGNIFICANT, CheckpointFindings, Findings, GroupFindings, Statistic
+from listops_bench.analysis.findings import CheckpointFindings, Findings, GroupFindings, Statistic
 from listops_bench.analysis.reliance import Reliance
 from listops_bench.analysis.report._style import SUBLAYER_NAMES, group_name, percent, signed
 from listops_bench.analysis.study import Analysis, SavedStep
@@ -18,6 +18,7 @@ from listops_bench.pages.chart import Figure
 from listops_bench.pages.html import render
 from listops_bench.pages.tables import Cell, Column, Row, Table, row
 from listops_bench.result.learned import LEARNED
+from listops_bench.stats.differences import SIGNIFICANT
 from listops_bench.stats.intervals import Summary, holm
 
 PACKAGE = "listops_bench.analysis.report"
